@@ -7,7 +7,7 @@ topic=$1
 shift
 echo "#include \"base/abi/linux/$topic.h\""
 for header in "$@"; do echo "#include <$header>"; done
-awk '$1 == "#define" && $2 ~ /^LINUX_[A-Z0-9_]+$/ && NF > 2 && $3 !~ /^"/ && $2 !~ /^LINUX_(NSIG|SIG_DFL|SIG_IGN)$/ {
+awk '$1 == "#define" && $2 ~ /^LINUX_[A-Z0-9_]+$/ && NF > 2 && $3 !~ /^"/ && $2 !~ /^LINUX_(NSIG|SIGRTMAX|SIG_DFL|SIG_IGN)$/ {
     host = substr($2, 7)
     printf "#ifdef %s\n_Static_assert((unsigned int)(%s) == (unsigned int)(%s), \"%s\");\n#endif\n", host, $2, host, $2
 }' "$(dirname "$0")/../../../base/abi/linux/$topic.h"
