@@ -29,6 +29,8 @@ struct dentry;
 struct filesystem;
 struct fs_context;
 struct inode;
+struct pid_ns;
+struct user_ns;
 struct kernel;
 struct mnt_ns;
 struct task;
@@ -68,6 +70,7 @@ struct mount_options {
     uint32_t flags;            /* MOUNT_* */
     const struct creds *creds;
     struct user_ns *user_ns;
+    struct pid_ns *pid_ns;     /* of the mounter: what proc shows */
     void *internal;            /* boot's own arguments (gofer connection, overlay layers); type specific; NULL from the guest */
 };
 
@@ -250,6 +253,8 @@ int vfs_rename(const struct vfs_view *v, int old_dirfd, const char *old_name, in
 int vfs_getattr(const struct path *p, struct kstat *ret) must_check;
 int vfs_setattr(const struct vfs_view *v, const struct path *p, const struct setattr *s) must_check; /* with all checks of chmod, chown, utimes, truncate */
 int inode_permission(struct inode *i, const struct creds *c, unsigned mask) must_check; /* and the mount's read-only state is checked by callers */
+/* The mode bits' own answer, with CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: what inode_permission() uses when the op is absent. */
+int inode_permission_generic(struct inode *i, const struct creds *c, unsigned mask) must_check;
 int vfs_statfs(const struct path *p, struct kstatfs *ret) must_check;
 /* execve: regular, executable, on an exec mount, not open for writing (ETXTBSY; the denial lasts while the file is referenced). */
 int vfs_open_exec(const struct vfs_view *v, int dirfd, const char *name, int at_flags, struct file **ret) must_check;

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sentry/fs/kernfs/kernfs.c: nodes, directories and the file system object of pseudo file systems (kernfs.h). Files: kernfs_file.c.
+ */
+#include "sentry/fs/kernfs/kernfs.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "sentry/fs/kernfs/kernfs_internal.h"
+#include "sentry/heap/heap.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task.h"
+
+HEAP_TYPE(kernfs_inode, struct kernfs_inode, 0);
+HEAP_TYPE(kernfs_filesystem, struct filesystem, 0);
+
+/* ---- text ---- */
+
+static bool text_reserve(struct text *x, size_t more) {
+    if (x->failed)
+        return false;
+    if (x->len + more + 1 <= x->capacity)
+        return true;
+    size_t capacity = MAX(x->capacity * 2, x->len + more + 512);
+    char *data = x->data ? heap_realloc(x->data, capacity) : heap_alloc_bytes(capacity);
+    if (!data) {
+        x->failed = true;
+        return false;
+    }
+    x->data = data;
+    x->capacity = capacity;
+    return true;
+}
+
+void text_append(struct text *x, const char *data, size_t len) {
+    if (!text_reserve(x, len))
+        return;
+    memcpy(x->data + x->len, data, len);
+    x->len += len;
+    x->data[x->len] = '\0';
+}
+
+void text_printf(struct text *x, const char *fmt, ...) {
+    va_list args;
+
+    va_start(args, fmt);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    ASSERT(n >= 0);
+    if (!text_reserve(x, (size_t)n))
+        return;
+    va_start(args, fmt);
+    vsnprintf(x->data + x->len, (size_t)n + 1, fmt, args);
+    va_end(args);
+    x->len += (size_t)n;
+}
+
+void text_append_escaped(struct text *x, const char *s) {
+    for (; *s; s++) {
+        if (strchr(" \t\n\\#", *s))
+            text_printf(x, "\\%03o", (unsigned char)*s);
+        else
+            text_append(x, s, 1);
+    }
+}
+
+void text_done(struct text *x) {
+    heap_free(x->data);
+    *x = (struct text){0};
+}
+
+/* ---- nodes ---- */
+
+int kernfs_new(struct filesystem *fs, const struct kernfs_ops *kops, uint64_t ino, kuid_t uid, kgid_t gid, void *object,
+               void *object2, uint64_t number, struct inode **ret) {
+    struct kernfs_inode *n = heap_new(kernfs_inode);
+
+    if (!n)
+        return -ENOMEM;
+    inode_init(&n->inode, &kernfs_inode_ops, fs, ino ? ino : kernel_new_inode(fs->kernel), kops->mode, uid, gid);
+    n->kops = kops;
+    n->object = object;
+    n->object2 = object2;
+    n->number = number;
+    n->time_ns = realtime_ns() + fs->kernel->realtime_offset_ns;
+    *ret = &n->inode;
+    return 0;
+}
+
+/* FNV-1a, so that one name under one parent has one inode number. */
+static uint64_t child_ino(uint64_t parent, const char *name, size_t len) {
+    uint64_t h = 0xcbf29ce484222325ull ^ parent;
+
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ (unsigned char)name[i]) * 0x100000001b3ull;
+    return (h & 0x7fffffffffull) | 0x8000000000ull;
+}
+
+int kernfs_child(struct kernfs_inode *dir, const struct kernfs_ops *kops, const char *name, size_t len, struct inode **ret) {
+    return kernfs_new(dir->inode.fs, kops, child_ino(dir->inode.ino, name, len), dir->inode.uid, dir->inode.gid, NULL, NULL,
+                      dir->number, ret);
+}
+
+static const struct kernfs_entry *find_entry(const struct kernfs_ops *kops, const char *name, size_t len) {
+    for (const struct kernfs_entry *e = kops->entries; e && e->name; e++)
+        if (strlen(e->name) == len && memcmp(e->name, name, len) == 0)
+            return e;
+    return NULL;
+}
+
+static int node_lookup(struct inode *dir, const char *name, size_t len, struct inode **ret) {
+    struct kernfs_inode *n = kernfs_of(dir);
+    const struct kernfs_entry *e = find_entry(n->kops, name, len);
+
+    if (e)
+        return kernfs_child(n, e->ops, name, len, ret);
+    if (!n->kops->lookup)
+        return -ENOENT;
+    return n->kops->lookup(n, name, len, ret);
+}
+
+static int node_readlink(struct inode *inode, struct task *t, char **ret) {
+    struct kernfs_inode *n = kernfs_of(inode);
+    struct path p;
+
+    if (n->kops->link)
+        return n->kops->link(n, t, ret);
+    if (!n->kops->magic_link)
+        return -EINVAL;
+    int r = n->kops->magic_link(n, t, &p);
+    if (r < 0)
+        return r;
+    struct vfs_view view;
+    vfs_view_of(t, &view);
+    r = path_text(&p, &view.root, ret);
+    vfs_view_done(&view);
+    path_put(&p);
+    return r;
+}
+
+static int node_magic_link(struct inode *inode, struct task *t, struct path *ret) {
+    struct kernfs_inode *n = kernfs_of(inode);
+
+    return n->kops->magic_link ? n->kops->magic_link(n, t, ret) : -ENOSYS;
+}
+
+static void refresh_owner(struct kernfs_inode *n) {
+    kuid_t uid = n->inode.uid;
+    kgid_t gid = n->inode.gid;
+
+    if (!n->kops->owner)
+        return;
+    n->kops->owner(n, &uid, &gid);
+    n->inode.uid = uid;
+    n->inode.gid = gid;
+}
+
+static int node_getattr(struct inode *inode, struct kstat *ret) {
+    struct kernfs_inode *n = kernfs_of(inode);
+
+    refresh_owner(n);
+    *ret = (struct kstat){
+        .ino = inode->ino, .nlink = inode_is_dir(inode) ? 2 : 1, .mode = inode->type | inode->mode, .uid = inode->uid,
+        .gid = inode->gid, .blksize = 1024, .dev = inode->fs->dev, .rdev = inode->rdev, .atime_ns = n->time_ns,
+        .mtime_ns = n->time_ns, .ctime_ns = n->time_ns, .btime_ns = INT64_MIN,
+    };
+    if (n->kops->nlink)
+        ret->nlink = n->kops->nlink(n);
+    return 0;
+}
+
+static int node_setattr(struct inode *inode, const struct setattr *s) {
+    /* O_TRUNC of a file that is written to is common; there is nothing to cut. */
+    (void)inode;
+    return s->mask & ~(uint32_t)(SETATTR_SIZE | SETATTR_MTIME | SETATTR_MTIME_NOW | SETATTR_CTIME | SETATTR_KILL_PRIV) ? -EPERM : 0;
+}
+
+static int node_permission(struct inode *inode, const struct creds *c, unsigned mask) {
+    struct kernfs_inode *n = kernfs_of(inode);
+
+    refresh_owner(n);
+    if (n->kops->permission)
+        return n->kops->permission(n, c, mask);
+    return inode_permission_generic(inode, c, mask);
+}
+
+static void node_release(struct inode *inode) {
+    struct kernfs_inode *n = kernfs_of(inode);
+
+    if (n->kops->drop)
+        n->kops->drop(n);
+    inode_done(inode);
+    heap_free(n);
+}
+
+const struct inode_ops kernfs_inode_ops = {
+    .name = "kernfs",
+    .lookup = node_lookup,
+    .readlink = node_readlink,
+    .magic_link = node_magic_link,
+    .getattr = node_getattr,
+    .setattr = node_setattr,
+    .permission = node_permission,
+    .open = kernfs_open,
+    .release = node_release,
+};
+
+/* ---- the file system ---- */
+
+static int fs_statfs(struct filesystem *fs, struct kstatfs *ret) {
+    *ret = (struct kstatfs){.type = fs->magic, .bsize = PAGE_SIZE, .frsize = PAGE_SIZE, .namelen = 255};
+    return 0;
+}
+
+static int fs_revalidate(struct filesystem *fs, struct dentry *d) {
+    (void)fs;
+    /* Names of processes and descriptors come and go; what has a fixed name is cheap to make again. */
+    struct kernfs_inode *n = d->inode ? kernfs_of(d->inode) : NULL;
+    return n && n->inode.ops == &kernfs_inode_ops && !n->object && !n->kops->lookup;
+}
+
+static void fs_release(struct filesystem *fs) {
+    heap_free(fs);
+}
+
+static const struct filesystem_ops kernfs_filesystem_ops = {
+    .statfs = fs_statfs,
+    .revalidate = fs_revalidate,
+    .release = fs_release,
+};
+
+int kernfs_mount(struct kernel *k, struct fs_type *type, const struct kernfs_ops *root, uint64_t magic, struct filesystem **ret) {
+    struct filesystem *fs = heap_new(kernfs_filesystem);
+    struct inode *inode;
+
+    if (!fs)
+        return -ENOMEM;
+    int r = filesystem_init(fs, k, &kernfs_filesystem_ops, type, /* layer= */ 0);
+    if (r < 0) {
+        heap_free(fs);
+        return r;
+    }
+    fs->magic = magic;
+    fs->flags = FS_NO_CACHE;
+    r = kernfs_new(fs, root, /* ino= */ 1, 0, 0, NULL, NULL, 0, &inode);
+    if (r == 0) {
+        fs->root = dentry_new_root(fs, inode);
+        r = fs->root ? 0 : -ENOMEM;
+    }
+    if (r < 0) {
+        filesystem_unref(fs);
+        return r;
+    }
+    *ret = fs;
+    return 0;
+}
