@@ -14,7 +14,13 @@
 #include "sentry/kernel/task.h"
 
 HEAP_TYPE(kernfs_inode, struct kernfs_inode, 0);
-HEAP_TYPE(kernfs_filesystem, struct filesystem, 0);
+
+struct kernfs_filesystem {
+    struct filesystem fs; /* first */
+    void *data;
+    void (*drop_data)(void *data);
+};
+HEAP_TYPE(kernfs_filesystem, struct kernfs_filesystem, 0);
 
 /* ---- text ---- */
 
@@ -90,8 +96,8 @@ int kernfs_new(struct filesystem *fs, const struct kernfs_ops *kops, uint64_t in
 }
 
 /* FNV-1a, so that one name under one parent has one inode number. */
-static uint64_t child_ino(uint64_t parent, const char *name, size_t len) {
-    uint64_t h = 0xcbf29ce484222325ull ^ parent;
+uint64_t kernfs_child_ino(uint64_t dir_ino, const char *name, size_t len) {
+    uint64_t h = 0xcbf29ce484222325ull ^ dir_ino;
 
     for (size_t i = 0; i < len; i++)
         h = (h ^ (unsigned char)name[i]) * 0x100000001b3ull;
@@ -99,8 +105,16 @@ static uint64_t child_ino(uint64_t parent, const char *name, size_t len) {
 }
 
 int kernfs_child(struct kernfs_inode *dir, const struct kernfs_ops *kops, const char *name, size_t len, struct inode **ret) {
-    return kernfs_new(dir->inode.fs, kops, child_ino(dir->inode.ino, name, len), dir->inode.uid, dir->inode.gid, NULL, NULL,
-                      dir->number, ret);
+    struct inode *inode;
+    int r = kernfs_new(dir->inode.fs, kops, kernfs_child_ino(dir->inode.ino, name, len), dir->inode.uid, dir->inode.gid, NULL,
+                       NULL, dir->number, &inode);
+
+    if (r < 0)
+        return r;
+    if (kops->inherit)
+        kops->inherit(kernfs_of(inode), dir);
+    *ret = inode;
+    return 0;
 }
 
 static const struct kernfs_entry *find_entry(const struct kernfs_ops *kops, const char *name, size_t len) {
@@ -216,13 +230,18 @@ static int fs_statfs(struct filesystem *fs, struct kstatfs *ret) {
 
 static int fs_revalidate(struct filesystem *fs, struct dentry *d) {
     (void)fs;
-    /* Names of processes and descriptors come and go; what has a fixed name is cheap to make again. */
-    struct kernfs_inode *n = d->inode ? kernfs_of(d->inode) : NULL;
-    return n && n->inode.ops == &kernfs_inode_ops && !n->object && !n->kops->lookup;
+    if (!d->inode)
+        return 0;
+    struct kernfs_inode *n = kernfs_of(d->inode);
+    return !n->kops->valid || n->kops->valid(n);
 }
 
 static void fs_release(struct filesystem *fs) {
-    heap_free(fs);
+    struct kernfs_filesystem *k = container_of(fs, struct kernfs_filesystem, fs);
+
+    if (k->drop_data)
+        k->drop_data(k->data);
+    heap_free(k);
 }
 
 static const struct filesystem_ops kernfs_filesystem_ops = {
@@ -231,20 +250,25 @@ static const struct filesystem_ops kernfs_filesystem_ops = {
     .release = fs_release,
 };
 
-int kernfs_mount(struct kernel *k, struct fs_type *type, const struct kernfs_ops *root, uint64_t magic, struct filesystem **ret) {
-    struct filesystem *fs = heap_new(kernfs_filesystem);
+void *kernfs_data(const struct kernfs_inode *n) {
+    return container_of(n->inode.fs, struct kernfs_filesystem, fs)->data;
+}
+
+int kernfs_mount(struct kernel *k, const struct kernfs_mount_request *request, struct filesystem **ret) {
+    struct kernfs_filesystem *kfs = heap_new(kernfs_filesystem);
     struct inode *inode;
 
-    if (!fs)
+    if (!kfs)
         return -ENOMEM;
-    int r = filesystem_init(fs, k, &kernfs_filesystem_ops, type, /* layer= */ 0);
+    struct filesystem *fs = &kfs->fs;
+    int r = filesystem_init(fs, k, &kernfs_filesystem_ops, request->type, /* layer= */ 0);
     if (r < 0) {
-        heap_free(fs);
+        heap_free(kfs);
         return r;
     }
-    fs->magic = magic;
+    fs->magic = request->magic;
     fs->flags = FS_NO_CACHE;
-    r = kernfs_new(fs, root, /* ino= */ 1, 0, 0, NULL, NULL, 0, &inode);
+    r = kernfs_new(fs, request->root, /* ino= */ 1, 0, 0, NULL, NULL, 0, &inode);
     if (r == 0) {
         fs->root = dentry_new_root(fs, inode);
         r = fs->root ? 0 : -ENOMEM;
@@ -253,6 +277,8 @@ int kernfs_mount(struct kernel *k, struct fs_type *type, const struct kernfs_ops
         filesystem_unref(fs);
         return r;
     }
+    kfs->data = request->data;
+    kfs->drop_data = request->drop_data;
     *ret = fs;
     return 0;
 }

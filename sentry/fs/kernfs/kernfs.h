@@ -50,7 +50,10 @@ struct kernfs_ops {
     int (*permission)(struct kernfs_inode *n, const struct creds *c, unsigned mask);
     void (*owner)(struct kernfs_inode *n, kuid_t *uid, kgid_t *gid);           /* of the moment; absent: as made */
     uint64_t (*nlink)(struct kernfs_inode *n);
-    void (*drop)(struct kernfs_inode *n);                                      /* references in data */
+    bool (*valid)(struct kernfs_inode *n);                                     /* still what its name means; absent: yes. Does not block */
+    /* A fixed entry's node takes from its directory what it needs (references). */
+    void (*inherit)(struct kernfs_inode *n, const struct kernfs_inode *dir);
+    void (*drop)(struct kernfs_inode *n);                                      /* lets go of object, object2 */
 };
 
 struct kernfs_inode {
@@ -67,8 +70,18 @@ static inline struct kernfs_inode *kernfs_of(struct inode *i) {
 /* New node; uid and gid own it. Takes the references in object, object2 when it succeeds. ino 0: a new number. */
 int kernfs_new(struct filesystem *fs, const struct kernfs_ops *kops, uint64_t ino, kuid_t uid, kgid_t gid, void *object, void *object2, uint64_t number,
                struct inode **ret) must_check;
-/* A child of `dir` of the given kind with nothing of its own but the parent's number; ino made from the parent's and the name. */
+/* A child of `dir` of the given kind, with what kops->inherit takes; its inode number is made from the directory's and the name. */
 int kernfs_child(struct kernfs_inode *dir, const struct kernfs_ops *kops, const char *name, size_t len, struct inode **ret) must_check;
 
-/* A whole pseudo file system: root of kind `root`, no state. For fs_type.mount. */
-int kernfs_mount(struct kernel *k, struct fs_type *type, const struct kernfs_ops *root, uint64_t magic, struct filesystem **ret) must_check;
+uint64_t kernfs_child_ino(uint64_t dir_ino, const char *name, size_t len);
+
+/* A whole pseudo file system with a root of kind `root`; `data` (a reference, taken on success) is what its nodes find by kernfs_data(). For fs_type.mount. */
+struct kernfs_mount_request {
+    struct fs_type *type;
+    const struct kernfs_ops *root;
+    uint64_t magic;
+    void *data;
+    void (*drop_data)(void *data);
+};
+int kernfs_mount(struct kernel *k, const struct kernfs_mount_request *request, struct filesystem **ret) must_check;
+void *kernfs_data(const struct kernfs_inode *n);

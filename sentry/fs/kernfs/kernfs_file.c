@@ -114,14 +114,8 @@ static int dir_readdir(struct file *f, struct dir_emit *e) {
         return 0;
     for (size_t i = f->pos - 2; f->pos < DYNAMIC_BASE && n->kops->entries && n->kops->entries[i].name; i++) {
         const struct kernfs_entry *entry = &n->kops->entries[i];
-        /* The inode number is the one that a look-up gives. */
-        struct inode *child;
-        int r = kernfs_child(n, entry->ops, entry->name, strlen(entry->name), &child);
-        if (r < 0)
-            return r;
-        int stop = e->emit(e, entry->name, strlen(entry->name), child->ino, child->type >> 12, f->pos + 1);
-        inode_unref(child);
-        if (stop)
+        size_t len = strlen(entry->name);
+        if (e->emit(e, entry->name, len, kernfs_child_ino(f->inode->ino, entry->name, len), entry->ops->mode >> 12, f->pos + 1))
             return 0;
         f->pos++;
     }
