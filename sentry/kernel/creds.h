@@ -39,6 +39,11 @@ kgid_t make_kgid(struct user_ns *ns, uint32_t gid);
 uint32_t from_kuid(struct user_ns *ns, kuid_t kuid);
 uint32_t from_kgid(struct user_ns *ns, kgid_t kgid);
 
+struct task;
+/* What a write to /proc/PID/{uid_map,gid_map,setgroups} does, with all rules of user_namespaces(7). 0, -EPERM, -EINVAL. Implemented in user_ns.c. */
+enum user_ns_file { USER_NS_UID_MAP, USER_NS_GID_MAP, USER_NS_SETGROUPS };
+int user_ns_store(struct user_ns *ns, struct task *writer, enum user_ns_file what, const char *data, size_t len) must_check;
+
 typedef uint64_t cap_set_t; /* bit n: capability n */
 #define CAP_FULL_SET ((1ull << 41) - 1)
 
