@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sentry/vfs/file.h: open files (open file descriptions) and the operations that each kind of file has. Source: open(2), read(2), poll(2).
+ *
+ * A struct file is embedded FIRST in the struct of its kind, which its file system or subsystem allocates from the heap and initialises with
+ * file_init(); `release` frees it. References: descriptor tables, areas of memory, calls in progress, SCM_RIGHTS messages.
+ *
+ * Locks: pos_lock (RANK_FILE_POS) serializes read, write, lseek and readdir that use the file's position (only for files with FILE_POS). flags is atomic.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/abi/linux/poll.h"
+#include "base/list.h"
+#include "base/mutex.h"
+#include "base/ref.h"
+#include "sentry/kernel/waitq.h"
+#include "sentry/vfs/path.h"
+
+struct creds;
+struct file;
+struct inode;
+struct mappable;
+struct mmap_request;
+struct pid;
+struct task;
+struct uio;
+struct vma;
+
+/* Called for each entry of a directory; nonzero stops (the entry is then not consumed). */
+struct dir_emit {
+    int (*emit)(struct dir_emit *e, const char *name, size_t name_len, uint64_t ino, unsigned type /* LINUX_DT_* */, uint64_t next_offset);
+};
+
+enum file_mode {
+    FILE_READ = 1, FILE_WRITE = 2, FILE_PATH = 4 /* O_PATH */, FILE_POS = 8 /* has a position */, FILE_EXEC_DENY_WRITE = 16,
+    FILE_STREAM = 32 /* no pread, no lseek: -ESPIPE */, FILE_NOWAIT = 64,
+};
+
+/* All members optional unless marked; wrappers file_*() give the errno in brackets when absent. All may block unless said otherwise. Called with no lock held
+   but, for those with a position, pos_lock. */
+struct file_ops {
+    const char *name;
+    /* Reads at *offset (NULL for FILE_STREAM) into `to`, advances *offset. Bytes, 0 at the end, -EAGAIN when nothing is there and the file is non-blocking or
+       `nowait`: blocking is done by file_read() around this, by waiting on poll_queue, so an implementation never sleeps for data. [-EINVAL] */
+    ssize_t (*read)(struct file *f, struct uio *to, uint64_t *offset);
+    /* Likewise; O_APPEND is the implementation's to honour, under its inode lock. [-EINVAL] */
+    ssize_t (*write)(struct file *f, struct uio *from, uint64_t *offset);
+    /* Events that are true now, of `events`, as poll(2) would say. Does not block. [IN|OUT always ready] */
+    uint32_t (*ready)(struct file *f, uint32_t events);
+    /* Where waiters for a change of ready() queue; constant for the file's life. NULL: always ready. Does not block. [NULL] */
+    struct waitq *(*poll_queue)(struct file *f);
+    /* lseek for other than the generic SEEK_SET/CUR/END on inode size. [generic, or -ESPIPE] */
+    int64_t (*seek)(struct file *f, int64_t offset, int whence);
+    /* Emits entries from f->pos on; sets f->pos. pos_lock held. 0 or -errno. [-ENOTDIR] */
+    int (*readdir)(struct file *f, struct dir_emit *e);
+    /* arg as the guest gave it; `t` for copies. [-ENOTTY] */
+    int64_t (*ioctl)(struct file *f, struct task *t, uint32_t cmd, uint64_t arg);
+    /* New reference to what an area of this file maps. prot and flags for checks (-EACCES, -ENODEV). [-ENODEV] */
+    int (*mmap)(struct file *f, const struct mmap_request *request, struct mappable **ret);
+    int (*fsync)(struct file *f, bool data_only);                              /* [0 for directories and regular files, -EINVAL] */
+    int (*fallocate)(struct file *f, int mode, uint64_t offset, uint64_t len); /* [-EOPNOTSUPP; -ESPIPE for pipes] */
+    int (*truncate)(struct file *f, uint64_t size);                            /* ftruncate of things without setattr [by inode] */
+    int (*set_flags)(struct file *f, uint32_t flags);                          /* F_SETFL: check; the caller stores [allowed] */
+    /* A descriptor of `files_owner` for this file was closed: POSIX locks are dropped by the caller; flush errors show here. [0] */
+    int (*flush)(struct file *f);
+    /* Last reference is gone: let go of everything and heap_free() the object. May block; no locks held. Required. */
+    void (*release)(struct file *f);
+    /* Text after "pos/flags/mnt_id" in /proc/PID/fdinfo/N; appends to buf. [nothing] */
+    size_t (*show_fdinfo)(struct file *f, char *buf, size_t size);
+};
+
+struct file {
+    struct ref ref;
+    const struct file_ops *ops;
+    struct path path;          /* reference to mount and dentry; anonymous files have a dentry without parent on the anon mount */
+    struct inode *inode;       /* borrowed from path.dentry (for O_PATH and all others) */
+    uint32_t mode;             /* enum file_mode; constant */
+    _Atomic uint32_t flags;    /* LINUX_O_*: status flags; O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME, O_ASYNC change */
+    struct mutex pos_lock;     /* RANK_FILE_POS */
+    uint64_t pos;
+    const struct creds *creds; /* reference: the opener's */
+    /* F_SETOWN, F_SETSIG: */
+    struct mutex owner_lock;   /* RANK_LEAF */
+    struct pid *owner;         /* reference or NULL */
+    int owner_role, owner_signal;
+    struct list epoll_items;   /* of the epoll files that watch this one; epoll's own lock */
+    int64_t async_error;
+};
+DECLARE_REF(file);
+
+/* Fills `f`; takes new references of path and creds; count 1. */
+void file_init(struct file *f, const struct file_ops *ops, const struct path *path, uint32_t flags, uint32_t mode, const struct creds *creds);
+/* What every release() ends with: drops path, creds, owner. */
+void file_done(struct file *f);
+/* An anonymous file ("anon_inode:[eventfd]", "pipe:[N]", "socket:[N]"): makes its path. 0 or -ENOMEM. S_IFMT type of the inode in `type`. */
+int file_init_anon(struct file *f, const struct file_ops *ops, const char *name, uint32_t type, uint32_t flags, uint32_t mode, const struct creds *creds);
+
+/* The blocking wrappers that system calls use: they check modes, wait (task_block) while the implementation says -EAGAIN and the file is blocking, send no signals. */
+ssize_t file_read(struct task *t, struct file *f, struct uio *to);
+ssize_t file_write(struct task *t, struct file *f, struct uio *from);
+ssize_t file_pread(struct task *t, struct file *f, struct uio *to, uint64_t offset);
+ssize_t file_pwrite(struct task *t, struct file *f, struct uio *from, uint64_t offset);
+/* Kernel's own reads (loader): whole buffer from `offset`; bytes read or -errno. t may be NULL. */
+ssize_t file_read_kernel(struct task *t, struct file *f, void *to, size_t size, uint64_t offset);
+int64_t file_seek(struct file *f, int64_t offset, int whence);
+uint32_t file_ready(struct file *f, uint32_t events);
+struct waitq *file_poll_queue(struct file *f);
+
+static inline bool file_nonblocking(struct file *f) {
+    return atomic_load_explicit(&f->flags, memory_order_relaxed) & 04000; /* LINUX_O_NONBLOCK */
+}
