@@ -119,13 +119,12 @@ static int node_getattr(struct inode *inode, struct kstat *ret) {
     struct kernfs_inode *n = kernfs_of(inode);
 
     refresh_owner(n);
-    *ret = (struct kstat){
-        .ino = inode->ino, .nlink = inode_is_dir(inode) ? 2 : 1, .mode = inode->type | inode->mode, .uid = inode->uid,
-        .gid = inode->gid, .blksize = 1024, .dev = inode->fs->dev, .rdev = inode->rdev, .atime_ns = n->time_ns,
-        .mtime_ns = n->time_ns, .ctime_ns = n->time_ns, .btime_ns = INT64_MIN,
-    };
-    if (n->kops->nlink)
-        ret->nlink = n->kops->nlink(n);
+    ret->uid = inode->uid;
+    ret->gid = inode->gid;
+    ret->nlink = n->kops->nlink ? n->kops->nlink(n) : inode_is_dir(inode) ? 2 : 1;
+    ret->blksize = 1024;
+    ret->atime_ns = ret->mtime_ns = ret->ctime_ns = n->time_ns;
+    ret->btime_ns = INT64_MIN;
     return 0;
 }
 
@@ -183,6 +182,7 @@ static int fs_revalidate(struct filesystem *fs, struct dentry *d) {
 static void fs_release(struct filesystem *fs) {
     struct kernfs_filesystem *k = container_of(fs, struct kernfs_filesystem, fs);
 
+    filesystem_done(fs);
     if (k->drop_data)
         k->drop_data(k->data);
     heap_free(k);

@@ -190,10 +190,10 @@ const struct kernfs_ops proc_sys_dir = {.mode = LINUX_S_IFDIR | 0555, .entries =
 
 /* ---- /proc/PID/net: what is true without a network stack: headers only ---- */
 
-#define HEADER(name, text)                                                                      \
+#define HEADER(name, header)                                                                     \
     static int name##_show(struct kernfs_inode *n, struct task *t, struct text *out) {          \
         (void)n, (void)t;                                                                       \
-        text_printf(out, "%s", text);                                                           \
+        text_printf(out, "%s", header);                                                         \
         return 0;                                                                               \
     }                                                                                           \
     static const struct kernfs_ops name = {.mode = LINUX_S_IFREG | 0444, .show = name##_show}
