@@ -14,7 +14,6 @@ static long futex2(void *word, int op, uint32_t value, uint32_t value2, void *wo
 }
 
 static uint32_t g_a, g_b;
-static int g_value;
 static _Atomic int g_waiting, g_woken;
 
 static void *wait_on_a(void *arg) {
@@ -257,15 +256,11 @@ CHECK(clear_child_tid_wakes) {
     static char stack[65536];
     static volatile int tid;
 
-    pid_t pid = OK(clone(leave_soon, stack + sizeof stack, CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD,
-                         (void *)&tid, NULL, NULL, &tid));
-    while (tid != 0 || g_value == 0) {
-        if (tid == pid)
-            g_value = 1;
-        if (tid == pid)
-            futex((void *)&tid, FUTEX_WAIT, (uint32_t)pid, NULL, NULL, 0);
-        if (g_value && tid == 0)
-            break;
+    pid_t pid = OK(clone(leave_soon, stack + sizeof stack, CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID | SIGCHLD,
+                         (void *)&tid, &tid, NULL, &tid));
+    for (int now; (now = tid) != 0;) {
+        EQ(now, pid);
+        futex((void *)&tid, FUTEX_WAIT, (uint32_t)now, NULL, NULL, 0);
     }
     EQ(wait_exit(pid), 0);
     /* In an address space of its own nobody could see it: the word stays. */
