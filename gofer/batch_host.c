@@ -33,9 +33,10 @@ static int ring_init(struct io_uring *ring) {
     if (rc < 0)
         return rc;
     struct io_uring_restriction allow = {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_STATX};
-    rc = io_uring_register_restrictions(ring, &allow, 1);
+    /* liburing 2.3's shared library does not export its own functions for these two. */
+    rc = io_uring_register((unsigned)ring->ring_fd, IORING_REGISTER_RESTRICTIONS, &allow, 1);
     if (rc == 0)
-        rc = io_uring_enable_rings(ring);
+        rc = io_uring_register((unsigned)ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
     if (rc < 0)
         io_uring_queue_exit(ring);
     return rc;

@@ -54,8 +54,9 @@ static struct client_channel *pop_locked(struct gofer_conn *conn) REQUIRES(&conn
     return ch;
 }
 
-static void push(struct gofer_conn *conn, struct client_channel *ch) {
+static void push(struct gofer_conn *conn, struct client_channel *ch, uint32_t users_less) {
     mutex_lock(&conn->lock);
+    conn->users -= users_less;
     ch->next = conn->free;
     conn->free = ch;
     bool wake = conn->waiters > 0;
@@ -66,9 +67,11 @@ static void push(struct gofer_conn *conn, struct client_channel *ch) {
         syscall(SYS_futex, &conn->wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-/* Waits for a free channel. *ret_waited: somebody else had them all. */
+/* Waits for a free channel. *ret_more: it waited, and there are still more threads than channels: the caller is to add
+ * the one already counted. */
 static struct client_channel *pop(struct gofer_conn *conn, bool *ret_more) {
     mutex_lock(&conn->lock);
+    conn->users++;
     struct client_channel *ch = pop_locked(conn);
     bool waited = !ch;
     if (waited)
@@ -82,7 +85,9 @@ static struct client_channel *pop(struct gofer_conn *conn, bool *ret_more) {
     }
     if (waited)
         conn->waiters--;
-    *ret_more = waited && !conn->at_limit && !conn->free;
+    *ret_more = waited && !conn->at_limit && conn->users > conn->channels;
+    if (*ret_more)
+        conn->channels++;
     mutex_unlock(&conn->lock);
     return ch;
 }
@@ -163,10 +168,11 @@ static void add_channel(struct gofer_conn *conn, struct client_channel *ch) {
     else
         close_fd(x.fd);
     if (more) {
-        push(conn, more);
+        push(conn, more, 0);
         return;
     }
     mutex_lock(&conn->lock);
+    conn->channels--;
     conn->at_limit = true;
     mutex_unlock(&conn->lock);
 }
@@ -214,7 +220,7 @@ int exchange_take_fd(struct exchange *x) {
 
 void exchange_end(struct exchange *x) {
     x->fd = close_fd(x->fd);
-    push(x->conn, x->ch);
+    push(x->conn, x->ch, 1);
 }
 
 bool donated_file_valid(int fd, uint32_t access) {
@@ -283,7 +289,8 @@ int gofer_conn_open(int sock, struct gofer_conn **ret) {
         free(conn);
         return -ENOMEM;
     }
-    push(conn, conn->first);
+    conn->channels = 1;
+    push(conn, conn->first, 0);
     int rc = say_hello(conn);
     if (rc < 0) {
         gofer_conn_close(conn);

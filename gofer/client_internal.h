@@ -30,7 +30,8 @@ struct gofer_conn {
 
     struct mutex lock; /* RANK_GOFER_CONN: what follows; never held over a message */
     struct client_channel *free;
-    uint32_t channels;
+    uint32_t channels; /* made or being made */
+    uint32_t users;    /* threads that have or want one */
     uint32_t waiters;
     bool at_limit; /* the gofer gave no further channel */
     _Atomic uint32_t wake; /* counts channels given back while somebody waited: a futex */

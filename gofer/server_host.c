@@ -96,7 +96,7 @@ static int add_roots(struct gofer_server *s, const struct gofer_config *config) 
 }
 
 static int fill_server(struct gofer_server *s, const struct gofer_config *config) {
-    uint32_t limit;
+    uint32_t limit = 0;
     int rc = handle_limit(&limit);
     if (rc < 0)
         return rc;
