@@ -26,7 +26,8 @@ static int op_hello(struct gofer_call *c) {
         return -EPROTONOSUPPORT;
     struct gofer_hello_reply reply = {.version = GOFER_PROTOCOL_VERSION,
                                       .root_count = (uint32_t)s->root_count,
-                                      .message_max = GOFER_MESSAGE_MAX};
+                                      .message_max = GOFER_MESSAGE_MAX,
+                                      .handle_max = s->handles.limit};
     rc = call_put(c, &reply, sizeof(reply));
     for (size_t i = 0; rc == 0 && i < s->root_count; i++) {
         struct gofer_root root = {.id = (uint32_t)i, .flags = s->roots[i].flags};

@@ -13,8 +13,12 @@
 #define TYPE_DIR 0040000u
 #define TYPE_LINK 0120000u
 
+static bool described(const struct gofer_node *node) {
+    return node->watch >= -1 && !node->zero && gofer_attr_valid(&node->attr);
+}
+
 static bool node_valid(const struct gofer_node *node) {
-    return node->handle && node->watch >= -1 && !node->zero && gofer_attr_valid(&node->attr);
+    return node->handle && described(node);
 }
 
 /* The whole of a reply that is one struct. */
@@ -121,6 +125,36 @@ int gofer_conn_walk(struct gofer_conn *conn, gofer_handle_t dir, const struct go
     rc = exchange_call(&x, DONATES_NOTHING);
     if (rc == 0)
         rc = read_walk(&x, count, nodes, target, ret);
+    exchange_end(&x);
+    return rc;
+}
+
+static int read_look(struct exchange *x, struct gofer_attr *ret) {
+    struct gofer_walk_reply reply;
+    struct gofer_node node;
+    if (gofer_get(&x->reply, &reply, sizeof(reply)) < 0 || reply.count > 1 || reply.zero || reply.target_size ||
+        reply.error > 0 || reply.error < -4095 || (reply.count == 1) != (reply.error == 0))
+        return exchange_breach(x);
+    if (reply.error)
+        return reply.error;
+    if (x->reply.left != sizeof(node) || gofer_get(&x->reply, &node, sizeof(node)) < 0 || node.handle ||
+        !described(&node))
+        return exchange_breach(x);
+    *ret = node.attr;
+    return 0;
+}
+
+int gofer_conn_look(struct gofer_conn *conn, gofer_handle_t dir, struct gofer_name name, struct gofer_attr *ret) {
+    struct exchange x;
+    int rc = exchange_begin(&x, conn, GOFER_WALK);
+    if (rc < 0)
+        return rc;
+    struct gofer_walk req = {.handle = dir, .count = 1, .flags = GOFER_WALK_NO_HANDLE};
+    exchange_put(&x, &req, sizeof(req));
+    exchange_put_name(&x, name);
+    rc = exchange_call(&x, DONATES_NOTHING);
+    if (rc == 0)
+        rc = read_look(&x, ret);
     exchange_end(&x);
     return rc;
 }

@@ -33,6 +33,7 @@ bool gofer_conn_broken(const struct gofer_conn *conn);
 int gofer_conn_fd(const struct gofer_conn *conn);
 /* inotify(7) events of watched and shared roots; -1 if there are none. Borrowed. */
 int gofer_conn_inotify_fd(const struct gofer_conn *conn);
+uint32_t gofer_conn_handle_max(const struct gofer_conn *conn); /* never 0 */
 size_t gofer_conn_root_count(const struct gofer_conn *conn);
 /* As HELLO described it; NULL past the end. */
 const struct gofer_root *gofer_conn_root(const struct gofer_conn *conn, size_t index);
@@ -46,6 +47,10 @@ struct gofer_walked {
 };
 int gofer_conn_walk(struct gofer_conn *conn, gofer_handle_t dir, const struct gofer_name *names, uint32_t count,
                     struct gofer_node *nodes, char *target, struct gofer_walked *ret) must_check;
+
+/* The attributes of one entry of a directory, without a handle. */
+int gofer_conn_look(struct gofer_conn *conn, gofer_handle_t dir, struct gofer_name name,
+                    struct gofer_attr *ret) must_check;
 
 int gofer_conn_open_file(struct gofer_conn *conn, const struct gofer_open *args, struct gofer_attr *ret_attr,
                          int *ret_fd) must_check;

@@ -247,13 +247,14 @@ static int read_hello(struct exchange *x) {
     struct gofer_conn *conn = x->conn;
     struct gofer_hello_reply hello;
     if (gofer_get(&x->reply, &hello, sizeof(hello)) < 0 || hello.version != GOFER_PROTOCOL_VERSION ||
-        hello.message_max != GOFER_MESSAGE_MAX || hello.root_count == 0 || hello.root_count > GOFER_ROOTS_MAX ||
+        hello.message_max != GOFER_MESSAGE_MAX || hello.handle_max == 0 || hello.root_count == 0 || hello.root_count > GOFER_ROOTS_MAX ||
         x->reply.left != hello.root_count * sizeof(struct gofer_root))
         return exchange_breach(x);
     conn->roots = calloc(hello.root_count, sizeof(*conn->roots));
     if (!conn->roots)
         return -ENOMEM;
     conn->root_count = hello.root_count;
+    conn->handle_max = hello.handle_max;
     for (uint32_t i = 0; i < hello.root_count; i++) {
         if (gofer_get(&x->reply, &conn->roots[i], sizeof(conn->roots[i])) < 0 || !root_valid(&conn->roots[i]))
             return exchange_breach(x);
@@ -321,6 +322,10 @@ int gofer_conn_fd(const struct gofer_conn *conn) {
 
 int gofer_conn_inotify_fd(const struct gofer_conn *conn) {
     return conn->inotify_fd;
+}
+
+uint32_t gofer_conn_handle_max(const struct gofer_conn *conn) {
+    return conn->handle_max;
 }
 
 size_t gofer_conn_root_count(const struct gofer_conn *conn) {

@@ -23,7 +23,7 @@ struct client_channel {
 
 struct gofer_conn {
     int inotify_fd;
-    uint32_t root_count;
+    uint32_t root_count, handle_max;
     struct gofer_root *roots;
     struct client_channel *first; /* the connection's life is this one's */
     _Atomic bool broken;

@@ -57,24 +57,46 @@ static int check_names(struct gofer_reader in, uint32_t count) {
     return gofer_get_end(&in);
 }
 
+static int get_walk(struct gofer_call *c, struct gofer_walk *req, struct gofer_handle **ret_start) {
+    int rc = gofer_get(&c->in, req, sizeof(*req));
+    if (rc < 0)
+        return rc;
+    if (req->count == 0 || req->count > GOFER_WALK_MAX || req->flags & ~GOFER_WALK_NO_HANDLE ||
+        (req->flags && req->count != 1))
+        return -EPROTO;
+    rc = check_names(c->in, req->count);
+    return rc < 0 ? rc : call_dir(c, req->handle, ret_start);
+}
+
+/* The one step of a walk that wants no handle. */
+static int look_only(struct gofer_call *c, int dir, struct gofer_walk_reply *reply) {
+    char name[GOFER_NAME_MAX + 1];
+    struct statx stx;
+    struct gofer_node node = {.watch = -1};
+    int rc = gofer_get_name(&c->in, name);
+    if (rc < 0)
+        return rc;
+    if (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &stx) < 0) {
+        reply->error = -errno;
+        return 0;
+    }
+    attr_from_statx(&stx, &node.attr);
+    reply->count = 1;
+    return call_put(c, &node, sizeof(node));
+}
+
 int op_walk(struct gofer_call *c) {
     struct gofer_walk req;
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc < 0)
-        return rc;
-    if (req.count == 0 || req.count > GOFER_WALK_MAX || req.zero)
-        return -EPROTO;
-    rc = check_names(c->in, req.count);
-    if (rc < 0)
-        return rc;
     cleanup(gofer_handle_unrefp) struct gofer_handle *start = NULL;
-    rc = call_dir(c, req.handle, &start);
+    int rc = get_walk(c, &req, &start);
     if (rc < 0)
         return rc;
     struct walk_state w = {.root = start->root, .dir = start->fd};
     w.reply = gofer_put_space(&c->out, sizeof(*w.reply));
     if (!w.reply)
         return -EMSGSIZE;
+    if (req.flags & GOFER_WALK_NO_HANDLE)
+        return look_only(c, start->fd, w.reply);
     for (uint32_t i = 0; i < req.count; i++) {
         char name[GOFER_NAME_MAX + 1];
         if (w.last && w.last->type != S_IFDIR)

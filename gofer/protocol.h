@@ -127,15 +127,17 @@ struct gofer_root {
     struct gofer_node node;
 };
 struct gofer_hello_reply { /* then root_count x struct gofer_root */
-    uint32_t version, root_count, message_max, zero;
+    uint32_t version, root_count, message_max;
+    uint32_t handle_max; /* how many handles there may be at once; WALK and the like then give -EMFILE */
 };
 
 /* CHANNEL: no body, donates a socket. -EMFILE at GOFER_CHANNELS_MAX. */
 
 /* WALK: from a directory by up to GOFER_WALK_MAX names. Ends early after a file that is no directory. */
+#define GOFER_WALK_NO_HANDLE 1u /* one name only: its attributes; the node's handle is 0 */
 struct gofer_walk { /* then `count` names */
     gofer_handle_t handle;
-    uint32_t count, zero;
+    uint32_t count, flags;
 };
 struct gofer_walk_reply { /* then `count` struct gofer_node, then target_size bytes */
     uint32_t count;       /* steps that succeeded */

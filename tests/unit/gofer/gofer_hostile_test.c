@@ -170,7 +170,7 @@ static void answer_hello(int sock, const struct gofer_request_header *req) {
         struct gofer_hello_reply hello;
         struct gofer_root root;
     } r = {.h = {.size = sizeof(r), .type = req->type, .seq = req->seq},
-           .hello = {.version = GOFER_PROTOCOL_VERSION, .root_count = 1, .message_max = GOFER_MESSAGE_MAX},
+           .hello = {.version = GOFER_PROTOCOL_VERSION, .root_count = 1, .message_max = GOFER_MESSAGE_MAX, .handle_max = 100},
            .root = {.flags = GOFER_ROOT_EXCLUSIVE, .node = {.handle = 1, .watch = -1, .attr.mode = 040755}}};
     send_with_fds(sock, &r, sizeof(r), 0);
 }

@@ -89,6 +89,21 @@ TEST(walk_refuses_bad_names) {
     gofer_fixture_end(&f);
 }
 
+TEST(look_gives_attributes_alone) {
+    struct gofer_fixture f;
+    gofer_fixture_start(&f, NULL);
+    make_tree(&f);
+    struct gofer_attr attr;
+    struct stat st;
+    ASSERT_OK(gofer_conn_look(f.conn, f.root, name_of("dirlink"), &attr));
+    ASSERT_OK(fstatat(f.dir, "dirlink", &st, AT_SYMLINK_NOFOLLOW));
+    ASSERT_EQ(attr.ino, st.st_ino);
+    ASSERT_EQ(attr.mode, st.st_mode);
+    ASSERT_EQ(gofer_conn_look(f.conn, f.root, name_of("none"), &attr), -ENOENT);
+    ASSERT_EQ(gofer_fixture_server_fds(&f), f.server_fds);
+    gofer_fixture_end(&f);
+}
+
 TEST(open_donates_what_was_asked_for) {
     struct gofer_fixture f;
     gofer_fixture_start(&f, NULL);
