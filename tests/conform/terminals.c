@@ -165,13 +165,13 @@ CHECK(tcsetattr_flush_and_ioctls) {
     struct termios t = modes(p.slave);
     int n;
 
-    put(p.master, "typed\n");
-    OK(ioctl(p.slave, FIONREAD, &n));
-    EQ(n, 6);
+    put(p.master, "typed\n"); /* a terminal may hand it over a little later */
+    WAIT_UNTIL(ioctl(p.slave, FIONREAD, &n) == 0 && n == 6);
     OK(tcsetattr(p.slave, TCSAFLUSH, &t));
     OK(ioctl(p.slave, FIONREAD, &n));
     EQ(n, 0);
     put(p.master, "typed\n");
+    WAIT_UNTIL(ioctl(p.slave, FIONREAD, &n) == 0 && n == 6);
     OK(tcflush(p.slave, TCIFLUSH));
     OK(ioctl(p.slave, FIONREAD, &n));
     EQ(n, 0);
