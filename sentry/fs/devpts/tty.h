@@ -41,10 +41,10 @@ struct tty {
     struct mutex lock;           /* RANK_TTY; the rest */
     struct linux_termios2 termios;
     struct linux_winsize winsize;
-    struct tty_buffer input;     /* what readers of the slave get. ICANON: whole lines, each behind a header (tty_ldisc.c) */
+    struct tty_buffer input;     /* what readers of the slave get */
+    struct tty_buffer lines;     /* ICANON: a uint32_t for each line in `input`: its length, TTY_LINE_EOF if VEOF ended it */
     struct tty_buffer edit;      /* ICANON: the line being edited */
     struct tty_buffer output;    /* what the master gets */
-    size_t line_left;            /* bytes of the first line in `input` that are not read yet; 0: a header comes next */
     unsigned column;             /* of the cursor: for tabs and erasing */
     bool lnext;                  /* VLNEXT: the next byte is taken as it is */
     bool stopped;                /* VSTOP, TCOOFF */
@@ -54,6 +54,8 @@ struct tty {
     bool had_slave;              /* then the master reads EIO when none is left */
     struct pid *session, *foreground; /* references or NULL */
     struct waitq slave_queue, master_queue;
+    uint32_t uid, gid, mode;     /* of the node */
+    int64_t made_ns;
 };
 
 /* Of /proc/PID/stat: device number and foreground group as `ns` sees it (-1: none). */
