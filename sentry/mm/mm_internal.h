@@ -77,6 +77,9 @@ int mm_map_locked(struct mm *mm, const struct map_plan *plan, struct list *dead)
 int mm_unmap_locked(struct mm *mm, gva_t start, gva_t end, struct list *dead) must_check;
 void mm_unlock(struct mm *mm, struct list *dead) RELEASES(mm->lock); /* drops the lock, then frees `dead` */
 
+/* mm_protect.c: changes flags of every area in [start, end). 0, -ENOMEM. */
+int mm_change_flags_locked(struct mm *mm, gva_t start, gva_t end, uint32_t clear, uint32_t set, struct list *dead);
+
 /* ---- limits ---- */
 
 /* May `bytes` more be mapped with these properties? 0 or -ENOMEM. `t` NULL: no limits but the area count. */
