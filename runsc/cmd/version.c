@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * runsc/cmd/version.c: the lines that podman and dockerd parse (OCI.md 4).
+ */
+#include "runsc/cli.h"
+
+static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {
+    (void)cli;
+    (void)options;
+    (void)argc;
+    (void)argv;
+    (void)err;
+    printf("runsc version %s\ncommit: %s\nspec: %s\n", g_runsc_version, g_runsc_version, RUNSC_SPEC_VERSION);
+    return 0;
+}
+
+const struct command g_cmd_version = {.name = "version", .arguments = "", .summary = "show the version", .run = run};
