@@ -19,6 +19,8 @@ enum lock_rank {
     RANK_EPOLL_GRAPH = 50,     /* the graph of epoll files that watch epoll files */
     RANK_EPOLL = 60,           /* one epoll file's interest list */
     RANK_FILE_POS = 70,        /* file.pos */
+    RANK_PIPE_READ = 72,       /* a pipe's readers, one at a time, over copies out; not over waits */
+    RANK_PIPE_WRITE = 74,      /* likewise its writers; taken inside another pipe's RANK_PIPE_READ (tee, splice) */
     RANK_SOCKET = 80,          /* one unix or inet socket; two by address order */
     RANK_RENAME = 90,          /* filesystem.rename_lock */
     RANK_INODE_DIR = 100,      /* inode.dir_lock: a directory's entries; parent before child, then address order */
@@ -29,27 +31,32 @@ enum lock_rank {
     RANK_MM = 150,             /* mm.lock: areas of one address space; two by address order (fork) */
     RANK_MAPPABLE = 160,       /* a file's list of mappings */
     RANK_AS = 170,             /* platform: one address space's batches */
+    RANK_AS_DONATION = 175,    /* platform: one descriptor at a time is on its way to a stub */
     RANK_GOFER_CONN = 180,     /* one connection to a gofer */
     RANK_HOSTFD_CACHE = 190,
 
     RANK_NOBLOCK = 200,
 
     RANK_MOUNTS = 210,         /* mount tree of the kernel */
-    RANK_DCACHE = 220,         /* dentry hash, LRU, parent and name of each dentry */
+    RANK_DCACHE = 220,         /* dentry.lock: parent, name, children; parent before child, else by address */
+    RANK_DCACHE_HASH = 224,    /* a stripe of the dentry hash */
+    RANK_DCACHE_LRU = 226,     /* list of cached dentries */
     RANK_FD_TABLE = 230,       /* fd_table.lock */
     RANK_FS_CONTEXT = 240,     /* cwd, root, umask */
     RANK_FILE_LOCKS = 250,     /* POSIX, OFD and flock locks of one inode */
+    RANK_FILE_LOCK_GRAPH = 254, /* POSIX lock owners that wait, of all inodes */
     RANK_PIPE = 260,           /* a pipe's ring; two by address order (splice, tee) */
     RANK_EVENT = 270,          /* eventfd, timerfd, signalfd, inotify queues */
     RANK_FUTEX_BUCKET = 280,   /* two by index order */
     RANK_TASKSET = 290,        /* pid tables, thread groups, sessions, parents and children, wait state */
-    RANK_SIGHAND = 300,        /* signal_handlers.lock: actions and all pending queues of one thread group */
+    RANK_SIGHAND = 300,        /* thread_group.signal_lock: all pending queues, masks and the exit and stop state of one process */
+    RANK_SIGACTIONS = 305,     /* sighand.lock: the table of actions, shared by CLONE_SIGHAND */
     RANK_TASK = 310,           /* task.lock: small per-task state */
     RANK_CREDS = 320,
     RANK_LIMITS = 330,
     RANK_TIMER = 340,          /* timer queue */
-    RANK_EPOLL_READY = 350,    /* one epoll file's ready list: taken in wake-ups */
-    RANK_WAITQ = 360,          /* any wait queue */
+    RANK_WAITQ = 360,          /* any wait queue; an object's before that of an epoll file which watches it */
+    RANK_EPOLL_READY = 365,    /* one epoll file's ready list: taken in wake-ups, with the object's wait queue held */
     RANK_WAITER = 370,         /* a task's wake-up word */
     RANK_NETSTACK = 380,
     RANK_MEMFILE = 390,        /* the shared memory file's allocator */

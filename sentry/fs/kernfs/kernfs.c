@@ -4,7 +4,6 @@
 #include "sentry/fs/kernfs/kernfs.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -21,61 +20,6 @@ struct kernfs_filesystem {
     void (*drop_data)(void *data);
 };
 HEAP_TYPE(kernfs_filesystem, struct kernfs_filesystem, 0);
-
-/* ---- text ---- */
-
-static bool text_reserve(struct text *x, size_t more) {
-    if (x->failed)
-        return false;
-    if (x->len + more + 1 <= x->capacity)
-        return true;
-    size_t capacity = MAX(x->capacity * 2, x->len + more + 512);
-    char *data = x->data ? heap_realloc(x->data, capacity) : heap_alloc_bytes(capacity);
-    if (!data) {
-        x->failed = true;
-        return false;
-    }
-    x->data = data;
-    x->capacity = capacity;
-    return true;
-}
-
-void text_append(struct text *x, const char *data, size_t len) {
-    if (!text_reserve(x, len))
-        return;
-    memcpy(x->data + x->len, data, len);
-    x->len += len;
-    x->data[x->len] = '\0';
-}
-
-void text_printf(struct text *x, const char *fmt, ...) {
-    va_list args;
-
-    va_start(args, fmt);
-    int n = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
-    ASSERT(n >= 0);
-    if (!text_reserve(x, (size_t)n))
-        return;
-    va_start(args, fmt);
-    vsnprintf(x->data + x->len, (size_t)n + 1, fmt, args);
-    va_end(args);
-    x->len += (size_t)n;
-}
-
-void text_append_escaped(struct text *x, const char *s) {
-    for (; *s; s++) {
-        if (strchr(" \t\n\\#", *s))
-            text_printf(x, "\\%03o", (unsigned char)*s);
-        else
-            text_append(x, s, 1);
-    }
-}
-
-void text_done(struct text *x) {
-    heap_free(x->data);
-    *x = (struct text){0};
-}
 
 /* ---- nodes ---- */
 
@@ -175,13 +119,12 @@ static int node_getattr(struct inode *inode, struct kstat *ret) {
     struct kernfs_inode *n = kernfs_of(inode);
 
     refresh_owner(n);
-    *ret = (struct kstat){
-        .ino = inode->ino, .nlink = inode_is_dir(inode) ? 2 : 1, .mode = inode->type | inode->mode, .uid = inode->uid,
-        .gid = inode->gid, .blksize = 1024, .dev = inode->fs->dev, .rdev = inode->rdev, .atime_ns = n->time_ns,
-        .mtime_ns = n->time_ns, .ctime_ns = n->time_ns, .btime_ns = INT64_MIN,
-    };
-    if (n->kops->nlink)
-        ret->nlink = n->kops->nlink(n);
+    ret->uid = inode->uid;
+    ret->gid = inode->gid;
+    ret->nlink = n->kops->nlink ? n->kops->nlink(n) : inode_is_dir(inode) ? 2 : 1;
+    ret->blksize = 1024;
+    ret->atime_ns = ret->mtime_ns = ret->ctime_ns = n->time_ns;
+    ret->btime_ns = INT64_MIN;
     return 0;
 }
 
@@ -239,6 +182,7 @@ static int fs_revalidate(struct filesystem *fs, struct dentry *d) {
 static void fs_release(struct filesystem *fs) {
     struct kernfs_filesystem *k = container_of(fs, struct kernfs_filesystem, fs);
 
+    filesystem_done(fs);
     if (k->drop_data)
         k->drop_data(k->data);
     heap_free(k);
