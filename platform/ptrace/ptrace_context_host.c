@@ -30,6 +30,7 @@ bool ptrace_await_stop(struct ptrace_context *c, int *ret_status) {
         return true;
     }
     c->dead = true; /* exited, killed, or (ECHILD) no longer ours */
+    c->oom = pid == c->tid && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !atomic_load(&c->space->killed);
     stub_space_kill(c->space);
     return false;
 }
@@ -53,29 +54,30 @@ bool ptrace_request(struct ptrace_context *c, int request, void *data) {
     return !ptrace_lost(c, ESRCH);
 }
 
-static bool read_rip(struct ptrace_context *c, uint64_t *ret_rip) {
-    struct guest_regs r;
-    if (!ptrace_request(c, PTRACE_GETREGS, &r))
-        return false;
-    *ret_rip = r.rip;
-    return true;
+/* True once the thread has been in its wait at `park`: behind the call, not at its entry (where rax is the host's -ENOSYS), as a
+   call that is skipped from there still goes through the filter, with a number that this does not know. */
+static bool is_parked(const struct guest_regs *r) {
+    return r->rip == SYM_site_park && r->rax != (uint64_t)-ENOSYS;
 }
 
-/* From any stop to the thread's stop in its wait at `park`, by which its filter is in force. */
+/* From any stop to the thread's stop in or behind its wait at `park`, by which its filter is in force. */
 static bool drive_to_park(struct ptrace_context *c) {
     int status;
-    uint64_t rip;
+    struct guest_regs r;
     if (!ptrace_await_stop(c, &status))
         return false;
     for (int i = 0; i < 16; i++) {
-        if (!read_rip(c, &rip))
+        if (!ptrace_request(c, PTRACE_GETREGS, &r))
             return false;
-        if (rip == SYM_site_park)
+        if (is_parked(&r))
             return true;
+        r.rdx = 1; /* at the entry of the wait: another value than the word's, so that it returns at once */
+        if (r.rip == SYM_site_park && !ptrace_request(c, PTRACE_SETREGS, &r))
+            return false;
         if (!ptrace_request(c, PTRACE_SYSCALL, NULL) || !ptrace_await_stop(c, &status))
             return false;
     }
-    log_error(LOG_PLATFORM, "new guest thread %d is lost at %llx", (int)c->tid, (unsigned long long)rip);
+    log_error(LOG_PLATFORM, "new guest thread %d is lost at %llx", (int)c->tid, (unsigned long long)r.rip);
     stub_space_kill(c->space);
     return !ptrace_lost(c, ESRCH);
 }

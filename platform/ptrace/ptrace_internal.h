@@ -14,6 +14,7 @@ struct ptrace_context {
     _Atomic uint32_t interrupted; /* by anyone; the owner takes it back when a switch returns */
     /* owner's alone: */
     bool dead;               /* the thread is gone and reaped */
+    bool oom;                /* ... and not by us */
     bool known;              /* `last` is what the thread's registers are */
     struct guest_regs last;
     struct stub_pair pair;

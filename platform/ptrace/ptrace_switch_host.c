@@ -227,7 +227,7 @@ void ptrace_context_switch(struct context *context, struct guest_regs *regs, boo
     }
     stub_pair_leave(&c->pair);
     if (v == GONE) {
-        *ret_event = (struct platform_event){.kind = EVENT_DEAD, .oom = stub_space_oom(c->space)};
+        *ret_event = (struct platform_event){.kind = EVENT_DEAD, .oom = c->oom};
         c->dead = true;
     }
     atomic_store(&c->interrupted, 0);

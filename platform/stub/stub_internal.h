@@ -93,6 +93,7 @@ struct stub_platform {
 
     struct mutex table; /* protects: */
     struct list spaces[STUB_TABLE_BUCKETS]; /* by pid: not yet reaped */
+    struct list abandoned;                  /* spaces whose clone has an unknown end, by table_link */
     struct list early;                      /* struct early_death: ended before their cloner knew of them */
     bool ending;
     struct stub_keeper *keeper; /* stub_keeper_host.c */
@@ -124,7 +125,7 @@ struct stub_space {
     uint32_t count;    /* commands gathered for the next */
     bool published;    /* its report is not yet taken */
     bool started;      /* the helper has reported once: no robust list means that it is gone */
-    bool broken;       /* its first batch failed */
+    bool broken;       /* its first batch failed, or its helper is gone: no more batches */
 };
 
 /* ops tables give the sentry these by their opaque names */

@@ -163,6 +163,7 @@ int stub_platform_init(struct stub_platform *p, const struct platform_config *co
     for (unsigned i = 0; i < STUB_TABLE_BUCKETS; i++)
         list_init(&p->spaces[i]);
     list_init(&p->early);
+    list_init(&p->abandoned);
     stub_cpus_init(&p->cpus, config->pin_cpus == 0);
     p->base.fpu_size = xsave_size();
     int r = start(p, guest, err);
@@ -173,6 +174,11 @@ int stub_platform_init(struct stub_platform *p, const struct platform_config *co
 
 void stub_platform_done(struct stub_platform *p) {
     stub_keeper_stop(p);
+    while (!list_empty(&p->abandoned)) {
+        struct stub_space *s = list_first_entry(&p->abandoned, struct stub_space, table_link);
+        list_del(&s->table_link);
+        stub_space_put(s);
+    }
     if (p->zygote) {
         stub_space_put(p->zygote);
         p->zygote = NULL;

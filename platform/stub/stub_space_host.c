@@ -78,6 +78,7 @@ int64_t stub_batch_collect(struct stub_space *s, uint32_t *ret_left) {
     ASSERT(s->published);
     s->published = false;
     if (!await_report(s, &report)) {
+        s->broken = true;
         stub_space_kill(s); /* a helper that ended alone leaves nothing of use */
         return -ESRCH;
     }
@@ -92,10 +93,14 @@ int64_t stub_batch_collect(struct stub_space *s, uint32_t *ret_left) {
     return -(int64_t)(report & 0xfff);
 }
 
+static bool can_run(struct stub_space *s) REQUIRES(&s->lock) {
+    return !s->broken && !atomic_load(&s->dead);
+}
+
 int64_t stub_batch_run(struct stub_space *s, uint32_t *ret_left) {
     if (s->published)
         (void)stub_batch_collect(s, NULL);
-    if (s->broken || atomic_load(&s->dead)) {
+    if (!can_run(s)) {
         s->count = 0;
         return -ESRCH;
     }
@@ -218,12 +223,25 @@ static void publish_first_batch(struct stub_space *s) REQUIRES(&s->lock) {
 /* If its cloner died in the midst, a child may exist that nobody knows: it finds this as its next batch. Its pages are never
    used again. */
 static void abandon(struct stub_space *s) {
+    struct stub_platform *p = s->platform;
     mutex_lock(&s->lock);
     s->published = false;
     stub_batch_add(s, 0, 0, (struct stub_call){SYS_exit_group, {0}});
     stub_batch_publish(s);
     mutex_unlock(&s->lock);
+    mutex_lock(&p->table);
+    list_add(&p->abandoned, &s->table_link);
+    mutex_unlock(&p->table);
     log_warning(LOG_PLATFORM, "a stub died while it forked: command page %u is given up", s->command_index);
+}
+
+static int64_t clone_helper(struct stub_space *from, uint32_t command_index, bool *ret_tried) {
+    mutex_lock(&from->lock);
+    *ret_tried = can_run(from);
+    stub_batch_add(from, DO_CHECK | DO_KEEP | DO_PROCESS, command_index, (struct stub_call){SYS_clone, {STUB_PROCESS_FLAGS}});
+    int64_t pid = stub_batch_run(from, NULL);
+    mutex_unlock(&from->lock);
+    return pid;
 }
 
 int stub_space_clone(struct stub_space *from, struct stub_space **ret) {
@@ -236,15 +254,15 @@ int stub_space_clone(struct stub_space *from, struct stub_space **ret) {
     mutex_lock(&s->lock);
     publish_first_batch(s);
     mutex_unlock(&s->lock);
-    int64_t pid = stub_space_run(from, DO_CHECK | DO_KEEP | DO_PROCESS, s->command_index,
-                                 (struct stub_call){SYS_clone, {STUB_PROCESS_FLAGS}});
-    if (pid == -ESRCH) {
+    bool tried;
+    int64_t pid = clone_helper(from, s->command_index, &tried);
+    if (pid == -ESRCH && tried) {
         abandon(s);
         return -ESRCH;
     }
     if (pid <= 0) {
         stub_space_put(s);
-        return pid == -EAGAIN ? -EAGAIN : -ENOMEM;
+        return pid == -EAGAIN || pid == -ESRCH ? (int)pid : -ENOMEM;
     }
     s->pid = (pid_t)pid;
     stub_keeper_register(p, s);

@@ -301,6 +301,17 @@ int dentry_lookup(struct dentry *parent, const char *name, size_t len, struct de
     return r;
 }
 
+int dentry_lookup_cached(struct dentry *parent, const char *name, size_t len, struct dentry **ret) {
+    struct dentry *d = hash_find(vfs_of(parent->fs), parent, name, len);
+
+    if (d && !atomic_load_explicit(&d->stale, memory_order_relaxed) && !d->fs->ops->revalidate) {
+        *ret = d;
+        return 0;
+    }
+    dentry_unref(d);
+    return -EAGAIN;
+}
+
 /* ---- the tree ---- */
 
 struct dentry *dentry_parent(struct dentry *d) {

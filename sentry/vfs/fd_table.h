@@ -57,5 +57,7 @@ struct fs_context *fs_context_new(const struct path *root, const struct path *cw
 struct fs_context *fs_context_copy(struct fs_context *from);
 /* New references of both; either may be NULL. */
 void fs_context_get(struct fs_context *fs, struct path *ret_root, struct path *ret_cwd);
-int fs_context_set_root(struct fs_context *fs, const struct path *root);
-int fs_context_set_cwd(struct fs_context *fs, const struct path *cwd);
+void fs_context_set_root(struct fs_context *fs, const struct path *root);
+void fs_context_set_cwd(struct fs_context *fs, const struct path *cwd);
+uint32_t fs_context_umask(struct fs_context *fs);
+uint32_t fs_context_set_umask(struct fs_context *fs, uint32_t mask); /* the old one */

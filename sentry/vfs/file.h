@@ -20,6 +20,7 @@
 struct creds;
 struct file;
 struct inode;
+struct kernel;
 struct mappable;
 struct mmap_request;
 struct pid;
@@ -98,8 +99,11 @@ uint32_t file_mode_of(uint32_t flags);
 void file_init(struct file *f, const struct file_ops *ops, const struct path *path, uint32_t flags, uint32_t mode, const struct creds *creds);
 /* What every release() ends with: drops path, creds, owner. */
 void file_done(struct file *f);
-/* An anonymous file ("anon_inode:[eventfd]", "pipe:[N]", "socket:[N]"): makes its path. 0 or -ENOMEM. S_IFMT type of the inode in `type`. */
+/* An anonymous file: makes its path. 0 or -ENOMEM. `type` is the S_IFMT type of the inode: 0 with name "anon_inode:[eventfd]"; LINUX_S_IFIFO with name "pipe" and
+   LINUX_S_IFSOCK with "socket", whose number is put behind ("pipe:[N]"). */
 int file_init_anon(struct file *f, const struct file_ops *ops, const char *name, uint32_t type, uint32_t flags, uint32_t mode, const struct creds *creds);
+/* The path alone, for files that share an inode (both ends of a pipe). New references. */
+int anon_path(struct kernel *k, const char *name, uint32_t type, const struct creds *creds, struct path *ret) must_check;
 
 /* The blocking wrappers that system calls use: they check modes, wait (task_block) while the implementation says -EAGAIN and the file is blocking, and give -ERESTARTSYS when
    interrupted with nothing done. SIGPIPE and SIGXFSZ are the system calls' to send (file_write_signals). rw_flags: LINUX_RWF_*, 0 in general. */

@@ -166,7 +166,7 @@ static int generic_permission(const struct inode *i, const struct creds *c, unsi
 
     if (c->fsuid == i->uid)
         mode >>= 6;
-    else if ((mode & 070) != (mode << 3 & 070) ? creds_in_group(c, i->gid) : false)
+    else if (creds_in_group(c, i->gid))
         mode >>= 3;
     if ((mode & want) == want)
         return 0;

@@ -42,7 +42,9 @@ struct mount {
     enum propagation propagation; /* SHARED: has peers; a slave that is shared too has both groups */
     int peer_group, master_group; /* 0: none; ids as in mountinfo */
     struct list peer_node;      /* all mounts with a group: vfs.grouped */
-    struct mount *copy;         /* scratch of tree copies */
+    int copied_from;            /* id of the mount that it was copied from (mnt_ns_translate) */
+    struct mount *copy;         /* scratch of tree copies, valid while RANK_MOUNTS is held */
+    struct path put;            /* scratch of mounts_put(): references that wait to be dropped */
 };
 DECLARE_REF(mount);
 
@@ -82,8 +84,9 @@ int vfs_set_propagation(struct mnt_ns *ns, const struct path *at, enum propagati
 bool path_cross_mounts(struct path *p);
 /* From a mount's root to its mount point, once; false at the namespace's root. References as above. */
 bool path_cross_up(struct path *p);
-/* Calls fn for each mount visible from `root`, with its mount point's text, under RANK_MOUNTS: /proc/PID/mounts, mountinfo. */
-void mnt_ns_for_each(struct mnt_ns *ns, const struct path *root, void (*fn)(const struct mount *m, const char *mountpoint, void *arg), void *arg);
+/* Calls fn for each mount visible from `root`, in mount order, with its mount point's text: /proc/PID/mounts, mountinfo. A snapshot; no lock is held in fn, `m` is
+   kept while it runs, and parent_id is that of its parent (its own for the root). 0 or -ENOMEM. */
+int mnt_ns_for_each(struct mnt_ns *ns, const struct path *root, void (*fn)(const struct mount *m, int parent_id, const char *mountpoint, void *arg), void *arg) must_check;
 
 /* Once a kernel: dentry cache, mount lock, anonymous mount. */
 int vfs_create(struct kernel *k) must_check;

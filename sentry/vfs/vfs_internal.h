@@ -49,6 +49,8 @@ int dcache_create(struct vfs *v);
 void dcache_destroy(struct vfs *v);
 /* A new child, hashed unless the file system caches nothing; parent's dir_lock held. `inode` reference taken on success; NULL: negative. */
 int dentry_add(struct dentry *parent, const char *name, size_t len, struct inode *inode, struct dentry **ret) must_check;
+/* -EAGAIN unless the cache has it for sure. */
+int dentry_lookup_cached(struct dentry *parent, const char *name, size_t len, struct dentry **ret) must_check;
 /* Unlinked: never found again. */
 void dentry_drop(struct dentry *d);
 /* The name changes (rename); rename_lock and both dir_locks held. Cannot fail once prepared. */
@@ -92,6 +94,9 @@ void mount_set_ns_locked(struct mount *tree, struct mnt_ns *ns);
 size_t mount_tree_size_locked(struct mount *tree);
 void mnt_ns_changed_locked(struct vfs *v, struct mnt_ns *ns);
 
+/* anon_fs.c */
+int anon_fs_create(struct vfs *v, enum anon_fs which, struct filesystem **ret) must_check;
+
 /* mount_propagation.c */
 void mount_group_join_locked(struct vfs *v, struct mount *m, struct mount *from, unsigned how);
 void mount_group_leave_locked(struct vfs *v, struct mount *m);
@@ -106,7 +111,7 @@ struct walk {
     unsigned flags;
     struct path root;      /* reference: where ".." and absolute links end */
     struct path at;        /* reference: where it is now */
-    bool at_magic;         /* `at` was reached by a magic link, or is the start: there is no last name */
+    bool at_magic;         /* `at` was reached by a magic link, or is the start of an empty name: it may be anything */
     struct last_component last;
     unsigned links;        /* followed so far */
     unsigned depth;        /* of `stack` in use */
