@@ -46,4 +46,3 @@ extern const struct command g_cmd_boot, g_cmd_create, g_cmd_delete, g_cmd_do, g_
     g_cmd_list, g_cmd_pause, g_cmd_ps, g_cmd_resume, g_cmd_run, g_cmd_spec, g_cmd_start, g_cmd_state, g_cmd_version, g_cmd_wait;
 
 #define RUNSC_SPEC_VERSION "1.0.2"
-extern const char g_runsc_version[]; /* git describe, by the build */

@@ -2,6 +2,7 @@
  * runsc/cmd/version.c: the lines that podman and dockerd parse (OCI.md 4).
  */
 #include "runsc/cli.h"
+#include "version.h"
 
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {
     (void)cli;
@@ -9,7 +10,7 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     (void)argc;
     (void)argv;
     (void)err;
-    printf("runsc version %s\ncommit: %s\nspec: %s\n", g_runsc_version, g_runsc_version, RUNSC_SPEC_VERSION);
+    printf("runsc version %s\ncommit: %s\nspec: %s\n", RUNSC_VERSION, RUNSC_COMMIT, RUNSC_SPEC_VERSION);
     return 0;
 }
 

@@ -33,6 +33,7 @@ struct container_state {
     struct host_process standin, sandbox, gofer;
     bool has_init, started; /* create went through; start did */
     json_t *annotations, *hooks, *cgroups; /* objects or NULL */
+    json_t *execs; /* [{pid, started}]: the stand-ins of exec'd processes */
 };
 
 enum container_status { STATUS_CREATING, STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_STOPPED };
@@ -66,6 +67,11 @@ int container_connect(struct container *c, struct control_channel *ret, struct e
 json_t *container_request(const struct container *c, const char *verb);
 /* The JSON of `state` and of hooks (OCI.md 4, 6); new reference. */
 json_t *container_state_json(struct container *c, enum container_status status);
+
+/* The stand-ins that live: [pid, ...]; new reference. */
+json_t *container_host_pids(struct container *c);
+/* Records an exec's stand-in (not saved yet); those that have ended are forgotten. */
+void container_add_exec(struct container *c, pid_t pid);
 
 uint64_t host_process_start_time(pid_t pid); /* 0: no such process */
 struct host_process host_process_of(pid_t pid);

@@ -11,11 +11,11 @@
 #include "base/err.h"
 #include "boot/spec/spec.h"
 
-struct gofer_root {
+struct root_tree {
     const char *path;   /* of the host, absolute; borrowed */
     bool recursive, read_only;
     unsigned flags;     /* GOFER_ROOT_* (gofer/protocol.h) */
     int fd;             /* out: the root, O_PATH */
 };
 /* The directory of the tmpfs in *ret_place (static string). In a private mount namespace only. */
-int gofer_roots_make(struct gofer_root *roots, size_t count, const char **ret_place, struct err **err) must_check;
+int gofer_roots_make(struct root_tree *roots, size_t count, const char **ret_place, struct err **err) must_check;

@@ -21,7 +21,7 @@ static const char *const g_covered[] = {"proc",    "sysfs",  "devtmpfs", "devpts
                                         "tracefs", "bpf",    "pstore",   "configfs",   "efivarfs",   "selinuxfs", "fusectl",    "hugetlbfs",
                                         "autofs",  "nsfs",   "binfmt_misc", "rpc_pipefs", NULL};
 
-static int take_tree(struct gofer_root *r, struct err **err) {
+static int take_tree(struct root_tree *r, struct err **err) {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (r->recursive ? AT_RECURSIVE : 0);
     int fd = open_tree(AT_FDCWD, r->path, flags);
 
@@ -125,7 +125,7 @@ static int cover_host_views(const char *place, struct err **err) {
     return r;
 }
 
-static int attach(int base, const char *place, struct gofer_root *root, size_t i, int tree, struct err **err) {
+static int attach(int base, const char *place, struct root_tree *root, size_t i, int tree, struct err **err) {
     char name[24];
 
     snprintf(name, sizeof name, "%zu", i);
@@ -147,7 +147,7 @@ static const char *find_place(void) {
     return NULL;
 }
 
-int gofer_roots_make(struct gofer_root *roots, size_t count, const char **ret_place, struct err **err) {
+int gofer_roots_make(struct root_tree *roots, size_t count, const char **ret_place, struct err **err) {
     const char *place = find_place();
     bool recursive = false;
     int r = 0;

@@ -84,7 +84,7 @@ static int list_roots(struct launch *l, struct err **err) {
     l->roots = calloc(s->mounts.count + 1, sizeof *l->roots);
     if (!l->roots)
         return err_set(err, ENOMEM, "out-of-memory", "preparing the gofer's mounts");
-    l->roots[l->root_count++] = (struct gofer_root){.path = l->container->state.rootfs, .recursive = true, .read_only = o->overlay || s->root.readonly,
+    l->roots[l->root_count++] = (struct root_tree){.path = l->container->state.rootfs, .recursive = true, .read_only = o->overlay || s->root.readonly,
                                                     .flags = o->exclusive_root ? GOFER_ROOT_EXCLUSIVE : GOFER_ROOT_WATCHED};
     for (size_t i = 0; i < s->mounts.count; i++) {
         const struct spec_mount *m = &s->mounts.items[i];
@@ -97,7 +97,7 @@ static int list_roots(struct launch *l, struct err **err) {
             path = NULL;
         if (!path)
             return err_set(err, ENOMEM, "out-of-memory", "preparing the gofer's mounts");
-        l->roots[l->root_count++] = (struct gofer_root){.path = path, .recursive = spec_mount_has_option(m, "rbind"),
+        l->roots[l->root_count++] = (struct root_tree){.path = path, .recursive = spec_mount_has_option(m, "rbind"),
                                                         .read_only = spec_mount_has_option(m, "ro"), .flags = GOFER_ROOT_SHARED};
     }
     return 0;

@@ -14,7 +14,7 @@ struct launch {
     struct child sandbox, gofer, standin;
     int listen_fd, control[2], gofer_socket[2], exit_fd;
     int owner_fd; /* the sandbox's end of the owner connection: the stand-in's or the caller's */
-    struct gofer_root *roots;
+    struct root_tree *roots;
     size_t root_count;
 };
 

@@ -154,6 +154,36 @@ static json_t *process_to_json(const struct host_process *p) {
     return json_pack("{s:i,s:I}", "pid", (int)p->pid, "started", (json_int_t)p->started);
 }
 
+void container_add_exec(struct container *c, pid_t pid) {
+    struct host_process added = host_process_of(pid);
+    json_t *living = json_array(), *one;
+    size_t i;
+
+    json_array_foreach(c->state.execs, i, one) {
+        struct host_process p = process_from_json(one);
+        if (host_process_alive(&p))
+            json_array_append(living, one);
+    }
+    if (pid > 0)
+        json_array_append_new(living, process_to_json(&added));
+    json_decref(c->state.execs);
+    c->state.execs = living;
+}
+
+json_t *container_host_pids(struct container *c) {
+    json_t *pids = json_array(), *one;
+    size_t i;
+
+    if (host_process_alive(&c->state.standin))
+        json_array_append_new(pids, json_integer(c->state.standin.pid));
+    json_array_foreach(c->state.execs, i, one) {
+        struct host_process p = process_from_json(one);
+        if (host_process_alive(&p))
+            json_array_append_new(pids, json_integer(p.pid));
+    }
+    return pids;
+}
+
 static int load_state(struct container *c, struct err **err) {
     cleanup(freep) char *text = NULL;
     struct container_state *s = &c->state;
@@ -189,17 +219,18 @@ static int load_state(struct container *c, struct err **err) {
     s->annotations = json_incref(json_object_get(o, "annotations"));
     s->hooks = json_incref(json_object_get(o, "hooks"));
     s->cgroups = json_incref(json_object_get(o, "cgroups"));
+    s->execs = json_incref(json_object_get(o, "execs"));
     json_decref(o);
     return 0;
 }
 
 int container_save(struct container *c, struct err **err) {
     struct container_state *s = &c->state;
-    json_t *o = json_pack("{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*}", "version", STATE_VERSION, "id", s->id,
+    json_t *o = json_pack("{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*,s:O*}", "version", STATE_VERSION, "id", s->id,
                           "bundle", s->bundle, "rootfs", s->rootfs, "ociVersion", s->oci_version, "created", s->created, "sandbox",
                           s->sandbox_id, "owner", s->owner, "standinProcess", process_to_json(&s->standin), "sandboxProcess",
                           process_to_json(&s->sandbox), "goferProcess", process_to_json(&s->gofer), "hasInit", s->has_init, "started",
-                          s->started, "annotations", s->annotations, "hooks", s->hooks, "cgroups", s->cgroups);
+                          s->started, "annotations", s->annotations, "hooks", s->hooks, "cgroups", s->cgroups, "execs", s->execs);
     cleanup(freep) char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
     json_decref(o);
@@ -269,6 +300,7 @@ void container_close(struct container *c) {
     json_decref(s->annotations);
     json_decref(s->hooks);
     json_decref(s->cgroups);
+    json_decref(s->execs);
     free(s->id);
     free(s->bundle);
     free(s->rootfs);
