@@ -63,6 +63,8 @@ int dentry_name_prepare(struct dentry_name *n, const char *name, size_t len) mus
 void dentry_name_done(struct dentry_name *n);
 void dentry_move(struct dentry *d, struct dentry *new_parent, struct dentry_name *n);
 void dentry_exchange(struct dentry *a, struct dentry *b, struct dentry_name *a_gets, struct dentry_name *b_gets);
+/* Below `parent` but never found: O_TMPFILE. `inode` taken on success. */
+struct dentry *dentry_new_unlinked(struct dentry *parent, const char *name, struct inode *inode);
 struct dentry *dentry_new_anon(struct filesystem *fs, const char *name, struct inode *inode /* taken on success */);
 /* New references; the name as it is now. `ret_name` of at least NAME_MAX + 1 bytes. */
 struct dentry *dentry_parent_and_name(struct dentry *d, char *ret_name, size_t *ret_len);
@@ -103,6 +105,19 @@ void mount_group_leave_locked(struct vfs *v, struct mount *m);
 void mount_set_propagation_locked(struct vfs *v, struct mount *m, enum propagation p);
 int mount_propagate_attach_locked(struct vfs *v, struct mount *tree, struct mount *parent, struct dentry *at, struct list *gone) must_check;
 void mount_propagate_detach_locked(struct vfs *v, struct mount *m, struct list *gone);
+
+/* vfs_open.c: one more writer; -ETXTBSY. */
+int inode_get_write(struct inode *i) must_check;
+
+/* vfs_names.c */
+int name_may_delete(struct inode *dir, const struct dentry *victim, bool want_directory, const struct creds *c) must_check;
+void names_notify_removed(struct dentry *d);
+
+/* inotify.c */
+void vfs_notify_parent(struct dentry *d, uint32_t mask, uint32_t cookie);
+void vfs_notify_self(struct dentry *d, uint32_t mask);
+void vfs_notify_rename(struct inode *from_dir, const char *from, size_t from_len, struct inode *to_dir, const char *to, size_t to_len, struct dentry *moved, uint32_t cookie);
+void inode_drop_watches(struct inode *i);
 
 /* path_walk.c: the walk with its state, for open(2), which may go on through a last symlink. */
 enum { WALK_STACK = 40 };
