@@ -31,6 +31,7 @@ enum lock_rank {
     RANK_MM = 150,             /* mm.lock: areas of one address space; two by address order (fork) */
     RANK_MAPPABLE = 160,       /* a file's list of mappings */
     RANK_AS = 170,             /* platform: one address space's batches */
+    RANK_AS_DONATION = 175,    /* platform: one descriptor at a time is on its way to a stub */
     RANK_GOFER_CONN = 180,     /* one connection to a gofer */
     RANK_HOSTFD_CACHE = 190,
 
@@ -48,7 +49,8 @@ enum lock_rank {
     RANK_EVENT = 270,          /* eventfd, timerfd, signalfd, inotify queues */
     RANK_FUTEX_BUCKET = 280,   /* two by index order */
     RANK_TASKSET = 290,        /* pid tables, thread groups, sessions, parents and children, wait state */
-    RANK_SIGHAND = 300,        /* signal_handlers.lock: actions and all pending queues of one thread group */
+    RANK_SIGHAND = 300,        /* thread_group.signal_lock: all pending queues, masks and the exit and stop state of one process */
+    RANK_SIGACTIONS = 305,     /* sighand.lock: the table of actions, shared by CLONE_SIGHAND */
     RANK_TASK = 310,           /* task.lock: small per-task state */
     RANK_CREDS = 320,
     RANK_LIMITS = 330,

@@ -44,6 +44,8 @@ struct kernel {
     _Atomic uint64_t next_inode;  /* of anonymous objects and namespaces */
     struct random_state *random;
     const char *release;          /* uname release, "6.x..." */
+    const char *version;          /* uname version, "#1 SMP ..." */
+    unsigned char boot_id[16];    /* random, of this sandbox */
 };
 
 struct kernel_config {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/compiler.h"
+#include "platform/platform.h"
 
 struct creds;
 struct file;

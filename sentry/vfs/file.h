@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include "base/abi/linux/poll.h"
 #include "base/list.h"
 #include "base/mutex.h"

@@ -34,6 +34,8 @@ struct dentry;
 struct filesystem;
 struct fs_context;
 struct inode;
+struct pid_ns;
+struct user_ns;
 struct kernel;
 struct mnt_ns;
 struct task;
@@ -73,6 +75,7 @@ struct mount_options {
     uint32_t flags;            /* MOUNT_* */
     const struct creds *creds;
     struct user_ns *user_ns;
+    struct pid_ns *pid_ns;     /* of the mounter: what proc shows */
     void *internal;            /* boot's own arguments (gofer connection, overlay layers); type specific; NULL from the guest */
 };
 
@@ -305,6 +308,8 @@ int vfs_setattr(const struct path *p, const struct setattr *s, const struct cred
 /* truncate(2): the file's own permission is checked first unless `opened` (ftruncate). */
 int vfs_truncate(const struct path *p, uint64_t size, bool opened, const struct creds *c) must_check;
 int inode_permission(struct inode *i, const struct creds *c, unsigned mask) must_check; /* file systems' read-only state is checked by path_permission */
+/* The mode bits' own answer, with CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: what inode_permission() uses when the op is absent. */
+int inode_permission_generic(struct inode *i, const struct creds *c, unsigned mask) must_check;
 /* inode_permission and, for MAY_WRITE, -EROFS of mount and file system; MAY_EXEC of a file on a noexec mount: -EACCES. */
 int path_permission(const struct path *p, const struct creds *c, unsigned mask) must_check;
 /* Before a change: -EROFS if mount or file system is read-only. */

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * platform/platform.c: platforms by name.
+ */
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <string.h>
+
+int platform_create(const char *name, const struct platform_config *config, struct platform **ret, struct err **err) {
+    if (strcmp(name, "ptrace") == 0 || strcmp(name, "auto") == 0)
+        return platform_ptrace_create(config, ret, err);
+    err_set(err, ENOENT, "platform.unknown", "platform \"%s\" is not known", name);
+    err_explain(err, NULL, "use --platform=auto or --platform=ptrace");
+    return -ENOENT;
+}
