@@ -242,6 +242,8 @@ struct dentry *dentry_new_root(struct filesystem *fs, struct inode *inode /* tak
 int dentry_lookup(struct dentry *parent, const char *name, size_t len, struct dentry **ret) must_check;
 /* The same with the parent's dir_lock held. */
 int dentry_lookup_locked(struct dentry *parent, const char *name, size_t len, struct dentry **ret) must_check;
+/* Below `parent` but never found: O_TMPFILE, memfds. `inode` taken on success. NULL: no memory. */
+struct dentry *dentry_new_unlinked(struct dentry *parent, const char *name, struct inode *inode);
 /* New reference of the parent (of itself for a root). */
 struct dentry *dentry_parent(struct dentry *d);
 bool dentry_is_below(struct dentry *d, struct dentry *ancestor); /* or the same */

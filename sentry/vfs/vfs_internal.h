@@ -33,6 +33,7 @@ struct vfs {
     uint64_t last_ns_event;
     _Atomic uint32_t last_dev;      /* minor of anonymous device numbers */
     struct mount *anon[ANON_FS_COUNT]; /* references */
+    struct mount *memfds;           /* reference; NULL until the first memfd. mounts_lock */
     _Atomic uint32_t watches;       /* inotify marks in all: events cost nothing when 0 */
     struct mutex epoll_graph;       /* RANK_EPOLL_GRAPH: who watches whom, for loop checks */
     struct mutex lock_graph;        /* RANK_FILE_LOCK_GRAPH: waiting POSIX lock owners */
@@ -63,8 +64,6 @@ int dentry_name_prepare(struct dentry_name *n, const char *name, size_t len) mus
 void dentry_name_done(struct dentry_name *n);
 void dentry_move(struct dentry *d, struct dentry *new_parent, struct dentry_name *n);
 void dentry_exchange(struct dentry *a, struct dentry *b, struct dentry_name *a_gets, struct dentry_name *b_gets);
-/* Below `parent` but never found: O_TMPFILE. `inode` taken on success. */
-struct dentry *dentry_new_unlinked(struct dentry *parent, const char *name, struct inode *inode);
 struct dentry *dentry_new_anon(struct filesystem *fs, const char *name, struct inode *inode /* taken on success */);
 /* New references; the name as it is now. `ret_name` of at least NAME_MAX + 1 bytes. */
 struct dentry *dentry_parent_and_name(struct dentry *d, char *ret_name, size_t *ret_len);
