@@ -129,8 +129,15 @@ void netns_get_locked(struct netns *ns) {
 
 void netns_put_locked(struct netns *ns) {
     ASSERT(ns->refs > 0);
-    if (--ns->refs == 0)
-        netns_destroy(ns);
+    if (--ns->refs > 0)
+        return;
+    list_del(&ns->st_link);
+    list_add_tail(&ns->st->dead, &ns->st_link); /* callers up the stack may still look at it */
+}
+
+void netns_reap(struct netstack *st) {
+    while (!list_empty(&st->dead))
+        netns_destroy(list_first_entry(&st->dead, struct netns, st_link));
 }
 
 struct netns *netns_unref(struct netns *ns) {

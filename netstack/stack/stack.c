@@ -26,6 +26,7 @@ int netstack_new(const struct netstack_config *config, struct netstack **ret) {
     list_init(&st->backlog);
     list_init(&st->notify);
     list_init(&st->namespaces);
+    list_init(&st->dead);
     st->host->random(st->host_ctx, &st->secret, sizeof(st->secret));
     *ret = st;
     return 0;
@@ -87,6 +88,7 @@ static int64_t next_deadline_locked(const struct netstack *st) {
 void stack_leave(struct netstack *st) NO_TSA {
     stack_assert_locked(st);
     run_backlog(st);
+    netns_reap(st);
     for (;;) {
         struct notice notices[NOTIFY_BATCH];
         int n = collect_notices(st, notices);

@@ -33,7 +33,7 @@ struct netstack {
     uint32_t backlog_len;
     struct list notify; /* nsock.notify_link */
     struct list namespaces;
-    bool tearing_down;
+    struct list dead; /* netns.st_link: to be destroyed on the way out */
 };
 
 struct ratelimit {
@@ -165,6 +165,8 @@ bool ratelimit_ok(struct netstack *st, struct ratelimit *r, int64_t interval_ns,
 /* ---- netns.c ---- */
 void netns_get_locked(struct netns *ns);
 void netns_put_locked(struct netns *ns);
+/* Destroys namespaces whose last reference went. */
+void netns_reap(struct netstack *st);
 
 /* ---- nic.c ---- */
 struct nic *nic_find(struct netns *ns, uint32_t ifindex);
