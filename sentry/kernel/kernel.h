@@ -36,8 +36,10 @@ struct kernel {
     struct timer_queue *timers;
     struct user_table *users;
     struct memfile *memfile;
+    struct vdso *vdso;            /* vdso_create(); NULL: programs get none */
     struct vfs *vfs;
     struct futex_table *futexes;
+    struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
     int64_t boot_time_ns;         /* host CLOCK_MONOTONIC at start */
     int64_t realtime_offset_ns;   /* guest CLOCK_REALTIME minus host's */
     int64_t monotonic_offset_ns;  /* guest CLOCK_MONOTONIC (and BOOTTIME) minus host's */

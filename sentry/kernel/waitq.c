@@ -58,7 +58,7 @@ int waitq_wake_some(struct waitq *q, uint32_t events, int count) {
     struct waiter *w, *next;
     int called = 0;
 
-    mutex_lock(&q->lock);
+    mutex_lock_nested(&q->lock); /* an object's queue before that of an epoll file which watches it (epoll.c) */
     list_for_each_entry_safe(w, next, &q->waiters, node) {
         if (!(w->events & events))
             continue;
