@@ -58,7 +58,7 @@ TEST(leaks_memory) {
 }
 
 TEST(overflows) {
-    char *p = malloc(8);
+    char *volatile p = malloc(8);
     volatile size_t size = 9;
     memset(p, 1, size);
     free(p);
