@@ -34,6 +34,7 @@ struct kernel {
     struct list containers;
     struct timer_queue *timers;
     struct memfile *memfile;
+    struct vdso *vdso;            /* vdso_create(); NULL: programs get none */
     struct vfs *vfs;
     struct futex_table *futexes;
     struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
