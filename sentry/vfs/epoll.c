@@ -177,10 +177,12 @@ static int depth_above(struct epoll *ep, int limit) {
     mutex_lock(&ep->file->lock);
     list_for_each_entry(i, &ep->file->epoll_items, file_node)
         if (n < ARRAY_SIZE(up))
-            up[n++] = i->ep;
+            up[n++] = epoll_ref(i->ep);
     mutex_unlock(&ep->file->lock);
-    for (size_t k = 0; k < n; k++)
+    for (size_t k = 0; k < n; k++) {
         highest = MAX(highest, 1 + depth_above(up[k], limit - 1));
+        epoll_unref(up[k]);
+    }
     return highest;
 }
 
