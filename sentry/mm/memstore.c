@@ -141,7 +141,12 @@ static void store_release(struct mappable *m) {
     heap_free(s);
 }
 
-static const struct mappable_ops g_store_ops = {.range = store_range, .release = store_release};
+static int store_punch(struct mappable *m, uint64_t offset, uint64_t len) {
+    memstore_punch(of_mappable(m), offset, len);
+    return 0;
+}
+
+static const struct mappable_ops g_store_ops = {.range = store_range, .punch = store_punch, .release = store_release};
 
 int memstore_create(struct kernel *k, struct memstore **ret) {
     struct memstore *s = heap_new(memstore);
