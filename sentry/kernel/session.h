@@ -35,11 +35,13 @@ bool pgrp_in_session(struct kernel *k, struct pid *pgrp, struct pid *session);
 struct pid *task_find_pid(struct task *t, int number);
 
 /* taskset_lock held: after `g` leaves its group or ends, its process groups may have become orphaned with stopped members: SIGHUP, SIGCONT.
-   `parent_group`: of the process whose children may be affected. */
+   */
 void pgrp_check_orphaned_locked(struct kernel *k, struct pid *pgrp, struct thread_group *leaving);
 
 /* Implemented by sentry/fs/devpts. A session leader with this terminal has ended: SIGHUP and SIGCONT to the foreground group, the session loses
    the terminal. Borrows. No locks held. */
 void tty_session_ended(struct tty *tty, struct pid *session);
+/* t, which leads its session and has no terminal, gets this one if no other session has it. */
+void tty_maybe_become_controlling(struct tty *tty, struct task *t);
 struct tty *tty_ref(struct tty *tty);
 struct tty *tty_unref(struct tty *tty);
