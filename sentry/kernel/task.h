@@ -85,6 +85,7 @@ struct task {
     gva_t set_child_tid;          /* CLONE_CHILD_SETTID, until the first instruction */
     gva_t robust_list;
     uint64_t syscall_number;      /* of the call being served */
+    int exit_request;             /* wait status of an exit(2) of its own that is under way */
     void *initial_fpu;            /* heap bytes: what the context starts with; NULL: as at execve */
     size_t initial_fpu_size;
     struct task *vfork_child;     /* reference: does not go on until this one has exec'd or ended */
