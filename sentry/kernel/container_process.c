@@ -22,7 +22,7 @@
 #include "sentry/vfs/vfs.h"
 
 static void default_limits(struct kernel *k, struct linux_rlimit64 *limits) {
-    uint64_t tasks = MAX(k->total_memory / (64 << 10), 1024);
+    uint64_t tasks = MAX(k->total_memory >> 16, 1024ull);
 
     for (int i = 0; i < LINUX_RLIM_NLIMITS; i++)
         limits[i] = (struct linux_rlimit64){LINUX_RLIM_INFINITY, LINUX_RLIM_INFINITY};
