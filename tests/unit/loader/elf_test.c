@@ -27,18 +27,8 @@ static int try_load(struct loaded *l, const void *image, size_t size, char **arg
 }
 
 static void done(struct loaded *l) {
-    if (l->r.exe) {
-        l->f.task->mm->exe = NULL; /* the references that the harness' file does not count down by itself */
-        l->file->ref.count -= 2;
-        struct vma *v;
-        mutex_lock(&l->f.mm->lock);
-        RB_FOREACH(v, vma_tree, &l->f.mm->areas) {
-            l->file->ref.count -= v->file != NULL;
-            v->file = NULL;
-        }
-        mutex_unlock(&l->f.mm->lock);
-    }
-    bytes_file_free(l->file);
+    file_unref(l->r.exe);
+    file_unref(l->file);
     fixture_done(&l->f);
 }
 
@@ -192,7 +182,6 @@ TEST(vdso_is_mapped_above_the_stack) {
     struct image i;
     unsigned char magic[4];
     fixture_init(&l.f);
-    ASSERT_OK(vdso_create(l.f.kernel));
     image_init(&i, ET_EXEC);
     ASSERT_OK(try_load(&l, &i, sizeof i, g_argv, g_envp));
     gva_t vdso = auxv(&l, LINUX_AT_SYSINFO_EHDR);
@@ -206,7 +195,6 @@ TEST(vdso_is_mapped_above_the_stack) {
     vdso_update_clocks(l.f.kernel);
     ASSERT_EQ(word(&l, vdso - 4096) & 0xffffffff, 2);
     ASSERT_EQ(word(&l, vdso - 4096 + 24), 5);
-    vdso_destroy(l.f.kernel);
     done(&l);
 }
 
@@ -251,7 +239,7 @@ TEST(arguments_have_limits) {
     big[299999] = '\0';
     image_init(&i, ET_EXEC);
     ASSERT_EQ(try_load(&l, &i, sizeof i, argv, none), -E2BIG);
-    bytes_file_free(l.file);
+    file_unref(l.file);
     big[200000] = '\0';
     ASSERT_OK(try_load(&l, &i, sizeof i, argv, none));
     char *copy;

@@ -5,11 +5,9 @@
 
 #include "base/abi/linux/stat.h"
 #include "sentry/heap/heap.h"
-#include "sentry/vfs/vfs.h"
 
 struct bytes_file {
     struct file base;
-    struct inode inode;
     struct memstore *store;
 };
 HEAP_TYPE(test_bytes_file, struct bytes_file, 0);
@@ -31,30 +29,24 @@ static int bytes_mmap(struct file *f, const struct mmap_request *request, struct
     return 0;
 }
 
-static const struct file_ops g_bytes_ops = {.name = "bytes", .read = bytes_read, .mmap = bytes_mmap};
+static void bytes_release(struct file *f) {
+    memstore_unref(of(f)->store);
+    file_done(f);
+    heap_free(of(f));
+}
+
+static const struct file_ops g_bytes_ops = {.name = "bytes", .read = bytes_read, .mmap = bytes_mmap, .release = bytes_release};
 
 struct file *bytes_file_new(struct fixture *f, const void *data, size_t size) {
     struct bytes_file *b = heap_new(test_bytes_file);
     struct uio u;
     struct uio_segment one;
 
-    b->base.ref.count = 1; /* not in the registry: it never ends by its count */
-    b->base.ops = &g_bytes_ops;
-    b->base.inode = &b->inode;
-    b->inode.type = LINUX_S_IFREG;
-    b->base.mode = FILE_READ | FILE_POS;
-    mutex_init(&b->base.pos_lock, RANK_FILE_POS);
-    list_init(&b->base.epoll_items);
+    ASSERT_OK(file_init_anon(&b->base, &g_bytes_ops, "bytes", LINUX_S_IFREG, 0, FILE_READ | FILE_POS, task_creds(f->task)));
     ASSERT_OK(memstore_create(f->kernel, &b->store));
     uio_init_kernel(&u, &one, (void *)(uintptr_t)data, size);
     ASSERT_EQ(memstore_write(b->store, &u, 0, size), size);
     return &b->base;
-}
-
-void bytes_file_free(struct file *file) {
-    ASSERT_EQ(file->ref.count, 1);
-    memstore_unref(of(file)->store);
-    heap_free(of(file));
 }
 
 void image_init(struct image *i, uint16_t type) {

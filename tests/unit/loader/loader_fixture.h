@@ -9,9 +9,8 @@
 #include "sentry/vfs/file.h"
 #include "tests/unit/mm/mm_fixture.h"
 
-/* An open file with these bytes, readable and mappable. End with bytes_file_free(). */
+/* An open file with these bytes, readable and mappable: new reference. */
 struct file *bytes_file_new(struct fixture *f, const void *data, size_t size);
-void bytes_file_free(struct file *file);
 
 /* A program of two pages: headers and "code" (0xc3 bytes, read-execute) and a page with 16 bytes of data and bss behind, read-write. */
 struct image {
