@@ -89,6 +89,8 @@ static bool wait_a_step(struct systrap_context *c, struct patience *p) {
     stub_futex_wait(&c->slot->turn, TURN_GUEST, LOOK_NS);
     if (atomic_load(&c->slot->turn) != TURN_GUEST || may_still_answer(c, p))
         return true;
+    if (atomic_load(&c->slot->turn) != TURN_GUEST) /* it answered, or ended, while we looked */
+        return true;
     log_warning(LOG_PLATFORM, "guest thread %d does not answer: its stub is killed", (int)c->tid);
     return false;
 }
@@ -190,9 +192,11 @@ int systrap_context_create(struct address_space *as, struct context **ret_contex
 /* Waits for the host's word that the thread has ended. */
 static void await_end(struct systrap_context *c) {
     struct patience p = {0};
-    while (atomic_load(&c->slot->turn) != TURN_DEAD && !atomic_load(&c->space->dead)) {
+    while (!atomic_load(&c->space->dead)) {
         uint32_t turn = atomic_load(&c->slot->turn);
-        if (turn == TURN_GUEST ? !wait_a_step(c, &p) : true) { /* any other value is forged */
+        if (turn == TURN_DEAD)
+            return;
+        if (turn != TURN_GUEST || !wait_a_step(c, &p)) { /* any other value is forged */
             give_up(c);
             return;
         }

@@ -372,29 +372,43 @@ static void *work(void *arg) {
     return NULL;
 }
 
-TEST_TIMEOUT(two_hundred_threads, 120) {
-    enum { COUNT = 200 };
+static void run_workers(int count) {
     struct guest g;
     pthread_barrier_t all;
     guest_start(&g);
-    pthread_barrier_init(&all, NULL, COUNT);
-    struct worker *w = calloc(COUNT, sizeof(*w));
+    pthread_barrier_init(&all, NULL, (unsigned)count);
+    struct worker *w = calloc((size_t)count, sizeof(*w));
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 256 << 10);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < count; i++) {
         w[i] = (struct worker){.g = g, .number = i, .all = &all};
         ASSERT_EQ(pthread_create(&w[i].thread, &attr, work, &w[i]), 0);
     }
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < count; i++) {
         pthread_join(w[i].thread, NULL);
         ASSERT_EQ(w[i].failed, 0);
     }
     free(w);
     pthread_barrier_destroy(&all);
+    struct guest child = g; /* of a space whose message area has grown */
+    ASSERT_EQ(g.ops->as_fork(g.as, &child.as), 0);
+    ASSERT_EQ(g.ops->context_create(child.as, &child.context), 0);
+    guest_enter(&child, GUEST(guest_getpid));
+    guest_expect_call(&child, 39);
+    g.ops->context_destroy(child.context);
+    g.ops->as_unref(child.as);
     guest_enter(&g, GUEST(guest_getpid));
     guest_expect_call(&g, 39);
     guest_end(&g);
+}
+
+TEST_TIMEOUT(two_hundred_threads, 120) {
+    run_workers(200);
+}
+
+TEST_TIMEOUT(two_thousand_threads, 300) {
+    run_workers(2000);
 }
 
 TEST_TIMEOUT(threads_one_after_another, 60) {
