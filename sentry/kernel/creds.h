@@ -7,8 +7,12 @@
  */
 #pragma once
 
+#include "base/abi/linux/capability.h"
+#include "base/abi/linux/prctl.h"
 #include "base/mutex.h"
 #include "base/ref.h"
+
+struct kernel;
 
 typedef uint32_t kuid_t;
 typedef uint32_t kgid_t;
@@ -18,6 +22,8 @@ typedef uint32_t kgid_t;
 struct id_extent {
     uint32_t inside, outside, count;
 };
+
+struct creds;
 
 struct user_ns {
     struct ref ref;
@@ -32,6 +38,12 @@ struct user_ns {
     bool setgroups_denied;
 };
 DECLARE_REF(user_ns);
+enum { USER_NS_MAX_EXTENTS = 340, USER_NS_MAX_LEVEL = 32 };
+/* parent NULL: the initial one, where every id is itself. Otherwise a new reference to parent is kept and `owner` makes it. NULL: no memory. */
+struct user_ns *user_ns_new(struct kernel *k, struct user_ns *parent, const struct creds *owner);
+bool user_ns_within(const struct user_ns *ns, const struct user_ns *ancestor); /* the same or a descendant */
+/* Writing uid_map or gid_map, once: `outside` in terms of the parent namespace. Permission to write is the caller's check. -EINVAL, -EPERM. */
+int user_ns_set_map(struct user_ns *ns, bool group, const struct id_extent *extents, size_t count) must_check;
 
 /* Kernel id of an id inside `ns`, INVALID_ID if unmapped; and back, OVERFLOW_ID if unmapped. */
 kuid_t make_kuid(struct user_ns *ns, uint32_t uid);
@@ -45,7 +57,7 @@ enum user_ns_file { USER_NS_UID_MAP, USER_NS_GID_MAP, USER_NS_SETGROUPS };
 int user_ns_store(struct user_ns *ns, struct task *writer, enum user_ns_file what, const char *data, size_t len) must_check;
 
 typedef uint64_t cap_set_t; /* bit n: capability n */
-#define CAP_FULL_SET ((1ull << 41) - 1)
+#define CAP_FULL_SET LINUX_CAP_FULL
 
 struct creds {
     struct ref ref;
@@ -59,11 +71,21 @@ struct creds {
 };
 DECLARE_REF(creds);
 
-/* Root with all capabilities in a new initial user namespace. NULL: no memory. */
-struct creds *creds_new_root(void);
+/* Root with all capabilities in `ns` (new reference). NULL: no memory. */
+struct creds *creds_new_root(struct user_ns *ns);
 /* A private copy, count 1. NULL: no memory. */
 struct creds *creds_copy(const struct creds *c);
 bool creds_in_group(const struct creds *c, kgid_t gid); /* fsgid or a supplementary group */
 bool creds_in_egroup(const struct creds *c, kgid_t gid);
 /* True if `c` has `cap` in `ns`: effective there, or owner of a descendant (user_namespaces(7), "Capabilities"). */
 bool creds_has_cap_in(const struct creds *c, struct user_ns *ns, int cap);
+/* The next change `c`, which must be a private copy. */
+int creds_set_groups(struct creds *c, const kgid_t *groups, size_t count) must_check; /* any order; -ENOMEM */
+void creds_fill_new_user_ns(struct creds *c, struct user_ns *ns); /* all capabilities in ns (new reference), none elsewhere */
+/* capabilities(7), "Effect of user ID changes on capabilities". */
+void creds_fix_caps_for_ids(struct creds *new, const struct creds *old);
+void creds_fix_caps_for_fsuid(struct creds *new, const struct creds *old);
+struct task;
+/* For CLONE_NEWUSER: a copy of t's credentials that is all-powerful in a new user namespace owned by t. -EPERM (no mapping of its own ids), -ENOSPC
+   (too deep), -ENOMEM. OWN THREAD. */
+int creds_new_user_ns(struct task *t, struct creds **ret) must_check;

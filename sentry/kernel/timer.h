@@ -8,11 +8,11 @@
 #pragma once
 
 #include "base/clock.h"
-#include "base/list.h"
 #include "base/mutex.h"
 
 struct kernel;
 struct ktimer;
+struct timer_queue;
 
 struct ktimer_ops {
     void (*fire)(struct ktimer *timer, int64_t now);
@@ -20,13 +20,17 @@ struct ktimer_ops {
 
 struct ktimer {
     const struct ktimer_ops *ops;
-    struct kernel *kernel;
-    int64_t deadline;       /* CLOCK_NEVER: not armed. Protected by the queue's lock */
-    size_t heap_index;      /* in the queue's binary heap */
-    bool running;
+    struct timer_queue *queue;
+    int64_t deadline;  /* CLOCK_NEVER: not armed. Protected by the queue's lock, as the rest */
+    size_t heap_index; /* in the queue's binary heap, when armed */
 };
 
 void ktimer_init(struct ktimer *timer, struct kernel *k, const struct ktimer_ops *ops);
-void ktimer_arm(struct ktimer *timer, int64_t deadline); /* replaces an earlier deadline */
-bool ktimer_cancel(struct ktimer *timer);                /* true if it was armed */
-void ktimer_cancel_sync(struct ktimer *timer);           /* not from its own fire() */
+/* Replaces an earlier deadline; CLOCK_NEVER: as cancel. Without memory for a larger queue the timer fires at once. */
+void ktimer_arm(struct ktimer *timer, int64_t deadline);
+bool ktimer_cancel(struct ktimer *timer);      /* true if it was armed */
+void ktimer_cancel_sync(struct ktimer *timer); /* not from its own fire() */
+int64_t ktimer_deadline(struct ktimer *timer); /* CLOCK_NEVER: not armed */
+
+int timer_queue_create(struct timer_queue **ret) must_check; /* starts the thread: 0, -ENOMEM, -EAGAIN */
+void timer_queue_destroy(struct timer_queue *q);             /* nothing is armed any more */

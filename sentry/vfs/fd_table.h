@@ -23,7 +23,7 @@ struct fd_table {
     size_t next_free;      /* no free descriptor below it */
     size_t count;
 };
-DECLARE_REF(fd_table);
+DECLARE_REF(fd_table); /* the last unref (exit, exec) closes all, with POSIX lock and flush rules; may block */
 
 struct fd_table *fd_table_new(void);
 struct fd_table *fd_table_copy(struct fd_table *from); /* fork; NULL: no memory */
@@ -44,7 +44,6 @@ void fd_table_close_on_exec(struct task *t);
 int fd_close_range(struct task *t, unsigned first, unsigned last, unsigned flags);
 /* For /proc/PID/fd: next used descriptor >= fd with a new reference in *ret; -1 at the end. */
 int fd_table_next(struct fd_table *table, int fd, struct file **ret);
-void fd_table_unref_files(struct fd_table *table); /* at exit: closes all with POSIX lock and flush rules */
 
 struct fs_context {
     struct ref ref;
@@ -57,5 +56,7 @@ struct fs_context *fs_context_new(const struct path *root, const struct path *cw
 struct fs_context *fs_context_copy(struct fs_context *from);
 /* New references of both; either may be NULL. */
 void fs_context_get(struct fs_context *fs, struct path *ret_root, struct path *ret_cwd);
-int fs_context_set_root(struct fs_context *fs, const struct path *root);
-int fs_context_set_cwd(struct fs_context *fs, const struct path *cwd);
+void fs_context_set_root(struct fs_context *fs, const struct path *root);
+void fs_context_set_cwd(struct fs_context *fs, const struct path *cwd);
+uint32_t fs_context_umask(struct fs_context *fs);
+uint32_t fs_context_set_umask(struct fs_context *fs, uint32_t mask); /* the old one */

@@ -18,6 +18,7 @@ struct kernfs_filesystem {
     struct filesystem fs; /* first */
     void *data;
     void (*drop_data)(void *data);
+    size_t (*show_options)(struct filesystem *fs, char *buf, size_t size);
 };
 HEAP_TYPE(kernfs_filesystem, struct kernfs_filesystem, 0);
 
@@ -108,6 +109,8 @@ static void refresh_owner(struct kernfs_inode *n) {
     kuid_t uid = n->inode.uid;
     kgid_t gid = n->inode.gid;
 
+    if (n->kops->permissions)
+        n->inode.mode = n->kops->permissions(n);
     if (!n->kops->owner)
         return;
     n->kops->owner(n, &uid, &gid);
@@ -119,19 +122,22 @@ static int node_getattr(struct inode *inode, struct kstat *ret) {
     struct kernfs_inode *n = kernfs_of(inode);
 
     refresh_owner(n);
-    *ret = (struct kstat){
-        .ino = inode->ino, .nlink = inode_is_dir(inode) ? 2 : 1, .mode = inode->type | inode->mode, .uid = inode->uid,
-        .gid = inode->gid, .blksize = 1024, .dev = inode->fs->dev, .rdev = inode->rdev, .atime_ns = n->time_ns,
-        .mtime_ns = n->time_ns, .ctime_ns = n->time_ns, .btime_ns = INT64_MIN,
-    };
-    if (n->kops->nlink)
-        ret->nlink = n->kops->nlink(n);
+    ret->mode = inode->type | inode->mode;
+    ret->uid = inode->uid;
+    ret->gid = inode->gid;
+    ret->nlink = n->kops->nlink ? n->kops->nlink(n) : inode_is_dir(inode) ? 2 : 1;
+    ret->blksize = 1024;
+    ret->atime_ns = ret->mtime_ns = ret->ctime_ns = n->time_ns;
+    ret->btime_ns = INT64_MIN;
     return 0;
 }
 
 static int node_setattr(struct inode *inode, const struct setattr *s) {
+    struct kernfs_inode *n = kernfs_of(inode);
+
+    if (n->kops->setattr)
+        return n->kops->setattr(n, s);
     /* O_TRUNC of a file that is written to is common; there is nothing to cut. */
-    (void)inode;
     return s->mask & ~(uint32_t)(SETATTR_SIZE | SETATTR_MTIME | SETATTR_MTIME_NOW | SETATTR_CTIME | SETATTR_KILL_PRIV) ? -EPERM : 0;
 }
 
@@ -183,19 +189,28 @@ static int fs_revalidate(struct filesystem *fs, struct dentry *d) {
 static void fs_release(struct filesystem *fs) {
     struct kernfs_filesystem *k = container_of(fs, struct kernfs_filesystem, fs);
 
+    filesystem_done(fs);
     if (k->drop_data)
         k->drop_data(k->data);
     heap_free(k);
 }
 
+static size_t fs_show_options(struct filesystem *fs, char *buf, size_t size) {
+    struct kernfs_filesystem *k = container_of(fs, struct kernfs_filesystem, fs);
+
+    return k->show_options ? k->show_options(fs, buf, size) : 0;
+}
+
 static const struct filesystem_ops kernfs_filesystem_ops = {
     .statfs = fs_statfs,
+    .show_options = fs_show_options,
     .revalidate = fs_revalidate,
     .release = fs_release,
 };
 
-void *kernfs_data(const struct kernfs_inode *n) {
-    return container_of(n->inode.fs, struct kernfs_filesystem, fs)->data;
+void *kernfs_fs_data(const struct filesystem *fs) {
+    ASSERT(fs->ops == &kernfs_filesystem_ops);
+    return container_of(fs, struct kernfs_filesystem, fs)->data;
 }
 
 int kernfs_mount(struct kernel *k, const struct kernfs_mount_request *request, struct filesystem **ret) {
@@ -223,6 +238,7 @@ int kernfs_mount(struct kernel *k, const struct kernfs_mount_request *request, s
     }
     kfs->data = request->data;
     kfs->drop_data = request->drop_data;
+    kfs->show_options = request->show_options;
     *ret = fs;
     return 0;
 }

@@ -38,7 +38,9 @@ struct kernfs_ops {
     int (*open_check)(struct kernfs_inode *n, const struct creds *c, uint32_t flags); /* at open; 0 or -errno */
     int (*permission)(struct kernfs_inode *n, const struct creds *c, unsigned mask);
     void (*owner)(struct kernfs_inode *n, kuid_t *uid, kgid_t *gid);           /* of the moment; absent: as made */
+    uint32_t (*permissions)(struct kernfs_inode *n);                           /* of the moment, 07777; absent: as in mode */
     uint64_t (*nlink)(struct kernfs_inode *n);
+    int (*setattr)(struct kernfs_inode *n, const struct setattr *s);           /* mode and owner; absent: -EPERM */
     bool (*valid)(struct kernfs_inode *n);                                     /* still what its name means; absent: yes. Does not block */
     /* A fixed entry's node takes from its directory what it needs (references). */
     void (*inherit)(struct kernfs_inode *n, const struct kernfs_inode *dir);
@@ -70,7 +72,11 @@ struct kernfs_mount_request {
     const struct kernfs_ops *root;
     uint64_t magic;
     void *data;
+    size_t (*show_options)(struct filesystem *fs, char *buf, size_t size); /* as in filesystem_ops; may be NULL */
     void (*drop_data)(void *data);
 };
 int kernfs_mount(struct kernel *k, const struct kernfs_mount_request *request, struct filesystem **ret) must_check;
-void *kernfs_data(const struct kernfs_inode *n);
+void *kernfs_fs_data(const struct filesystem *fs);
+static inline void *kernfs_data(const struct kernfs_inode *n) {
+    return kernfs_fs_data(n->inode.fs);
+}

@@ -11,6 +11,7 @@
 #include "sentry/fs/proc/proc_internal.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/fd_table.h"
 #include "sentry/vfs/mount.h"
@@ -166,7 +167,7 @@ static uint64_t ns_inode(struct task *t, enum ns_kind kind) {
         inode = ns ? ns->time->inode : 0;
         break;
     case NS_TIME_CHILDREN:
-        inode = ns ? ns->time_for_children->inode : 0;
+        inode = ns ? ns->time->inode : 0;
         break;
     case NS_UTS:
         inode = ns ? ns->uts->inode : 0;

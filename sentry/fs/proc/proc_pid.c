@@ -212,9 +212,9 @@ static int comm_show(struct kernfs_inode *n, struct task *viewer, struct text *o
     (void)viewer;
     if (!t)
         return -ESRCH;
-    mutex_lock(&t->lock);
-    text_printf(out, "%.15s\n", t->name);
-    mutex_unlock(&t->lock);
+    char name[LINUX_TASK_COMM_LEN];
+    task_get_name(t, name);
+    text_printf(out, "%s\n", name);
     task_unref(t);
     return 0;
 }
@@ -228,12 +228,10 @@ static ssize_t comm_store(struct kernfs_inode *n, struct task *viewer, const cha
         task_unref(t);
         return -EINVAL;
     }
+    char name[LINUX_TASK_COMM_LEN] = "";
     size_t size = len > 0 && data[len - 1] == '\n' ? len - 1 : len;
-    size = MIN(size, sizeof t->name - 1);
-    mutex_lock(&t->lock);
-    memset(t->name, 0, sizeof t->name);
-    memcpy(t->name, data, size);
-    mutex_unlock(&t->lock);
+    memcpy(name, data, MIN(size, sizeof name - 1));
+    task_set_name(t, name);
     task_unref(t);
     return (ssize_t)len;
 }
@@ -247,9 +245,9 @@ static int task_dir_lookup(struct kernfs_inode *dir, const char *name, size_t le
     if (number <= 0)
         return -ENOENT;
     mutex_lock(&k->taskset_lock);
-    struct task *leader = pid_task(dir->object, PID_TASK);
-    struct pid *pid = pid_find(proc_ns(dir), number);
-    struct task *t = pid ? pid_task(pid, PID_TASK) : NULL;
+    struct task *leader = pid_task_locked(dir->object, PID_TASK);
+    struct pid *pid = pid_find_locked(proc_ns(dir), number);
+    struct task *t = pid ? pid_task_locked(pid, PID_TASK) : NULL;
     pid = leader && t && t->group == leader->group ? pid_ref(pid) : NULL;
     mutex_unlock(&k->taskset_lock);
     if (!pid)
@@ -260,32 +258,20 @@ static int task_dir_lookup(struct kernfs_inode *dir, const char *name, size_t le
     return r;
 }
 
-static int next_thread(struct kernfs_inode *dir, int from) {
-    struct kernel *k = dir->inode.fs->kernel;
-    int best = 0;
-    struct task *t;
-
-    mutex_lock(&k->taskset_lock);
-    struct task *leader = pid_task(dir->object, PID_TASK);
-    if (leader) {
-        list_for_each_entry(t, &leader->group->tasks, group_node) {
-            int number = pid_nr(t->pid, proc_ns(dir));
-            if (number >= from && (best == 0 || number < best))
-                best = number;
-        }
-    }
-    mutex_unlock(&k->taskset_lock);
-    return best;
-}
-
 static int task_dir_list(struct kernfs_inode *dir, uint64_t from, struct dir_emit *e) {
+    struct task *process = proc_task(dir);
     bool stop = false;
-    int number;
 
-    while (!stop && (number = next_thread(dir, (int)from)) > 0) {
+    while (process && !stop) {
+        int number;
+        struct task *t = task_next_thread(process->group, proc_ns(dir), (int)from, &number);
+        if (!t)
+            break;
+        task_unref(t);
         proc_emit_number(e, dir, number, LINUX_DT_DIR, (uint64_t)number + 1, &stop);
         from = (uint64_t)number + 1;
     }
+    task_unref(process);
     return 0;
 }
 
@@ -293,7 +279,7 @@ static uint64_t task_dir_nlink(struct kernfs_inode *n) {
     struct kernel *k = n->inode.fs->kernel;
 
     mutex_lock(&k->taskset_lock);
-    struct task *leader = pid_task(n->object, PID_TASK);
+    struct task *leader = pid_task_locked(n->object, PID_TASK);
     uint64_t count = leader ? leader->group->task_count : 0;
     mutex_unlock(&k->taskset_lock);
     return 2 + count;

@@ -24,7 +24,7 @@ struct task *proc_task(const struct kernfs_inode *n) {
     struct pid *pid = n->object;
 
     mutex_lock(&k->taskset_lock);
-    struct task *t = pid_task(pid, PID_TASK);
+    struct task *t = pid_task_locked(pid, PID_TASK);
     if (t && !task_tryref(t))
         t = NULL;
     mutex_unlock(&k->taskset_lock);
@@ -160,9 +160,9 @@ static int root_lookup(struct kernfs_inode *dir, const char *name, size_t len, s
     if (number <= 0)
         return -ENOENT;
     mutex_lock(&k->taskset_lock);
-    struct pid *pid = pid_find(proc_ns(dir), number);
+    struct pid *pid = pid_find_locked(proc_ns(dir), number);
     /* Threads that do not lead are not listed but can be named. */
-    pid = pid && pid_task(pid, PID_TASK) ? pid_ref(pid) : NULL;
+    pid = pid && pid_task_locked(pid, PID_TASK) ? pid_ref(pid) : NULL;
     mutex_unlock(&k->taskset_lock);
     if (!pid)
         return -ENOENT;
@@ -172,29 +172,15 @@ static int root_lookup(struct kernfs_inode *dir, const char *name, size_t len, s
     return r;
 }
 
-/* Smallest number >= `from` in the namespace that is a thread group leader's; 0 if none. */
-static int next_leader(struct kernel *k, struct pid_ns *ns, int from) {
-    int best = 0;
-
-    mutex_lock(&k->taskset_lock);
-    for (size_t i = 0; i < ns->table_size; i++) {
-        struct pid *pid = ns->table[i];
-        for (; pid; pid = pid->numbers[ns->level].hash_next) {
-            int number = pid_nr(pid, ns);
-            struct task *t = pid_task(pid, PID_TASK);
-            if (t && t->group->leader == t && number >= from && (best == 0 || number < best))
-                best = number;
-        }
-    }
-    mutex_unlock(&k->taskset_lock);
-    return best;
-}
-
 static int root_list(struct kernfs_inode *dir, uint64_t from, struct dir_emit *e) {
     bool stop = false;
-    int number;
 
-    while (!stop && (number = next_leader(dir->inode.fs->kernel, proc_ns(dir), (int)from)) > 0) {
+    while (!stop) {
+        int number;
+        struct task *t = task_next_process(proc_ns(dir), (int)from, &number);
+        if (!t)
+            break;
+        task_unref(t);
         proc_emit_number(e, dir, number, LINUX_DT_DIR, (uint64_t)number + 1, &stop);
         from = (uint64_t)number + 1;
     }

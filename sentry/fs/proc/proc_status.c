@@ -8,11 +8,12 @@
 #include "base/abi/linux/resource.h"
 #include "base/abi/linux/stat.h"
 #include "base/clock.h"
+#include "sentry/fs/devpts/tty.h"
 #include "sentry/fs/proc/proc_internal.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
-#include "sentry/kernel/tty.h"
+#include "sentry/kernel/session.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/mm_proc.h"
 #include "sentry/vfs/fd_table.h"
@@ -21,24 +22,6 @@ enum { TICKS = 100 }; /* USER_HZ */
 
 static unsigned long long ticks(int64_t ns) {
     return (unsigned long long)(ns / (NSEC_PER_SEC / TICKS));
-}
-
-static char state_letter(struct task *t) {
-    switch (t->state) {
-    case TASK_RUNNING:
-        return 'R';
-    case TASK_BLOCKED:
-        return 'S';
-    case TASK_STOPPED:
-        return 'T';
-    case TASK_TRACED:
-        return 't';
-    case TASK_ZOMBIE:
-        return 'Z';
-    case TASK_DEAD:
-        return 'X';
-    }
-    return 'R';
 }
 
 static const char *state_word(char letter) {
@@ -57,67 +40,38 @@ static const char *state_word(char letter) {
     return "X (dead)";
 }
 
-/* What is read under the taskset and signal locks, once, for both texts. */
+/* What both texts tell, read once. */
 struct snapshot {
-    int tid, tgid, ppid, pgrp, session, tracer, exit_signal;
+    int tid, tgid, ppid, pgrp, session, exit_signal, exit_status;
     unsigned threads;
-    char state, name[16];
-    sigset_word pending, shared_pending, blocked, ignored, caught;
-    struct cpu_times cpu, group_cpu, children_cpu;
-    uint64_t min_faults, maj_faults, children_min_faults, children_maj_faults;
+    char state, name[LINUX_TASK_COMM_LEN];
+    struct signal_status signals;
+    struct cpu_times children_cpu;
+    uint64_t children_min_faults;
     int tty_number, tty_pgrp;
-    int exit_status;
 };
-
-static void read_signals(struct task *t, struct snapshot *s) {
-    struct sighand *h = t->sighand;
-
-    if (!h)
-        return;
-    mutex_lock(&h->lock);
-    s->pending = t->pending.set;
-    s->shared_pending = t->group->shared_pending.set;
-    s->blocked = t->blocked;
-    for (int i = 0; i < LINUX_NSIG; i++) {
-        uint64_t handler = h->actions[i].handler;
-        if (handler == 1)
-            s->ignored |= SIGBIT(i + 1);
-        else if (handler != 0)
-            s->caught |= SIGBIT(i + 1);
-    }
-    mutex_unlock(&h->lock);
-}
 
 static void take_snapshot(struct kernfs_inode *n, struct task *t, struct snapshot *s) {
     struct pid_ns *ns = proc_ns(n);
     struct thread_group *g = t->group;
 
-    *s = (struct snapshot){.tty_pgrp = -1};
+    *s = (struct snapshot){
+        .tid = task_tid_in(t, ns), .tgid = task_tgid_in(t, ns), .ppid = task_ppid_in(t, ns), .pgrp = task_pgrp_in(t, ns),
+        .session = task_session_in(t, ns), .state = task_state_letter(t), .tty_pgrp = -1,
+    };
+    task_get_name(t, s->name);
+    signal_get_status(t, &s->signals);
+    struct tty *tty = task_get_tty(t);
+    if (tty)
+        tty_proc_numbers(tty, ns, &s->tty_number, &s->tty_pgrp);
+    tty_unref(tty);
     mutex_lock(&t->kernel->taskset_lock);
-    s->tid = pid_nr(t->pid, ns);
-    s->tgid = pid_nr(g->pid, ns);
-    s->ppid = t->real_parent ? pid_nr(t->real_parent->group->pid, ns) : 0;
-    s->pgrp = g->pgrp ? pid_nr(g->pgrp, ns) : 0;
-    s->session = g->session ? pid_nr(g->session, ns) : 0;
-    s->tracer = t->tracer ? pid_nr(t->tracer->pid, ns) : 0;
     s->threads = g->task_count;
-    s->state = state_letter(t);
     s->exit_signal = t->exit_signal;
     s->exit_status = t->exit_status;
     s->children_cpu = g->children_cpu;
     s->children_min_faults = g->children_min_faults;
-    s->children_maj_faults = g->children_maj_faults;
-    s->min_faults = t->min_faults;
-    s->maj_faults = t->maj_faults;
-    tty_proc_numbers(g, ns, &s->tty_number, &s->tty_pgrp);
-    read_signals(t, s);
     mutex_unlock(&t->kernel->taskset_lock);
-    mutex_lock(&t->lock);
-    memcpy(s->name, t->name, sizeof s->name);
-    mutex_unlock(&t->lock);
-    s->name[15] = '\0';
-    s->cpu = t->cpu;
-    s->group_cpu = thread_group_cpu(g);
 }
 
 static void numbers_of(struct task *t, struct mm_numbers *m) {
@@ -139,20 +93,20 @@ static int stat_show(struct kernfs_inode *n, struct task *viewer, struct text *o
     take_snapshot(n, t, &s);
     numbers_of(t, &m);
     bool hide = viewer && viewer->group != t->group && proc_may_access(t, task_creds(viewer)) < 0;
-    const struct cpu_times *cpu = n->number ? &s.cpu : &s.group_cpu;
+    struct cpu_times cpu = n->number ? task_cpu_times(t) : thread_group_cpu(t->group);
     text_printf(out, "%d (%s) %c %d %d %d %d %d %u ", s.tid, s.name, s.state, s.ppid, s.pgrp, s.session, s.tty_number, s.tty_pgrp,
-                viewer && !t->group->has_execed ? 0x40u : 0u);
-    text_printf(out, "%llu %llu %llu %llu %llu %llu %llu %llu ", (unsigned long long)s.min_faults,
-                (unsigned long long)s.children_min_faults, (unsigned long long)s.maj_faults,
-                (unsigned long long)s.children_maj_faults, ticks(cpu->user_ns), ticks(cpu->system_ns),
-                ticks(s.children_cpu.user_ns), ticks(s.children_cpu.system_ns));
+                t->group->has_execed ? 0u : 0x40u);
+    text_printf(out, "%llu %llu 0 0 %llu %llu %llu %llu ", (unsigned long long)t->min_faults,
+                (unsigned long long)s.children_min_faults, ticks(cpu.user_ns), ticks(cpu.system_ns), ticks(s.children_cpu.user_ns),
+                ticks(s.children_cpu.system_ns));
     text_printf(out, "%d %d %u 0 %llu %llu %llu %llu ", 20 + t->nice, t->nice, s.threads, ticks(t->start_time - t->kernel->boot_time_ns),
                 (unsigned long long)m.total, (unsigned long long)(m.resident / PAGE_SIZE),
                 (unsigned long long)task_limit(t, LINUX_RLIMIT_RSS));
     text_printf(out, "%llu %llu %llu 0 0 ", hide ? 1ull : (unsigned long long)m.code_start,
                 hide ? 1ull : (unsigned long long)m.code_end, hide ? 0ull : (unsigned long long)m.stack_start);
-    text_printf(out, "%llu %llu %llu %llu 0 0 0 %d 0 %d %d 0 0 0 ", (unsigned long long)s.pending, (unsigned long long)s.blocked,
-                (unsigned long long)s.ignored, (unsigned long long)s.caught, s.exit_signal, t->sched_priority, t->sched_policy);
+    text_printf(out, "%llu %llu %llu %llu 0 0 0 %d 0 %d %d 0 0 0 ", (unsigned long long)s.signals.pending,
+                (unsigned long long)s.signals.blocked, (unsigned long long)s.signals.ignored,
+                (unsigned long long)s.signals.caught, s.exit_signal, t->sched_priority, t->sched_policy);
     text_printf(out, "%llu %llu %llu %llu %llu %llu %llu %d\n", hide ? 0ull : (unsigned long long)m.data_start,
                 hide ? 0ull : (unsigned long long)m.data_end, hide ? 0ull : (unsigned long long)m.brk_start,
                 hide ? 0ull : (unsigned long long)m.arg_start, hide ? 0ull : (unsigned long long)m.arg_end,
@@ -279,22 +233,22 @@ static int status_show(struct kernfs_inode *n, struct task *viewer, struct text 
     if (fs)
         text_printf(out, "\nUmask:\t%04o", fs->umask);
     fs_context_unref(fs);
-    text_printf(out, "\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n", state_word(s.state), s.tgid, s.tid,
-                s.ppid, s.tracer);
+    text_printf(out, "\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", state_word(s.state), s.tgid, s.tid,
+                s.ppid);
     show_ids(t, view, out);
     show_ns_ids(t, proc_ns(n), out);
     text_printf(out, "Kthread:\t0\n");
     show_memory(t, out);
-    text_printf(out, "Threads:\t%u\nSigQ:\t0/%llu\n", s.threads, (unsigned long long)task_limit(t, LINUX_RLIMIT_SIGPENDING));
+    text_printf(out, "Threads:\t%u\nSigQ:\t%u/%llu\n", s.threads, s.signals.queued,
+                (unsigned long long)s.signals.queue_limit);
     text_printf(out, "SigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n",
-                (unsigned long long)s.pending, (unsigned long long)s.shared_pending, (unsigned long long)s.blocked,
-                (unsigned long long)s.ignored, (unsigned long long)s.caught);
+                (unsigned long long)s.signals.pending, (unsigned long long)s.signals.shared_pending,
+                (unsigned long long)s.signals.blocked, (unsigned long long)s.signals.ignored, (unsigned long long)s.signals.caught);
     show_capabilities(t, out);
-    text_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t%d\nSeccomp_filters:\t0\n", t->no_new_privs, t->seccomp ? 2 : 0);
+    text_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", t->no_new_privs);
     text_printf(out, "Speculation_Store_Bypass:\tthread vulnerable\nSpeculationIndirectBranch:\tconditional enabled\n");
     show_cpus(t, out);
-    text_printf(out, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n", (unsigned long long)t->voluntary_switches,
-                (unsigned long long)t->involuntary_switches);
+    text_printf(out, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t0\n", (unsigned long long)t->voluntary_switches);
     task_unref(t);
     return 0;
 }
@@ -412,7 +366,8 @@ static int schedstat_show(struct kernfs_inode *n, struct task *viewer, struct te
     (void)viewer;
     if (!t)
         return -ESRCH;
-    text_printf(out, "%lld 0 %llu\n", (long long)(t->cpu.user_ns + t->cpu.system_ns), (unsigned long long)t->voluntary_switches);
+    struct cpu_times cpu = task_cpu_times(t);
+    text_printf(out, "%lld 0 %llu\n", (long long)(cpu.user_ns + cpu.system_ns), (unsigned long long)t->voluntary_switches);
     task_unref(t);
     return 0;
 }
