@@ -5,3 +5,4 @@
 
 /* Host calls of the sandbox process, ending with -1 (platform_host_calls()). */
 extern const int ptrace_host_calls[];
+extern const int systrap_host_calls[];

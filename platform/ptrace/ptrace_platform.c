@@ -51,14 +51,14 @@ const int ptrace_host_calls[] = {
 };
 
 int platform_ptrace_create(const struct platform_config *config, struct platform **ret, struct err **err) {
-    struct bpf_builder guest;
-    if (stub_filter_ptrace_guest(&guest))
-        return err_set(err, EINVAL, "platform.filter", "platform: guest filter: %s", guest.error);
+    struct stub_role role = {.message_unit = PAGE_SIZE};
+    if (stub_filter_ptrace_guest(&role.guest))
+        return err_set(err, EINVAL, "platform.filter", "platform: guest filter: %s", role.guest.error);
     struct stub_platform *p = calloc(1, sizeof(*p));
     if (!p)
         return err_set(err, ENOMEM, "platform.memory", "platform: no memory");
     p->base.ops = &ptrace_ops;
-    int r = stub_platform_init(p, config, &guest, err);
+    int r = stub_platform_init(p, config, &role, err);
     if (r) {
         free(p);
         return r;

@@ -7,7 +7,7 @@
 #include <elf.h>
 
 #include "sentry/loader/loader.h"
-#include "sentry/mm/mm_internal.h"
+#include "sentry/mm/mm_areas.h"
 
 struct vfs_view;
 

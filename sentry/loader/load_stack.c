@@ -72,7 +72,8 @@ int stack_map_locked(struct load_state *s) {
     if (s->program.exec_stack)
         p.prot |= LINUX_PROT_EXEC;
     uint64_t limit = page_down(task_limit(s->task, LINUX_RLIMIT_STACK));
-    size = MAX(MIN(size, limit), page_up(used));
+    size = MIN(size, limit);
+    size = MAX(size, page_up(used));
     p.start = p.end - size;
     list_init(&dead);
     int result = mm_map_locked(s->mm, &p, &dead);

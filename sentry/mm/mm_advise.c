@@ -8,7 +8,7 @@
 
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
-#include "sentry/mm/mm_internal.h"
+#include "sentry/mm/mm_areas.h"
 #include "sentry/vfs/file.h"
 
 enum { CAP_SYS_ADMIN_NR = 21 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/mm/mm_areas.c: the tree of areas: finding, cutting, joining, sums, and free ranges by the largest gap in each subtree.
  */
-#include "sentry/mm/mm_internal.h"
+#include "sentry/mm/mm_areas.h"
 
 #include <errno.h>
 

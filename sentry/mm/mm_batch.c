@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "sentry/kernel/kernel.h"
-#include "sentry/mm/mm_internal.h"
+#include "sentry/mm/mm_areas.h"
 
 void as_batch_add(struct as_batch *b, const struct as_op *op) {
     if (b->failed)

@@ -5,7 +5,7 @@
 
 #include "base/abi/linux/resource.h"
 #include "sentry/kernel/task.h"
-#include "sentry/mm/mm_internal.h"
+#include "sentry/mm/mm_areas.h"
 
 static int grow_locked(struct task *t, struct mm *mm, gva_t from, gva_t to, struct list *dead) {
     struct map_plan p = {.start = from, .end = to, .prot = LINUX_PROT_READ | LINUX_PROT_WRITE,

@@ -8,7 +8,7 @@
 #include "base/abi/linux/signal.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
-#include "sentry/mm/mm_internal.h"
+#include "sentry/mm/mm_areas.h"
 
 /* A fault of which the tree says that it cannot be: another thread has just mended it. So many times at one address it is the guest that broke its own host mappings. */
 enum { MAX_SPURIOUS = 64 };

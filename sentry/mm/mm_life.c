@@ -6,7 +6,7 @@
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/kernel.h"
-#include "sentry/mm/mm_internal.h"
+#include "sentry/mm/mm_areas.h"
 #include "sentry/vfs/file.h"
 
 HEAP_TYPE(mm, struct mm, 0);

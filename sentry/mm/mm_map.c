@@ -8,7 +8,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/memfile.h"
-#include "sentry/mm/mm_internal.h"
+#include "sentry/mm/mm_areas.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/mount.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "sentry/kernel/kernel.h"
-#include "sentry/mm/mm_internal.h"
+#include "sentry/mm/mm_areas.h"
 
 static void mappable_destroy(struct mappable *m) {
     ASSERT(list_empty(&m->vmas));

@@ -10,7 +10,7 @@
 #include "base/abi/linux/system.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
-#include "sentry/mm/mm_internal.h"
+#include "sentry/mm/mm_areas.h"
 
 enum { CAP_IPC_LOCK_NR = 14 };
 

@@ -9,7 +9,7 @@
 #include "base/abi/linux/resource.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
-#include "sentry/mm/mm_internal.h"
+#include "sentry/mm/mm_areas.h"
 
 struct move {
     gva_t old, new_addr;

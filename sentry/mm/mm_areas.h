@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/mm_internal.h: what the files of this folder (and the loader, which builds address spaces) share. All x_locked() want mm->lock.
+ * sentry/mm/mm_areas.h: what the files of this folder (and the loader, which builds address spaces) share. All x_locked() want mm->lock.
  *
  * How a change is made: look and check, cut areas at the ends of the range (vma_isolate_locked, which changes nothing that a guest sees), have the platform
  * do it, then change the tree, then join what can be joined. Areas taken out are collected on a list and freed after the lock is dropped, since letting go of a file may
