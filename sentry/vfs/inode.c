@@ -68,6 +68,7 @@ int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesy
 
 /* The last user has gone. Inodes may live on in open files for a moment (their paths keep mounts, so that in fact none do). */
 static void filesystem_destroy(struct filesystem *fs) {
+    inotify_fs_gone(fs);
     if (fs->root) {
         dentry_prune_tree(fs->root);
         fs->root = dentry_unref(fs->root);
@@ -117,7 +118,7 @@ void inode_init(struct inode *i, const struct inode_ops *ops, struct filesystem 
 }
 
 static void inode_destroy(struct inode *i) {
-    inotify_inode_gone(i);
+    ASSERT(list_empty(&i->watches));
     i->ops->release(i);
 }
 
