@@ -30,6 +30,7 @@ void fs_fixture_kernel(struct fs_fixture *f) {
 
 void fs_fixture_mount(struct fs_fixture *f, struct filesystem *fs) {
     ASSERT_OK(mnt_ns_new(f->k, fs, 0, f->k->root_user_ns, &f->ns));
+    filesystem_unref(fs); /* the mount has its own */
     f->view.root = mnt_ns_root(f->ns);
     f->view.cwd = path_get(&f->view.root);
     f->view.creds = f->creds;
@@ -45,8 +46,8 @@ void fs_fixture_end(struct fs_fixture *f) {
     creds_unref(f->creds);
     user_ns_unref(f->k->root_user_ns);
     heap_free(f->k);
-    ASSERT_EQ(heap_lint(stderr), 0);
     heap_print_objects(stderr);
+    ASSERT_EQ(heap_lint(stderr), 0);
     heap_destroy();
 }
 
