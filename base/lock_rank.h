@@ -32,6 +32,7 @@ enum lock_rank {
     RANK_MAPPABLE = 160,       /* a file's list of mappings */
     RANK_AS = 170,             /* platform: one address space's batches */
     RANK_AS_DONATION = 175,    /* platform: one descriptor at a time is on its way to a stub */
+    RANK_GOFER_EVENTS = 175,   /* the reader of one gofer session's inotify queue */
     RANK_GOFER_CONN = 180,     /* one connection to a gofer */
     RANK_HOSTFD_CACHE = 190,
 

@@ -84,7 +84,7 @@ static bool drive_to_park(struct ptrace_context *c) {
 
 /* The host may send the thread nothing but its own faults and our kick. */
 static bool set_signal_mask(struct ptrace_context *c) {
-    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, PTRACE_KICK_SIGNAL};
+    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, STUB_KICK_SIGNAL};
     uint64_t mask = ~0ull;
     for (size_t i = 0; i < ARRAY_SIZE(open); i++)
         mask &= ~(1ull << (open[i] - 1));
@@ -160,7 +160,7 @@ void ptrace_context_interrupt(struct context *context) {
     struct ptrace_context *c = ptrace_context_of(context);
     atomic_store(&c->interrupted, 1);
     if (atomic_load(&c->running)) /* the owner sets it, then looks at `interrupted`: one of us sees the other */
-        syscall(SYS_tgkill, c->space->pid, c->tid, PTRACE_KICK_SIGNAL);
+        syscall(SYS_tgkill, c->space->pid, c->tid, STUB_KICK_SIGNAL);
 }
 
 void ptrace_context_follow_cpu(struct context *context) {

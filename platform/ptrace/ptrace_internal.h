@@ -24,9 +24,6 @@ static inline struct ptrace_context *ptrace_context_of(struct context *c) {
     return (struct ptrace_context *)c;
 }
 
-/* Sent by tgkill to make a running thread stop. Guest code sees no host signal, so any will do. */
-enum { PTRACE_KICK_SIGNAL = 10 /* SIGUSR1 */ };
-
 /* ptrace_context_host.c */
 int ptrace_context_create(struct address_space *as, struct context **ret_context) must_check;
 void ptrace_context_destroy(struct context *context);

@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <sys/syscall.h>
+
 #include "platform/platform.h"
+#include "platform/platform_internal.h"
 #include "platform/ptrace/ptrace_internal.h"
 #include "platform/stub/stub_filter.h"
 
@@ -39,15 +42,23 @@ static const struct platform_ops ptrace_ops = {
     .destroy = ptrace_destroy,
 };
 
+/* Arguments: openat with proc_fd as its directory; kill and tgkill with SIGKILL and SIGUSR1; recvfrom and sendmsg on the
+   platform's own socket; mmap without PROT_EXEC. */
+const int ptrace_host_calls[] = {
+    SYS_ptrace, SYS_wait4, SYS_waitid, SYS_tgkill, SYS_kill, SYS_futex, SYS_get_robust_list, SYS_process_vm_readv,
+    SYS_process_vm_writev, SYS_sendmsg, SYS_recvfrom, SYS_ftruncate, SYS_fallocate, SYS_mmap, SYS_munmap, SYS_sched_setaffinity,
+    SYS_getcpu, SYS_openat, SYS_read, SYS_pread64, SYS_pwrite64, SYS_close, -1,
+};
+
 int platform_ptrace_create(const struct platform_config *config, struct platform **ret, struct err **err) {
-    struct bpf_builder guest;
-    if (stub_filter_ptrace_guest(&guest))
-        return err_set(err, EINVAL, "platform.filter", "platform: guest filter: %s", guest.error);
+    struct stub_role role = {.message_unit = PAGE_SIZE};
+    if (stub_filter_ptrace_guest(&role.guest))
+        return err_set(err, EINVAL, "platform.filter", "platform: guest filter: %s", role.guest.error);
     struct stub_platform *p = calloc(1, sizeof(*p));
     if (!p)
         return err_set(err, ENOMEM, "platform.memory", "platform: no memory");
     p->base.ops = &ptrace_ops;
-    int r = stub_platform_init(p, config, &guest, err);
+    int r = stub_platform_init(p, config, &role, err);
     if (r) {
         free(p);
         return r;

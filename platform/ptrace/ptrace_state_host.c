@@ -19,7 +19,7 @@ enum { XSAVE_MIN = 576, XSAVE_BV_OFFSET = 512, FPU_MAX = 1 << 20 };
 
 ssize_t ptrace_context_get_fpu(struct context *context, void *buffer, size_t size) {
     struct ptrace_context *c = ptrace_context_of(context);
-    struct iovec area = {buffer, size};
+    struct iovec area = {buffer, MIN(size, c->space->platform->base.fpu_size)};
     if (c->dead)
         return -ESRCH;
     if (ptrace(PTRACE_GETREGSET, c->tid, NT_X86_XSTATE, &area) == 0)
@@ -31,7 +31,7 @@ ssize_t ptrace_context_get_fpu(struct context *context, void *buffer, size_t siz
 /* The host takes the whole area or nothing: what a short buffer lacks is marked absent in its header or in its initial state. */
 int ptrace_context_set_fpu(struct context *context, const void *buffer, size_t size) {
     struct ptrace_context *c = ptrace_context_of(context);
-    size_t whole = c->space->platform->base.fpu_size;
+    size_t whole = c->space->platform->regset_size;
     if (c->dead)
         return -ESRCH;
     if (size < XSAVE_MIN || size > whole)
@@ -105,7 +105,7 @@ int ptrace_context_atomic32(struct context *context, enum as_atomic_op op, gva_t
         return -ESRCH;
     if (address % 4 || address >= c->space->platform->base.limits.max_address)
         return -EFAULT;
-    struct guest_regs r = {.orig_rax = ~0ull, .rip = routine(op), .rflags = 0x202, .rdi = address, .rsi = operand, .rax = expected};
+    struct guest_regs r = {.orig_rax = ~0ull, .rip = routine(op), .rflags = 0x202, .rdi = address, .rsi = operand, .rax = expected, .r9 = SYM_atomic_trap};
     ptrace_sanitize(&r);
     c->known = false; /* the next switch loads all registers */
     if (!ptrace_request(c, PTRACE_SETREGS, &r))

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "platform/ptrace/ptrace_internal.h"
 #include "platform/stub/stub_symbols.h"
+#include "platform/stub/stub_thread.h"
 
 static_assert(sizeof(struct guest_regs) == sizeof(struct user_regs_struct), "registers");
 static_assert(offsetof(struct guest_regs, orig_rax) == offsetof(struct user_regs_struct, orig_rax), "registers");
@@ -168,7 +169,7 @@ enum verdict { EVENT_THERE, GO_ON, GONE };
 
 static enum verdict on_signal(struct ptrace_context *c, int signo, struct guest_regs *regs, bool step, struct platform_event *ev) {
     siginfo_t info;
-    if (signo == PTRACE_KICK_SIGNAL) {
+    if (signo == STUB_KICK_SIGNAL) {
         if (!atomic_load(&c->interrupted))
             return GO_ON; /* meant for a switch that has returned meanwhile */
         ev->kind = EVENT_INTERRUPT;

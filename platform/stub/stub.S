@@ -164,6 +164,8 @@ child_thread:
 site_thread_filter:
     test    %rax, %rax
     jnz     die
+    test    $DO_SLOT, %r14b
+    jnz     thread_in_slot
 park:
     lea     CMD_PARK(%rbp), %rdi
     xor     %esi, %esi
@@ -174,6 +176,54 @@ park:
     .globl site_park
 site_park:
     jmp     park
+
+/* In its own slot from now on, all of which guests can write: so nothing here decides what the thread may do, its filter does. */
+thread_in_slot:
+    shr     $32, %r14
+    imul    $SLOT_SIZE, %r14, %rdi
+    movabs  $STUB_BASE, %rax
+    add     %rax, %rdi
+    lea     SLOT_SIZE(%rdi), %rsp
+    xor     %ebp, %ebp
+    call    stub_thread_start           /* gives the address of the frame to start from */
+    mov     %rax, %rsp
+    .globl restorer
+restorer:
+    mov     $__NR_rt_sigreturn, %eax
+    syscall
+    .globl site_sigreturn
+site_sigreturn:
+    hlt
+
+/* long stub_futex(word, op, value) */
+    .globl stub_futex
+stub_futex:
+    xor     %r10d, %r10d
+    mov     $__NR_futex, %eax
+    syscall
+    .globl site_futex
+site_futex:
+    ret
+
+/* int stub_atomic(routine, address, operand, &value): 0, or 1 if the word is not there */
+    .globl stub_atomic
+stub_atomic:
+    push    %rcx
+    mov     (%rcx), %eax
+    mov     %rdi, %r8
+    mov     %rsi, %rdi
+    mov     %edx, %esi
+    lea     1f(%rip), %r9
+    jmp     *%r8
+1:  pop     %rcx
+    mov     %eax, (%rcx)
+    xor     %eax, %eax
+    ret
+    .globl stub_atomic_fault
+stub_atomic_fault:
+    pop     %rcx
+    mov     $1, %eax
+    ret
 
     .globl stub_exit
 stub_exit:
@@ -229,6 +279,9 @@ atomic_xor:
     jnz     1b
     .globl atomic_done
 atomic_done:
+    jmp     *%r9                        /* of systrap's stub_atomic, or atomic_trap */
+    .globl atomic_trap
+atomic_trap:
     int3                                /* under ptrace: back to the sentry */
     .globl atomic_end
 atomic_end:

@@ -17,7 +17,7 @@
 
 enum {
     L_ARCH = 1, L_SITE, L_ANY, L_REPORT, L_MAP, L_FILTER, L_EXIT, L_DIE, L_WAIT, L_WAKE, L_PARK, L_CLONE, L_CLONE_LOW, L_PRCTL,
-    L_PRCTL_LOW, L_ALLOW, L_TRAP,
+    L_FUTEX, L_FUTEX_OP, L_RETURN, L_ALLOW, L_TRAP,
 };
 
 /* Everything that does not come from a 64-bit `syscall` in the stub's own gigabytes is trapped; then A holds the low half of rip. */
@@ -66,7 +66,8 @@ static void batch_calls(struct bpf_builder *b) {
     bpf_label(b, L_CLONE_LOW);
     bpf_load_arg_low(b, 0);
     bpf_if_equal(b, STUB_PROCESS_FLAGS, L_ALLOW, BPF_NEXT);
-    bpf_if_equal(b, STUB_THREAD_FLAGS, L_ALLOW, L_TRAP);
+    bpf_if_equal(b, STUB_THREAD_FLAGS, L_ALLOW, BPF_NEXT);
+    bpf_if_equal(b, STUB_SLOT_FLAGS, L_ALLOW, L_TRAP);
     bpf_label(b, L_PRCTL);
     bpf_load_arg_low(b, 0);
     bpf_if_equal(b, PR_SET_PDEATHSIG, L_ALLOW, L_TRAP);
@@ -78,6 +79,8 @@ int stub_filter_helper(struct bpf_builder *b) {
     at_site(b, SYM_site_helper_wait, L_WAIT);
     at_site(b, SYM_site_helper_wake, L_WAKE);
     at_site(b, SYM_site_park, L_PARK);
+    at_site(b, SYM_site_futex, L_FUTEX);
+    at_site(b, SYM_site_sigreturn, L_RETURN);
     at_site(b, SYM_site_helper_any, L_ANY);
     at_site(b, SYM_site_helper_report, L_REPORT);
     at_site(b, SYM_site_child_map, L_MAP);
@@ -88,6 +91,8 @@ int stub_filter_helper(struct bpf_builder *b) {
     only_number(b, L_WAIT, SYS_futex, L_ALLOW);
     only_number(b, L_WAKE, SYS_futex, L_ALLOW);
     only_number(b, L_PARK, SYS_futex, L_ALLOW);
+    only_number(b, L_FUTEX, SYS_futex, L_ALLOW);
+    only_number(b, L_RETURN, SYS_rt_sigreturn, L_ALLOW);
     only_number(b, L_REPORT, SYS_set_robust_list, L_ALLOW);
     only_number(b, L_MAP, SYS_mmap, L_ALLOW);
     only_number(b, L_FILTER, SYS_seccomp, L_ALLOW);
@@ -106,6 +111,23 @@ int stub_filter_ptrace_guest(struct bpf_builder *b) {
     bpf_label(b, L_WAIT);
     bpf_load_arg_low(b, 1);
     bpf_if_equal(b, 0, L_ALLOW, L_TRAP); /* FUTEX_WAIT */
+    only_number(b, L_EXIT, SYS_exit, L_ALLOW);
+    finish_actions(b);
+    return bpf_finish(b);
+}
+
+int stub_filter_systrap_guest(struct bpf_builder *b) {
+    bpf_init(b);
+    only_stub_code(b);
+    at_site(b, SYM_site_futex, L_FUTEX);
+    at_site(b, SYM_site_sigreturn, L_RETURN);
+    bpf_if_equal(b, (uint32_t)SYM_site_exit, L_EXIT, L_TRAP);
+    only_number(b, L_FUTEX, SYS_futex, L_FUTEX_OP);
+    bpf_label(b, L_FUTEX_OP);
+    bpf_load_arg_low(b, 1);
+    bpf_if_equal(b, 0, L_ALLOW, BPF_NEXT); /* FUTEX_WAIT */
+    bpf_if_equal(b, 1, L_ALLOW, L_TRAP);   /* FUTEX_WAKE */
+    only_number(b, L_RETURN, SYS_rt_sigreturn, L_ALLOW);
     only_number(b, L_EXIT, SYS_exit, L_ALLOW);
     finish_actions(b);
     return bpf_finish(b);

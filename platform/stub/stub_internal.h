@@ -89,6 +89,8 @@ struct stub_platform {
     struct stub_space *zygote;
     pid_t pid;            /* our own: what every stub must find as its parent */
     int text_fd;
+    size_t regset_size;   /* what ptrace wants an XSAVE register set to be; base.fpu_size is what guests may use of it */
+    uint64_t fpu_features; /* xstate bits that guests may use */
     struct mutex donation; /* one descriptor at a time is under way */
 
     struct mutex table; /* protects: */
@@ -99,9 +101,14 @@ struct stub_platform {
     struct stub_keeper *keeper; /* stub_keeper_host.c */
 };
 
-/* Everything before the guests: files, zygote, keeper thread. `guest` is the program of this platform's guest threads.
-   Fills p->base.limits. On failure nothing is left behind. */
-int stub_platform_init(struct stub_platform *p, const struct platform_config *config, const struct bpf_builder *guest,
+struct stub_role {
+    struct bpf_builder guest; /* the program of guest threads */
+    uint32_t message_unit;    /* bytes of the message area that every stub has from the start */
+    bool handlers;            /* guest threads catch their own signals (systrap) */
+};
+
+/* Everything before the guests: files, zygote, keeper thread. Fills p->base but for its ops. On failure nothing is left behind. */
+int stub_platform_init(struct stub_platform *p, const struct platform_config *config, const struct stub_role *role,
                        struct err **err) must_check;
 void stub_platform_done(struct stub_platform *p);
 
@@ -120,11 +127,21 @@ struct stub_space {
     _Atomic int status;       /* si_status once dead */
     _Atomic int mem_fd;       /* /proc/PID/mem, -1: not opened yet */
 
+    struct list waiters; /* struct stub_waiter, under platform->table */
+
     struct mutex lock; /* RANK_AS; protects: */
     uint32_t batch;    /* number of the last batch published */
     uint32_t count;    /* commands gathered for the next */
     bool published;    /* its report is not yet taken */
     bool started;      /* the helper has reported once: no robust list means that it is gone */
+    /* slots of guest threads (systrap), see stub_slot_host.c */
+    bool has_slots;
+    struct stub_chunk {
+        uint32_t index; /* unit of the message file */
+        char *unit;
+    } *chunks;          /* units beside the first, mapped behind it */
+    uint32_t chunk_count;
+    uint32_t *free_slots, free_count;
     bool broken;       /* its first batch failed, or its helper is gone: no more batches */
 };
 
@@ -141,6 +158,19 @@ void stub_space_put(struct stub_space *s); /* the table's reference, or one that
 void stub_space_kill(struct stub_space *s);
 /* True if the host's OOM killer is the likely cause of its death. */
 bool stub_space_oom(struct stub_space *s);
+
+/* A word that somebody sleeps on while its value says that the stub is at work: set to 0 and woken when the stub has died. */
+struct stub_waiter {
+    struct list link;
+    _Atomic uint32_t *word;
+};
+void stub_waiter_add(struct stub_space *s, struct stub_waiter *w); /* look at s->dead afterwards */
+void stub_waiter_remove(struct stub_space *s, struct stub_waiter *w);
+
+/* A slot for a guest thread, its head zeroed; given back when its thread is gone. */
+int stub_slot_get(struct stub_space *s, uint32_t *ret_number, struct stub_slot **ret_slot) must_check EXCLUDES(&s->lock);
+void stub_slot_put(struct stub_space *s, uint32_t number) EXCLUDES(&s->lock);
+void stub_slots_free(struct stub_space *s);
 
 /* Gathering and running batches; the caller holds s->lock. */
 struct stub_call {

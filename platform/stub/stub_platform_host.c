@@ -20,7 +20,7 @@
 
 extern const char stub_image[], stub_image_end[];
 
-enum { MESSAGE_UNIT = 4096, MIN_ADDRESS = 0x10000 };
+enum { MIN_ADDRESS = 0x10000 };
 
 /* The same memory file by a descriptor that cannot write. */
 static int reopen_read_only(const struct stub_platform *p, int fd) {
@@ -48,14 +48,14 @@ static int write_text(int fd, const struct bpf_builder *guest) {
     return 0;
 }
 
-static int open_files(struct stub_platform *p, const struct bpf_builder *guest, struct err **err) {
+static int open_files(struct stub_platform *p, const struct stub_role *role, struct err **err) {
     int r = stub_file_init(&p->commands, "stub-commands", CMD_SIZE);
     if (r == 0)
-        r = stub_file_init(&p->messages, "stub-messages", MESSAGE_UNIT);
+        r = stub_file_init(&p->messages, "stub-messages", role->message_unit);
     if (r)
         return err_set(err, -r, "platform.memfd", "platform: cannot make a memory file");
     p->text_fd = memfd_create("stub-text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    r = p->text_fd < 0 ? -errno : write_text(p->text_fd, guest);
+    r = p->text_fd < 0 ? -errno : write_text(p->text_fd, &role->guest);
     if (r)
         return err_set(err, -r, "platform.text", "platform: cannot prepare the stub's code");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p->sockets))
@@ -108,19 +108,35 @@ static void set_limits(struct stub_platform *p, const struct stub_vdso *v) {
     l->host_getcpu = v->getcpu ? at + v->getcpu : 0;
 }
 
-static size_t xsave_size(void) {
-    uint32_t a = 1, b, c = 0, d;
-    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    if (!(c & 1u << 27))
-        return 512;
-    a = 0xd;
-    c = 0;
-    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    return b;
+struct cpuid {
+    uint32_t a, b, c, d;
+};
+
+static struct cpuid cpuid(uint32_t leaf, uint32_t sub) {
+    struct cpuid r = {.a = leaf, .c = sub};
+    __asm__("cpuid" : "+a"(r.a), "=b"(r.b), "+c"(r.c), "=d"(r.d));
+    return r;
 }
 
-static int start(struct stub_platform *p, const struct bpf_builder *guest, struct err **err) {
-    int r = open_files(p, guest, err);
+/* Guests may use all that the host enables but AMX, for which a process must ask. Intel SDM vol. 1 13.2. */
+static void measure_fpu(struct stub_platform *p) {
+    enum { FIRST_EXTENDED = 2, LAST_EXTENDED = 62, STANDARD_SIZE = 576 };
+    const uint64_t amx = 3ull << 17;
+    uint32_t low, high;
+    ASSERT(cpuid(1, 0).c & 1u << 27); /* XSAVE, without which no x86-64 host of ours runs */
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    p->regset_size = cpuid(0xd, 0).b;
+    p->fpu_features = ((uint64_t)high << 32 | low) & ~amx;
+    p->base.fpu_size = STANDARD_SIZE;
+    for (uint32_t i = FIRST_EXTENDED; i <= LAST_EXTENDED; i++) {
+        struct cpuid r = cpuid(0xd, i);
+        if (p->fpu_features >> i & 1)
+            p->base.fpu_size = MAX(p->base.fpu_size, (size_t)r.a + r.b);
+    }
+}
+
+static int start(struct stub_platform *p, const struct stub_role *role, struct err **err) {
+    int r = open_files(p, role, err);
     if (r)
         return r;
     r = stub_space_new(p, &p->zygote);
@@ -138,6 +154,7 @@ static int start(struct stub_platform *p, const struct bpf_builder *guest, struc
         .message_fd = p->messages.fd,
         .socket_fd = p->sockets[1],
         .text_fd = text,
+        .handlers = role->handlers,
         .command_offset = (uint64_t)p->zygote->command_index * p->commands.unit,
         .message_offset = (uint64_t)p->zygote->message_index * p->messages.unit,
         .message_size = p->messages.unit,
@@ -153,7 +170,7 @@ static int start(struct stub_platform *p, const struct bpf_builder *guest, struc
     return 0;
 }
 
-int stub_platform_init(struct stub_platform *p, const struct platform_config *config, const struct bpf_builder *guest,
+int stub_platform_init(struct stub_platform *p, const struct platform_config *config, const struct stub_role *role,
                        struct err **err) {
     p->proc_fd = config->proc_fd;
     p->pid = getpid();
@@ -165,8 +182,8 @@ int stub_platform_init(struct stub_platform *p, const struct platform_config *co
     list_init(&p->early);
     list_init(&p->abandoned);
     stub_cpus_init(&p->cpus, config->pin_cpus == 0);
-    p->base.fpu_size = xsave_size();
-    int r = start(p, guest, err);
+    measure_fpu(p);
+    int r = start(p, role, err);
     if (r)
         stub_platform_done(p);
     return r;

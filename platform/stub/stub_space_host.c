@@ -143,6 +143,7 @@ int stub_space_new(struct stub_platform *p, struct stub_space **ret) {
     s->refs = s->users = 1;
     s->mem_fd = -1;
     list_init(&s->table_link);
+    list_init(&s->waiters);
     mutex_init(&s->lock, RANK_AS);
     int r = stub_file_get(&p->commands, &s->command_index, &commands);
     if (r) {
@@ -174,6 +175,7 @@ void stub_space_put(struct stub_space *s) {
     /* reaped, or never made: the pages are nobody's */
     int fd = s->mem_fd;
     close_fd(fd);
+    stub_slots_free(s);
     stub_file_put(&s->platform->messages, s->message_index);
     stub_file_put(&s->platform->commands, s->command_index);
     free(s);
@@ -197,7 +199,26 @@ void stub_space_kill(struct stub_space *s) {
     mutex_unlock(&p->table);
 }
 
+void stub_waiter_add(struct stub_space *s, struct stub_waiter *w) {
+    mutex_lock(&s->platform->table);
+    list_add(&s->waiters, &w->link);
+    mutex_unlock(&s->platform->table);
+}
+
+void stub_waiter_remove(struct stub_space *s, struct stub_waiter *w) {
+    mutex_lock(&s->platform->table);
+    list_del(&w->link);
+    mutex_unlock(&s->platform->table);
+}
+
 void stub_space_wake(struct stub_space *s) {
+    struct stub_waiter *w;
+    mutex_lock(&s->platform->table);
+    list_for_each_entry(w, &s->waiters, link) {
+        atomic_store(w->word, 0);
+        stub_futex_wake(w->word, INT32_MAX);
+    }
+    mutex_unlock(&s->platform->table);
     atomic_fetch_add(&s->messages->bell, 1);
     stub_futex_wake(&s->messages->bell, INT32_MAX);
 }
@@ -209,7 +230,7 @@ bool stub_space_oom(struct stub_space *s) {
 /* ---- clones ---- */
 
 /* What a new helper does before anything else. It is put on its page before it exists. */
-static void publish_first_batch(struct stub_space *s) REQUIRES(&s->lock) {
+static void publish_first_batch(struct stub_space *s, uint32_t parents_chunks) REQUIRES(&s->lock) {
     struct stub_platform *p = s->platform;
     uint64_t offset = (uint64_t)s->message_index * p->messages.unit;
     stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_prctl, {PR_SET_PDEATHSIG, SIGKILL}});
@@ -217,6 +238,9 @@ static void publish_first_batch(struct stub_space *s) REQUIRES(&s->lock) {
     stub_batch_add(s, DO_EXPECT, (uint32_t)p->pid, (struct stub_call){SYS_getppid, {0}});
     stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_mmap, {STUB_BASE, p->messages.unit, PROT_READ | PROT_WRITE,
                                                                 MAP_SHARED | MAP_FIXED, FD_MSG, offset}});
+    if (parents_chunks)
+        stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_munmap, {STUB_BASE + p->messages.unit,
+                                                                      (uint64_t)parents_chunks * p->messages.unit}});
     stub_batch_publish(s);
 }
 
@@ -235,10 +259,13 @@ static void abandon(struct stub_space *s) {
     log_warning(LOG_PLATFORM, "a stub died while it forked: command page %u is given up", s->command_index);
 }
 
-static int64_t clone_helper(struct stub_space *from, uint32_t command_index, bool *ret_tried) {
+static int64_t clone_helper(struct stub_space *from, struct stub_space *s, bool *ret_tried) {
     mutex_lock(&from->lock);
+    mutex_lock_nested(&s->lock); /* nobody else knows it yet */
+    publish_first_batch(s, from->chunk_count);
+    mutex_unlock(&s->lock);
     *ret_tried = can_run(from);
-    stub_batch_add(from, DO_CHECK | DO_KEEP | DO_PROCESS, command_index, (struct stub_call){SYS_clone, {STUB_PROCESS_FLAGS}});
+    stub_batch_add(from, DO_CHECK | DO_KEEP | DO_PROCESS, s->command_index, (struct stub_call){SYS_clone, {STUB_PROCESS_FLAGS}});
     int64_t pid = stub_batch_run(from, NULL);
     mutex_unlock(&from->lock);
     return pid;
@@ -251,11 +278,8 @@ int stub_space_clone(struct stub_space *from, struct stub_space **ret) {
     int r = stub_space_new(p, &s);
     if (r)
         return r;
-    mutex_lock(&s->lock);
-    publish_first_batch(s);
-    mutex_unlock(&s->lock);
     bool tried;
-    int64_t pid = clone_helper(from, s->command_index, &tried);
+    int64_t pid = clone_helper(from, s, &tried);
     if (pid == -ESRCH && tried) {
         abandon(s);
         return -ESRCH;

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "platform/stub/stub_internal.h"
+#include "platform/stub/stub_thread.h"
 #include "platform/stub/stub_zygote.h"
 #include "platform/stub/stub_symbols.h"
 
@@ -137,11 +138,25 @@ static IN_CHILD void become_harmless(void) {
     syscall(SYS_sigaltstack, &no_stack, NULL);
 }
 
+struct host_sigaction {
+    uint64_t handler, flags, restorer, mask;
+};
+
+/* The handler's own accesses to guest memory may fault while it runs: SIGSEGV and SIGBUS nest, nothing else does. */
+static IN_CHILD void install_handlers(void) {
+    static const int signals[] = {SIGSYS, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, STUB_KICK_SIGNAL};
+    uint64_t memory = 1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+        bool nests = memory >> (signals[i] - 1) & 1;
+        struct host_sigaction a = {SYM_stub_handler, SA_SIGINFO | SA_ONSTACK | 0x04000000 /* SA_RESTORER */ | (nests ? SA_NODEFER : 0),
+                                   SYM_restorer, ~memory};
+        need(syscall(SYS_rt_sigaction, signals[i], &a, NULL, 8), ZYGOTE_PROCESS);
+    }
+}
+
 /* All signals to their defaults, all blocked: faults kill, nothing else can be sent but by the sentry. */
 static IN_CHILD void reset_signals(void) {
-    struct {
-        uint64_t handler, flags, restorer, mask;
-    } standard = {0, 0, 0, 0};
+    struct host_sigaction standard = {0, 0, 0, 0};
     uint64_t all = ~0ul;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8);
     for (int i = 1; i <= 64; i++)
@@ -174,6 +189,8 @@ static IN_CHILD noreturn_fn void zygote_main(const struct zygote_plan *plan) {
     map_stub(plan, text);
     plan_strip(plan);
     become_harmless();
+    if (plan->handlers)
+        install_handlers();
     reset_fpu();
     ((void (*)(void))SYM_strip)();
     __builtin_unreachable();

@@ -9,6 +9,7 @@
 
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task.h"
 
 HEAP_TYPE(creds, struct creds, 0);
 HEAP_TYPE(user_ns, struct user_ns, 0);
@@ -252,4 +253,21 @@ void creds_fix_caps_for_fsuid(struct creds *new, const struct creds *old) {
         new->effective &= ~FS_CAPS;
     if (old->fsuid != root && new->fsuid == root)
         new->effective |= new->permitted & FS_CAPS;
+}
+
+int creds_new_user_ns(struct task *t, struct creds **ret) {
+    const struct creds *old = t->creds;
+
+    if (old->user_ns->level + 1 > USER_NS_MAX_LEVEL)
+        return -ENOSPC;
+    /* who has no name in its own namespace cannot own another: user_namespaces(7) */
+    if (from_kuid(old->user_ns, old->euid) == OVERFLOW_ID || from_kgid(old->user_ns, old->egid) == OVERFLOW_ID)
+        return -EPERM;
+    cleanup(user_ns_unrefp) struct user_ns *ns = user_ns_new(t->kernel, old->user_ns, old);
+    struct creds *c = ns ? creds_copy(old) : NULL;
+    if (!c)
+        return -ENOMEM;
+    creds_fill_new_user_ns(c, ns);
+    *ret = c;
+    return 0;
 }

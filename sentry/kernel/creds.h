@@ -85,3 +85,7 @@ void creds_fill_new_user_ns(struct creds *c, struct user_ns *ns); /* all capabil
 /* capabilities(7), "Effect of user ID changes on capabilities". */
 void creds_fix_caps_for_ids(struct creds *new, const struct creds *old);
 void creds_fix_caps_for_fsuid(struct creds *new, const struct creds *old);
+struct task;
+/* For CLONE_NEWUSER: a copy of t's credentials that is all-powerful in a new user namespace owned by t. -EPERM (no mapping of its own ids), -ENOSPC
+   (too deep), -ENOMEM. OWN THREAD. */
+int creds_new_user_ns(struct task *t, struct creds **ret) must_check;

@@ -34,8 +34,10 @@ struct kernel {
     struct list containers;
     struct timer_queue *timers;
     struct memfile *memfile;
+    struct vdso *vdso;            /* vdso_create(); NULL: programs get none */
     struct vfs *vfs;
     struct futex_table *futexes;
+    struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
     int64_t boot_time_ns;         /* host CLOCK_MONOTONIC at start; the guest's boottime counts from it unless told otherwise */
     int64_t realtime_offset_ns;   /* guest CLOCK_REALTIME minus host's */
     int64_t monotonic_offset_ns;  /* guest CLOCK_MONOTONIC minus host's */

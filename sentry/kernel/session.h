@@ -35,7 +35,7 @@ bool pgrp_in_session(struct kernel *k, struct pid *pgrp, struct pid *session);
 struct pid *task_find_pid(struct task *t, int number);
 
 /* taskset_lock held: after `g` leaves its group or ends, its process groups may have become orphaned with stopped members: SIGHUP, SIGCONT.
-   `parent_group`: of the process whose children may be affected. */
+   */
 void pgrp_check_orphaned_locked(struct kernel *k, struct pid *pgrp, struct thread_group *leaving);
 
 /* Implemented by sentry/fs/devpts. A session leader with this terminal has ended: SIGHUP and SIGCONT to the foreground group, the session loses

@@ -66,7 +66,7 @@ enum signal_target { SIGNAL_TASK, SIGNAL_GROUP };
    sigqueue. Wakes whoever can take it. 0 or -EAGAIN; a process that has ended takes none and gives 0.
    No lock of RANK_SIGHAND or above is held; RANK_TASKSET may be. */
 int signal_send(struct task *t, const struct linux_siginfo *info, enum signal_target target);
-/* The same with signal_lock of t's group held; for SIGCONT the caller then also calls signal_report_continued() without it. */
+/* The same with signal_lock of t's group held. */
 int signal_send_locked(struct task *t, const struct linux_siginfo *info, enum signal_target target);
 /* To every process of a process group (struct pid used as PGID): the kernel's own signals (terminal, orphaned groups). */
 void signal_send_pgrp(struct pid *pgrp, const struct linux_siginfo *info);

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "base/abi/linux/prctl.h"
 #include "base/abi/linux/resource.h"
 #include "base/abi/linux/sched.h"
 #include "base/hostref.h"
@@ -69,7 +70,8 @@ struct task {
     struct kernel *kernel;
     struct container *container;  /* borrowed: outlives its tasks */
     struct thread_group *group;   /* reference */
-    struct pid *pid;              /* reference: the tid. Changes under taskset_lock only, when a thread that execs becomes the leader */
+    struct pid *pid;              /* reference: the tid. Changes under taskset_lock only, once, when a thread that execs becomes the leader */
+    struct pid *first_pid;        /* then: the one before, kept since readers of `pid` take no lock. Reference or NULL */
     int64_t start_time;           /* monotonic ns */
 
     /* Own thread only. */
@@ -86,7 +88,8 @@ struct task {
     void *initial_fpu;            /* heap bytes: what the context starts with; NULL: as at execve */
     size_t initial_fpu_size;
     struct task *vfork_child;     /* reference: does not go on until this one has exec'd or ended */
-    struct task_start *start;     /* while being started (task_start.c) */
+    _Atomic uint32_t start_state; /* task_start.c */
+    int start_error;
 
     /* Waking (waitq.h). */
     struct mutex wake_lock;       /* RANK_WAITER */
@@ -110,11 +113,12 @@ struct task {
     struct fs_context *fs;
     const struct creds *creds;
     struct nsproxy *nsproxy;
+    struct user_account *account; /* reference: where it counts as a process, and its signals */
     char name[LINUX_TASK_COMM_LEN]; /* PR_SET_NAME */
 
     /* taskset_lock */
-    struct task *parent;          /* NULL: the kernel itself (init, exec from outside) */
-    struct list children, sibling;
+    struct task *parent;          /* of a leader; NULL: the kernel itself (init, exec from outside). Threads: group->leader->parent */
+    struct list children, sibling; /* processes that this thread made or inherited; node in parent->children, of leaders */
     struct list group_node;       /* in group->tasks; also signal_lock: both to change, either to read */
     struct list pid_node[PID_ROLES];
     int exit_signal;              /* what the parent gets; -1: a thread that is not the leader */
@@ -150,20 +154,20 @@ struct thread_group {
     struct ref ref;
     struct kernel *kernel;
     struct pid *pid;              /* reference; the process id */
-    struct mutex exec_lock;       /* RANK_EXEC: execve and credential changes against ptrace access checks */
     struct mutex limits_lock;     /* RANK_LIMITS */
     struct linux_rlimit64 limits[LINUX_RLIM_NLIMITS];
 
     /* taskset_lock */
     struct task *leader;
     struct list tasks;            /* of task.group_node; also signal_lock: both to change, either to read */
-    unsigned task_count;          /* not yet zombie or dead */
+    unsigned task_count;          /* in `tasks`: all but threads that have ended; a zombie leader counts until it is reaped */
     struct pid *pgrp, *session;   /* references; task_get_pgrp(), task_get_session() */
     bool has_execed, child_subreaper;
     struct tty *tty;              /* controlling terminal: reference, or NULL (session.h) */
     struct waitq wait_queue;      /* the process's own threads wait here for children to change: WAIT_ANY */
     struct waitq exec_queue;      /* execve waits here for the other threads to end */
-    struct cpu_times dead_cpu, children_cpu; /* of threads that ended; of children waited for */
+    struct cpu_times dead_cpu;    /* of threads that ended; also signal_lock, as `tasks` */
+    struct cpu_times children_cpu; /* of children waited for */
     uint64_t dead_min_faults, children_min_faults;
     uint64_t dead_switches, children_switches;
     uint64_t maxrss, children_maxrss; /* KiB */
@@ -179,13 +183,19 @@ struct thread_group {
     bool unkillable;              /* init of a pid namespace: signals without a handler do nothing to it from inside */
     int exit_status;              /* then: wait status of the whole group */
     struct task *exec_task;       /* execve waits for the others to end */
+    unsigned live_count;          /* tasks that are not exiting */
     int stop_signal;              /* a group stop is under way or complete; 0: none */
+    int last_stop_signal;         /* for wait */
+    unsigned continue_count;      /* SIGCONTs so far: a stop that was on its way is void */
     bool stopped;                 /* ... complete: every task has stopped */
     unsigned stop_pending_count;
     int wait_report;              /* LINUX_CLD_STOPPED or CONTINUED not yet waited for; 0: none */
+    int notify_code;              /* the same, yet to be told to the parent by a thread that goes on */
     struct list posix_timers;     /* of posix_timer.node */
     int next_timer_id;
-    int64_t real_interval;        /* ITIMER_REAL */
+    int64_t real_expires, real_interval; /* ITIMER_REAL: monotonic ns, 0: never set */
+    _Atomic bool cpu_timers_parked; /* timers on cpu time wait for a task to run: itimer.h */
+    uint64_t cpu_limit_told;      /* RLIMIT_CPU: the second at which SIGXCPU is next due */
     struct cpu_itimer virtual_timer, prof_timer;
     struct ktimer real_timer;
     struct ktimer cpu_timer;      /* next look at virtual_timer, prof_timer and RLIMIT_CPU */
@@ -202,6 +212,8 @@ void task_park(struct task *t);
 int task_block_killable(struct task *t, int64_t deadline) must_check;
 /* Nothing breaks it; for the last steps of an exit. */
 void task_block_uninterruptible(struct task *t);
+/* As task_block_killable() without a deadline, in TASK_STOPPED; a pause of the kernel also ends it. */
+void task_block_stopped(struct task *t);
 
 /* ---- looking at others ---- */
 
@@ -209,9 +221,7 @@ struct task *task_find(struct task *viewer, int tid);       /* by number in view
 struct task *task_find_process(struct task *viewer, int pid); /* only thread group leaders (zombies too) */
 /* Every living process that `viewer` sees, in order of pid: the next with a number >= pid; new reference to its leader, or NULL.
    For /proc and kill(-1). */
-struct task *task_next_process(struct pid_ns *ns, int pid, int *ret_pid);
-/* The threads of t's group in order of tid: the next with a number >= tid in `ns`. New reference or NULL. */
-struct task *task_next_thread(struct thread_group *g, struct pid_ns *ns, int tid, int *ret_tid);
+struct task *task_next_process(struct pid_ns *ns, struct kernel *k, int pid, int *ret_pid);
 int task_tid_in(struct task *t, struct pid_ns *ns);          /* 0: not visible */
 int task_tgid_in(struct task *t, struct pid_ns *ns);
 int task_ppid_in(struct task *t, struct pid_ns *ns);

@@ -7,6 +7,8 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "sentry/kernel/itimer.h"
+#include "sentry/kernel/kernel.h"
 #include "sentry/kernel/kernel_host.h"
 #include "sentry/kernel/restart.h"
 #include "sentry/kernel/task.h"
@@ -56,7 +58,7 @@ int waitq_wake_some(struct waitq *q, uint32_t events, int count) {
     struct waiter *w, *next;
     int called = 0;
 
-    mutex_lock(&q->lock);
+    mutex_lock_nested(&q->lock); /* an object's queue before that of an epoll file which watches it (epoll.c) */
     list_for_each_entry_safe(w, next, &q->waiters, node) {
         if (!(w->events & events))
             continue;
@@ -96,7 +98,7 @@ void task_interrupt(struct task *t, uint32_t work) {
     mutex_lock(&t->wake_lock);
     struct context *c = task_context(t);
     if (c)
-        ((struct platform *)t->kernel->platform.host.ptr)->ops->context_interrupt(c);
+        kernel_platform(t->kernel)->ops->context_interrupt(c);
     mutex_unlock(&t->wake_lock);
 }
 
@@ -129,24 +131,26 @@ static int sleep_until(struct task *t, uint32_t breaks, int64_t deadline) {
 }
 
 /* Counts the sleep out of the task's system time. */
-static int timed_sleep(struct task *t, uint32_t breaks, int64_t deadline) {
+static int timed_sleep(struct task *t, enum task_state state, uint32_t breaks, int64_t deadline) {
     int64_t from = monotonic_ns();
 
-    set_state(t, TASK_BLOCKED);
+    set_state(t, state);
     int r = sleep_until(t, breaks, deadline);
     set_state(t, TASK_RUNNING);
     t->sentry_entered += monotonic_ns() - from;
     t->voluntary_switches++;
+    if (unlikely(atomic_load(&t->group->cpu_timers_parked)))
+        cpu_timers_resume(t->group);
     return r;
 }
 
 int task_block(struct task *t, int64_t deadline) {
-    return timed_sleep(t, ~0u, deadline);
+    return timed_sleep(t, TASK_BLOCKED, ~0u, deadline);
 }
 
 int task_block_killable(struct task *t, int64_t deadline) {
     for (;;) {
-        int r = timed_sleep(t, TASK_WORK_EXIT | TASK_WORK_PAUSE, deadline);
+        int r = timed_sleep(t, TASK_BLOCKED, TASK_WORK_EXIT | TASK_WORK_PAUSE, deadline);
         if (r == -ERESTARTSYS && !(atomic_load(&t->pending_work) & TASK_WORK_EXIT)) {
             task_park(t);
             continue;
@@ -156,5 +160,9 @@ int task_block_killable(struct task *t, int64_t deadline) {
 }
 
 void task_block_uninterruptible(struct task *t) {
-    (void)timed_sleep(t, 0, CLOCK_NEVER);
+    (void)timed_sleep(t, TASK_BLOCKED, 0, CLOCK_NEVER);
+}
+
+void task_block_stopped(struct task *t) {
+    (void)timed_sleep(t, TASK_STOPPED, TASK_WORK_EXIT | TASK_WORK_PAUSE, CLOCK_NEVER);
 }

@@ -23,7 +23,8 @@ int zero_out(struct task *t, gva_t to, size_t size) must_check;
 int copy_in_string(struct task *t, gva_t from, size_t max, char **ret) must_check;
 /* A path (PATH_MAX 4096); -ENOENT for an empty one unless allow_empty. */
 int copy_in_path(struct task *t, gva_t from, bool allow_empty, char **ret) must_check;
-/* argv or envp: array of strings in malloc memory, ended by NULL, of at most max_bytes altogether: -E2BIG. A zero `from` is an empty array. free_strings() frees. */
+/* argv or envp: array of strings in malloc memory, ended by NULL, of at most max_bytes altogether with 8 a pointer, each at most MAX_ARG_STRLEN: else
+   -E2BIG. A zero `from` is an empty array. free_strings() frees. */
 int copy_in_strings(struct task *t, gva_t from, size_t max_bytes, char ***ret) must_check;
 void free_strings(char **strings);
 /* Other address spaces (ptrace, process_vm_*, /proc/PID/mem); force: ignore protections. Bytes copied or -errno. */
@@ -44,6 +45,7 @@ struct uio {
     size_t segment_index;
     uint64_t segment_offset;
     uint64_t remaining;           /* bytes left in all */
+    struct uio_segment *owned;    /* uio_init_iovec()'s copy: freed by uio_done() */
 };
 
 void uio_init_kernel(struct uio *u, struct uio_segment *one, void *buffer, size_t size);

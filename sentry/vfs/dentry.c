@@ -170,6 +170,14 @@ struct dentry *dentry_new_anon(struct filesystem *fs, const char *name, struct i
     return dentry_alloc(fs, NULL, name, MIN(strlen(name), (size_t)LINUX_NAME_MAX), inode);
 }
 
+struct dentry *dentry_new_unlinked(struct dentry *parent, const char *name, struct inode *inode) {
+    struct dentry *d = dentry_alloc(parent->fs, parent, name, strlen(name), inode);
+
+    if (d)
+        atomic_store(&d->unhashed, true);
+    return d;
+}
+
 /* A chain of parents, each kept by the next alone, must not recurse: the loop drops the parent's reference by hand. */
 static void dentry_destroy(struct dentry *d) {
     while (d) {

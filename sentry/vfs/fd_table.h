@@ -23,7 +23,7 @@ struct fd_table {
     size_t next_free;      /* no free descriptor below it */
     size_t count;
 };
-DECLARE_REF(fd_table);
+DECLARE_REF(fd_table); /* the last unref (exit, exec) closes all, with POSIX lock and flush rules; may block */
 
 struct fd_table *fd_table_new(void);
 struct fd_table *fd_table_copy(struct fd_table *from); /* fork; NULL: no memory */
@@ -44,7 +44,6 @@ void fd_table_close_on_exec(struct task *t);
 int fd_close_range(struct task *t, unsigned first, unsigned last, unsigned flags);
 /* For /proc/PID/fd: next used descriptor >= fd with a new reference in *ret; -1 at the end. */
 int fd_table_next(struct fd_table *table, int fd, struct file **ret);
-void fd_table_unref_files(struct fd_table *table); /* at exit: closes all with POSIX lock and flush rules */
 
 struct fs_context {
     struct ref ref;

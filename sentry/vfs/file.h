@@ -28,6 +28,8 @@ struct task;
 struct uio;
 struct vma;
 
+#define FILE_APPEND UINT64_MAX /* as *offset of file_ops.write */
+
 /* Called for each entry of a directory; nonzero stops (the entry is then not consumed). */
 struct dir_emit {
     int (*emit)(struct dir_emit *e, const char *name, size_t name_len, uint64_t ino, unsigned type /* LINUX_DT_* */, uint64_t next_offset);
@@ -47,13 +49,14 @@ struct file_ops {
     /* Reads at *offset (NULL for FILE_STREAM) into `to`, advances *offset. Bytes, 0 at the end, -EAGAIN when nothing is there and the file is non-blocking or
        `nowait`: blocking is done by file_read() around this, by waiting on poll_queue, so an implementation never sleeps for data. [-EINVAL] */
     ssize_t (*read)(struct file *f, struct uio *to, uint64_t *offset);
-    /* Likewise; O_APPEND is the implementation's to honour, under its inode lock. [-EINVAL] */
+    /* Likewise. *offset is FILE_APPEND for O_APPEND and RWF_APPEND: the bytes go to the end, found under the inode's lock, and *offset becomes the end after. [-EINVAL] */
     ssize_t (*write)(struct file *f, struct uio *from, uint64_t *offset);
     /* Events that are true now, of `events`, as poll(2) would say. Does not block. [IN|OUT always ready] */
     uint32_t (*ready)(struct file *f, uint32_t events);
     /* Where waiters for a change of ready() queue; constant for the file's life. NULL: always ready. Does not block. [NULL] */
     struct waitq *(*poll_queue)(struct file *f);
-    /* lseek for other than the generic SEEK_SET/CUR/END on inode size. [generic, or -ESPIPE] */
+    /* lseek: SEEK_DATA and SEEK_HOLE of a file, everything of a directory. Returns the new position, which vfs stores; pos_lock held.
+       [data up to the size, one hole there; directories: SEEK_SET and SEEK_CUR] */
     int64_t (*seek)(struct file *f, int64_t offset, int whence);
     /* Emits entries from f->pos on; sets f->pos. pos_lock held. 0 or -errno. [-ENOTDIR] */
     int (*readdir)(struct file *f, struct dir_emit *e);

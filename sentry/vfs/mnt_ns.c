@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/heap/heap.h"
 #include "sentry/vfs/vfs_internal.h"
 
@@ -192,6 +193,7 @@ void vfs_destroy(struct kernel *k) {
 
     for (int i = 0; i < ANON_FS_COUNT; i++)
         v->anon[i] = mount_unref(v->anon[i]);
+    v->memfds = mount_unref(v->memfds);
     dcache_destroy(v);
     heap_free(v->mount_hash);
     heap_free(v);
@@ -209,5 +211,31 @@ static int anon_create(struct vfs *v) {
         if (!v->anon[i])
             return -ENOMEM;
     }
+    return 0;
+}
+
+int vfs_internal_tmpfs(struct kernel *k, struct mount **ret) {
+    struct vfs *v = k->vfs;
+    struct filesystem *fs;
+    struct mount *made = NULL;
+
+    mutex_lock(&v->mounts_lock);
+    bool there = v->memfds != NULL;
+    mutex_unlock(&v->mounts_lock);
+    if (!there) {
+        int r = tmpfs_create(k, 0, 01777, &fs);
+        if (r < 0)
+            return r;
+        made = mount_new(v, fs, fs->root, MOUNT_INTERNAL, "tmpfs");
+        filesystem_unref(fs);
+        if (!made)
+            return -ENOMEM;
+    }
+    mutex_lock(&v->mounts_lock);
+    if (!v->memfds)
+        v->memfds = made ? mount_ref(made) : NULL;
+    *ret = mount_ref(v->memfds);
+    mutex_unlock(&v->mounts_lock);
+    mount_unref(made);
     return 0;
 }

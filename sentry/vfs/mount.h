@@ -91,3 +91,5 @@ int mnt_ns_for_each(struct mnt_ns *ns, const struct path *root, void (*fn)(const
 /* Once a kernel: dentry cache, mount lock, anonymous mount. */
 int vfs_create(struct kernel *k) must_check;
 void vfs_destroy(struct kernel *k);
+/* The mount on which memfds live: a tmpfs that no name leads to, made at the first call. New reference. */
+int vfs_internal_tmpfs(struct kernel *k, struct mount **ret) must_check;

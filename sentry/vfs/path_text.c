@@ -77,7 +77,7 @@ int path_text(const struct path *p, const struct path *root, char **ret) {
         path_put(&at);
         if (b.size - b.at == before)
             put_front(&b, "/", 1);
-        if (!reached)
+        if (!reached && !(p->mount->flags & MOUNT_INTERNAL))
             put_front(&b, unreachable, sizeof unreachable - 1);
     }
     if (b.failed) {

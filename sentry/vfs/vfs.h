@@ -242,6 +242,8 @@ struct dentry *dentry_new_root(struct filesystem *fs, struct inode *inode /* tak
 int dentry_lookup(struct dentry *parent, const char *name, size_t len, struct dentry **ret) must_check;
 /* The same with the parent's dir_lock held. */
 int dentry_lookup_locked(struct dentry *parent, const char *name, size_t len, struct dentry **ret) must_check;
+/* Below `parent` but never found: O_TMPFILE, memfds. `inode` taken on success. NULL: no memory. */
+struct dentry *dentry_new_unlinked(struct dentry *parent, const char *name, struct inode *inode);
 /* New reference of the parent (of itself for a root). */
 struct dentry *dentry_parent(struct dentry *d);
 bool dentry_is_below(struct dentry *d, struct dentry *ancestor); /* or the same */
@@ -302,8 +304,6 @@ int vfs_link(const struct vfs_view *v, int old_dirfd, const char *old_name, int 
 int vfs_unlink(const struct vfs_view *v, int dirfd, const char *name) must_check;
 int vfs_rmdir(const struct vfs_view *v, int dirfd, const char *name) must_check;
 int vfs_rename(const struct vfs_view *v, int old_dirfd, const char *old_name, int new_dirfd, const char *new_name, uint32_t flags) must_check;
-int vfs_rename_path(const struct path *from_dir, const struct last_component *from, const struct path *to_dir, const struct last_component *to, uint32_t flags,
-                    const struct creds *c) must_check;
 int vfs_getattr(const struct path *p, struct kstat *ret) must_check;
 /* With all checks of chmod, chown, utimes, truncate: -EROFS, -EPERM, -EACCES, -ETXTBSY, -EINVAL. */
 int vfs_setattr(const struct path *p, const struct setattr *s, const struct creds *c) must_check;
@@ -327,7 +327,7 @@ int vfs_open_exec(const struct vfs_view *v, int dirfd, const char *name, int at_
 /* Connecting and binding of unix sockets by name: what hangs on the inode (inode.node). */
 int vfs_bind_socket(const struct vfs_view *v, const char *name, uint32_t mode, struct path *ret) must_check;
 
-/* Event for inotify/fanotify (LINUX_IN_*): on the inode and, with a name, on its parent. */
+/* Event for inotify (LINUX_IN_*) on the inode and, with its name, on its parent; CREATE: on the parent only. Costs nothing while no one watches. */
 void vfs_notify(struct dentry *d, uint32_t mask, uint32_t cookie);
 
 /* ---- device nodes ---- */

@@ -33,6 +33,7 @@ struct vfs {
     uint64_t last_ns_event;
     _Atomic uint32_t last_dev;      /* minor of anonymous device numbers */
     struct mount *anon[ANON_FS_COUNT]; /* references */
+    struct mount *memfds;           /* reference; NULL until the first memfd. mounts_lock */
     _Atomic uint32_t watches;       /* inotify marks in all: events cost nothing when 0 */
     struct mutex epoll_graph;       /* RANK_EPOLL_GRAPH: who watches whom, for loop checks */
     struct mutex lock_graph;        /* RANK_FILE_LOCK_GRAPH: waiting POSIX lock owners */
@@ -103,6 +104,19 @@ void mount_group_leave_locked(struct vfs *v, struct mount *m);
 void mount_set_propagation_locked(struct vfs *v, struct mount *m, enum propagation p);
 int mount_propagate_attach_locked(struct vfs *v, struct mount *tree, struct mount *parent, struct dentry *at, struct list *gone) must_check;
 void mount_propagate_detach_locked(struct vfs *v, struct mount *m, struct list *gone);
+
+/* vfs_open.c: one more writer; -ETXTBSY. */
+int inode_get_write(struct inode *i) must_check;
+
+/* vfs_names.c */
+int name_may_delete(struct inode *dir, const struct dentry *victim, bool want_directory, const struct creds *c) must_check;
+void names_notify_removed(struct dentry *d);
+
+/* inotify.c */
+void vfs_notify_parent(struct dentry *d, uint32_t mask, uint32_t cookie);
+void vfs_notify_self(struct dentry *d, uint32_t mask);
+void vfs_notify_rename(struct inode *from_dir, const char *from, size_t from_len, struct inode *to_dir, const char *to, size_t to_len, struct dentry *moved, uint32_t cookie);
+void inode_drop_watches(struct inode *i);
 
 /* path_walk.c: the walk with its state, for open(2), which may go on through a last symlink. */
 enum { WALK_STACK = 40 };

@@ -387,7 +387,6 @@ CHECK(openat2_resolve) {
     ERR(open2(d, "../out", O_RDONLY, RESOLVE_BENEATH), EXDEV);
     ERR(open2(d, "/etc", O_RDONLY, RESOLVE_BENEATH), EXDEV);
     ERR(open2(d, "l", O_RDONLY, RESOLVE_NO_SYMLINKS), ELOOP);
-    OK(open2(d, "../d/../d/f", O_RDONLY, RESOLVE_IN_ROOT) < 0 ? 0 : 0);
     OK(open2(d, "/f", O_RDONLY, RESOLVE_IN_ROOT));
     OK(open2(d, "../../f", O_RDONLY, RESOLVE_IN_ROOT));
     ERR(open2(d, "abs", O_RDONLY, RESOLVE_IN_ROOT), ENOENT);

@@ -40,9 +40,10 @@ static const char *source_of(const struct mount *m) {
     return m->source && *m->source ? m->source : "none";
 }
 
-static void mounts_line(const struct mount *m, const char *mountpoint, void *arg) {
+static void mounts_line(const struct mount *m, int parent_id, const char *mountpoint, void *arg) {
     struct text *out = arg;
 
+    (void)parent_id;
     text_append_escaped(out, source_of(m));
     text_printf(out, " ");
     text_append_escaped(out, mountpoint);
@@ -52,13 +53,13 @@ static void mounts_line(const struct mount *m, const char *mountpoint, void *arg
     text_printf(out, " 0 0\n");
 }
 
-static void mountinfo_line(const struct mount *m, const char *mountpoint, void *arg) {
+static void mountinfo_line(const struct mount *m, int parent_id, const char *mountpoint, void *arg) {
     struct text *out = arg;
     uint64_t dev = m->fs->dev;
     struct path root = {.mount = NULL, .dentry = m->root};
     char *text = NULL;
 
-    text_printf(out, "%d %d %u:%u ", m->id, m->parent ? m->parent->id : m->id, (unsigned)((dev >> 8) & 0xfff),
+    text_printf(out, "%d %d %u:%u ", m->id, parent_id, (unsigned)((dev >> 8) & 0xfff),
                 (unsigned)((dev & 0xff) | ((dev >> 12) & 0xfff00)));
     if (path_text(&root, NULL, &text) == 0)
         text_append_escaped(out, text);
@@ -80,9 +81,10 @@ static void mountinfo_line(const struct mount *m, const char *mountpoint, void *
     text_printf(out, "\n");
 }
 
-static void mountstats_line(const struct mount *m, const char *mountpoint, void *arg) {
+static void mountstats_line(const struct mount *m, int parent_id, const char *mountpoint, void *arg) {
     struct text *out = arg;
 
+    (void)parent_id;
     text_printf(out, "device ");
     text_append_escaped(out, source_of(m));
     text_printf(out, " mounted on ");
@@ -90,7 +92,7 @@ static void mountstats_line(const struct mount *m, const char *mountpoint, void 
     text_printf(out, " with fstype %s\n", m->fs->type->name);
 }
 
-typedef void (*line_fn)(const struct mount *m, const char *mountpoint, void *arg);
+typedef void (*line_fn)(const struct mount *m, int parent_id, const char *mountpoint, void *arg);
 
 static int show_mounts(struct kernfs_inode *n, struct text *out, line_fn line) {
     struct task *t = proc_task(n);
@@ -102,9 +104,8 @@ static int show_mounts(struct kernfs_inode *n, struct text *out, line_fn line) {
     if (ns && fs) {
         struct path root;
         fs_context_get(fs, &root, NULL);
-        mnt_ns_for_each(ns->mnt, &root, line, out);
+        r = mnt_ns_for_each(ns->mnt, &root, line, out);
         path_put(&root);
-        r = 0;
     }
     fs_context_unref(fs);
     nsproxy_unref(ns);

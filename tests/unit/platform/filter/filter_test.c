@@ -27,10 +27,13 @@ static const struct allowed helper_allowed[] = {
     {SYM_site_helper_any, SYS_munlock},  {SYM_site_helper_any, SYS_recvmsg},     {SYM_site_helper_any, SYS_close},
     {SYM_site_helper_any, SYS_getppid},  {SYM_site_helper_any, SYS_exit_group},  {SYM_site_helper_report, SYS_set_robust_list},
     {SYM_site_child_map, SYS_mmap},      {SYM_site_thread_filter, SYS_seccomp},  {SYM_site_exit, SYS_exit},
-    {SYM_site_die, SYS_exit_group},
+    {SYM_site_die, SYS_exit_group},      {SYM_site_futex, SYS_futex},            {SYM_site_sigreturn, SYS_rt_sigreturn},
 };
 
 static const struct allowed guest_allowed[] = {{SYM_site_park, SYS_futex}, {SYM_site_exit, SYS_exit}};
+
+static const struct allowed systrap_allowed[] = {
+    {SYM_site_futex, SYS_futex}, {SYM_site_sigreturn, SYS_rt_sigreturn}, {SYM_site_exit, SYS_exit}};
 
 static uint32_t run(const struct bpf_builder *b, uint64_t ip, int number, const uint64_t *args) {
     struct seccomp_data d = {.nr = number, .arch = AUDIT_ARCH_X86_64, .instruction_pointer = ip};
@@ -78,6 +81,16 @@ TEST(ptrace_guest_filter_over_every_site_and_number) {
     sweep(&b, guest_allowed, ARRAY_SIZE(guest_allowed));
 }
 
+TEST(systrap_guest_filter_over_every_site_and_number) {
+    struct bpf_builder b;
+    ASSERT_EQ(stub_filter_systrap_guest(&b), 0);
+    sweep(&b, systrap_allowed, ARRAY_SIZE(systrap_allowed));
+    for (uint64_t op = 0; op < 600; op++) {
+        uint64_t args[6] = {STUB_BASE, op};
+        ASSERT_EQ(run(&b, SYM_site_futex, SYS_futex, args), op <= 1 ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRAP);
+    }
+}
+
 TEST(other_architectures_are_trapped) {
     static const uint32_t arch[] = {AUDIT_ARCH_I386, AUDIT_ARCH_X86_64 ^ 1, AUDIT_ARCH_AARCH64, 0};
     struct bpf_builder b;
@@ -94,13 +107,14 @@ TEST(other_architectures_are_trapped) {
 TEST(clone_and_prctl_only_as_meant) {
     struct bpf_builder b;
     ASSERT_EQ(stub_filter_helper(&b), 0);
-    uint64_t flags[] = {STUB_PROCESS_FLAGS, STUB_THREAD_FLAGS};
+    uint64_t flags[] = {STUB_PROCESS_FLAGS, STUB_THREAD_FLAGS, STUB_SLOT_FLAGS};
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
         uint64_t args[6] = {flags[i], ~0ull, ~0ull, ~0ull, ~0ull, ~0ull};
         ASSERT_EQ(run(&b, SYM_site_helper_any, SYS_clone, args), SECCOMP_RET_ALLOW);
         for (int bit = 0; bit < 64; bit++) {
             args[0] = flags[i] ^ 1ull << bit;
-            ASSERT_EQ(run(&b, SYM_site_helper_any, SYS_clone, args), SECCOMP_RET_TRAP);
+            bool other = args[0] == STUB_THREAD_FLAGS || args[0] == STUB_SLOT_FLAGS;
+            ASSERT_EQ(run(&b, SYM_site_helper_any, SYS_clone, args), other ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRAP);
         }
     }
     for (int option = 0; option < 80; option++) {
@@ -133,7 +147,7 @@ TEST(every_syscall_instruction_is_a_known_site) {
         found += known;
         ASSERT_TRUE(known || (ip > SYM_strip && ip < SYM_helper));
     }
-    ASSERT_EQ(found, 9);
+    ASSERT_EQ(found, 11);
 }
 
 TEST(the_image_fits_and_holds_both_programs) {
