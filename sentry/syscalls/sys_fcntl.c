@@ -135,7 +135,7 @@ static int set_owner(struct task *t, struct file *f, int role, int number) {
 
     if (number != 0) {
         mutex_lock(&t->kernel->taskset_lock);
-        struct pid *found = pid_find(task_pid_ns(t), number);
+        struct pid *found = pid_find_locked(task_pid_ns(t), number);
         pid = found ? pid_ref(found) : NULL;
         mutex_unlock(&t->kernel->taskset_lock);
         if (!pid)
