@@ -62,7 +62,7 @@ enum as_op_kind {
     AS_PROTECT,
     AS_REMAP,     /* moves [addr, addr+old_len) to new_addr with size len, replacing what is there; AS_DONTUNMAP */
     AS_ADVISE,    /* `advice`: a MADV_* that the stub's filter allows: DONTNEED, FREE, WILLNEED, HUGEPAGE, NOHUGEPAGE, POPULATE_*, COLD, PAGEOUT, DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK, DONTDUMP... */
-    AS_LOCK,      /* mlock/munlock the range (arg lock) */
+    AS_LOCK,      /* mlock the range if flags has AS_LOCKED, munlock it otherwise */
 };
 enum { AS_SHARED = 1, AS_NORESERVE = 2, AS_DONTUNMAP = 4, AS_POPULATE = 8, AS_LOCKED = 16 };
 
@@ -138,7 +138,8 @@ struct platform_ops {
     /* Own thread. The guest thread ends; takes NULL. May block. */
     void (*context_destroy)(struct context *c);
 
-    /* Does: loads *regs, runs guest code until an event, stores *regs. `step`: stop after one instruction (EVENT_STEP).
+    /* Does: loads *regs, runs guest code until an event, stores *regs. `step`: stop after one instruction (EVENT_STEP); a stepped
+       `syscall` gives EVENT_SYSCALL alone: its step is complete then, and the sentry reports it after the call.
        Segment registers and rflags are sanitized here: a guest cannot gain by any value. fs_base and gs_base are canonical (caller checked).
        OWN THREAD. May block (of course), holding nothing. Never fails: trouble is EVENT_DEAD. */
     void (*context_switch)(struct context *c, struct guest_regs *regs, bool step, struct platform_event *ret_event);
@@ -179,7 +180,9 @@ struct platform_config {
     int pin_cpus;             /* 0: pin a stub thread to its sentry thread's cpu (default); -1: never pin (tests) */
 };
 
-/* Each platform's constructor runs before seccomp walls go up, single-threaded; it may fork the zygote. *err is set on failure. */
+/* Each platform's constructor runs before the seccomp list goes up, and after everything that wants a single-threaded process
+   (unshare, dropping capabilities, no_new_privs): it forks the zygote and starts a thread that lives as long as the platform. So
+   the list is installed with TSYNC. *err is set on failure. */
 int platform_ptrace_create(const struct platform_config *config, struct platform **ret, struct err **err);
 int platform_systrap_create(const struct platform_config *config, struct platform **ret, struct err **err);
 int platform_kvm_create(const struct platform_config *config, struct platform **ret, struct err **err);

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * boot/container_mounts.c: the mount tree of a container: the root (a gofer's, maybe under an overlay in memory) and the spec's mounts in order.
+ * Source: runtime-spec config.md "Mounts"; OCI.md 5.
+ *
+ * cgroup and mqueue have no file system here yet: such a mount is left out with a warning in the log, and its place stays an empty directory.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/abi/linux/fcntl.h"
+#include "base/abi/linux/stat.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "boot/kernel_real.h"
+#include "sentry/fs/gofer/gofer.h"
+#include "sentry/fs/overlay/overlay.h"
+#include "sentry/fs/tmpfs/tmpfs.h"
+#include "sentry/kernel/creds.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/vfs/mount.h"
+#include "sentry/vfs/vfs.h"
+
+static const struct {
+    const char *name;
+    uint32_t set, clear;
+} g_flag_options[] = {
+    {"ro", MOUNT_READONLY, 0}, {"rw", 0, MOUNT_READONLY}, {"nosuid", MOUNT_NOSUID, 0}, {"suid", 0, MOUNT_NOSUID},
+    {"nodev", MOUNT_NODEV, 0}, {"dev", 0, MOUNT_NODEV}, {"noexec", MOUNT_NOEXEC, 0}, {"exec", 0, MOUNT_NOEXEC},
+    {"noatime", MOUNT_NOATIME, 0}, {"atime", 0, MOUNT_NOATIME}, {"nodiratime", MOUNT_NODIRATIME, 0},
+    {"diratime", 0, MOUNT_NODIRATIME}, {"relatime", MOUNT_RELATIME, 0}, {"norelatime", 0, MOUNT_RELATIME},
+    {"strictatime", 0, MOUNT_RELATIME}, {"nostrictatime", 0, 0},
+    {"nosymfollow", MOUNT_NOSYMFOLLOW, 0},
+    /* Said of the host's tree or of nothing here: accepted. */
+    {"defaults", 0, 0}, {"async", 0, 0}, {"sync", 0, 0}, {"dirsync", 0, 0}, {"mand", 0, 0}, {"nomand", 0, 0}, {"loud", 0, 0},
+    {"silent", 0, 0}, {"iversion", 0, 0}, {"noiversion", 0, 0}, {"lazytime", 0, 0}, {"nolazytime", 0, 0}, {"bind", 0, 0},
+    {"rbind", 0, 0}, {"private", 0, 0}, {"rprivate", 0, 0}, {"shared", 0, 0}, {"rshared", 0, 0}, {"slave", 0, 0},
+    {"rslave", 0, 0}, {"unbindable", 0, 0}, {"runbindable", 0, 0}, {"tmpcopyup", 0, 0}, {"copy", 0, 0},
+};
+
+/* Splits mount options into flags and what the file system itself is told ("a,b"); caller frees *ret_data. */
+static int split_options(const struct spec_strings *options, uint32_t *ret_flags, char **ret_data) {
+    uint32_t flags = MOUNT_RELATIME;
+    char *data = NULL;
+
+    for (size_t i = 0; options && i < options->count; i++) {
+        const char *option = options->items[i];
+        size_t f = 0;
+        while (f < ARRAY_SIZE(g_flag_options) && strcmp(g_flag_options[f].name, option) != 0)
+            f++;
+        if (f < ARRAY_SIZE(g_flag_options)) {
+            flags = (flags & ~g_flag_options[f].clear) | g_flag_options[f].set;
+            continue;
+        }
+        char *longer = NULL;
+        int n = data ? asprintf(&longer, "%s,%s", data, option) : asprintf(&longer, "%s", option);
+        free(data);
+        if (n < 0)
+            return -ENOMEM;
+        data = longer;
+    }
+    *ret_flags = flags;
+    *ret_data = data;
+    return 0;
+}
+
+static int gofer_filesystem(struct boot_container *c, size_t root, unsigned layer, struct filesystem **ret) {
+    struct kernel *k = c->kernel->kernel;
+    struct gofer_mount args = {.session = c->gofer, .root = root, .layer = layer};
+    struct mount_options o = {.source = "none", .internal = &args, .user_ns = k->root_user_ns};
+
+    return filesystem_create(k, "gofer", &o, ret);
+}
+
+static int overlay_filesystem(struct boot_container *c, struct filesystem **ret) {
+    struct kernel *k = c->kernel->kernel;
+    struct overlay_mount layers = {0};
+
+    int r = gofer_filesystem(c, 0, /* layer= */ 1, &layers.lower);
+    if (r == 0)
+        r = tmpfs_create(k, /* layer= */ 1, 0755, &layers.upper);
+    if (r == 0) {
+        struct mount_options o = {.source = "none", .internal = &layers, .user_ns = k->root_user_ns};
+        r = filesystem_create(k, "overlay", &o, ret);
+    }
+    if (layers.upper)
+        filesystem_unref(layers.upper);
+    if (layers.lower)
+        filesystem_unref(layers.lower);
+    return r;
+}
+
+int boot_mounts_create(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns **ret, struct err **err) {
+    struct kernel *k = c->kernel->kernel;
+    struct filesystem *root = NULL;
+
+    int r = config->root_overlay ? overlay_filesystem(c, &root) : gofer_filesystem(c, 0, /* layer= */ 0, &root);
+    if (r == 0)
+        r = mnt_ns_new(k, root, MOUNT_RELATIME, k->root_user_ns, ret);
+    return r < 0 ? err_set(err, -r, "rootfs.mount", "mounting the root file system of container \"%s\"", c->id) : 0;
+}
+
+/* ---- places ---- */
+
+static int make_file(const struct vfs_view *v, const char *path) {
+    struct open_request o = {.dirfd = LINUX_AT_FDCWD, .flags = LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_CLOEXEC, .mode = 0755};
+    struct file *f;
+    int r = vfs_open(v, path, &o, &f);
+
+    if (r == 0)
+        file_unref(f);
+    return r;
+}
+
+int boot_make_place(const struct vfs_view *v, const char *path, bool directory) {
+    cleanup(freep) char *copy = strdup(path);
+    struct path found;
+
+    if (!copy)
+        return -ENOMEM;
+    for (char *slash = strchr(copy + 1, '/');; slash = strchr(slash + 1, '/')) {
+        bool last = !slash || strspn(slash, "/") == strlen(slash);
+        if (slash)
+            *slash = '\0';
+        int r = path_lookup(v, LINUX_AT_FDCWD, copy, LOOKUP_FOLLOW, &found);
+        if (r == 0)
+            path_put(&found);
+        else if (r == -ENOENT)
+            r = !last || directory ? vfs_mkdir(v, LINUX_AT_FDCWD, copy, 0755) : make_file(v, copy);
+        if (r < 0 && r != -EEXIST)
+            return r;
+        if (last)
+            return 0;
+        *slash = '/';
+    }
+}
+
+/* ---- the spec's mounts ---- */
+
+struct request {
+    struct boot_container *c;
+    struct mnt_ns *ns;
+    const struct vfs_view *view;
+    const struct boot_mount *m;
+    uint32_t flags;
+    const char *data;
+};
+
+static int make_filesystem(const struct request *q, struct filesystem **ret) {
+    struct kernel *k = q->c->kernel->kernel;
+    const char *type = q->m->type ? q->m->type : "none";
+    struct mount_options o = {.source = q->m->source ? q->m->source : type, .data = q->data, .creds = q->view->creds,
+                              .user_ns = k->root_user_ns, .pid_ns = q->c->container->pid_ns};
+
+    if (q->m->gofer_root >= 0)
+        return gofer_filesystem(q->c, (size_t)q->m->gofer_root, /* layer= */ 0, ret);
+    int r = filesystem_create(k, type, &o, ret);
+    if (r == 0 && strcmp(type, "devpts") == 0 && !q->c->devpts)
+        q->c->devpts = filesystem_ref(*ret);
+    return r;
+}
+
+static bool is_unbuilt(const char *type) {
+    return type && (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0 || strcmp(type, "mqueue") == 0);
+}
+
+static int mount_one(const struct request *q) {
+    struct filesystem *fs = NULL;
+    struct path at;
+
+    bool unbuilt = q->m->gofer_root < 0 && is_unbuilt(q->m->type);
+    int r = unbuilt ? 0 : make_filesystem(q, &fs);
+    if (r < 0)
+        return r;
+    bool directory = !fs || inode_is_dir(fs->root->inode);
+    r = boot_make_place(q->view, q->m->destination, directory);
+    if (unbuilt) {
+        log_warning(LOG_BOOT, "mount of type %s at %s is left out: not built yet", q->m->type, q->m->destination);
+        return 0;
+    }
+    if (r == 0)
+        r = path_lookup(q->view, LINUX_AT_FDCWD, q->m->destination, LOOKUP_FOLLOW, &at);
+    if (r < 0) {
+        filesystem_unref(fs);
+        return r;
+    }
+    r = vfs_mount_fs(q->ns, fs, &at, q->flags, q->m->source ? q->m->source : q->m->type);
+    path_put(&at);
+    return r;
+}
+
+static int mount_all(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns, const struct vfs_view *v, struct err **err) {
+    for (size_t i = 0; i < config->mount_count; i++) {
+        struct request q = {.c = c, .ns = ns, .view = v, .m = &config->mounts[i]};
+        cleanup(freep) char *data = NULL;
+        int r = split_options(q.m->options, &q.flags, &data);
+        q.data = data;
+        if (r == 0)
+            r = mount_one(&q);
+        if (r < 0)
+            return err_set(err, -r, "mount.failed", "mounts[%zu]: mounting %s (type %s) at %s", i, q.m->source ? q.m->source : "none",
+                           q.m->type ? q.m->type : "bind", q.m->destination);
+    }
+    return 0;
+}
+
+static int make_readonly(struct mnt_ns *ns, const struct path *root) {
+    return vfs_remount(ns, root, MOUNT_READONLY | MOUNT_RELATIME);
+}
+
+int boot_mounts_fill(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns, struct err **err) {
+    struct kernel *k = c->kernel->kernel;
+    struct creds *creds = creds_new_root(k->root_user_ns);
+    struct path root = mnt_ns_root(ns);
+    struct vfs_view view = {.root = root, .cwd = root, .creds = creds};
+
+    int r = creds ? mount_all(c, config, ns, &view, err) : err_set(err, ENOMEM, "out-of-memory", "mounting");
+    if (r == 0)
+        r = boot_devices_create(c, config, &view, err);
+    if (r == 0)
+        r = boot_masks_apply(c, config, ns, &view, err);
+    if (r == 0 && config->root_readonly) {
+        r = make_readonly(ns, &root);
+        if (r < 0)
+            r = err_set(err, -r, "rootfs.readonly", "making the root of container \"%s\" read-only", c->id);
+    }
+    if (r == 0 && !c->devpts) {
+        struct mount_options o = {.source = "devpts", .data = "gid=5,mode=620,ptmxmode=666", .user_ns = k->root_user_ns};
+        r = filesystem_create(k, "devpts", &o, &c->devpts);
+        if (r < 0)
+            r = err_set(err, -r, "mount.failed", "making a devpts for terminals");
+    }
+    path_put(&root);
+    creds_unref(creds);
+    return r;
+}

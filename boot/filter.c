@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * boot/filter.c: the allow-list of the sandbox process, by libseccomp. One table; each row says why it is there. What a platform needs
+ * beyond it comes from platform_host_calls().
+ *
+ * Not here, on purpose: socket, connect, bind (no way to the host's network or sockets), open, execve, fork, kill of others, any *at call
+ * but openat beneath our own procfs, setuid and friends, mount and friends, bpf, perf, keyctl, io_uring, userfaultfd, prctl.
+ * clone3 answers ENOSYS, because its flags lie in memory where a filter cannot see them: the C library then uses clone.
+ */
+#include "boot/filter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | \
+                      CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+#define MAX_CHECKS 3
+
+struct filter_rule {
+    int number;
+    const char *why;
+    unsigned check_count;
+    struct scmp_arg_cmp checks[MAX_CHECKS];
+};
+
+#define ALLOW(call, reason) {.number = SYS_##call, .why = reason}
+#define IF(call, reason, ...) {.number = SYS_##call, .why = reason, .check_count = sizeof((struct scmp_arg_cmp[]){__VA_ARGS__}) / \
+    sizeof(struct scmp_arg_cmp), .checks = {__VA_ARGS__}}
+#define ARG_IS(n, v) {(n), SCMP_CMP_EQ, (v), 0}
+#define ARG_LACKS(n, mask) {(n), SCMP_CMP_MASKED_EQ, (mask), 0}
+
+static const struct filter_rule g_rules[] = {
+    /* Descriptors that we hold: stdio, donated files, pipes to helpers, sockets handed in. */
+    ALLOW(read, "descriptors"), ALLOW(write, "descriptors"), ALLOW(readv, "descriptors"), ALLOW(writev, "descriptors"),
+    ALLOW(pread64, "files"), ALLOW(pwrite64, "files"), ALLOW(preadv, "files"), ALLOW(pwritev, "files"),
+    ALLOW(preadv2, "files, RWF_NOWAIT"), ALLOW(pwritev2, "files"), ALLOW(close, "descriptors"), ALLOW(dup, "descriptors"),
+    ALLOW(lseek, "files, SEEK_DATA"), ALLOW(fstat, "files"), ALLOW(fstatfs, "files"), ALLOW(ftruncate, "donated files, shared memory file"),
+    ALLOW(fallocate, "punching holes in the shared memory file"), ALLOW(fsync, "files"), ALLOW(fdatasync, "files"),
+    ALLOW(sync_file_range, "files"), ALLOW(fadvise64, "files"), ALLOW(copy_file_range, "between donated files"),
+    ALLOW(splice, "between donated files and pipes"), ALLOW(pipe2, "pairs within the sandbox"), ALLOW(memfd_create, "shared memory file"),
+    IF(fcntl, "dup", ARG_IS(1, F_DUPFD_CLOEXEC)), IF(fcntl, "flags", ARG_IS(1, F_GETFL)), IF(fcntl, "flags", ARG_IS(1, F_SETFL)),
+    IF(fcntl, "flags", ARG_IS(1, F_GETFD)), IF(fcntl, "flags", ARG_IS(1, F_SETFD)), IF(fcntl, "seals", ARG_IS(1, F_ADD_SEALS)),
+    IF(fcntl, "pipes", ARG_IS(1, F_GETPIPE_SZ)), IF(fcntl, "pipes", ARG_IS(1, F_SETPIPE_SZ)),
+    IF(openat, "our own procfs, read-only", ARG_IS(0, FILTER_PROC_FD), ARG_LACKS(2, O_ACCMODE | O_CREAT | O_TRUNC)),
+    /* Terminals and pipes handed in. TIOCSTI and TIOCLINUX, which put input into a caller's terminal, are not here. */
+    IF(ioctl, "terminal", ARG_IS(1, TCGETS)), IF(ioctl, "terminal", ARG_IS(1, TCSETS)), IF(ioctl, "terminal", ARG_IS(1, TCSETSW)),
+    IF(ioctl, "terminal", ARG_IS(1, TCSETSF)), IF(ioctl, "terminal", ARG_IS(1, TIOCGWINSZ)), IF(ioctl, "terminal", ARG_IS(1, TIOCSWINSZ)),
+    IF(ioctl, "pipe and terminal", ARG_IS(1, FIONREAD)), IF(ioctl, "sockets", ARG_IS(1, FIONBIO)),
+    /* Sockets handed in: control connections, gofer channels. No socket, connect, bind, listen. */
+    ALLOW(recvmsg, "control, gofer"), ALLOW(sendmsg, "control, gofer, descriptors to stubs"), ALLOW(recvfrom, "sockets"),
+    ALLOW(sendto, "sockets"), ALLOW(shutdown, "sockets"), ALLOW(accept4, "control socket"),
+    ALLOW(getsockopt, "sockets"), IF(socketpair, "within the sandbox", ARG_IS(0, 1 /* AF_UNIX */)),
+    /* Waiting. */
+    ALLOW(epoll_create1, "event loops"), ALLOW(epoll_ctl, "event loops"), ALLOW(epoll_wait, "event loops"), ALLOW(epoll_pwait, "event loops"),
+    ALLOW(epoll_pwait2, "event loops"), ALLOW(ppoll, "waiting"), ALLOW(poll, "waiting"), ALLOW(eventfd2, "wake-ups"), ALLOW(timerfd_create, "timers"),
+    ALLOW(timerfd_settime, "timers"), ALLOW(futex, "locks, sleeping tasks"), ALLOW(futex_waitv, "waiting on several stubs"),
+    ALLOW(nanosleep, "tests of time"), ALLOW(clock_nanosleep, "timers"),
+    ALLOW(restart_syscall, "the kernel's own"),
+    /* Memory. Never executable: the sentry makes no code. */
+    IF(mmap, "not executable", ARG_LACKS(2, PROT_EXEC)), IF(mprotect, "not executable", ARG_LACKS(2, PROT_EXEC)),
+    ALLOW(munmap, "memory"), ALLOW(mremap, "memory"), ALLOW(madvise, "memory"), ALLOW(brk, "malloc"), ALLOW(mincore, "what is resident"),
+    ALLOW(msync, "shared files"), ALLOW(mlock, "lock of guest pages"), ALLOW(membarrier, "liburcu"),
+    /* Threads, one for each guest task. */
+    IF(clone, "threads only", ARG_IS(0, THREAD_FLAGS)), ALLOW(exit, "threads"), ALLOW(exit_group, "the end"),
+    ALLOW(set_robust_list, "threads"), ALLOW(rseq, "threads"), ALLOW(gettid, "locks, logs"), ALLOW(getpid, "signals"), ALLOW(getppid, "checks"),
+    ALLOW(sched_yield, "spinning"), ALLOW(sched_setaffinity, "pairs of threads on one cpu"), ALLOW(sched_getaffinity, "cpus"),
+    ALLOW(getcpu, "cpus"), ALLOW(rt_sigprocmask, "threads"), ALLOW(rt_sigreturn, "signals"), ALLOW(rt_sigaction, "signals"),
+    ALLOW(sigaltstack, "crash reports"), ALLOW(tgkill, "interrupting own threads and stubs: it reaches our pid namespace only"),
+    IF(prlimit64, "reading limits", ARG_IS(2, 0)), ALLOW(getrusage, "accounting"), IF(prctl, "names of threads", ARG_IS(0, 15 /* PR_SET_NAME */)),
+    ALLOW(uname, "C library"), ALLOW(sysinfo, "memory of the host for /proc/meminfo"),
+    /* Time and chance, where the vDSO does not answer. */
+    ALLOW(clock_gettime, "time"), ALLOW(clock_getres, "time"), ALLOW(gettimeofday, "time"), ALLOW(time, "time"), ALLOW(getrandom, "random"),
+};
+
+static int g_report_fd = -1;
+
+static void forbidden_call(int signo, siginfo_t *info, void *context) {
+    char text[160];
+    const ucontext_t *u = context;
+    int n = snprintf(text, sizeof text, "runsc: the sandbox process made a forbidden host call: number %d at 0x%llx\n", info->si_syscall,
+                     (unsigned long long)u->uc_mcontext.gregs[REG_RIP]);
+
+    (void)signo;
+    if ((g_report_fd < 0 || write(g_report_fd, text, (size_t)n) < 0) && log_fd() >= 0)
+        (void)!write(log_fd(), text, (size_t)n);
+    _exit(125);
+}
+
+static int add_rules(scmp_filter_ctx ctx, const int *platform_calls) {
+    int r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+
+    for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(g_rules); i++)
+        r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, g_rules[i].number, g_rules[i].check_count, g_rules[i].checks);
+    for (; r >= 0 && platform_calls && *platform_calls >= 0; platform_calls++)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *platform_calls, 0);
+    return r;
+}
+
+int filter_install(const int *platform_calls, int report_fd, struct err **err) {
+    struct sigaction act = {.sa_sigaction = forbidden_call, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+    g_report_fd = report_fd;
+    if (sigaction(SIGSYS, &act, NULL) < 0)
+        return err_set(err, errno, "wall.seccomp", "catching SIGSYS");
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
+    if (!ctx)
+        return err_set(err, ENOMEM, "out-of-memory", "making the seccomp filter");
+    int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    if (r >= 0)
+        r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
+    if (r >= 0)
+        r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    if (r >= 0)
+        r = add_rules(ctx, platform_calls);
+    if (r >= 0)
+        r = seccomp_load(ctx);
+    seccomp_release(ctx);
+    return r < 0 ? err_set(err, -r, "wall.seccomp", "installing the sandbox's seccomp filter") : 0;
+}
+
+size_t filter_describe(void (*print)(void *arg, const char *call, const char *check), void *arg) {
+    for (size_t i = 0; print && i < ARRAY_SIZE(g_rules); i++) {
+        char name[64];
+        char *call = seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, g_rules[i].number);
+        snprintf(name, sizeof name, "%s%s", call ? call : "?", g_rules[i].check_count ? " (checked)" : "");
+        free(call);
+        print(arg, name, g_rules[i].why);
+    }
+    return ARRAY_SIZE(g_rules);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * boot/kernel_real.c: the kernel seam on sentry/kernel: kernel, containers, signals, ends.
+ */
+#include "boot/kernel_real.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/abi/linux/signal.h"
+#include "base/abi/linux/termios.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "sentry/fs/devpts/tty.h"
+#include "sentry/fs/gofer/gofer.h"
+#include "sentry/fs/host/host.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/session.h"
+#include "sentry/kernel/signal.h"
+#include "sentry/kernel/task.h"
+#include "sentry/syscalls/syscalls.h"
+#include "sentry/vfs/mount.h"
+#include "sentry/vfs/vfs.h"
+
+/* ---- the kernel ---- */
+
+int boot_kernel_create(const struct boot_kernel_config *config, struct boot_kernel **ret, struct err **err) {
+    struct boot_kernel *k = calloc(1, sizeof *k);
+    struct kernel_config kc = {.platform = config->platform, .proc_fd = -1};
+
+    if (!k)
+        return err_set(err, ENOMEM, "out-of-memory", "making the kernel");
+    k->config = *config;
+    mutex_init(&k->lock, RANK_CONTROL);
+    list_init(&k->containers);
+    int r = kernel_create(&kc, &k->kernel, err);
+    if (r < 0) {
+        free(k);
+        return r;
+    }
+    if (config->strace_fd >= 0)
+        syscall_strace_enable(true);
+    *ret = k;
+    return 0;
+}
+
+void boot_kernel_destroy(struct boot_kernel *k) {
+    ASSERT(list_empty(&k->containers));
+    host_poll_destroy(k->kernel);
+    kernel_destroy(k->kernel);
+    close_fd(k->config.strace_fd);
+    free(k);
+}
+
+/* ---- ends of processes ---- */
+
+static void entry_free(struct boot_process_entry *e) {
+    task_unref(e->task);
+    tty_unref(e->terminal);
+    free(e);
+}
+
+static void process_exited(struct container *container, uint64_t cookie, int wait_status) {
+    struct boot_container *c = container->owner;
+    struct boot_process_entry *e = (struct boot_process_entry *)(uintptr_t)cookie;
+
+    mutex_lock(&c->lock);
+    list_del(&e->node);
+    bool gofer_lost = c->gofer_lost;
+    mutex_unlock(&c->lock);
+    struct boot_exit exit = {
+        .container_id = c->id, .pid = e->pid, .wait_status = wait_status, .is_init = e->is_init,
+        .reason = gofer_lost ? END_GOFER_LOST : (wait_status & 0x7f) ? END_SIGNAL : END_EXIT,
+        .why = gofer_lost ? "the gofer of this container has ended" : NULL,
+    };
+    c->kernel->config.on_exit(c->kernel->config.arg, &exit);
+    entry_free(e);
+}
+
+static const struct container_events g_events = {.process_exited = process_exited};
+
+/* ---- containers ---- */
+
+static void container_free(struct boot_container *c) {
+    if (c->devpts)
+        filesystem_unref(c->devpts);
+    gofer_session_unref(c->gofer);
+    free(c->id);
+    free(c);
+}
+
+static struct boot_container *container_new(struct boot_kernel *k, const struct boot_container_config *config) {
+    struct boot_container *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return NULL;
+    c->kernel = k;
+    c->spec = config->spec;
+    c->id = strdup(config->id);
+    mutex_init(&c->lock, RANK_CONTAINERS);
+    list_init(&c->node);
+    list_init(&c->processes);
+    if (c->id)
+        return c;
+    container_free(c);
+    return NULL;
+}
+
+static int attach_gofer(struct boot_container *c, const struct boot_container_config *config, struct err **err) {
+    for (size_t i = 1; i < config->gofer_fd_count; i++)
+        close_fd(config->gofer_fds[i]);
+    if (config->gofer_fd_count == 0)
+        return err_set(err, EINVAL, "container.gofer", "container \"%s\" has no gofer", c->id);
+    int r = gofer_session_create(c->kernel->kernel, config->gofer_fds[0], &c->gofer);
+    return r < 0 ? err_set(err, -r, "container.gofer", "speaking with the gofer of container \"%s\"", c->id) : 0;
+}
+
+static int build(struct boot_container *c, const struct boot_container_config *config, struct err **err) {
+    struct mnt_ns *ns = NULL;
+
+    int r = attach_gofer(c, config, err);
+    if (r == 0)
+        r = boot_mounts_create(c, config, &ns, err);
+    if (r < 0)
+        return r;
+    const char *hostname = c->spec->hostname;
+    r = container_create(c->kernel->kernel, c->id, mnt_ns_ref(ns), hostname ? hostname : "runsc", &g_events, &c->container);
+    if (r < 0) {
+        mnt_ns_unref(ns);
+        return err_set(err, -r, "out-of-memory", "making container \"%s\"", c->id);
+    }
+    c->container->owner = c;
+    r = boot_mounts_fill(c, config, ns, err);
+    mnt_ns_unref(ns);
+    return r;
+}
+
+static void close_process_fds(const struct boot_process *p) {
+    for (int i = 0; i < 3; i++)
+        close_fd(p->stdio[i]);
+    close_fd(p->tty_fd);
+    for (size_t i = 0; i < p->extra_fd_count; i++)
+        close_fd(p->extra_fds[i]);
+}
+
+int boot_container_create(struct boot_kernel *k, const struct boot_container_config *config, struct boot_container **ret, boot_pid_t *ret_pid,
+                          struct err **err) {
+    struct boot_container *c = container_new(k, config);
+    struct boot_process_entry *init;
+
+    int r = c ? build(c, config, err) : err_set(err, ENOMEM, "out-of-memory", "making container \"%s\"", config->id);
+    if (r < 0)
+        close_process_fds(&config->process);
+    else
+        r = boot_process_make(c, &config->process, /* is_init= */ true, &init, err);
+    if (r < 0) {
+        if (c && c->container)
+            container_destroy(c->container);
+        if (c)
+            container_free(c);
+        return err_wrap(err, r, "creating container \"%s\"", config->id);
+    }
+    mutex_lock(&k->lock);
+    list_add_tail(&k->containers, &c->node);
+    mutex_unlock(&k->lock);
+    *ret_pid = init->pid;
+    *ret = c;
+    return 0;
+}
+
+int boot_container_start(struct boot_container *c, struct err **err) {
+    int r = container_start_process(c->container->init);
+
+    return r < 0 ? err_set(err, -r, "container.start", "starting container \"%s\"", c->id) : 0;
+}
+
+int boot_exec(struct boot_container *c, const struct boot_process *process, boot_pid_t *ret_pid, struct err **err) {
+    struct boot_process_entry *e;
+    int r = boot_process_make(c, process, /* is_init= */ false, &e, err);
+
+    if (r < 0)
+        return r;
+    struct task *t = task_ref(e->task);
+    *ret_pid = e->pid;
+    r = container_start_process(t);
+    task_unref(t);
+    return r < 0 ? err_set(err, -r, "exec.start", "starting a process in container \"%s\"", c->id) : 0;
+}
+
+void boot_container_destroy(struct boot_container *c) {
+    struct boot_kernel *k = c->kernel;
+    struct boot_process_entry *e, *next;
+
+    mutex_lock(&k->lock);
+    list_del(&c->node);
+    mutex_unlock(&k->lock);
+    container_destroy(c->container);
+    list_for_each_entry_safe(e, next, &c->processes, node) {
+        list_del(&e->node);
+        entry_free(e);
+    }
+    container_free(c);
+}
+
+/* ---- signals, sizes, pause ---- */
+
+static struct tty *terminal_of(struct boot_container *c, boot_pid_t pid) {
+    struct boot_process_entry *e;
+    struct tty *tty = NULL;
+
+    mutex_lock(&c->lock);
+    list_for_each_entry(e, &c->processes, node)
+        if (e->pid == pid && e->terminal)
+            tty = tty_ref(e->terminal);
+    mutex_unlock(&c->lock);
+    return tty;
+}
+
+static int signal_foreground(struct boot_container *c, boot_pid_t pid, int signo) {
+    struct tty *tty = terminal_of(c, pid);
+    struct pid *group = NULL;
+
+    if (tty) {
+        mutex_lock(&tty->lock);
+        group = tty->foreground ? pid_ref(tty->foreground) : NULL;
+        mutex_unlock(&tty->lock);
+    }
+    tty_unref(tty);
+    if (!group)
+        return boot_signal(c, SIGNAL_PROCESS, pid, signo);
+    struct linux_siginfo info = {.signo = signo, .code = LINUX_SI_USER};
+    if (signo > 0)
+        signal_send_pgrp(group, &info);
+    pid_unref(group);
+    return 0;
+}
+
+int boot_signal(struct boot_container *c, enum boot_signal_scope scope, boot_pid_t pid, int signo) {
+    if (scope == SIGNAL_ALL)
+        return container_signal_all(c->container, signo);
+    if (scope == SIGNAL_FOREGROUND)
+        return signal_foreground(c, pid, signo);
+    struct task *t = container_find_process(c->container, pid);
+    int r = t ? container_signal(c->container, t, signo) : -ESRCH;
+    task_unref(t);
+    return r;
+}
+
+int boot_set_winsize(struct boot_container *c, boot_pid_t pid, uint16_t rows, uint16_t columns) {
+    struct tty *tty = terminal_of(c, pid);
+
+    if (!tty)
+        return -ENOTTY;
+    tty_set_winsize(tty, &(struct linux_winsize){.row = rows, .col = columns});
+    tty_unref(tty);
+    return 0;
+}
+
+int boot_container_pause(struct boot_container *c, struct err **err) {
+    (void)err;
+    container_pause(c->container);
+    return 0;
+}
+
+int boot_container_resume(struct boot_container *c, struct err **err) {
+    (void)err;
+    container_resume(c->container);
+    return 0;
+}
+
+size_t boot_container_pids(struct boot_container *c, boot_pid_t *pids, size_t max) {
+    return container_pids(c->container, pids, max);
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * platform/platform_internal.h: what platform.c needs of each platform besides its constructor.
+ */
+#pragma once
+
+/* Host calls of the sandbox process, ending with -1 (platform_host_calls()). */
+extern const int ptrace_host_calls[];
+extern const int systrap_host_calls[];

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * platform/ptrace/ptrace_platform.c: guests in stub processes (platform/stub), their threads under PTRACE_SYSEMU. Works wherever
+ * ptrace does; the reference for correctness.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <sys/syscall.h>
+
+#include "platform/platform.h"
+#include "platform/platform_internal.h"
+#include "platform/ptrace/ptrace_internal.h"
+#include "platform/stub/stub_filter.h"
+
+static void ptrace_destroy(struct platform *base) {
+    struct stub_platform *p = (struct stub_platform *)base;
+    stub_platform_done(p);
+    free(p);
+}
+
+static const struct platform_ops ptrace_ops = {
+    .name = "ptrace",
+    .as_create = stub_as_create,
+    .as_fork = stub_as_fork,
+    .as_apply = stub_as_apply,
+    .as_copy_in = stub_as_copy_in,
+    .as_copy_out = stub_as_copy_out,
+    .as_peek = stub_as_peek,
+    .as_poke = stub_as_poke,
+    .as_usage = stub_as_usage,
+    .as_kill = stub_as_kill,
+    .as_unref = stub_as_unref,
+    .context_create = ptrace_context_create,
+    .context_destroy = ptrace_context_destroy,
+    .context_switch = ptrace_context_switch,
+    .context_interrupt = ptrace_context_interrupt,
+    .context_get_fpu = ptrace_context_get_fpu,
+    .context_set_fpu = ptrace_context_set_fpu,
+    .context_reset_fpu = ptrace_context_reset_fpu,
+    .context_atomic32 = ptrace_context_atomic32,
+    .context_follow_cpu = ptrace_context_follow_cpu,
+    .destroy = ptrace_destroy,
+};
+
+/* Arguments: openat with proc_fd as its directory; kill and tgkill with SIGKILL and SIGUSR1; recvfrom and sendmsg on the
+   platform's own socket; mmap without PROT_EXEC. */
+const int ptrace_host_calls[] = {
+    SYS_ptrace, SYS_wait4, SYS_waitid, SYS_tgkill, SYS_kill, SYS_futex, SYS_get_robust_list, SYS_process_vm_readv,
+    SYS_process_vm_writev, SYS_sendmsg, SYS_recvfrom, SYS_ftruncate, SYS_fallocate, SYS_mmap, SYS_munmap, SYS_sched_setaffinity,
+    SYS_getcpu, SYS_openat, SYS_read, SYS_pread64, SYS_pwrite64, SYS_close, -1,
+};
+
+int platform_ptrace_create(const struct platform_config *config, struct platform **ret, struct err **err) {
+    struct stub_role role = {.message_unit = PAGE_SIZE};
+    if (stub_filter_ptrace_guest(&role.guest))
+        return err_set(err, EINVAL, "platform.filter", "platform: guest filter: %s", role.guest.error);
+    struct stub_platform *p = calloc(1, sizeof(*p));
+    if (!p)
+        return err_set(err, ENOMEM, "platform.memory", "platform: no memory");
+    p->base.ops = &ptrace_ops;
+    int r = stub_platform_init(p, config, &role, err);
+    if (r) {
+        free(p);
+        return r;
+    }
+    *ret = &p->base;
+    return 0;
+}

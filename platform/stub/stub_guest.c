@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * platform/stub/stub_guest.c: systrap's signal handler, part of the stub's text. It runs in guest threads, on the alternate stack in the
+ * thread's slot, under the guest filter: whatever a guest does to this code's stack, or jumps into, gains it nothing that the filter
+ * does not grant. It hands the saved frame to the sentry, sleeps, does what the sentry asks for, and returns into the frame.
+ *
+ * Compiled for general registers only: the FPU state is in the frame, and stays there.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "platform/stub/stub_layout.h"
+
+enum { STUB_SIGSEGV = 11, STUB_SIGBUS = 7, STUB_SIGSYS = 31 };
+
+/* The host's siginfo_t, as far as it is needed (sigaction(2)). */
+struct stub_siginfo {
+    int32_t signo, error, code, pad;
+    uint64_t address; /* si_addr, si_call_addr */
+    int32_t syscall;
+    uint32_t arch;
+};
+
+long stub_futex(_Atomic uint32_t *word, int op, uint32_t value);
+int stub_atomic(uint64_t routine, uint64_t address, uint32_t operand, uint32_t *value);
+_Noreturn void stub_exit(void);
+extern const char atomic_start[], atomic_end[], stub_atomic_fault[];
+
+void stub_handler(int signo, const struct stub_siginfo *info, struct stub_ucontext *frame);
+uint64_t stub_thread_start(struct stub_slot *s);
+
+static void hand_over(struct stub_slot *s) {
+    atomic_store_explicit(&s->go, 0, memory_order_relaxed);
+    atomic_store(&s->turn, TURN_SENTRY); /* ordered before the look at sentry_asleep */
+    if (atomic_load(&s->sentry_asleep))
+        stub_futex(&s->turn, 1, 1);
+    while (!atomic_load(&s->go)) {
+        atomic_store(&s->stub_asleep, 1);
+        stub_futex(&s->go, 0, 0);
+        atomic_store(&s->stub_asleep, 0);
+    }
+}
+
+/* Hands over until the sentry wants guest code to run. */
+static void serve(struct stub_slot *s) {
+    for (;;) {
+        hand_over(s);
+        if (s->request == REQUEST_RUN)
+            return;
+        if (s->request == REQUEST_EXIT)
+            stub_exit();
+        s->atomic_failed = stub_atomic(s->atomic_routine, s->atomic_address, s->atomic_operand, &s->atomic_value);
+        s->kind = 0;
+    }
+}
+
+static void load_bases(const struct stub_slot *s) {
+    __asm__ volatile("wrfsbase %0" : : "r"(s->fs_base));
+    __asm__ volatile("wrgsbase %0" : : "r"(s->gs_base));
+}
+
+void stub_handler(int signo, const struct stub_siginfo *info, struct stub_ucontext *frame) {
+    struct stub_slot *s = (struct stub_slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_SIZE - 1));
+    if ((signo == STUB_SIGSEGV || signo == STUB_SIGBUS) && frame->rip >= (uint64_t)atomic_start && frame->rip < (uint64_t)atomic_end) {
+        frame->rip = (uint64_t)stub_atomic_fault;
+        return;
+    }
+    s->kind = (uint32_t)signo;
+    s->code = info->code;
+    s->arch = signo == STUB_SIGSYS ? info->arch : 0;
+    s->address = info->address;
+    s->frame = (uint64_t)frame;
+    __asm__ volatile("rdfsbase %0" : "=r"(s->fs_base));
+    __asm__ volatile("rdgsbase %0" : "=r"(s->gs_base));
+    serve(s);
+    load_bases(s);
+}
+
+uint64_t stub_thread_start(struct stub_slot *s) {
+    s->kind = 0;
+    s->frame = (uint64_t)s + SLOT_FRAME;
+    serve(s);
+    load_bases(s);
+    return s->frame;
+}

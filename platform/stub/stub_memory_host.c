@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * platform/stub/stub_memory_host.c: copies between the sentry and guest memory, and what a stub uses.
+ * process_vm_* honours the guest's protections; /proc/PID/mem (FOLL_FORCE) does not, as ptrace's POKE.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "platform/stub/stub_internal.h"
+
+/* Cuts [at, at+size) off at the end of what is the guest's; 0: nothing left. */
+static size_t guest_part(const struct stub_space *s, gva_t at, size_t size) {
+    uint64_t end = s->platform->base.limits.max_address;
+    return at >= end ? 0 : MIN(size, end - at);
+}
+
+static ssize_t vm_error(const struct stub_space *s) {
+    if (errno == ESRCH || atomic_load(&s->dead))
+        return -ESRCH;
+    return errno == ENOMEM ? -ENOMEM : -EFAULT;
+}
+
+ssize_t stub_as_copy_in(struct address_space *as, void *to, gva_t from, size_t size) {
+    struct stub_space *s = stub_space_of(as);
+    size_t part = guest_part(s, from, size);
+    struct iovec here = {to, part}, there = {(void *)from, part};
+    might_block();
+    if (size == 0)
+        return 0;
+    if (part == 0)
+        return -EFAULT;
+    if (atomic_load(&s->dead)) /* the pid may be another's */
+        return -ESRCH;
+    ssize_t n = process_vm_readv(s->pid, &here, 1, &there, 1, 0);
+    return n > 0 ? n : vm_error(s);
+}
+
+ssize_t stub_as_copy_out(struct address_space *as, gva_t to, const void *from, size_t size) {
+    struct stub_space *s = stub_space_of(as);
+    size_t part = guest_part(s, to, size);
+    struct iovec here = {(void *)from, part}, there = {(void *)to, part};
+    might_block();
+    if (size == 0)
+        return 0;
+    if (part == 0)
+        return -EFAULT;
+    if (atomic_load(&s->dead))
+        return -ESRCH;
+    ssize_t n = process_vm_writev(s->pid, &here, 1, &there, 1, 0);
+    return n > 0 ? n : vm_error(s);
+}
+
+static int open_proc(const struct stub_space *s, const char *name, int flags) {
+    char path[64];
+    if (s->platform->proc_fd < 0)
+        return -ENOENT;
+    if (atomic_load(&s->dead))
+        return -ESRCH;
+    snprintf(path, sizeof(path), "%d/%s", (int)s->pid, name);
+    int fd = openat(s->platform->proc_fd, path, flags | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The descriptor refers to the memory itself, not to the pid: it stays right when the stub is gone (reads then give 0). */
+static int mem_fd(struct stub_space *s) {
+    int fd = atomic_load(&s->mem_fd), none = -1;
+    if (fd >= 0)
+        return fd;
+    fd = open_proc(s, "mem", O_RDWR);
+    if (fd >= 0 && !atomic_compare_exchange_strong(&s->mem_fd, &none, fd)) {
+        close(fd);
+        return none;
+    }
+    return fd;
+}
+
+ssize_t stub_as_peek(struct address_space *as, void *to, gva_t from, size_t size) {
+    struct stub_space *s = stub_space_of(as);
+    size_t part = guest_part(s, from, size);
+    might_block();
+    if (size == 0)
+        return 0;
+    if (part == 0)
+        return -EFAULT;
+    int fd = mem_fd(s);
+    if (fd == -ESRCH)
+        return fd;
+    if (fd < 0)
+        return stub_as_copy_in(as, to, from, size); /* no procfs: what the guest itself may read */
+    ssize_t n = pread(fd, to, part, (off_t)from);
+    return n > 0 ? n : n == 0 ? -ESRCH : vm_error(s);
+}
+
+ssize_t stub_as_poke(struct address_space *as, gva_t to, const void *from, size_t size) {
+    struct stub_space *s = stub_space_of(as);
+    size_t part = guest_part(s, to, size);
+    might_block();
+    if (size == 0)
+        return 0;
+    if (part == 0)
+        return -EFAULT;
+    int fd = mem_fd(s);
+    if (fd == -ESRCH)
+        return fd;
+    if (fd < 0)
+        return stub_as_copy_out(as, to, from, size);
+    ssize_t n = pwrite(fd, from, part, (off_t)to);
+    return n > 0 ? n : n == 0 ? -ESRCH : vm_error(s);
+}
+
+static uint64_t kilobytes(const char *text, const char *key) {
+    const char *at = strstr(text, key);
+    return at ? strtoull(at + strlen(key), NULL, 10) * 1024 : 0;
+}
+
+int stub_as_usage(struct address_space *as, struct as_usage *ret) {
+    struct stub_space *s = stub_space_of(as);
+    char text[4096];
+    might_block();
+    cleanup(closep) int fd = open_proc(s, "status", O_RDONLY);
+    if (fd == -ENOENT && s->platform->proc_fd < 0) {
+        *ret = (struct as_usage){0};
+        return 0;
+    }
+    if (fd < 0)
+        return -ESRCH;
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    if (n <= 0)
+        return -ESRCH;
+    text[n] = 0;
+    ret->rss_bytes = kilobytes(text, "VmRSS:");
+    ret->page_table_bytes = kilobytes(text, "VmPTE:");
+    return 0;
+}

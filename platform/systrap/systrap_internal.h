@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * platform/systrap/systrap_internal.h: a guest thread that traps by seccomp and signals into the stub's handler.
+ */
+#pragma once
+
+#include "platform/stub/stub_internal.h"
+
+struct systrap_context {
+    struct stub_space *space; /* holds a reference */
+    struct stub_slot *slot;   /* shared with the stub: hostile */
+    uint32_t number;          /* of the slot */
+    uint32_t frame;           /* offset in the slot of the saved frame that the thread will return to; checked */
+    pid_t tid;
+    struct stub_waiter waiter;
+    /* written by the owner, read by whoever interrupts: */
+    _Atomic uint32_t running;     /* inside context_switch() with the thread let go */
+    _Atomic uint32_t interrupted; /* by anyone; the owner takes it back when a switch returns */
+    /* owner's alone: */
+    bool ready;              /* the thread has come to us and is stopped */
+    bool dead;               /* it is gone, or no longer believed */
+    struct stub_pair pair;
+};
+
+static inline struct systrap_context *systrap_context_of(struct context *c) {
+    return (struct systrap_context *)c;
+}
+
+/* The saved frame, of which each word is read once and checked. */
+static inline struct stub_ucontext *systrap_frame(const struct systrap_context *c) {
+    return (struct stub_ucontext *)((char *)c->slot + c->frame);
+}
+static inline uint64_t systrap_slot_address(const struct systrap_context *c) {
+    return STUB_BASE + (uint64_t)c->number * SLOT_SIZE;
+}
+
+/* systrap_context_host.c */
+int systrap_context_create(struct address_space *as, struct context **ret_context) must_check;
+void systrap_context_destroy(struct context *context);
+void systrap_context_interrupt(struct context *context);
+void systrap_context_follow_cpu(struct context *context);
+int systrap_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand, uint32_t expected,
+                             uint32_t *ret_old);
+/* Lets the thread go with a request. */
+void systrap_resume(struct systrap_context *c, uint32_t request);
+/* Waits until it has come back. False: it is gone, or will not come: c->dead is set and its stub killed. */
+bool systrap_await(struct systrap_context *c) must_check;
+/* The thread is stopped and c->frame right, as before any operation. False as above. */
+bool systrap_ready(struct systrap_context *c) must_check;
+/* Reads where the thread has put its frame. False: nowhere that it could be; the stub is killed. */
+bool systrap_take_frame(struct systrap_context *c) must_check;
+
+/* systrap_switch.c */
+void systrap_context_switch(struct context *context, struct guest_regs *regs, bool step, struct platform_event *ret_event);
+
+/* systrap_fpu.c */
+ssize_t systrap_context_get_fpu(struct context *context, void *buffer, size_t size);
+int systrap_context_set_fpu(struct context *context, const void *buffer, size_t size);
+int systrap_context_reset_fpu(struct context *context);

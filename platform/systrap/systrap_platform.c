@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * platform/systrap/systrap_platform.c: guests in stub processes (platform/stub), whose threads trap their own calls by seccomp and
+ * their faults by signals into the stub's handler, which hands over by shared memory and futexes. Needs no ptrace and no privilege.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+
+#include "platform/platform.h"
+#include "platform/platform_internal.h"
+#include "platform/stub/stub_filter.h"
+#include "platform/systrap/systrap_internal.h"
+
+static void systrap_destroy(struct platform *base) {
+    struct stub_platform *p = (struct stub_platform *)base;
+    stub_platform_done(p);
+    free(p);
+}
+
+static const struct platform_ops systrap_ops = {
+    .name = "systrap",
+    .as_create = stub_as_create,
+    .as_fork = stub_as_fork,
+    .as_apply = stub_as_apply,
+    .as_copy_in = stub_as_copy_in,
+    .as_copy_out = stub_as_copy_out,
+    .as_peek = stub_as_peek,
+    .as_poke = stub_as_poke,
+    .as_usage = stub_as_usage,
+    .as_kill = stub_as_kill,
+    .as_unref = stub_as_unref,
+    .context_create = systrap_context_create,
+    .context_destroy = systrap_context_destroy,
+    .context_switch = systrap_context_switch,
+    .context_interrupt = systrap_context_interrupt,
+    .context_get_fpu = systrap_context_get_fpu,
+    .context_set_fpu = systrap_context_set_fpu,
+    .context_reset_fpu = systrap_context_reset_fpu,
+    .context_atomic32 = systrap_context_atomic32,
+    .context_follow_cpu = systrap_context_follow_cpu,
+    .destroy = systrap_destroy,
+};
+
+/* Arguments as in ptrace_host_calls. */
+const int systrap_host_calls[] = {
+    SYS_waitid, SYS_tgkill, SYS_kill, SYS_futex, SYS_get_robust_list, SYS_process_vm_readv, SYS_process_vm_writev, SYS_sendmsg,
+    SYS_recvfrom, SYS_ftruncate, SYS_fallocate, SYS_mmap, SYS_munmap, SYS_sched_setaffinity, SYS_getcpu, SYS_openat, SYS_read,
+    SYS_pread64, SYS_pwrite64, SYS_close, -1,
+};
+
+enum { HWCAP2_FSGSBASE_BIT = 2 };
+
+static int check_host(struct err **err, const struct stub_platform *p) {
+    if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT)) {
+        err_set(err, ENOTSUP, "platform.fsgsbase", "systrap: the host does not let programs set fs and gs bases");
+        err_explain(err, "a cpu before 2012 or a kernel before 5.9", "use --platform=ptrace");
+        return -ENOTSUP;
+    }
+    if (p->base.fpu_size + 4 > SLOT_FPU_SIZE)
+        return err_set(err, ENOTSUP, "platform.fpu", "systrap: FPU state of %zu bytes does not fit a slot", p->base.fpu_size);
+    return 0;
+}
+
+int platform_systrap_create(const struct platform_config *config, struct platform **ret, struct err **err) {
+    struct stub_role role = {.message_unit = SLOT_SIZE * SLOT_CHUNK, .handlers = true};
+    if (stub_filter_systrap_guest(&role.guest))
+        return err_set(err, EINVAL, "platform.filter", "platform: guest filter: %s", role.guest.error);
+    struct stub_platform *p = calloc(1, sizeof(*p));
+    if (!p)
+        return err_set(err, ENOMEM, "platform.memory", "platform: no memory");
+    p->base.ops = &systrap_ops;
+    int r = stub_platform_init(p, config, &role, err);
+    if (r == 0) {
+        r = check_host(err, p);
+        if (r)
+            stub_platform_done(p);
+    }
+    if (r) {
+        free(p);
+        return r;
+    }
+    *ret = &p->base;
+    return 0;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * runsc/container/foreground.c: see foreground.h.
+ */
+#include "runsc/container/foreground.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "runsc/console/console.h"
+
+int exit_code_of(int wait_status) {
+    return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+int foreground_prepare(struct foreground *f, struct cli *cli, bool terminal, uint16_t *rows, uint16_t *columns, struct err **err) {
+    sigset_t set;
+
+    *f = (struct foreground){.cli = cli, .owner = {-1, -1}, .signal_fd = -1, .master_fd = -1, .slave_fd = -1};
+    control_channel_init(&f->channel, -1);
+    sigfillset(&set);
+    static const int kept[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGCHLD, SIGPIPE, SIGURG, SIGTTIN, SIGTTOU};
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+        sigdelset(&set, kept[i]);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    f->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (f->signal_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, f->owner) < 0)
+        return err_set(err, errno, "foreground.start", "preparing to wait for the container");
+    if (!terminal)
+        return 0;
+    console_size(STDIN_FILENO, rows, columns);
+    return console_pair(*rows, *columns, &f->master_fd, &f->slave_fd, err);
+}
+
+static void hand_on_signal(struct foreground *f) {
+    struct signalfd_siginfo info;
+    uint16_t rows = 0, columns = 0;
+    json_t *request;
+
+    while (read(f->signal_fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGWINCH) {
+            if (f->master_fd < 0 || !console_size(STDIN_FILENO, &rows, &columns))
+                continue;
+            console_set_size(f->master_fd, rows, columns);
+            request = json_pack("{s:s,s:i,s:i}", "verb", "winsize", "rows", rows, "columns", columns);
+        } else {
+            request = json_pack("{s:s,s:i}", "verb", "signal", "signal", (int)info.ssi_signo);
+        }
+        if (request)
+            (void)!control_send(&f->channel, request, NULL, 0, NULL);
+        json_decref(request);
+    }
+}
+
+/* 1 and the status when the process has ended, 0 not yet. */
+static int read_events(struct foreground *f, int *ret_status, struct err **err) {
+    json_t *message;
+    int r = control_read(&f->channel);
+
+    while (r >= 0 && (r = control_next(&f->channel, &message)) == 1) {
+        const char *event = json_string_value(json_object_get(message, "event"));
+        bool end = event && strcmp(event, "exit") == 0;
+        const char *why = json_string_value(json_object_get(message, "why"));
+        if (end) {
+            *ret_status = (int)json_integer_value(json_object_get(message, "status"));
+            if (why)
+                cli_log(f->cli, "error", why);
+        }
+        json_decref(message);
+        if (end)
+            return 1;
+    }
+    if (r >= 0 && !f->channel.ended)
+        return 0;
+    r = err_set(err, ECONNRESET, "sandbox.lost", "the sandbox process ended before the container did");
+    err_explain(err, "it was killed or has failed", "see --debug-log");
+    return r;
+}
+
+/* What the terminal still holds when the process is gone. */
+static void drain_master(struct foreground *f) {
+    struct pollfd p = {.fd = f->master_fd, .events = POLLIN};
+
+    while (f->master_fd >= 0 && poll(&p, 1, 0) > 0 && (p.revents & POLLIN) && console_copy(f->master_fd, STDOUT_FILENO) > 0)
+        ;
+}
+
+int foreground_run(struct foreground *f, struct err **err) {
+    enum { SIGNALS, OWNER, MASTER, INPUT };
+    int status = 0, r = 0;
+
+    control_channel_init(&f->channel, steal_fd(&f->owner[0]));
+    closep(&f->owner[1]);
+    closep(&f->slave_fd);
+    if (f->master_fd >= 0)
+        f->raw = console_make_raw(STDIN_FILENO);
+    struct pollfd p[] = {{.fd = f->signal_fd, .events = POLLIN}, {.fd = f->channel.fd, .events = POLLIN}, {.fd = f->master_fd, .events = POLLIN},
+                         {.fd = f->master_fd >= 0 ? STDIN_FILENO : -1, .events = POLLIN}};
+    while (r == 0) {
+        if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
+            return err_set(err, errno, "foreground.poll", "waiting for the container");
+        if (p[SIGNALS].revents)
+            hand_on_signal(f);
+        if (p[MASTER].revents && console_copy(f->master_fd, STDOUT_FILENO) <= 0)
+            p[MASTER].fd = -1;
+        if (p[INPUT].revents && console_copy(STDIN_FILENO, f->master_fd) <= 0)
+            p[INPUT].fd = -1;
+        if (p[OWNER].revents)
+            r = read_events(f, &status, err);
+    }
+    drain_master(f);
+    return r < 0 ? r : exit_code_of(status);
+}
+
+void foreground_done(struct foreground *f) {
+    if (f->raw)
+        console_restore(STDIN_FILENO);
+    closep(&f->owner[0]);
+    closep(&f->owner[1]);
+    closep(&f->signal_fd);
+    closep(&f->master_fd);
+    closep(&f->slave_fd);
+    control_channel_done(&f->channel);
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * runsc/container/launch.c: container_create(): sandbox, gofer and stand-in side by side, then the create request, then their reports.
+ *
+ * Order (crash safety): directory, children held back, state.json with their pids, release. A runsc that dies before the release takes the
+ * children along (their release pipe closes); after it `delete --force` finds them in state.json.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "boot/boot.h"
+#include "runsc/container/container.h"
+#include "runsc/container/launch.h"
+
+static int socket_pair(int type, int fds[2], struct err **err) {
+    return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0 ? err_set(err, errno, "launch.socket", "making a pair of sockets") : 0;
+}
+
+/* ---- the sandbox ---- */
+
+static int listen_on(struct container *c, struct err **err) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    cleanup(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return err_set(err, errno, "launch.socket", "making the control socket");
+    snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/control.sock", c->dir_fd);
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 64) < 0)
+        return err_set(err, errno, "launch.socket", "making the control socket of container %s", c->id);
+    return steal_fd(&fd);
+}
+
+static int run_sandbox(void *arg, int status_fd, int namespaces, struct err **err) {
+    struct launch *l = arg;
+    const struct cli *cli = l->container->cli;
+    char born[32], platform[64], level[256];
+    char *argv[16] = {(char *)(uintptr_t)"runsc", (char *)(uintptr_t)"boot", born, platform};
+    int fds[] = {l->control[1], l->listen_fd, status_fd, cli->debug_log_fd, cli->strace ? cli->debug_log_fd : -1};
+    size_t n = 4;
+
+    snprintf(born, sizeof born, "--namespaces=%d", namespaces);
+    snprintf(platform, sizeof platform, "--platform=%s", cli->platform);
+    if (cli->debug_log_fd >= 0) {
+        snprintf(level, sizeof level, "--log-level=%s", cli->log_level);
+        argv[n++] = level;
+    }
+    if (cli->zero_privilege)
+        argv[n++] = (char *)(uintptr_t)"--zero-privilege";
+    if (cli->strace)
+        argv[n++] = (char *)(uintptr_t)"--strace";
+    if (cli->xray)
+        argv[n++] = (char *)(uintptr_t)"--xray";
+    return child_exec_self(argv, fds, ARRAY_SIZE(fds), l->options->keep_stderr, err);
+}
+
+static int spawn_sandbox(struct launch *l, struct err **err) {
+    struct spawn s = {.who = "sandbox", .run = run_sandbox, .arg = l, .become_nobody = true, .may_lack = l->container->cli->zero_privilege,
+                      .namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS};
+    int r = l->listen_fd = listen_on(l->container, err);
+
+    if (r >= 0)
+        r = socket_pair(SOCK_STREAM, l->control, err);
+    if (r >= 0)
+        r = child_spawn(&s, &l->sandbox, err);
+    return r;
+}
+
+/* ---- the gofer ---- */
+
+/* The roots of a container: the rootfs, then the binds in the spec's order (boot/controller_requests.c counts them alike). */
+static int list_roots(struct launch *l, struct err **err) {
+    const struct spec *s = l->options->spec;
+    const struct create_options *o = l->options;
+
+    l->roots = calloc(s->mounts.count + 1, sizeof *l->roots);
+    if (!l->roots)
+        return err_set(err, ENOMEM, "out-of-memory", "preparing the gofer's mounts");
+    l->roots[l->root_count++] = (struct root_tree){.path = l->container->state.rootfs, .recursive = true, .read_only = o->overlay || s->root.readonly,
+                                                    .flags = o->exclusive_root ? GOFER_ROOT_EXCLUSIVE : GOFER_ROOT_WATCHED};
+    for (size_t i = 0; i < s->mounts.count; i++) {
+        const struct spec_mount *m = &s->mounts.items[i];
+        if (!spec_mount_is_bind(m))
+            continue;
+        char *path = NULL;
+        if (m->source[0] == '/')
+            path = strdup(m->source);
+        else if (asprintf(&path, "%s/%s", l->container->state.bundle, m->source) < 0)
+            path = NULL;
+        if (!path)
+            return err_set(err, ENOMEM, "out-of-memory", "preparing the gofer's mounts");
+        l->roots[l->root_count++] = (struct root_tree){.path = path, .recursive = spec_mount_has_option(m, "rbind"),
+                                                        .read_only = spec_mount_has_option(m, "ro"), .flags = GOFER_ROOT_SHARED};
+    }
+    return 0;
+}
+
+static int run_gofer(void *arg, int status_fd, int namespaces, struct err **err) {
+    struct launch *l = arg;
+    const struct cli *cli = l->container->cli;
+    const char *place = "/";
+    size_t n = 0;
+
+    if (!(namespaces & CLONE_NEWNS))
+        return err_set(err, EPERM, "wall.mount-ns", "the gofer needs a mount namespace of its own");
+    int r = gofer_roots_make(l->roots, l->root_count, &place, err);
+    if (r < 0)
+        return r;
+    cleanup(closep) int proc = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char **argv = calloc(l->root_count + 8, sizeof *argv);
+    cleanup(freep) int *fds = calloc(l->root_count + 4, sizeof *fds);
+    if (!argv || !fds)
+        return err_set(err, ENOMEM, "out-of-memory", "starting the gofer");
+    argv[n++] = (char *)(uintptr_t)"runsc";
+    argv[n++] = (char *)(uintptr_t)"gofer";
+    fds[0] = l->gofer_socket[1];
+    fds[1] = status_fd;
+    fds[2] = cli->debug_log_fd;
+    fds[3] = proc;
+    for (size_t i = 0; i < l->root_count; i++)
+        fds[4 + i] = l->roots[i].fd;
+    if (asprintf(&argv[n++], "--place=%s", place) < 0)
+        return err_set(err, ENOMEM, "out-of-memory", "starting the gofer");
+    if (cli->debug_log_fd >= 0 && asprintf(&argv[n++], "--log-level=%s", cli->log_level) < 0)
+        return err_set(err, ENOMEM, "out-of-memory", "starting the gofer");
+    for (size_t i = 0; i < l->root_count; i++)
+        if (asprintf(&argv[n++], "--root=%u", l->roots[i].flags | (l->roots[i].read_only ? GOFER_ROOT_READ_ONLY : 0)) < 0)
+            return err_set(err, ENOMEM, "out-of-memory", "starting the gofer");
+    return child_exec_self(argv, fds, 4 + l->root_count, l->options->keep_stderr, err);
+}
+
+static int spawn_gofer(struct launch *l, struct err **err) {
+    bool root = geteuid() == 0;
+    struct spawn s = {.who = "gofer", .run = run_gofer, .arg = l, .become_nobody = true,
+                      .namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (root ? 0 : CLONE_NEWUSER)};
+    int r = list_roots(l, err);
+
+    if (r >= 0)
+        r = socket_pair(SOCK_SEQPACKET, l->gofer_socket, err);
+    if (r >= 0)
+        r = child_spawn(&s, &l->gofer, err);
+    return r;
+}
+
+/* ---- the create request ---- */
+
+static int send_create(struct launch *l, struct control_channel *channel, struct err **err) {
+    const struct create_options *o = l->options;
+    int fds[CONTROL_MAX_FDS];
+    size_t n = 0;
+    json_t *stdio = json_array();
+
+    fds[n++] = l->gofer_socket[0];
+    for (int i = 0; i < 3; i++) {
+        bool there = o->tty_fd < 0 && o->stdio[i] >= 0;
+        json_array_append_new(stdio, json_boolean(there));
+        if (there)
+            fds[n++] = o->stdio[i];
+    }
+    if (o->tty_fd >= 0)
+        fds[n++] = o->tty_fd;
+    if (l->exit_fd >= 0)
+        fds[n++] = l->exit_fd;
+    if (o->extra_fd_count > CONTROL_MAX_FDS - 16)
+        return err_set(err, E2BIG, "launch.preserve-fds", "too many descriptors to preserve");
+    for (size_t i = 0; i < o->extra_fd_count; i++)
+        fds[n++] = o->extra_fds[i];
+    if (l->owner_fd >= 0)
+        fds[n++] = l->owner_fd;
+    json_t *request = json_pack("{s:s,s:s,s:O,s:b,s:s,s:i,s:o,s:b,s:b,s:i,s:b}", "verb", "create", "container", l->container->id, "spec", o->config,
+                                "overlay", o->overlay, "policy", o->exclusive_root ? "exclusive" : "watched", "fds_gofer", 1, "fds_stdio", stdio,
+                                "fds_tty", o->tty_fd >= 0, "fds_status", l->exit_fd >= 0, "fds_extra", (int)o->extra_fd_count, "fds_owner",
+                                l->owner_fd >= 0);
+    int r = request ? control_send(channel, request, fds, n, err) : err_set(err, ENOMEM, "out-of-memory", "creating a container");
+    json_decref(request);
+    return r;
+}
+
+static int read_create_answer(struct control_channel *channel, struct err **err) {
+    json_t *answer = NULL;
+    int r = control_receive(channel, &answer, err);
+
+    if (r >= 0 && !json_is_true(json_object_get(answer, "ok")))
+        r = control_error_from_json(json_object_get(answer, "error"), err);
+    json_decref(answer);
+    return r;
+}
+
+/* Reports come before the answer, because they know better why there is none. */
+static int finish(struct launch *l, struct err **err) {
+    struct control_channel channel;
+    struct err *send_error = NULL;
+
+    control_channel_init(&channel, steal_fd(&l->control[0]));
+    closep(&l->control[1]);
+    closep(&l->gofer_socket[1]);
+    int sent = send_create(l, &channel, &send_error);
+    closep(&l->gofer_socket[0]);
+    int r = child_wait_ready(&l->gofer, "gofer", NULL, err);
+    if (r >= 0)
+        r = child_wait_ready(&l->sandbox, "sandbox", NULL, err);
+    if (r >= 0 && sent < 0 && err) {
+        *err = TAKE(send_error);
+        r = sent;
+    }
+    err_free(send_error);
+    if (r >= 0)
+        r = read_create_answer(&channel, err);
+    control_channel_done(&channel);
+    return r;
+}
+
+/* ---- all together ---- */
+
+static char *now_rfc3339(void) {
+    struct timespec now;
+    struct tm tm;
+    char *text = NULL, seconds[32];
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &tm);
+    strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &tm);
+    return asprintf(&text, "%s.%09ldZ", seconds, now.tv_nsec) < 0 ? NULL : text;
+}
+
+static int fill_state(struct launch *l, struct err **err) {
+    const struct create_options *o = l->options;
+    struct container_state *s = &l->container->state;
+    cleanup(freep) char *bundle = o->bundle ? realpath(o->bundle, NULL) : strdup("/");
+
+    if (!bundle)
+        return err_set(err, errno, "bundle.path", "finding the bundle %s", o->bundle);
+    s->id = strdup(o->id);
+    s->oci_version = strdup(o->spec->oci_version);
+    s->created = now_rfc3339();
+    s->annotations = json_incref(json_object_get(o->config, "annotations"));
+    s->hooks = json_incref(json_object_get(o->config, "hooks"));
+    if (o->spec->root.path[0] == '/')
+        s->rootfs = strdup(o->spec->root.path);
+    else if (asprintf(&s->rootfs, "%s/%s", bundle, o->spec->root.path) < 0)
+        s->rootfs = NULL;
+    s->bundle = TAKE(bundle);
+    if (!s->id || !s->oci_version || !s->created || !s->rootfs)
+        return err_set(err, ENOMEM, "out-of-memory", "creating container %s", o->id);
+    struct stat st;
+    if (stat(s->rootfs, &st) < 0 || !S_ISDIR(st.st_mode))
+        return err_set(err, errno ? errno : ENOTDIR, "rootfs.missing", "root.path: the container's root %s", s->rootfs);
+    return 0;
+}
+
+static int start_children(struct launch *l, struct err **err) {
+    int r = spawn_sandbox(l, err);
+
+    if (r >= 0)
+        r = spawn_gofer(l, err);
+    if (r < 0)
+        return r;
+    l->container->state.sandbox = host_process_of(l->sandbox.pid);
+    l->container->state.gofer = host_process_of(l->gofer.pid);
+    r = container_save(l->container, err);
+    if (r >= 0)
+        r = child_release(&l->sandbox, err);
+    if (r >= 0)
+        r = child_release(&l->gofer, err);
+    return r;
+}
+
+static void launch_done(struct launch *l) {
+    closep(&l->listen_fd);
+    closep(&l->control[0]);
+    closep(&l->control[1]);
+    closep(&l->gofer_socket[0]);
+    closep(&l->gofer_socket[1]);
+    closep(&l->exit_fd);
+    for (size_t i = 1; i < l->root_count; i++)
+        free((char *)(uintptr_t)l->roots[i].path);
+    free(l->roots);
+}
+
+int container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) {
+    struct launch l = {.options = o, .sandbox = CHILD_NONE, .gofer = CHILD_NONE, .standin = CHILD_NONE, .listen_fd = -1, .control = {-1, -1},
+                       .gofer_socket = {-1, -1}, .exit_fd = -1, .owner_fd = o->owner_fd};
+    int r = container_open(cli, o->id, CONTAINER_NEW, &l.container, err);
+
+    if (r < 0)
+        return r;
+    r = fill_state(&l, err);
+    if (r >= 0) {
+        l.exit_fd = openat(l.container->dir_fd, "exit.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (l.exit_fd < 0)
+            r = err_set(err, errno, "state.exit", "making exit.json of container %s", o->id);
+    }
+    if (r >= 0)
+        r = start_children(&l, err);
+    if (r >= 0 && o->standin)
+        r = launch_standin(&l, err);
+    if (r >= 0)
+        r = finish(&l, err);
+    if (r >= 0) {
+        l.container->state.has_init = true;
+        r = container_save(l.container, err);
+    }
+    if (r < 0) {
+        child_end(&l.standin);
+        child_end(&l.sandbox);
+        child_end(&l.gofer);
+        (void)!container_destroy(l.container, NULL);
+        container_close(l.container);
+    } else {
+        *ret = l.container;
+    }
+    launch_done(&l);
+    return r;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sentry/fs/pidfd/pidfd.c: see pidfd.h. Readable once the process has ended (is a zombie or reaped).
+ */
+#include "sentry/fs/pidfd/pidfd.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/abi/linux/fcntl.h"
+#include "base/abi/linux/poll.h"
+#include "sentry/heap/heap.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/pid.h"
+#include "sentry/kernel/process.h"
+#include "sentry/vfs/file.h"
+
+struct pidfd {
+    struct file file;
+    struct pid *pid; /* reference */
+};
+HEAP_TYPE(pidfd, struct pidfd, 0);
+
+static const struct file_ops g_pidfd_ops;
+
+static struct pidfd *pidfd_of(struct file *f) {
+    return container_of(f, struct pidfd, file);
+}
+
+struct pid *pidfd_pid(struct file *f) {
+    return f->ops == &g_pidfd_ops ? pidfd_of(f)->pid : NULL;
+}
+
+int pidfd_new(struct task *t, struct pid *pid, uint32_t flags, struct file **ret) {
+    struct pidfd *p = heap_new(pidfd);
+
+    if (!p)
+        return -ENOMEM;
+    int r = file_init_anon(&p->file, &g_pidfd_ops, "anon_inode:[pidfd]", 0, LINUX_O_RDWR | flags, FILE_STREAM, t->creds);
+    if (r < 0) {
+        heap_free(p);
+        return r;
+    }
+    p->pid = pid_ref(pid);
+    *ret = &p->file;
+    return 0;
+}
+
+static uint32_t pidfd_ready(struct file *f, uint32_t events) {
+    struct pid *pid = pidfd_of(f)->pid;
+    struct kernel *k = heap_root();
+
+    mutex_lock(&k->taskset_lock);
+    struct task *t = pid_task_locked(pid, PID_GROUP);
+    bool alive = t && !(atomic_load(&t->state) >= TASK_ZOMBIE && t->group->task_count <= 1);
+    bool gone = !t;
+    mutex_unlock(&k->taskset_lock);
+    uint32_t now = alive ? 0 : LINUX_POLLIN | LINUX_POLLRDNORM | (gone ? LINUX_POLLHUP : 0);
+    return now & (events | LINUX_POLLHUP);
+}
+
+static struct waitq *pidfd_poll_queue(struct file *f) {
+    return &pidfd_of(f)->pid->exit_queue;
+}
+
+static size_t pidfd_show_fdinfo(struct file *f, char *buf, size_t size) {
+    struct pid *pid = pidfd_of(f)->pid;
+    struct kernel *k = heap_root();
+
+    mutex_lock(&k->taskset_lock);
+    bool gone = !pid_task_locked(pid, PID_GROUP);
+    mutex_unlock(&k->taskset_lock);
+    int n = snprintf(buf, size, "Pid:\t%d\nNSpid:\t%d\n", gone ? -1 : pid->numbers[pid->level].number,
+                     gone ? -1 : pid->numbers[pid->level].number);
+    return n < 0 ? 0 : (size_t)n;
+}
+
+static void pidfd_release(struct file *f) {
+    struct pidfd *p = pidfd_of(f);
+
+    pid_unref(p->pid);
+    file_done(f);
+    heap_free(p);
+}
+
+static const struct file_ops g_pidfd_ops = {
+    .name = "pidfd",
+    .ready = pidfd_ready,
+    .poll_queue = pidfd_poll_queue,
+    .show_fdinfo = pidfd_show_fdinfo,
+    .release = pidfd_release,
+};

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sentry/kernel/nsproxy.c: see nsproxy.h. Source: namespaces(7), uts_namespaces(7), clone(2).
+ */
+#include "sentry/kernel/nsproxy.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "sentry/heap/heap.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task.h"
+#include "sentry/vfs/mount.h"
+
+HEAP_TYPE(uts_ns, struct uts_ns, 0);
+HEAP_TYPE(simple_ns, struct simple_ns, 0);
+HEAP_TYPE(nsproxy, struct nsproxy, 0);
+
+static void uts_ns_destroy(struct uts_ns *ns) {
+    user_ns_unref(ns->user_ns);
+    heap_free(ns);
+}
+DEFINE_REF(uts_ns, uts_ns_destroy);
+
+static void simple_ns_destroy(struct simple_ns *ns) {
+    user_ns_unref(ns->user_ns);
+    heap_free(ns);
+}
+DEFINE_REF(simple_ns, simple_ns_destroy);
+
+static void nsproxy_destroy(struct nsproxy *n) {
+    uts_ns_unref(n->uts);
+    mnt_ns_unref(n->mnt);
+    pid_ns_unref(n->pid_for_children);
+    simple_ns_unref(n->ipc);
+    simple_ns_unref(n->net);
+    simple_ns_unref(n->cgroup);
+    simple_ns_unref(n->time);
+    heap_free(n);
+}
+DEFINE_REF(nsproxy, nsproxy_destroy);
+
+struct uts_ns *uts_ns_new(struct kernel *k, struct user_ns *user_ns, const struct uts_ns *like) {
+    struct uts_ns *ns = heap_new(uts_ns);
+
+    if (!ns)
+        return NULL;
+    uts_ns_ref_init(ns);
+    mutex_init(&ns->lock, RANK_LEAF);
+    ns->user_ns = user_ns_ref(user_ns);
+    ns->inode = kernel_new_inode(k);
+    memcpy(ns->nodename, like ? like->nodename : "(none)", like ? sizeof ns->nodename : 7);
+    memcpy(ns->domainname, like ? like->domainname : "(none)", like ? sizeof ns->domainname : 7);
+    return ns;
+}
+
+struct simple_ns *simple_ns_new(struct kernel *k, struct user_ns *user_ns) {
+    struct simple_ns *ns = heap_new(simple_ns);
+
+    if (!ns)
+        return NULL;
+    simple_ns_ref_init(ns);
+    ns->user_ns = user_ns_ref(user_ns);
+    ns->inode = kernel_new_inode(k);
+    return ns;
+}
+
+struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pid_ns *pid_ns, struct mnt_ns *mnt, const char *hostname) {
+    struct nsproxy *n = heap_new(nsproxy);
+
+    if (!n)
+        return NULL;
+    nsproxy_ref_init(n);
+    n->uts = uts_ns_new(k, user_ns, NULL);
+    n->ipc = simple_ns_new(k, user_ns);
+    n->net = simple_ns_new(k, user_ns);
+    n->cgroup = simple_ns_new(k, user_ns);
+    n->time = simple_ns_new(k, user_ns);
+    n->mnt = mnt ? mnt_ns_ref(mnt) : NULL;
+    n->pid_for_children = pid_ns_ref(pid_ns);
+    if (!n->uts || !n->ipc || !n->net || !n->cgroup || !n->time)
+        return nsproxy_unref(n);
+    if (hostname) {
+        strncpy(n->uts->nodename, hostname, sizeof n->uts->nodename - 1);
+        n->uts->nodename[sizeof n->uts->nodename - 1] = '\0';
+    }
+    return n;
+}
+
+struct nsproxy *nsproxy_copy(struct nsproxy *from) {
+    struct nsproxy *n = heap_new(nsproxy);
+
+    if (!n)
+        return NULL;
+    nsproxy_ref_init(n);
+    n->uts = uts_ns_ref(from->uts);
+    n->mnt = from->mnt ? mnt_ns_ref(from->mnt) : NULL;
+    n->pid_for_children = pid_ns_ref(from->pid_for_children);
+    n->ipc = simple_ns_ref(from->ipc);
+    n->net = simple_ns_ref(from->net);
+    n->cgroup = simple_ns_ref(from->cgroup);
+    n->time = simple_ns_ref(from->time);
+    return n;
+}
+
+static int unshare_simple(struct kernel *k, struct user_ns *user_ns, bool wanted, struct simple_ns **slot) {
+    if (!wanted)
+        return 0;
+    struct simple_ns *ns = simple_ns_new(k, user_ns);
+    if (!ns)
+        return -ENOMEM;
+    simple_ns_unref(*slot);
+    *slot = ns;
+    return 0;
+}
+
+static int unshare_uts(struct kernel *k, struct user_ns *user_ns, struct uts_ns **slot) {
+    struct uts_ns *old = *slot, *ns = uts_ns_new(k, user_ns, NULL);
+
+    if (!ns)
+        return -ENOMEM;
+    mutex_lock(&old->lock);
+    memcpy(ns->nodename, old->nodename, sizeof ns->nodename);
+    memcpy(ns->domainname, old->domainname, sizeof ns->domainname);
+    mutex_unlock(&old->lock);
+    uts_ns_unref(old);
+    *slot = ns;
+    return 0;
+}
+
+static int unshare_pid(struct task *t, struct user_ns *user_ns, struct pid_ns **slot) {
+    struct pid_ns *parent = task_pid_ns(t);
+
+    if (*slot != parent)
+        return -EINVAL; /* unshared once already: clone(2), unshare(2) */
+    if (parent->level + 1 >= PID_MAX_LEVEL)
+        return -ENOSPC;
+    struct pid_ns *ns = pid_ns_new(t->kernel, parent, user_ns);
+    if (!ns)
+        return -ENOMEM;
+    pid_ns_unref(*slot);
+    *slot = ns;
+    return 0;
+}
+
+static int unshare_mnt(struct user_ns *user_ns, struct mnt_ns **slot) {
+    struct mnt_ns *copy;
+
+    if (!*slot)
+        return 0;
+    int r = mnt_ns_copy(*slot, user_ns, &copy);
+    if (r < 0)
+        return r;
+    mnt_ns_unref(*slot);
+    *slot = copy;
+    return 0;
+}
+
+int nsproxy_unshare(struct task *t, uint64_t flags, struct user_ns *user_ns, struct nsproxy **ret) {
+    struct kernel *k = t->kernel;
+
+    might_block();
+    if (user_ns == t->creds->user_ns && !task_capable(t, LINUX_CAP_SYS_ADMIN))
+        return -EPERM;
+    cleanup(nsproxy_unrefp) struct nsproxy *n = nsproxy_copy(t->nsproxy);
+    if (!n)
+        return -ENOMEM;
+    int r = flags & LINUX_CLONE_NEWUTS ? unshare_uts(k, user_ns, &n->uts) : 0;
+    if (r == 0 && (flags & LINUX_CLONE_NEWPID))
+        r = unshare_pid(t, user_ns, &n->pid_for_children);
+    if (r == 0)
+        r = unshare_simple(k, user_ns, flags & LINUX_CLONE_NEWIPC, &n->ipc);
+    if (r == 0)
+        r = unshare_simple(k, user_ns, flags & LINUX_CLONE_NEWNET, &n->net);
+    if (r == 0)
+        r = unshare_simple(k, user_ns, flags & LINUX_CLONE_NEWCGROUP, &n->cgroup);
+    if (r == 0)
+        r = unshare_simple(k, user_ns, flags & LINUX_CLONE_NEWTIME, &n->time);
+    if (r == 0 && (flags & LINUX_CLONE_NEWNS))
+        r = unshare_mnt(user_ns, &n->mnt);
+    if (r < 0)
+        return r;
+    *ret = TAKE(n);
+    return 0;
+}
+
+void task_set_nsproxy(struct task *t, struct nsproxy *ns) {
+    mutex_lock(&t->lock);
+    struct nsproxy *old = t->nsproxy;
+    t->nsproxy = ns;
+    mutex_unlock(&t->lock);
+    nsproxy_unref(old);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sentry/kernel/task_run.c: the loop of every task: guest, event, system call or fault, pending work (signal_deliver.c), and round again.
+ * Restart rules of interrupted calls are in signal_deliver.c. No lock is held anywhere in the loop itself.
+ */
+#include <errno.h>
+
+#include "base/abi/linux/mman.h"
+#include "base/log.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/kernel_host.h"
+#include "sentry/kernel/process.h"
+#include "sentry/kernel/restart.h"
+#include "sentry/kernel/task_internal.h"
+#include "sentry/mm/mm.h"
+#include "sentry/mm/uaccess.h"
+#include "sentry/syscalls/syscalls.h"
+
+enum { TRAP_PAGE_FAULT = 14, PF_WRITE = 2, PF_INSTRUCTION = 16 };
+
+/* Runs guest code until something happens; accounts its time. */
+static void enter_guest(struct task *t, struct platform_event *event) {
+    atomic_store(&t->in_guest, true);
+    if (atomic_load(&t->pending_work)) { /* looked at after in_guest is set: task_interrupt() does it the other way round */
+        atomic_store(&t->in_guest, false);
+        event->kind = EVENT_INTERRUPT;
+        return;
+    }
+    int64_t from = monotonic_ns();
+    atomic_fetch_add_explicit(&t->system_ns, MAX(from - t->sentry_entered, 0), memory_order_relaxed);
+    atomic_store_explicit(&t->guest_entered, from, memory_order_relaxed);
+    kernel_platform(t->kernel)->ops->context_switch(task_context(t), &t->regs, /* step= */ false, event);
+    int64_t to = monotonic_ns();
+    atomic_store(&t->in_guest, false);
+    atomic_store_explicit(&t->guest_entered, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&t->user_ns, to - from, memory_order_relaxed);
+    t->sentry_entered = to;
+}
+
+static int64_t serve_syscall(struct task *t, const struct platform_event *event) {
+    struct guest_regs *r = &t->regs;
+    struct syscall_args args = {{r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}};
+
+    if (event->compat_call) { /* int 0x80: as a kernel without 32-bit emulation */
+        signal_force_segv(t, 0, LINUX_SI_KERNEL);
+        return -ENORESULT;
+    }
+    t->syscall_number = r->orig_rax;
+    r->rax = (uint64_t)-ENOSYS; /* what a handler that reads the registers sees, as Linux */
+    int64_t result = syscall_dispatch(t, r->orig_rax, &args);
+    mutex_assert_none_held();
+    return result;
+}
+
+static void serve_fault(struct task *t, const struct platform_event *event) {
+    struct linux_siginfo info = {.signo = event->signo, .code = event->code};
+    int signo, code;
+
+    t->fault = (struct task_fault){event->trap, event->error, event->address};
+    if (event->trap == TRAP_PAGE_FAULT || event->signo == LINUX_SIGBUS ||
+        (event->signo == LINUX_SIGSEGV && event->code != LINUX_SI_KERNEL)) {
+        uint32_t access = event->error & PF_WRITE         ? LINUX_PROT_WRITE
+                          : event->error & PF_INSTRUCTION ? LINUX_PROT_EXEC
+                                                          : LINUX_PROT_READ;
+        t->min_faults++;
+        if (mm_fault(t, t->mm, event->address, access, &signo, &code) == 0)
+            return;
+        info.signo = signo;
+        info.code = code;
+    }
+    info.fault.address = event->address;
+    log_debug(LOG_SIGNAL, "tid %d: fault: signal %d code %d address %#lx rip %#lx", task_tid(t), info.signo, info.code,
+              event->address, t->regs.rip);
+    signal_force_fault(t, &info);
+}
+
+static void stub_is_dead(struct task *t, const struct platform_event *event) {
+    log_info(LOG_KERNEL, "tid %d: its address space is gone%s", task_tid(t), event->oom ? " (out of memory)" : "");
+    thread_group_exit(t->group, status_killed(LINUX_SIGKILL));
+}
+
+void task_run(struct task *t) {
+    bool in_syscall = false;
+    int64_t result = 0;
+
+    t->sentry_entered = monotonic_ns();
+    if (t->set_child_tid) { /* a bad address is the guest's own loss: clone(2) */
+        int tid = task_tid(t);
+        (void)!copy_out(t, t->set_child_tid, &tid, sizeof tid);
+    }
+    while (signal_deliver(t, in_syscall, result)) {
+        struct platform_event event = {0};
+        enter_guest(t, &event);
+        in_syscall = event.kind == EVENT_SYSCALL;
+        switch (event.kind) {
+        case EVENT_SYSCALL:
+            result = serve_syscall(t, &event);
+            break;
+        case EVENT_FAULT:
+            serve_fault(t, &event);
+            break;
+        case EVENT_STEP:
+        case EVENT_INTERRUPT:
+            break;
+        case EVENT_DEAD:
+            stub_is_dead(t, &event);
+            break;
+        }
+    }
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sentry/vfs/vfs_xattr.c: extended attributes: which namespaces there are, and who may touch them. Source: xattr(7), capabilities(7).
+ * Sizes and names are checked by the system calls (name 1..255 bytes, value at most XATTR_SIZE_MAX).
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/abi/linux/capability.h"
+#include "base/abi/linux/xattr.h"
+#include "sentry/heap/heap.h"
+#include "sentry/vfs/vfs_internal.h"
+
+static bool has_prefix(const char *name, const char *prefix) {
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+static bool admin_over(const struct inode *i, const struct creds *c) {
+    return creds_has_cap_in(c, i->fs->kernel->root_user_ns, LINUX_CAP_SYS_ADMIN);
+}
+
+/* user.*: regular files and directories only; in sticky directories, the owner's alone to write. */
+static int user_check(struct inode *i, const struct creds *c, bool write) {
+    if (i->type != LINUX_S_IFREG && i->type != LINUX_S_IFDIR)
+        return write ? -EPERM : -ENODATA;
+    if (write && i->type == LINUX_S_IFDIR && i->mode & LINUX_S_ISVTX && !inode_owner_or_capable(i, c))
+        return -EPERM;
+    return inode_permission(i, c, write ? MAY_WRITE : MAY_READ);
+}
+
+static int xattr_check(struct inode *i, const char *name, const struct creds *c, bool write) {
+    if (has_prefix(name, LINUX_XATTR_TRUSTED_PREFIX)) {
+        if (!admin_over(i, c))
+            return write ? -EPERM : -ENODATA;
+        return 0;
+    }
+    if (has_prefix(name, LINUX_XATTR_SECURITY_PREFIX)) {
+        if (!write)
+            return 0;
+        if (strcmp(name, "security.capability") == 0)
+            return inode_capable(i, c, LINUX_CAP_SETFCAP) ? 0 : -EPERM;
+        return admin_over(i, c) ? 0 : -EPERM;
+    }
+    if (has_prefix(name, LINUX_XATTR_USER_PREFIX))
+        return user_check(i, c, write);
+    return -EOPNOTSUPP;
+}
+
+ssize_t vfs_getxattr(const struct path *p, const char *name, void *buf, size_t size, const struct creds *c) {
+    struct inode *i = p->dentry->inode;
+    int r = xattr_check(i, name, c, false);
+
+    if (r < 0)
+        return r;
+    return i->ops->getxattr ? i->ops->getxattr(i, name, buf, size) : -EOPNOTSUPP;
+}
+
+int vfs_setxattr(const struct path *p, const char *name, const void *value, size_t size, int flags, const struct creds *c) {
+    struct inode *i = p->dentry->inode;
+    int r = path_want_write(p);
+
+    if (r == 0)
+        r = xattr_check(i, name, c, true);
+    if (r < 0)
+        return r;
+    if (!i->ops->setxattr)
+        return -EOPNOTSUPP;
+    r = i->ops->setxattr(i, name, value, size, flags);
+    if (r == 0)
+        vfs_notify(p->dentry, LINUX_IN_ATTRIB, 0);
+    return r;
+}
+
+int vfs_removexattr(const struct path *p, const char *name, const struct creds *c) {
+    struct inode *i = p->dentry->inode;
+    int r = path_want_write(p);
+
+    if (r == 0)
+        r = xattr_check(i, name, c, true);
+    if (r < 0)
+        return r;
+    if (!i->ops->removexattr)
+        return -EOPNOTSUPP;
+    r = i->ops->removexattr(i, name);
+    if (r == 0)
+        vfs_notify(p->dentry, LINUX_IN_ATTRIB, 0);
+    return r;
+}
+
+/* Drops what `c` may not see from a list of names; the new length. */
+static size_t filter_names(const struct inode *i, char *list, size_t len, const struct creds *c) {
+    bool admin = admin_over(i, c);
+    size_t to = 0;
+
+    for (size_t at = 0; at < len;) {
+        size_t n = strnlen(list + at, len - at) + 1;
+        if (admin || !has_prefix(list + at, LINUX_XATTR_TRUSTED_PREFIX)) {
+            memmove(list + to, list + at, MIN(n, len - at));
+            to += n;
+        }
+        at += n;
+    }
+    return to;
+}
+
+ssize_t vfs_listxattr(const struct path *p, char *buf, size_t size, const struct creds *c) {
+    struct inode *i = p->dentry->inode;
+
+    if (!i->ops->listxattr)
+        return 0;
+    ssize_t all = i->ops->listxattr(i, NULL, 0);
+    if (all <= 0)
+        return all;
+    char *list = heap_alloc_bytes((size_t)all);
+    if (!list)
+        return -ENOMEM;
+    all = i->ops->listxattr(i, list, (size_t)all);
+    if (all > 0)
+        all = (ssize_t)filter_names(i, list, (size_t)all, c);
+    if (all > 0 && size > 0) {
+        if ((size_t)all > size)
+            all = -ERANGE;
+        else
+            memcpy(buf, list, (size_t)all);
+    }
+    heap_free(list);
+    return all;
+}
