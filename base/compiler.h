@@ -21,8 +21,12 @@
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 #define page_down(x) ((uint64_t)(x) & PAGE_MASK)
 #define page_up(x) (((uint64_t)(x) + PAGE_SIZE - 1) & PAGE_MASK) /* wraps to 0 near 2^64: check first */
-#define MIN(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
-#define MAX(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
+/* Names are made unique by __COUNTER__, so that MIN and MAX may nest under -Wshadow. */
+#define CMP_PICK(a, b, op, n) CMP_PICK_NAMED(a, b, op, n)
+#define CMP_PICK_NAMED(a, b, op, n) \
+    ({ __typeof__(a) a_##n = (a); __typeof__(b) b_##n = (b); a_##n op b_##n ? a_##n : b_##n; })
+#define MIN(a, b) CMP_PICK(a, b, <, __COUNTER__)
+#define MAX(a, b) CMP_PICK(a, b, >, __COUNTER__)
 
 /* Hands a pointer over and clears the variable, for variables with a cleanup attribute. */
 #define TAKE(p) ({ __typeof__(p) take_ = (p); (p) = NULL; take_; })

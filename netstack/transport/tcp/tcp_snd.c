@@ -247,7 +247,7 @@ uint32_t tcp_write_space(const struct tcp_sock *tp) {
 
 static uint32_t seg_capacity(const struct tcp_sock *tp) {
     uint32_t mss = MAX(tp->mss, (uint16_t)1);
-    return MAX((uint32_t)TCP_MAX_SEG / mss * mss, mss);
+    return MAX(TCP_MAX_SEG / mss * mss, mss);
 }
 
 /* Adds up to `len` bytes to the queue's tail; returns how many, or -ENOMEM if none. */
@@ -407,7 +407,7 @@ static int64_t allowed(struct tcp_sock *tp, const struct tcp_seg *g, bool force)
         return n >= tp->max_window / 2 || n == cwnd ? (int64_t)n : -1;
     }
     if (last && nagle_holds(tp, g, force))
-        return n > mss ? n - part : -1;
+        return n > mss ? (int64_t)(n - part) : -1;
     return n;
 }
 
@@ -474,11 +474,9 @@ void tcp_push(struct tcp_sock *tp, bool force) {
                            seq_ge(g->seq + g->len, tp->snd_una + tp->snd_wnd);
         if ((n < g->len || fin_outside) && tcp_split_seg(tp, g, (uint32_t)n) < 0)
             break;
-        uint32_t was = tp->snd_nxt;
         int rc = tcp_transmit_seg(tp, g);
         if (rc == -ENOMEM && g->tx_count == 0)
             break; /* nothing went out: the timer or the next ACK tries again */
-        (void)was;
         mark_sent(tp, g);
         any = true;
     }
