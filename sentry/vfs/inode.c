@@ -161,7 +161,7 @@ bool inode_owner_or_capable(const struct inode *i, const struct creds *c) {
     return c->fsuid == i->uid || inode_capable(i, c, LINUX_CAP_FOWNER);
 }
 
-int inode_permission_generic(const struct inode *i, const struct creds *c, unsigned mask) {
+int inode_permission_generic(struct inode *i, const struct creds *c, unsigned mask) {
     uint32_t mode = i->mode;
     unsigned want = mask & (MAY_READ | MAY_WRITE | MAY_EXEC);
 

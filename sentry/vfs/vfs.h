@@ -309,8 +309,6 @@ int vfs_getattr(const struct path *p, struct kstat *ret) must_check;
 int vfs_setattr(const struct path *p, const struct setattr *s, const struct creds *c) must_check;
 /* truncate(2): the file's own permission is checked first unless `opened` (ftruncate). */
 int vfs_truncate(const struct path *p, uint64_t size, bool opened, const struct creds *c) must_check;
-/* The mode check alone, for file systems whose permission() adds to it. */
-int inode_permission_generic(const struct inode *i, const struct creds *c, unsigned mask) must_check;
 int inode_permission(struct inode *i, const struct creds *c, unsigned mask) must_check; /* file systems' read-only state is checked by path_permission */
 /* The mode bits' own answer, with CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: what inode_permission() uses when the op is absent. */
 int inode_permission_generic(struct inode *i, const struct creds *c, unsigned mask) must_check;
