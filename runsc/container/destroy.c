@@ -45,7 +45,7 @@ static void reap(const struct host_process *p) {
         (void)!waitpid(p->pid, NULL, WNOHANG);
 }
 
-int container_destroy(struct container *c, struct err **err) {
+int runsc_container_destroy(struct container *c, struct err **err) {
     struct container_state *s = &c->state;
     bool own_sandbox = !s->sandbox_id || strcmp(s->sandbox_id, c->id) == 0;
 
@@ -61,4 +61,19 @@ int container_destroy(struct container *c, struct err **err) {
     reap(&s->gofer);
     log_info(LOG_CLI, "container %s is destroyed", c->id);
     return container_remove_files(c, err);
+}
+
+int container_end_run(struct cli *cli, const char *id, int r, struct err **err) {
+    cleanup(container_closep) struct container *c = NULL;
+    struct err *why = NULL;
+    int end = container_open(cli, id, CONTAINER_OLD, &c, &why);
+
+    if (end >= 0)
+        end = runsc_container_destroy(c, &why);
+    if (r >= 0 && end < 0 && end != -ENOENT) {
+        *err = TAKE(why);
+        r = end;
+    }
+    err_free(why);
+    return r;
 }

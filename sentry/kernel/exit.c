@@ -12,6 +12,7 @@
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/users.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/uaccess.h"
 #include "sentry/vfs/fd_table.h"
