@@ -10,9 +10,6 @@
 
 HEAP_TYPE(overlay_fs, struct overlay_fs, 0);
 
-RB_PROTOTYPE_INTERNAL(overlay_link_tree, overlay_link, node, overlay_link_compare, static __attribute__((unused)))
-RB_GENERATE_STATIC(overlay_link_tree, overlay_link, node, overlay_link_compare)
-
 #define OVERLAYFS_MAGIC 0x794c7630
 
 static struct overlay_fs *ofs(struct filesystem *fs) {
@@ -149,7 +146,7 @@ static int overlay_mount(struct kernel *k, struct fs_type *type, const struct mo
     return 0;
 }
 
-static struct fs_type overlay_fs_type = {.name = "overlay", .mount = overlay_mount};
+struct fs_type overlay_fs_type = {.name = "overlay", .mount = overlay_mount};
 
 __attribute__((constructor)) static void overlay_fs_register(void) {
     fs_type_register(&overlay_fs_type);
