@@ -100,7 +100,7 @@ static int make_kernel(struct sandbox *s, const struct boot_options *o, struct e
 
     if (r < 0)
         return r;
-    struct boot_kernel_config kernel = {.platform = s->platform, .strace_fd = o->strace_fd, .xray = o->xray,
+    struct boot_kernel_config kernel = {.platform = s->platform, .proc_fd = s->proc_fd, .strace_fd = o->strace_fd, .xray = o->xray,
                                         .on_exit = controller_on_exit, .arg = s->controller};
     r = boot_kernel_create(&kernel, &s->kernel, err);
     if (r >= 0)

@@ -4,6 +4,7 @@
 #include "boot/kernel_real.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@
 
 int boot_kernel_create(const struct boot_kernel_config *config, struct boot_kernel **ret, struct err **err) {
     struct boot_kernel *k = calloc(1, sizeof *k);
-    struct kernel_config kc = {.platform = config->platform, .proc_fd = -1};
+    struct kernel_config kc = {.platform = config->platform, .proc_fd = config->proc_fd};
 
     if (!k)
         return err_set(err, ENOMEM, "out-of-memory", "making the kernel");
