@@ -15,12 +15,12 @@ enum lock_rank {
     RANK_CONTROL = 10,         /* boot: one container's control operations */
     RANK_CONTAINERS = 20,      /* kernel: list of containers */
     RANK_EXEC = 30,            /* thread_group.exec_lock: one execve or credential change against ptrace */
+    RANK_EPOLL_GRAPH = 34,     /* the graph of epoll files that watch epoll files */
+    RANK_EPOLL = 36,           /* one epoll file's interest list, over ready() of what it watches; watcher before watched */
     RANK_TTY = 40,             /* a terminal's line discipline */
-    RANK_EPOLL_GRAPH = 50,     /* the graph of epoll files that watch epoll files */
-    RANK_EPOLL = 60,           /* one epoll file's interest list */
+    RANK_PIPE_READ = 66,       /* a pipe's readers, one at a time, over copies out and splices; not over waits */
+    RANK_PIPE_WRITE = 68,      /* likewise its writers; taken inside another pipe's RANK_PIPE_READ (tee, splice) */
     RANK_FILE_POS = 70,        /* file.pos */
-    RANK_PIPE_READ = 72,       /* a pipe's readers, one at a time, over copies out; not over waits */
-    RANK_PIPE_WRITE = 74,      /* likewise its writers; taken inside another pipe's RANK_PIPE_READ (tee, splice) */
     RANK_SOCKET = 80,          /* one unix or inet socket; two by address order */
     RANK_RENAME = 90,          /* filesystem.rename_lock */
     RANK_INODE_DIR = 100,      /* inode.dir_lock: a directory's entries; parent before child, then address order */

@@ -12,6 +12,7 @@
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/users.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/uaccess.h"
 #include "sentry/vfs/fd_table.h"
@@ -231,6 +232,7 @@ void task_release_locked(struct task *t) {
     if (g->leader == t) {
         g->leader = NULL;
         t->container->process_count--;
+        container_changed(t->container);
         waitq_wake(&g->pid->exit_queue, WAIT_ANY);
     }
     t->kernel->task_count--;
@@ -307,7 +309,7 @@ static void end_pid_ns(struct task *t, struct pid_ns *ns) {
     mutex_lock(&k->taskset_lock);
     ns->ending = true;
     for (struct pid *pid = pid_next_locked(ns, 1); pid; pid = pid_next_locked(ns, pid_nr(pid, ns) + 1)) {
-        struct task *p = pid_task(pid, PID_GROUP);
+        struct task *p = pid_task_locked(pid, PID_GROUP);
         if (p && p->group != t->group)
             thread_group_exit(p->group, status_killed(LINUX_SIGKILL));
     }

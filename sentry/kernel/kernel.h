@@ -12,39 +12,42 @@
 #include "base/mutex.h"
 #include "platform/platform.h"
 #include "sentry/kernel/pid.h"
-#include "sentry/kernel/waitq.h"
 
 struct creds;
+struct linux_rlimit64;
 struct file;
 struct memfile;
 struct mnt_ns;
 struct task;
 struct timer_queue;
+struct tty;
+struct user_table;
 struct vfs;
 
 struct kernel {
     struct hostref platform;      /* host.ptr: struct platform */
     struct hostref proc_dir;      /* the sandbox's own procfs, or empty */
     struct mutex taskset_lock;    /* RANK_TASKSET */
-    struct pid_ns *root_pid_ns;
-    struct user_ns *root_user_ns;
-    uint64_t task_count;          /* taskset_lock; living tasks of all containers */
-    uint64_t total_forks;
+    struct pid_ns *root_pid_ns;   /* reference */
+    struct user_ns *root_user_ns; /* reference */
+    uint64_t task_count;          /* taskset_lock; tasks of all containers that are not reaped */
+    uint64_t total_forks;         /* taskset_lock */
     struct mutex containers_lock; /* RANK_CONTAINERS */
-    struct list containers;
+    struct list containers;       /* of container.node */
     struct timer_queue *timers;
+    struct user_table *users;
     struct memfile *memfile;
     struct vdso *vdso;            /* vdso_create(); NULL: programs get none */
     struct vfs *vfs;
     struct futex_table *futexes;
+    struct hostref host_poller;   /* containers_lock; sentry/fs/host: waits for host descriptors; empty until the first */
     struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
-    int64_t boot_time_ns;         /* host CLOCK_MONOTONIC at start; the guest's boottime counts from it unless told otherwise */
+    int64_t boot_time_ns;         /* host CLOCK_MONOTONIC at start */
     int64_t realtime_offset_ns;   /* guest CLOCK_REALTIME minus host's */
-    int64_t monotonic_offset_ns;  /* guest CLOCK_MONOTONIC minus host's */
+    int64_t monotonic_offset_ns;  /* guest CLOCK_MONOTONIC (and BOOTTIME) minus host's */
     unsigned cpu_count;           /* as guests see it: from the sandbox's affinity mask */
     uint64_t total_memory;        /* MemTotal as guests see it */
     _Atomic uint64_t next_inode;  /* of anonymous objects and namespaces */
-    struct random_state *random;
     const char *release;          /* uname release, "6.x..." */
     const char *version;          /* uname version, "#1 SMP ..." */
     unsigned char boot_id[16];    /* random, of this sandbox */
@@ -63,24 +66,26 @@ int kernel_create(const struct kernel_config *config, struct kernel **ret, struc
 /* All containers have ended. Stops the timer thread, checks that nothing is left (debug builds). */
 void kernel_destroy(struct kernel *k);
 
-/* A container: an init process, its root mount namespace and those of its processes that came by exec. */
+/* A container: an init process, its root mount namespace and the processes that came by exec. */
 struct container {
     struct list node;             /* containers_lock */
     struct kernel *kernel;
     char *id;
-    struct task *init;            /* reference; NULL before start */
+    struct task *init;            /* reference; NULL before it is made */
     struct pid_ns *pid_ns;        /* reference */
     struct mnt_ns *mnt_ns;        /* reference */
-    struct creds *init_creds;
-    struct nsproxy *nsproxy;
+    struct nsproxy *nsproxy;      /* reference: what init and exec start with */
     const struct container_events *events;
-    struct hostref owner;         /* boot's own object, given back in events */
-    bool gofer_dead, ending;
-    unsigned process_count;       /* taskset_lock */
+    void *owner;                  /* boot's own object, for its use in events; not looked at here. Cleared before a checkpoint */
+    unsigned process_count;       /* taskset_lock; not reaped */
+    _Atomic uint32_t active_tasks; /* host threads of tasks that are not parked */
+    _Atomic uint32_t changed;     /* futex: process_count, active_tasks or paused has changed */
+    _Atomic bool paused;
 };
 
 struct container_events {
-    /* A process that boot started (init or exec) has ended: `cookie` as given. Called without locks from the dying task's thread. */
+    /* A process that boot started (init or exec) has ended: `cookie` as given. For init all processes of the container are gone. Called without
+       locks from the dying task's thread. */
     void (*process_exited)(struct container *c, uint64_t cookie, int wait_status);
 };
 
@@ -88,32 +93,44 @@ struct container_events {
 struct process_spec {
     char **argv, **envp;
     const char *cwd;              /* inside; NULL: "/" */
-    struct creds *creds;          /* taken */
+    struct creds *creds;          /* taken, also on failure */
     bool no_new_privs;
     int umask;                    /* -1: 0022 */
-    const struct linux_rlimit64 *limits; /* LINUX_RLIM_NLIMITS entries or NULL */
+    const struct linux_rlimit64 *limits; /* LINUX_RLIM_NLIMITS entries, or NULL: Linux's defaults for a first process */
     int oom_score_adj;
-    struct file *stdio[3];        /* references taken; NULL: closed */
+    struct file **files;          /* for descriptors 0, 1, 2 ...: references taken, also on failure; NULL: closed */
+    size_t file_count;
     struct tty *terminal;         /* becomes the controlling terminal; reference taken; NULL: none */
     uint64_t cookie;              /* for process_exited */
 };
 
+/* mnt_ns: reference taken. hostname may be NULL. Its pid namespace exists from here on (for mounting proc); init is the first process made. 0 or -ENOMEM. */
 int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns /* taken */, const char *hostname, const struct container_events *events,
                      struct container **ret) must_check;
 /* Loads the program and makes the process, stopped before its first instruction; then process_start() lets it go. New reference in *ret.
    *err tells what is wrong in OCI's words ("executable file not found in $PATH", "permission denied"). */
 int container_create_process(struct container *c, const struct process_spec *spec, bool is_init, struct task **ret, struct err **err) must_check;
 int container_start_process(struct task *t) must_check;
+/* What a first process has if nothing else is said: LINUX_RLIM_NLIMITS entries. */
+void container_default_limits(struct kernel *k, struct linux_rlimit64 *limits);
 /* To one process (its thread group), or to every process of the container. -ESRCH: none. */
 int container_signal(struct container *c, struct task *process, int signo);
 int container_signal_all(struct container *c, int signo);
-/* Kills all, waits until all have ended, drops the mount namespace. */
+/* Processes by number in the sandbox's root pid namespace; at most max; how many there are. */
+size_t container_pids(struct container *c, int *ret_pids, size_t max);
+/* New reference to the leader of a process of this container, or NULL. */
+struct task *container_find_process(struct container *c, int root_pid);
+/* Kills all, waits until all have ended, drops the namespaces, frees. */
 void container_destroy(struct container *c);
 /* Stops every task between instructions (pause) and lets them go on. May block until all are parked. */
+void container_pause(struct container *c);
+void container_resume(struct container *c);
 void kernel_pause(struct kernel *k);
 void kernel_resume(struct kernel *k);
 
 int kernel_random(struct kernel *k, void *to, size_t size); /* host getrandom */
+/* CLOCK_REALTIME is set: adjusts the offset and tells timers and the vDSO. */
+void kernel_set_realtime(struct kernel *k, int64_t realtime_ns_wanted);
 uint64_t kernel_new_inode(struct kernel *k);
 static inline struct platform *kernel_platform(struct kernel *k) {
     return k->platform.host.ptr;

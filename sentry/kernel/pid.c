@@ -64,7 +64,7 @@ static struct pid **bucket(const struct pid_ns *ns, int number) {
     return &ns->table[(unsigned)number & (ns->table_size - 1)];
 }
 
-struct pid *pid_find(struct pid_ns *ns, int number) {
+struct pid *pid_find_locked(struct pid_ns *ns, int number) {
     if (number <= 0)
         return NULL;
     for (struct pid *p = *bucket(ns, number); p; p = p->numbers[ns->level].hash_next)
@@ -78,7 +78,7 @@ struct pid *pid_next_locked(struct pid_ns *ns, int number) {
 
     /* Dense numbers are found by probing; sparse ones by one walk over the table. */
     for (int n = MAX(number, 1), tries = 0; tries < 32; n++, tries++) {
-        best = pid_find(ns, n);
+        best = pid_find_locked(ns, n);
         if (best)
             return best;
     }
@@ -114,13 +114,13 @@ static int pick_number_locked(struct pid_ns *ns, const int *wanted) {
     if (wanted) {
         if (*wanted < 1 || *wanted >= ns->pid_max || (!ns->init && *wanted != 1))
             return -EINVAL;
-        return pid_find(ns, *wanted) ? -EEXIST : *wanted;
+        return pid_find_locked(ns, *wanted) ? -EEXIST : *wanted;
     }
     int number = ns->last_number;
     for (int tries = 0; tries < ns->pid_max; tries++) {
         if (++number >= ns->pid_max)
             number = FIRST_AFTER_WRAP;
-        if (!pid_find(ns, number)) {
+        if (!pid_find_locked(ns, number)) {
             ns->last_number = number;
             return number;
         }
@@ -212,7 +212,7 @@ int pid_nr(const struct pid *pid, const struct pid_ns *ns) {
     return pid->numbers[ns->level].number;
 }
 
-struct task *pid_task(const struct pid *pid, enum pid_role role) {
+struct task *pid_task_locked(const struct pid *pid, enum pid_role role) {
     if (!pid || list_empty(&pid->tasks[role]))
         return NULL;
     return container_of(pid->tasks[role].next, struct task, pid_node[role]);

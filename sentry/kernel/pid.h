@@ -72,7 +72,7 @@ static inline struct pid_ns *pid_own_ns(const struct pid *pid) {
 /* Number of `pid` as seen from `ns`; 0 if it is not visible there. */
 int pid_nr(const struct pid *pid, const struct pid_ns *ns);
 /* taskset_lock held; borrowed or NULL. */
-struct pid *pid_find(struct pid_ns *ns, int number);
+struct pid *pid_find_locked(struct pid_ns *ns, int number);
 struct pid *pid_next_locked(struct pid_ns *ns, int number); /* lowest number >= number */
 /* taskset_lock held; borrowed or NULL: the first task in that role. */
-struct task *pid_task(const struct pid *pid, enum pid_role role);
+struct task *pid_task_locked(const struct pid *pid, enum pid_role role);

@@ -11,7 +11,7 @@ struct linux_rusage;
 
 /* Starting is in two steps, so that a task for which the host has no thread or stub is never seen by anyone. task_start(): makes the host
    thread and, on it, the platform's context; the task then waits. 0, -EAGAIN or -ENOMEM (nothing is left behind). May block.
-   task_go(): the task is in the taskset and runs; takes a reference to it for its thread. task_abort(): ends the thread again. */
+   task_go(): the task is in the taskset and runs; once, later calls do nothing. task_abort(): ends the thread again. */
 int task_start(struct task *t) must_check;
 void task_go(struct task *t);
 void task_abort(struct task *t);

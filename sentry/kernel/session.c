@@ -37,8 +37,8 @@ static int setpgid_locked(struct task *t, struct task *p, int pgid) {
     if (g->session == g->pid)
         return -EPERM;
     if (pgid != pid_nr(g->pid, ns)) {
-        to = pid_find(ns, pgid);
-        struct task *member = pid_task(to, PID_PGRP);
+        to = pid_find_locked(ns, pgid);
+        struct task *member = pid_task_locked(to, PID_PGRP);
         if (!member || member->group->session != t->group->session)
             return -EPERM;
     }
@@ -56,7 +56,7 @@ int task_setpgid(struct task *t, int pid, int pgid) {
     int r = -ESRCH;
     if (pid == 0)
         pid = task_tgid_in(t, ns);
-    struct task *p = pid_task(pid_find(ns, pid), PID_TASK);
+    struct task *p = pid_task_locked(pid_find_locked(ns, pid), PID_TASK);
     if (p && p != p->group->leader)
         r = -EINVAL;
     else if (p)
@@ -72,7 +72,7 @@ int64_t task_setsid(struct task *t) {
     int64_t r = -EPERM;
 
     mutex_lock(&k->taskset_lock);
-    if (g->session != g->pid && !pid_task(g->pid, PID_PGRP)) {
+    if (g->session != g->pid && !pid_task_locked(g->pid, PID_PGRP)) {
         move_to_locked(g, &g->session, PID_SESSION, g->pid);
         move_to_locked(g, &g->pgrp, PID_PGRP, g->pid);
         tty = g->tty;
@@ -190,7 +190,7 @@ void pgrp_check_orphaned_locked(struct kernel *k, struct pid *pgrp, struct threa
 
 bool pgrp_in_session(struct kernel *k, struct pid *pgrp, struct pid *session) {
     mutex_lock(&k->taskset_lock);
-    struct task *t = pid_task(pgrp, PID_PGRP);
+    struct task *t = pid_task_locked(pgrp, PID_PGRP);
     bool in = t && t->group->session == session;
     mutex_unlock(&k->taskset_lock);
     return in;
@@ -198,7 +198,7 @@ bool pgrp_in_session(struct kernel *k, struct pid *pgrp, struct pid *session) {
 
 struct pid *task_find_pid(struct task *t, int number) {
     mutex_lock(&t->kernel->taskset_lock);
-    struct pid *pid = pid_find(task_pid_ns(t), number);
+    struct pid *pid = pid_find_locked(task_pid_ns(t), number);
     if (pid)
         pid_ref(pid);
     mutex_unlock(&t->kernel->taskset_lock);

@@ -41,5 +41,7 @@ void pgrp_check_orphaned_locked(struct kernel *k, struct pid *pgrp, struct threa
 /* Implemented by sentry/fs/devpts. A session leader with this terminal has ended: SIGHUP and SIGCONT to the foreground group, the session loses
    the terminal. Borrows. No locks held. */
 void tty_session_ended(struct tty *tty, struct pid *session);
+/* t, which leads its session and has no terminal, gets this one if no other session has it. */
+void tty_maybe_become_controlling(struct tty *tty, struct task *t);
 struct tty *tty_ref(struct tty *tty);
 struct tty *tty_unref(struct tty *tty);

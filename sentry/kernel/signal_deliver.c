@@ -284,7 +284,7 @@ bool signal_deliver(struct task *t, bool in_syscall, int64_t result) {
     for (;;) {
         enum next n = next_thing(t, &d);
         if (n == NEXT_END) {
-            task_exit(t, status_killed(LINUX_SIGKILL));
+            task_exit(t, t->exit_request >= 0 ? t->exit_request : status_killed(LINUX_SIGKILL));
             return false;
         }
         if (n == NEXT_NOTHING)

@@ -100,6 +100,7 @@ struct task *task_new(struct kernel *k, struct container *c, struct thread_group
         list_init(&t->pid_node[i]);
     waitq_init(&t->vfork_queue);
     t->altstack.flags = LINUX_SS_DISABLE;
+    t->exit_request = -1;
     t->timer_slack_ns = t->default_timer_slack_ns = 50000;
     for (unsigned i = 0; i < k->cpu_count && i < 64 * ARRAY_SIZE(t->affinity); i++)
         t->affinity[i / 64] |= 1ull << (i % 64);
@@ -138,7 +139,7 @@ void task_link_locked(struct task *t, struct pid *pid, struct task *parent) {
     k->task_count++;
     atomic_fetch_add(&t->account->processes, 1);
     task_ref(t); /* the taskset's */
-    if (k->paused)
+    if (atomic_load(&t->container->paused))
         task_interrupt(t, TASK_WORK_PAUSE);
 }
 
@@ -148,8 +149,8 @@ static struct task *find_in_role(struct task *viewer, int number, enum pid_role 
     struct kernel *k = viewer->kernel;
 
     mutex_lock(&k->taskset_lock);
-    struct pid *pid = pid_find(task_pid_ns(viewer), number);
-    struct task *t = pid_task(pid, role);
+    struct pid *pid = pid_find_locked(task_pid_ns(viewer), number);
+    struct task *t = pid_task_locked(pid, role);
     if (t)
         task_ref(t);
     mutex_unlock(&k->taskset_lock);
@@ -164,12 +165,13 @@ struct task *task_find_process(struct task *viewer, int pid) {
     return find_in_role(viewer, pid, PID_GROUP);
 }
 
-struct task *task_next_process(struct pid_ns *ns, struct kernel *k, int number, int *ret_pid) {
+struct task *task_next_process(struct pid_ns *ns, int number, int *ret_pid) {
+    struct kernel *k = heap_root();
     struct task *t = NULL;
 
     mutex_lock(&k->taskset_lock);
     for (struct pid *pid = pid_next_locked(ns, number); pid; pid = pid_next_locked(ns, pid_nr(pid, ns) + 1)) {
-        t = pid_task(pid, PID_GROUP);
+        t = pid_task_locked(pid, PID_GROUP);
         if (t) {
             task_ref(t);
             *ret_pid = pid_nr(pid, ns);
@@ -178,6 +180,23 @@ struct task *task_next_process(struct pid_ns *ns, struct kernel *k, int number, 
     }
     mutex_unlock(&k->taskset_lock);
     return t;
+}
+
+struct task *task_next_thread(struct thread_group *g, struct pid_ns *ns, int tid, int *ret_tid) {
+    struct task *t, *best = NULL;
+
+    mutex_lock(&g->kernel->taskset_lock);
+    list_for_each_entry(t, &g->tasks, group_node) {
+        int number = pid_nr(t->pid, ns);
+        if (number < tid || number == 0 || (best && number > *ret_tid))
+            continue;
+        best = t;
+        *ret_tid = number;
+    }
+    if (best)
+        task_ref(best);
+    mutex_unlock(&g->kernel->taskset_lock);
+    return best;
 }
 
 int task_tid_in(struct task *t, struct pid_ns *ns) {

@@ -9,10 +9,14 @@
 void task_install_context(struct task *t, struct context *c);
 void task_drop_context(struct task *t);
 
-/* kernel.c: a host thread counts as active between these, except while parked, so that kernel_pause() knows when all is quiet. enter waits while
-   the kernel is paused. */
-void kernel_task_enter(struct kernel *k);
-void kernel_task_leave(struct kernel *k);
+/* container.c: a host thread counts as active between these, except while parked, so that a pause knows when all is quiet. enter waits while
+   the container is paused. */
+void container_task_enter(struct container *c);
+void container_task_leave(struct container *c);
+/* A process that came from outside has ended; its files are closed. No locks held. */
+void container_process_ended(struct container *c, uint64_t cookie, int wait_status);
+/* A task was released: whoever waits for the last one looks again. */
+void container_changed(struct container *c);
 
 /* signal.c; signal_lock held unless said otherwise. */
 void signal_wake_one_locked(struct task *t, int signo);   /* a signal was queued for t */

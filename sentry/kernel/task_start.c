@@ -76,11 +76,11 @@ static void task_thread(void *arg) {
     bool ready = t->start_error == 0;
     set_start_state(t, ready ? START_READY : START_FAILED);
     if (ready && wait_start_state(t, START_READY) == START_GO) {
-        struct kernel *k = t->kernel;
-        kernel_task_enter(k);
+        struct container *c = t->container;
+        container_task_enter(c);
         task_run(t);
         task_unref(t);
-        kernel_task_leave(k);
+        container_task_leave(c);
         return;
     }
     if (ready) {
@@ -104,7 +104,10 @@ int task_start(struct task *t) {
 }
 
 void task_go(struct task *t) {
-    set_start_state(t, START_GO);
+    uint32_t ready = START_READY;
+
+    if (atomic_compare_exchange_strong(&t->start_state, &ready, START_GO))
+        host_futex_wake(&t->start_state, INT_MAX);
 }
 
 void task_abort(struct task *t) {

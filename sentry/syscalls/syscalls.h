@@ -39,7 +39,11 @@ struct syscall_count {
     uint64_t count;
 };
 size_t syscall_missing(struct syscall_count *ret, size_t max);
-void syscall_strace_enable(bool on);
+/* Writes a line per call to `fd` (borrowed), -1: off. */
+void syscall_strace_enable(int fd);
+extern int g_strace_fd;
+void syscall_strace(struct task *t, uint64_t number, const struct syscall_args *a, int64_t result); /* strace.c */
+void strace_write(const char *line, size_t len); /* strace_host.c */
 
 #define SYS_NONE(nr, name, err, note, format)
 #define SYS_PARTIAL(nr, name, note, format) int64_t sys_##name(struct task *t, const struct syscall_args *a);

@@ -68,6 +68,7 @@ int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesy
 
 /* The last user has gone. Inodes may live on in open files for a moment (their paths keep mounts, so that in fact none do). */
 static void filesystem_destroy(struct filesystem *fs) {
+    inotify_fs_gone(fs);
     if (fs->root) {
         dentry_prune_tree(fs->root);
         fs->root = dentry_unref(fs->root);
@@ -117,7 +118,7 @@ void inode_init(struct inode *i, const struct inode_ops *ops, struct filesystem 
 }
 
 static void inode_destroy(struct inode *i) {
-    inotify_inode_gone(i);
+    ASSERT(list_empty(&i->watches));
     i->ops->release(i);
 }
 
@@ -160,7 +161,7 @@ bool inode_owner_or_capable(const struct inode *i, const struct creds *c) {
     return c->fsuid == i->uid || inode_capable(i, c, LINUX_CAP_FOWNER);
 }
 
-static int generic_permission(const struct inode *i, const struct creds *c, unsigned mask) {
+int inode_permission_generic(struct inode *i, const struct creds *c, unsigned mask) {
     uint32_t mode = i->mode;
     unsigned want = mask & (MAY_READ | MAY_WRITE | MAY_EXEC);
 
@@ -185,7 +186,7 @@ static int generic_permission(const struct inode *i, const struct creds *c, unsi
 int inode_permission(struct inode *i, const struct creds *c, unsigned mask) {
     if (i->ops->permission)
         return i->ops->permission(i, c, mask);
-    return generic_permission(i, c, mask);
+    return inode_permission_generic(i, c, mask);
 }
 
 int path_want_write(const struct path *p) {

@@ -7,6 +7,7 @@
 
 struct creds;
 struct file;
+struct filesystem;
 struct inode;
 struct kernel;
 struct path;
@@ -19,5 +20,5 @@ int inotify_add(struct file *f, const struct path *p, uint32_t mask) must_check;
 int inotify_remove(struct file *f, int wd);
 /* An event of inode `i` itself, or of its child `name` (NULL: itself). Any thread; no lock ranked above RANK_FILE_LOCKS held. */
 void inotify_event(struct inode *i, const char *name, uint32_t mask, uint32_t cookie);
-/* The last name is gone (IN_DELETE_SELF has been sent) or the inode ends: marks go with IN_IGNORED. */
-void inotify_inode_gone(struct inode *i);
+/* The file system is unmounted for good: IN_UNMOUNT, IN_IGNORED. */
+void inotify_fs_gone(struct filesystem *fs);

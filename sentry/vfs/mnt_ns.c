@@ -175,6 +175,8 @@ int vfs_create(struct kernel *k) {
     mutex_init(&v->mounts_lock, RANK_MOUNTS);
     mutex_init(&v->epoll_graph, RANK_EPOLL_GRAPH);
     mutex_init(&v->lock_graph, RANK_FILE_LOCK_GRAPH);
+    mutex_init(&v->marks_lock, RANK_LEAF);
+    list_init(&v->marks);
     list_init(&v->grouped);
     list_init(&v->blocked_locks);
     v->mount_hash = heap_alloc_array(MOUNT_BUCKETS, sizeof *v->mount_hash);

@@ -35,6 +35,8 @@ struct vfs {
     struct mount *anon[ANON_FS_COUNT]; /* references */
     struct mount *memfds;           /* reference; NULL until the first memfd. mounts_lock */
     _Atomic uint32_t watches;       /* inotify marks in all: events cost nothing when 0 */
+    struct mutex marks_lock;        /* RANK_LEAF */
+    struct list marks;              /* all of them */
     struct mutex epoll_graph;       /* RANK_EPOLL_GRAPH: who watches whom, for loop checks */
     struct mutex lock_graph;        /* RANK_FILE_LOCK_GRAPH: waiting POSIX lock owners */
     struct list blocked_locks;      /* of file_lock.c's waiters */

@@ -50,7 +50,7 @@ static uint32_t pidfd_ready(struct file *f, uint32_t events) {
     struct kernel *k = heap_root();
 
     mutex_lock(&k->taskset_lock);
-    struct task *t = pid_task(pid, PID_GROUP);
+    struct task *t = pid_task_locked(pid, PID_GROUP);
     bool alive = t && !(atomic_load(&t->state) >= TASK_ZOMBIE && t->group->task_count <= 1);
     bool gone = !t;
     mutex_unlock(&k->taskset_lock);
@@ -67,7 +67,7 @@ static size_t pidfd_show_fdinfo(struct file *f, char *buf, size_t size) {
     struct kernel *k = heap_root();
 
     mutex_lock(&k->taskset_lock);
-    bool gone = !pid_task(pid, PID_GROUP);
+    bool gone = !pid_task_locked(pid, PID_GROUP);
     mutex_unlock(&k->taskset_lock);
     int n = snprintf(buf, size, "Pid:\t%d\nNSpid:\t%d\n", gone ? -1 : pid->numbers[pid->level].number,
                      gone ? -1 : pid->numbers[pid->level].number);
