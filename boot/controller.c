@@ -86,7 +86,6 @@ static void owner_gone(struct connection *n) {
 
     if (!p)
         return;
-    p->owner = NULL;
     if (!p->ended && n->owned_in->kernel_container) {
         bool init = p->pid == n->owned_in->init_pid;
         log_info(LOG_CONTROL, "owner of %s process %d is gone: killing it", n->owned_in->id, p->pid);

@@ -17,7 +17,7 @@
  *   ps      container                         -> pids
  *   winsize container, rows, columns, [pid]
  *   pause, resume, destroy   container
- * "fds_gofer": n, "fds_stdio": [bool,bool,bool], "fds_tty": bool, "fds_status": bool, "fds_extra": n, "fds_owner": bool say which come.
+ * "fds_gofer": n, "fds_stdio": [bool,bool,bool], "fds_tty": bool, "fds_status": bool, "fds_extra": n, "fds_owner": n say which come.
  * An *owner* is a connection that stands for one process: it gets {"event":"exit",...} when that ends, may send signal and winsize
  * without naming anything, and its end kills the process (a stand-in that was killed takes its guest process along).
  */
