@@ -314,6 +314,17 @@ int controller_run(struct controller *c) {
     return 0;
 }
 
+void controller_end_containers(struct controller *c) {
+    struct controlled *t;
+
+    list_for_each_entry(t, &c->containers, node) {
+        if (t->kernel_container)
+            boot_container_destroy(t->kernel_container);
+        t->kernel_container = NULL;
+    }
+    take_queue(c);
+}
+
 void controller_free(struct controller *c) {
     struct connection *n, *next;
     struct controlled *t, *next_t;

@@ -43,4 +43,6 @@ void controller_set_kernel(struct controller *c, struct boot_kernel *kernel);
 /* Serves until the root container has been destroyed or has ended and its owner has been told, or until no client and no container
    is left. Returns the process's exit code. */
 int controller_run(struct controller *c);
+/* After controller_run(): destroys what containers are left, so that the kernel can be. Owners of their processes are told. */
+void controller_end_containers(struct controller *c);
 void controller_free(struct controller *c);
