@@ -24,9 +24,6 @@
 #define INSTRUMENTED 0
 #endif
 
-/* TODO(platform): its list is not there yet; without it the filter holds the sentry's own calls only. */
-#pragma weak platform_host_calls
-
 struct sandbox {
     struct walls walls;
     int proc_fd;
@@ -43,7 +40,7 @@ static int put_up_filter(struct sandbox *s, const struct boot_options *o, struct
         s->walls.zero_privilege = zero;
         return r;
     }
-    const int *calls = s->platform && platform_host_calls ? platform_host_calls(s->platform->ops->name) : NULL;
+    const int *calls = s->platform ? platform_host_calls(s->platform->ops->name) : NULL;
     struct err *why = NULL;
     int r = filter_install(calls, STDERR_FILENO, &why);
     if (r >= 0)

@@ -166,6 +166,11 @@ static struct fake_process *process_new(struct boot_container *c, const struct b
     (void)init;
     if (!p || strcmp(program, "missing") == 0 || strcmp(program, "/denied") == 0) {
         free(p);
+        for (int i = 0; i < 3; i++)
+            close_fd(b->stdio[i]);
+        close_fd(b->tty_fd);
+        for (size_t i = 0; i < b->extra_fd_count; i++)
+            close_fd(b->extra_fds[i]);
         (void)boot_exec_error(err, program, strcmp(program, "/denied") == 0 ? EACCES : ENOENT);
         return NULL;
     }

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "runsc/cli.h"
+#include "runsc/container/standin_mounts.h"
 
 #define O(n, l, k, member, v, h) {.name = n, .letter = l, .kind = OPTION_##k, .offset = offsetof(struct cli, member), .value = v, .help = h}
 
@@ -203,6 +204,7 @@ int main(int argc, char **argv) {
     cleanup(err_freep) struct err *err = NULL;
     int next = 0;
 
+    process_title_init(argc, argv);
     for (int i = 1; i < argc && argv[i][0] == '-'; i++)
         if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-v") == 0)
             return g_cmd_version.run(&cli, NULL, 0, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_guest.c: systrap's signal handler, part of the stub's text. It runs in guest threads, on the alternate stack in the
- * thread's slot, under the guest filter: whatever a guest does to this code's stack, or jumps into, gains it nothing that the filter
- * does not grant. It hands the saved frame to the sentry, sleeps, does what the sentry asks for, and returns into the frame.
+ * platform/stub/stub_guest.c: systrap's signal handler, part of the stub's text. It runs in guest threads, on
+ * the alternate stack in the thread's slot, under the guest filter: whatever a guest does to this code's
+ * stack, or jumps into, gains it nothing that the filter does not grant. It hands the saved frame to the
+ * sentry, sleeps, does what the sentry asks for, and returns into the frame.
  *
  * Compiled for general registers only: the FPU state is in the frame, and stays there.
  */
@@ -48,7 +49,8 @@ static void serve(struct stub_slot *s) {
             return;
         if (s->request == REQUEST_EXIT)
             stub_exit();
-        s->atomic_failed = stub_atomic(s->atomic_routine, s->atomic_address, s->atomic_operand, &s->atomic_value);
+        s->atomic_failed =
+            stub_atomic(s->atomic_routine, s->atomic_address, s->atomic_operand, &s->atomic_value);
         s->kind = 0;
     }
 }
@@ -59,8 +61,10 @@ static void load_bases(const struct stub_slot *s) {
 }
 
 void stub_handler(int signo, const struct stub_siginfo *info, struct stub_ucontext *frame) {
-    struct stub_slot *s = (struct stub_slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_SIZE - 1));
-    if ((signo == STUB_SIGSEGV || signo == STUB_SIGBUS) && frame->rip >= (uint64_t)atomic_start && frame->rip < (uint64_t)atomic_end) {
+    struct stub_slot *s =
+        (struct stub_slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_SIZE - 1));
+    if ((signo == STUB_SIGSEGV || signo == STUB_SIGBUS) && frame->rip >= (uint64_t)atomic_start &&
+        frame->rip < (uint64_t)atomic_end) {
         frame->rip = (uint64_t)stub_atomic_fault;
         return;
     }

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_layout.h: the fixed layout of a stub process, and what sentry and helper say to each other.
- * Read by stub.S as well as by C.
+ * platform/stub/stub_layout.h: the fixed layout of a stub process, and what sentry and helper say to each
+ * other. Read by stub.S as well as by C.
  *
  *   min_address ..   the guest's
- *   STUB_BASE        message area, read-write, shared with the sentry: the helper's bell and scratch, later one slot per thread
- *   STUB_CMD         two pages, read-only (the stub's descriptor is O_RDONLY, so no mprotect makes them writable): commands
- *   STUB_TEXT        the helper's code, then the seccomp programs; one read-only file for all stubs
- *   STUB_VDSO        the host's [vvar]* and [vdso], moved here so that their addresses are the same in every stub
- *   STUB_END ..      nothing, up to the host's own end of user addresses
+ *   STUB_BASE        message area, read-write, shared with the sentry: the helper's bell and scratch, later
+ * one slot per thread STUB_CMD         two pages, read-only (the stub's descriptor is O_RDONLY, so no
+ * mprotect makes them writable): commands STUB_TEXT        the helper's code, then the seccomp programs; one
+ * read-only file for all stubs STUB_VDSO        the host's [vvar]* and [vdso], moved here so that their
+ * addresses are the same in every stub STUB_END ..      nothing, up to the host's own end of user addresses
  *
- * What lies in the message area is hostile: it is read once and checked. Nothing that decides anything is read from it.
+ * What lies in the message area is hostile: it is read once and checked. Nothing that decides anything is
+ * read from it.
  */
 #pragma once
 
 #define STUB_BASE 0x7fff00000000
 #define STUB_HIGH 0x7fff /* upper half of every stub address */
-#define STUB_MSG_SIZE 0x80000000 /* room for 65536 slots, more than a host has thread ids for one process by default */
+#define STUB_MSG_SIZE                                                                                        \
+    0x80000000 /* room for 65536 slots, more than a host has thread ids for one process by default */
 #define STUB_CMD 0x7fff80000000
 #define CMD_SIZE 0x2000
 #define STUB_TEXT 0x7fff80010000
@@ -25,7 +27,8 @@
 #define STUB_VDSO 0x7fff80100000
 #define STUB_VDSO_SIZE 0x100000
 #define STUB_END 0x7fff80200000
-#define HOST_TASK_END 0x7ffffffff000 /* with 4-level page tables; 5-level hosts give no more unless asked to by a hint */
+#define HOST_TASK_END                                                                                        \
+    0x7ffffffff000 /* with 4-level page tables; 5-level hosts give no more unless asked to by a hint */
 
 /* Where the two struct sock_fprog lie at STUB_FILTERS. */
 #define HELPER_PROGRAM 0
@@ -44,10 +47,12 @@
 #define DO_PROCESS 4 /* a clone whose child is the helper of the space with command page number `extra` */
 #define DO_THREAD 8  /* a clone whose child is a guest thread; `extra` is its slot */
 #define DO_EXPECT 16 /* the result must be `extra`, or the stub ends */
-#define DO_SLOT 32   /* with DO_THREAD: the thread lives in its slot (systrap); without: it parks and is taken over (ptrace) */
+#define DO_SLOT                                                                                              \
+    32 /* with DO_THREAD: the thread lives in its slot (systrap); without: it parks and is taken over        \
+          (ptrace) */
 
-/* A report, as the helper's robust list head: bit 63 set | 15 bits of the batch's number | failed | value. Failed: commands
-   that were not reached from bit 12 on, errno below. */
+/* A report, as the helper's robust list head: bit 63 set | 15 bits of the batch's number | failed | value.
+   Failed: commands that were not reached from bit 12 on, errno below. */
 #define REPORT_BATCH_SHIFT 48
 #define REPORT_BATCH_MASK 0x7fff
 #define REPORT_FAILED_BIT 47
@@ -59,16 +64,17 @@
 #define MSG_SCRATCH 512 /* where recvmsg may write what nobody reads */
 
 /*
- * Slots (systrap): one per guest thread, SLOT_SIZE aligned, in chunks of SLOT_CHUNK; slot 0's first page is the helper's. The
- * thread's alternate signal stack is the slot's upper half, so that every frame the host makes lies where the sentry sees it.
+ * Slots (systrap): one per guest thread, SLOT_SIZE aligned, in chunks of SLOT_CHUNK; slot 0's first page is
+ * the helper's. The thread's alternate signal stack is the slot's upper half, so that every frame the host
+ * makes lies where the sentry sees it.
  */
 #define SLOT_SIZE 0x8000
 #define SLOT_CHUNK 8
-#define SLOT_FRAME 0x400     /* struct stub_ucontext that a new thread starts from */
-#define SLOT_FPU 0x800       /* FPU image that the sentry has put together */
+#define SLOT_FRAME 0x400 /* struct stub_ucontext that a new thread starts from */
+#define SLOT_FPU 0x800   /* FPU image that the sentry has put together */
 #define SLOT_FPU_SIZE 0x3400
-#define SLOT_DATA 0x3c00     /* scratch */
-#define SLOT_STACK 0x4000    /* alternate stack, to the slot's end */
+#define SLOT_DATA 0x3c00  /* scratch */
+#define SLOT_STACK 0x4000 /* alternate stack, to the slot's end */
 
 /* stub_slot.turn. The host stores 0 when the thread ends (CLONE_CHILD_CLEARTID). */
 #define TURN_DEAD 0
@@ -146,7 +152,8 @@ struct stub_ucontext {
 };
 
 static_assert(sizeof(struct stub_slot) <= SLOT_FRAME, "slot head");
-static_assert(sizeof(struct stub_ucontext) == 304 && SLOT_FRAME + sizeof(struct stub_ucontext) <= SLOT_FPU, "frame");
+static_assert(sizeof(struct stub_ucontext) == 304 && SLOT_FRAME + sizeof(struct stub_ucontext) <= SLOT_FPU,
+              "frame");
 static_assert(sizeof(struct stub_command) == 64, "command");
 static_assert(sizeof(struct stub_command_page) == CMD_SIZE, "command page");
 static_assert(offsetof(struct stub_command_page, park) == CMD_PARK, "park word");

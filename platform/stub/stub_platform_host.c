@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_platform_host.c: sets up what all stubs of a platform share: the files, the socket, the code and filters, the
- * keeper thread with its zygote.
+ * platform/stub/stub_platform_host.c: sets up what all stubs of a platform share: the files, the socket, the
+ * code and filters, the keeper thread with its zygote.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -75,8 +75,10 @@ static int greet_zygote(struct stub_platform *p, struct err **err) {
         return 0;
     int status = atomic_load(&z->status);
     if (status >= 0)
-        return err_set(err, ECHILD, "platform.zygote", "platform: the first stub ended while it was %s", stub_zygote_step(status));
-    err_set(err, ECHILD, "platform.zygote", "platform: the first stub was killed by signal %d while it was made", -status);
+        return err_set(err, ECHILD, "platform.zygote", "platform: the first stub ended while it was %s",
+                       stub_zygote_step(status));
+    err_set(err, ECHILD, "platform.zygote",
+            "platform: the first stub was killed by signal %d while it was made", -status);
     err_explain(err, "the host refuses a call that stubs need (seccomp, mremap, munmap)", NULL);
     return -ECHILD;
 }
@@ -145,7 +147,8 @@ static int start(struct stub_platform *p, const struct stub_role *role, struct e
     cleanup(closep) int commands = reopen_read_only(p, p->commands.fd);
     cleanup(closep) int text = reopen_read_only(p, p->text_fd);
     if (commands < 0 || text < 0) {
-        err_set(err, -MIN(commands, text), "platform.reopen", "platform: cannot open the stubs' pages read-only");
+        err_set(err, -MIN(commands, text), "platform.reopen",
+                "platform: cannot open the stubs' pages read-only");
         err_explain(err, "/proc/self/fd is not there", "mount a procfs, or pass one to the platform");
         return -EACCES;
     }
@@ -170,8 +173,8 @@ static int start(struct stub_platform *p, const struct stub_role *role, struct e
     return 0;
 }
 
-int stub_platform_init(struct stub_platform *p, const struct platform_config *config, const struct stub_role *role,
-                       struct err **err) {
+int stub_platform_init(struct stub_platform *p, const struct platform_config *config,
+                       const struct stub_role *role, struct err **err) {
     p->proc_fd = config->proc_fd;
     p->pid = getpid();
     p->text_fd = p->commands.fd = p->messages.fd = p->sockets[0] = p->sockets[1] = -1;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_space_host.c: one host process per guest address space: its life, and the batches that its helper runs.
+ * platform/stub/stub_space_host.c: one host process per guest address space: its life, and the batches that
+ * its helper runs.
  *
- * A batch is published on the space's command page (read-only in the stub), which wakes the helper; the report comes back in a
- * word of the helper's kernel task that only it can set (set_robust_list) and that the sentry reads (get_robust_list). The bell
- * beside it lies in memory that guest threads can write. What a hostile guest can do with it is put an old value back between the
- * helper's store and the sentry's sleep, so that a wake-up is lost: hence the sleep's timeout, which an honest guest never sees
- * run out except in long calls. The death of a helper shows as a missing robust list, and by the keeper's mark.
+ * A batch is published on the space's command page (read-only in the stub), which wakes the helper; the
+ * report comes back in a word of the helper's kernel task that only it can set (set_robust_list) and that the
+ * sentry reads (get_robust_list). The bell beside it lies in memory that guest threads can write. What a
+ * hostile guest can do with it is put an old value back between the helper's store and the sentry's sleep, so
+ * that a wake-up is lost: hence the sleep's timeout, which an honest guest never sees run out except in long
+ * calls. The death of a helper shows as a missing robust list, and by the keeper's mark.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -118,8 +120,9 @@ int64_t stub_space_run(struct stub_space *s, uint32_t flags, uint32_t extra, str
 
 /* ---- life ---- */
 
-/* The helper's recvmsg: header and iovec on the read-only page, so that the call ends in EFAULT with the descriptor installed
-   and nothing that a guest could change decides anything; the control data goes where nobody reads it. */
+/* The helper's recvmsg: header and iovec on the read-only page, so that the call ends in EFAULT with the
+   descriptor installed and nothing that a guest could change decides anything; the control data goes where
+   nobody reads it. */
 static void fill_message(struct stub_command_page *c) {
     uint64_t at = STUB_CMD + offsetof(struct stub_command_page, message), scratch = STUB_BASE + MSG_SCRATCH;
     struct iovec part = {(void *)(scratch + 1024), 1};
@@ -236,16 +239,20 @@ static void publish_first_batch(struct stub_space *s, uint32_t parents_chunks) R
     stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_prctl, {PR_SET_PDEATHSIG, SIGKILL}});
     /* if the sandbox died before that, its death signal will never come */
     stub_batch_add(s, DO_EXPECT, (uint32_t)p->pid, (struct stub_call){SYS_getppid, {0}});
-    stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_mmap, {STUB_BASE, p->messages.unit, PROT_READ | PROT_WRITE,
-                                                                MAP_SHARED | MAP_FIXED, FD_MSG, offset}});
+    stub_batch_add(s, DO_CHECK, 0,
+                   (struct stub_call){SYS_mmap,
+                                      {STUB_BASE, p->messages.unit, PROT_READ | PROT_WRITE,
+                                       MAP_SHARED | MAP_FIXED, FD_MSG, offset}});
     if (parents_chunks)
-        stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_munmap, {STUB_BASE + p->messages.unit,
-                                                                      (uint64_t)parents_chunks * p->messages.unit}});
+        stub_batch_add(
+            s, DO_CHECK, 0,
+            (struct stub_call){SYS_munmap,
+                               {STUB_BASE + p->messages.unit, (uint64_t)parents_chunks * p->messages.unit}});
     stub_batch_publish(s);
 }
 
-/* If its cloner died in the midst, a child may exist that nobody knows: it finds this as its next batch. Its pages are never
-   used again. */
+/* If its cloner died in the midst, a child may exist that nobody knows: it finds this as its next batch. Its
+   pages are never used again. */
 static void abandon(struct stub_space *s) {
     struct stub_platform *p = s->platform;
     mutex_lock(&s->lock);
@@ -265,7 +272,8 @@ static int64_t clone_helper(struct stub_space *from, struct stub_space *s, bool 
     publish_first_batch(s, from->chunk_count);
     mutex_unlock(&s->lock);
     *ret_tried = can_run(from);
-    stub_batch_add(from, DO_CHECK | DO_KEEP | DO_PROCESS, s->command_index, (struct stub_call){SYS_clone, {STUB_PROCESS_FLAGS}});
+    stub_batch_add(from, DO_CHECK | DO_KEEP | DO_PROCESS, s->command_index,
+                   (struct stub_call){SYS_clone, {STUB_PROCESS_FLAGS}});
     int64_t pid = stub_batch_run(from, NULL);
     mutex_unlock(&from->lock);
     return pid;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/systrap/systrap_switch.c: context_switch(): registers into the saved frame, hand-off, registers out of it, why it stopped.
+ * platform/systrap/systrap_switch.c: context_switch(): registers into the saved frame, hand-off, registers
+ * out of it, why it stopped.
  *
- * The frame is the host's signal frame, edited in place; the stub's rt_sigreturn loads it, and the host checks it as it does any
- * program's. Another guest thread may change it at any time: that gains it what it could do to its own thread anyway.
+ * The frame is the host's signal frame, edited in place; the stub's rt_sigreturn loads it, and the host
+ * checks it as it does any program's. Another guest thread may change it at any time: that gains it what it
+ * could do to its own thread anyway.
  */
 #include <errno.h>
 #include <linux/audit.h>
@@ -17,9 +19,9 @@ enum { UC_FPU = 1, UC_SS = 2, UC_STRICT_SS = 4 };
 #define VSYSCALL_HIGH 0xffffffffull
 
 /* Open while guest code runs: its own faults, traps, and our kick. */
-#define GUEST_MASK                                                                                                     \
-    (~(1ull << (SIGSYS - 1) | 1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGILL - 1) | 1ull << (SIGFPE - 1) | \
-       1ull << (SIGTRAP - 1) | 1ull << (STUB_KICK_SIGNAL - 1)))
+#define GUEST_MASK                                                                                           \
+    (~(1ull << (SIGSYS - 1) | 1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGILL - 1) |          \
+       1ull << (SIGFPE - 1) | 1ull << (SIGTRAP - 1) | 1ull << (STUB_KICK_SIGNAL - 1)))
 
 static uint64_t sane_base(uint64_t base) {
     return base < HOST_TASK_END ? base : 0;
@@ -60,9 +62,27 @@ static void load_frame(struct systrap_context *c, struct guest_regs *r) {
     struct stub_ucontext u;
     memcpy(&u, systrap_frame(c), sizeof(u));
     *r = (struct guest_regs){
-        .r8 = u.r8, .r9 = u.r9, .r10 = u.r10, .r11 = u.r11, .r12 = u.r12, .r13 = u.r13, .r14 = u.r14, .r15 = u.r15,
-        .rdi = u.rdi, .rsi = u.rsi, .rbp = u.rbp, .rbx = u.rbx, .rdx = u.rdx, .rax = u.rax, .rcx = u.rcx, .rsp = u.rsp,
-        .rip = u.rip, .rflags = u.rflags, .cs = u.cs == USER32_CS ? USER32_CS : USER_CS, .ss = USER_DS, .orig_rax = ~0ull,
+        .r8 = u.r8,
+        .r9 = u.r9,
+        .r10 = u.r10,
+        .r11 = u.r11,
+        .r12 = u.r12,
+        .r13 = u.r13,
+        .r14 = u.r14,
+        .r15 = u.r15,
+        .rdi = u.rdi,
+        .rsi = u.rsi,
+        .rbp = u.rbp,
+        .rbx = u.rbx,
+        .rdx = u.rdx,
+        .rax = u.rax,
+        .rcx = u.rcx,
+        .rsp = u.rsp,
+        .rip = u.rip,
+        .rflags = u.rflags,
+        .cs = u.cs == USER32_CS ? USER32_CS : USER_CS,
+        .ss = USER_DS,
+        .orig_rax = ~0ull,
         .fs_base = sane_base(*(volatile uint64_t *)&c->slot->fs_base),
         .gs_base = sane_base(*(volatile uint64_t *)&c->slot->gs_base),
     };
@@ -85,8 +105,8 @@ static void on_fault(struct systrap_context *c, int signo, int code, struct plat
     ev->signo = signo;
     ev->code = code;
     ev->address = *(volatile uint64_t *)&c->slot->address;
-    ev->trap = (uint32_t)*(volatile uint64_t *)&u->trap;
-    ev->error = (uint32_t)*(volatile uint64_t *)&u->err;
+    ev->trap = (uint32_t) * (volatile uint64_t *)&u->trap;
+    ev->error = (uint32_t) * (volatile uint64_t *)&u->err;
 }
 
 static bool is_fault(int signo) {
@@ -115,7 +135,8 @@ static bool decode(struct systrap_context *c, struct guest_regs *regs, bool step
 
 enum verdict { EVENT_THERE, GO_ON, GONE };
 
-static enum verdict run(struct systrap_context *c, struct guest_regs *regs, bool step, struct platform_event *ev) {
+static enum verdict run(struct systrap_context *c, struct guest_regs *regs, bool step,
+                        struct platform_event *ev) {
     bool own_tf = regs->rflags & FLAG_TF;
     atomic_store(&c->running, 1); /* then look: context_interrupt() does it the other way round */
     if (unlikely(atomic_load(&c->interrupted))) {
@@ -136,7 +157,8 @@ static enum verdict run(struct systrap_context *c, struct guest_regs *regs, bool
     return decode(c, regs, step, ev) ? EVENT_THERE : GO_ON;
 }
 
-void systrap_context_switch(struct context *context, struct guest_regs *regs, bool step, struct platform_event *ret_event) {
+void systrap_context_switch(struct context *context, struct guest_regs *regs, bool step,
+                            struct platform_event *ret_event) {
     struct systrap_context *c = systrap_context_of(context);
     enum verdict v = GONE;
     might_block();

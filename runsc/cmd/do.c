@@ -113,10 +113,10 @@ static int create_and_run(struct cli *cli, struct foreground *f, const struct do
     if (r < 0)
         return r;
     r = container_start(c, err);
+    container_close(TAKE(c)); /* other verbs may work on it while we wait */
     if (r >= 0)
         r = foreground_run(f, err);
-    int end = container_destroy(c, r < 0 ? NULL : err);
-    return r < 0 || end >= 0 ? r : end;
+    return container_end_run(cli, id, r, err);
 }
 
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {

@@ -102,6 +102,9 @@ int container_start(struct container *c, struct err **err) must_check;
 /* Ends what is left of it and removes all traces. Works on anything half made. */
 int container_destroy(struct container *c, struct err **err) must_check;
 
+/* The end of a foreground run whose result was r: destroys the container unless somebody has done so; returns r, or the error. */
+int container_end_run(struct cli *cli, const char *id, int r, struct err **err) must_check;
+
 /* Reads BUNDLE/config.json. Both results are the caller's. Warnings of the spec are logged. */
 int bundle_load(struct cli *cli, const char *bundle, json_t **ret_config, struct spec **ret_spec, struct err **err) must_check;
 /* A whole file as text, at most `max` bytes; "-" is standard input. */

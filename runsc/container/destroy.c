@@ -62,3 +62,18 @@ int container_destroy(struct container *c, struct err **err) {
     log_info(LOG_CLI, "container %s is destroyed", c->id);
     return container_remove_files(c, err);
 }
+
+int container_end_run(struct cli *cli, const char *id, int r, struct err **err) {
+    cleanup(container_closep) struct container *c = NULL;
+    struct err *why = NULL;
+    int end = container_open(cli, id, CONTAINER_OLD, &c, &why);
+
+    if (end >= 0)
+        end = container_destroy(c, &why);
+    if (r >= 0 && end < 0 && end != -ENOENT) {
+        *err = TAKE(why);
+        r = end;
+    }
+    err_free(why);
+    return r;
+}

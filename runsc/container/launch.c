@@ -280,6 +280,7 @@ static void launch_done(struct launch *l) {
     closep(&l->gofer_socket[0]);
     closep(&l->gofer_socket[1]);
     closep(&l->exit_fd);
+    closep(&l->standin_socket);
     for (size_t i = 1; i < l->root_count; i++)
         free((char *)(uintptr_t)l->roots[i].path);
     free(l->roots);
@@ -287,7 +288,7 @@ static void launch_done(struct launch *l) {
 
 int container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) {
     struct launch l = {.options = o, .sandbox = CHILD_NONE, .gofer = CHILD_NONE, .standin = CHILD_NONE, .listen_fd = -1, .control = {-1, -1},
-                       .gofer_socket = {-1, -1}, .exit_fd = -1, .owner_fd = o->owner_fd};
+                       .gofer_socket = {-1, -1}, .exit_fd = -1, .standin_socket = -1, .owner_fd = o->owner_fd};
     int r = container_open(cli, o->id, CONTAINER_NEW, &l.container, err);
 
     if (r < 0)

@@ -90,6 +90,7 @@ void kernel_destroy(struct kernel *k) {
     ASSERT(list_empty(&k->containers));
     if (k->vfs)
         vfs_destroy(k);
+    vdso_destroy(k);
     timer_queue_destroy(k->timers);
     if (k->memfile)
         memfile_destroy(k->memfile);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/bench/platform_bench.c: what a platform charges for each of its steps, beside the host's own floors measured in the same
- * run: "row  us  floor-us  ratio". Least of bursts, as ../shared/probe/floors does.
+ * tests/bench/platform_bench.c: what a platform charges for each of its steps, beside the host's own floors
+ * measured in the same run: "row  us  floor-us  ratio". Least of bursts, as ../shared/probe/floors does.
  *   platform_bench [PLATFORM] [ROUNDS]
  */
 #include <errno.h>
@@ -159,8 +159,9 @@ static void op_call_all_registers(void) {
     op_call();
 }
 static void op_apply(void) {
-    struct as_op ops[2] = {{.kind = AS_MAP_ANON, .addr = 0x50000000, .len = 65536, .prot = PROT_READ | PROT_WRITE},
-                           {.kind = AS_UNMAP, .addr = 0x50000000, .len = 65536}};
+    struct as_op ops[2] = {
+        {.kind = AS_MAP_ANON, .addr = 0x50000000, .len = 65536, .prot = PROT_READ | PROT_WRITE},
+        {.kind = AS_UNMAP, .addr = 0x50000000, .len = 65536}};
     need(g_ops->as_apply(g_as, ops, 2, NULL) == 0, "apply");
 }
 static void op_copy(void) {
@@ -187,7 +188,8 @@ static void op_create(void) {
 }
 
 static void start(const char *name) {
-    static const unsigned char code[] = {0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7}; /* 1: mov $39, %eax; syscall; jmp 1b */
+    static const unsigned char code[] = {0xb8, 39,   0,    0,   0,
+                                         0x0f, 0x05, 0xeb, 0xf7}; /* 1: mov $39, %eax; syscall; jmp 1b */
     struct err *err = NULL;
     struct platform_config config = {.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (platform_create(name, &config, &g_platform, &err)) {
@@ -197,8 +199,9 @@ static void start(const char *name) {
     }
     g_ops = g_platform->ops;
     need(g_ops->as_create(g_platform, &g_as) == 0, "as_create");
-    struct as_op map[2] = {{.kind = AS_MAP_ANON, .addr = CODE, .len = 4096, .prot = PROT_READ | PROT_WRITE | PROT_EXEC},
-                           {.kind = AS_MAP_ANON, .addr = DATA, .len = 4096, .prot = PROT_READ | PROT_WRITE}};
+    struct as_op map[2] = {
+        {.kind = AS_MAP_ANON, .addr = CODE, .len = 4096, .prot = PROT_READ | PROT_WRITE | PROT_EXEC},
+        {.kind = AS_MAP_ANON, .addr = DATA, .len = 4096, .prot = PROT_READ | PROT_WRITE}};
     need(g_ops->as_apply(g_as, map, 2, NULL) == 0, "map");
     need(g_ops->as_copy_out(g_as, CODE, code, sizeof(code)) == sizeof(code), "code");
     g_ops->as_copy_out(g_as, DATA, g_local, 4096);
@@ -224,7 +227,8 @@ int main(int argc, char **argv) {
     row("call, other registers change", least_us(op_call_all_registers, BURST), floor_name, floor);
     row("atomic operation", least_us(op_atomic, BURST), floor_name, floor);
     row("copy in 4 KiB", least_us(op_copy, BURST), "vm_readv_4096", readv_us);
-    row("map + unmap 64 KiB, one batch", least_us(op_apply, BURST), "handoff_same_cpu + mmap", handoff + mmap_us);
+    row("map + unmap 64 KiB, one batch", least_us(op_apply, BURST), "handoff_same_cpu + mmap",
+        handoff + mmap_us);
     row("thread create + destroy", least_us(op_thread, 8), "fork_exit_wait", fork_us);
     row("fork + kill", least_us(op_fork, 8), "fork_exit_wait", fork_us);
     row("create + kill", least_us(op_create, 8), "fork_exit_wait", fork_us);

@@ -172,7 +172,7 @@ static int gofer_fs_mount(struct kernel *k, struct fs_type *type, const struct m
     return 0;
 }
 
-static struct fs_type gofer_fs_type = {.name = "gofer", .mount = gofer_fs_mount};
+struct fs_type gofer_fs_type = {.name = "gofer", .mount = gofer_fs_mount};
 
 __attribute__((constructor)) static void gofer_fs_register(void) {
     fs_type_register(&gofer_fs_type);

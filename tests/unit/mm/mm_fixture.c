@@ -4,33 +4,26 @@
 #include "tests/unit/mm/mm_fixture.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "platform/fake/fake.h"
 #include "sentry/heap/heap.h"
 
-HEAP_TYPE(test_kernel, struct kernel, 0);
-HEAP_TYPE(test_task, struct task, 0);
-HEAP_TYPE(test_group, struct thread_group, 0);
+HEAP_TYPE_DECLARE(task);
+HEAP_TYPE_DECLARE(thread_group);
 
 void fixture_init(struct fixture *f) {
-    struct platform *p;
+    struct kernel_config config = {.proc_fd = -1, .heap_max_bytes = 256 << 20};
 
-    ASSERT_OK(heap_init(256 << 20, (uint64_t)random(), NULL));
-    f->kernel = heap_new(test_kernel);
-    ASSERT_OK(platform_fake_create(&p));
-    f->kernel->platform = (struct hostref){.host.ptr = p};
-    f->kernel->cpu_count = 2;
-    ASSERT_OK(memfile_create(f->kernel, &f->kernel->memfile, NULL));
-    f->task = heap_new(test_task);
+    ASSERT_OK(platform_fake_create(&config.platform));
+    ASSERT_OK(kernel_create(&config, &f->kernel, NULL));
+    f->task = heap_new(task);
     f->task->kernel = f->kernel;
-    f->task->group = heap_new(test_group);
+    f->task->group = heap_new(thread_group);
     mutex_init(&f->task->group->limits_lock, RANK_LIMITS);
     for (int i = 0; i < LINUX_RLIM_NLIMITS; i++)
         f->task->group->limits[i] = (struct linux_rlimit64){LINUX_RLIM_INFINITY, LINUX_RLIM_INFINITY};
     fixture_limit(f, LINUX_RLIMIT_STACK, 8 << 20);
     fixture_limit(f, LINUX_RLIMIT_MEMLOCK, 8 << 20);
-    f->kernel->root_user_ns = user_ns_new(f->kernel, NULL, NULL);
     struct creds *creds = creds_new_root(f->kernel->root_user_ns);
     creds->effective = creds->permitted = 0;
     f->task->creds = creds;
@@ -40,18 +33,12 @@ void fixture_init(struct fixture *f) {
 }
 
 void fixture_done(struct fixture *f) {
-    struct platform *p = kernel_platform(f->kernel);
-
     mm_unref(f->task->mm);
-    ASSERT_EQ(fake_live(p), 0);
-    memfile_destroy(f->kernel->memfile);
+    ASSERT_EQ(fake_live(kernel_platform(f->kernel)), 0);
     creds_unref((struct creds *)(uintptr_t)f->task->creds);
-    user_ns_unref(f->kernel->root_user_ns);
     heap_free(f->task->group);
     heap_free(f->task);
-    heap_free(f->kernel);
-    p->ops->destroy(p);
-    heap_destroy();
+    kernel_destroy(f->kernel);
 }
 
 void fixture_limit(struct fixture *f, int resource, uint64_t value) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/mm/mm_fixture.h: a kernel of the smallest kind (heap, platform/fake, shared memory file) and one task with an address space.
+ * tests/unit/mm/mm_fixture.h: a kernel on platform/fake and one task, never run, with an address space.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ struct fixture {
 
 /* Limits as Linux gives them: stack 8 MiB, memlock 8 MiB, the rest unlimited. */
 void fixture_init(struct fixture *f);
-/* Also checks that nothing of the heap's is left. */
+/* Also checks that no address space is left. */
 void fixture_done(struct fixture *f);
 void fixture_limit(struct fixture *f, int resource, uint64_t value);
 

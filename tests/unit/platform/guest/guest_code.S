@@ -35,6 +35,11 @@ guest_store:                        /* writes (%rdi) */
     mov     %rsi, (%rdi)
     mov     $1, %eax
     syscall
+    .globl guest_store_two
+guest_store_two:
+    mov     %rsi, (%rdi)
+    mov     %ecx, (%rdx)
+    jmp     .
     .globl guest_jump
 guest_jump:
     jmp     *%rdi
