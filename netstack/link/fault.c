@@ -37,7 +37,7 @@ static int64_t leave_line(struct fault_state *f, const struct fault_config *c, i
         return now;
     int64_t start = MAX(now, f->line_free_ns);
     int64_t backlog = (int64_t)((double)(start - now) * (double)c->rate_bytes_per_s / 1e9);
-    if (backlog + len > c->queue_bytes)
+    if (backlog > 0 && backlog + len > c->queue_bytes)
         return -1;
     *ret_ce = c->mark_ce && backlog > c->queue_bytes / 4;
     f->line_free_ns = start + (int64_t)((double)len * 1e9 / (double)c->rate_bytes_per_s);

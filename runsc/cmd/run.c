@@ -27,7 +27,7 @@ static int run_detached(struct cli *cli, struct run_args *a, const char *id, str
     int r = create_from_bundle(cli, &a->create, id, NULL, &c, err);
 
     if (r >= 0 && (r = container_start(c, err)) < 0)
-        (void)!container_destroy(c, NULL);
+        (void)!runsc_container_destroy(c, NULL);
     return r;
 }
 

@@ -97,10 +97,10 @@ struct create_options {
     int owner_fd;            /* without a stand-in: the sandbox's end of the caller's owner connection, or -1; borrowed */
 };
 /* The container, locked and created, in *ret; everything is undone on failure. */
-int container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) must_check;
+int runsc_container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) must_check;
 int container_start(struct container *c, struct err **err) must_check;
 /* Ends what is left of it and removes all traces. Works on anything half made. */
-int container_destroy(struct container *c, struct err **err) must_check;
+int runsc_container_destroy(struct container *c, struct err **err) must_check;
 
 /* The end of a foreground run whose result was r: destroys the container unless somebody has done so; returns r, or the error. */
 int container_end_run(struct cli *cli, const char *id, int r, struct err **err) must_check;

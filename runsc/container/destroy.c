@@ -45,7 +45,7 @@ static void reap(const struct host_process *p) {
         (void)!waitpid(p->pid, NULL, WNOHANG);
 }
 
-int container_destroy(struct container *c, struct err **err) {
+int runsc_container_destroy(struct container *c, struct err **err) {
     struct container_state *s = &c->state;
     bool own_sandbox = !s->sandbox_id || strcmp(s->sandbox_id, c->id) == 0;
 
@@ -69,7 +69,7 @@ int container_end_run(struct cli *cli, const char *id, int r, struct err **err) 
     int end = container_open(cli, id, CONTAINER_OLD, &c, &why);
 
     if (end >= 0)
-        end = container_destroy(c, &why);
+        end = runsc_container_destroy(c, &why);
     if (r >= 0 && end < 0 && end != -ENOENT) {
         *err = TAKE(why);
         r = end;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/container/launch.c: container_create(): sandbox, gofer and stand-in side by side, then the create request, then their reports.
+ * runsc/container/launch.c: runsc_container_create(): sandbox, gofer and stand-in side by side, then the create request, then their reports.
  *
  * Order (crash safety): directory, children held back, state.json with their pids, release. A runsc that dies before the release takes the
  * children along (their release pipe closes); after it `delete --force` finds them in state.json.
@@ -286,7 +286,7 @@ static void launch_done(struct launch *l) {
     free(l->roots);
 }
 
-int container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) {
+int runsc_container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) {
     struct launch l = {.options = o, .sandbox = CHILD_NONE, .gofer = CHILD_NONE, .standin = CHILD_NONE, .listen_fd = -1, .control = {-1, -1},
                        .gofer_socket = {-1, -1}, .exit_fd = -1, .standin_socket = -1, .owner_fd = o->owner_fd};
     int r = container_open(cli, o->id, CONTAINER_NEW, &l.container, err);
@@ -313,7 +313,7 @@ int container_create(struct cli *cli, const struct create_options *o, struct con
         child_end(&l.standin);
         child_end(&l.sandbox);
         child_end(&l.gofer);
-        (void)!container_destroy(l.container, NULL);
+        (void)!runsc_container_destroy(l.container, NULL);
         container_close(l.container);
     } else {
         *ret = l.container;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/container/launch.h: what the steps of container_create() share (launch.c, standin.c).
+ * runsc/container/launch.h: what the steps of runsc_container_create() share (launch.c, standin.c).
  */
 #pragma once
 

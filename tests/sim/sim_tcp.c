@@ -59,13 +59,13 @@ static void choose_knobs(struct sim *s, struct sim_host *h) {
 }
 
 static void choose_user(struct sim *s, struct stream_end *e) {
-    static const uint32_t sizes[] = {0, 1, 100, 5000, 100000, 400000};
+    static const uint32_t sizes[] = {0, 100, 5000, 100000, 400000, 1500000};
     uint32_t max = sizes[sim_below(s, sizeof(sizes) / sizeof(sizes[0]))];
     e->to_send = sim_below(s, max + 1);
     e->max_write = 1 + (uint32_t)sim_below(s, sim_below(s, 2) ? 300 : 60000);
     e->max_read = 1 + (uint32_t)sim_below(s, sim_below(s, 2) ? 300 : 60000);
-    if (e->to_send > 200ull * e->max_write) /* keeps the number of steps in hand */
-        e->to_send = 200ull * e->max_write;
+    if (e->to_send > 500ull * e->max_write) /* keeps the number of steps in hand */
+        e->to_send = 500ull * e->max_write;
     if (sim_below(s, 4) == 0)
         e->pause_ns = (int64_t)sim_below(s, (uint64_t)SIM_MS(100));
 }
@@ -93,41 +93,110 @@ static void check_quiet(struct sim *s, struct sim_host *a, struct sim_host *b) {
 static void check_counters(const struct stream *x, struct sim_host *a) {
     struct netns_mib m;
     netns_mib_get(a->ns, &m);
-    ASSERT_EQ(m.tcp_active_opens, 1);
+    ASSERT_EQ(m.tcp_active_opens, x->attempts);
     ASSERT_LE(m.tcp_retrans_segs, m.tcp_out_segs);
-    (void)x;
+}
+
+/* Two hosts on one link, or with a router between links of different MTUs, one of which changes on the way. */
+struct world {
+    struct sim s;
+    struct sim_host *a, *b, *r;
+    struct sim_link *near, *far;
+    bool six;
+    int64_t mtu_change_at; /* 0: none */
+    uint32_t mtu_after;
+};
+
+static uint32_t choose_mtu(struct world *w) {
+    return w->six ? 1280 + (uint32_t)sim_below(&w->s, 8000) : 576 + (uint32_t)sim_below(&w->s, 9000);
+}
+
+static void default_route(struct sim_host *h, const char *gw) {
+    struct ns_route r = {.nexthop = {.gateway = sim_ip(gw)}};
+    r.dst = ipa_is_v4(&r.nexthop.gateway) ? IPA_ANY4 : IPA_ANY6;
+    ASSERT_EQ(netns_route_add(h->ns, &r), 0);
+}
+
+static void make_direct(struct world *w, uint32_t offloads) {
+    w->near = w->far = sim_add_link(&w->s, w->a, w->b, choose_mtu(w), offloads);
+    sim_host_addr(w->a, w->near->nic[0], w->six ? "fd00::1" : "10.0.0.1", w->six ? 64 : 24);
+    sim_host_addr(w->b, w->near->nic[1], w->six ? "fd00::2" : "10.0.0.2", w->six ? 64 : 24);
+}
+
+static void make_routed(struct world *w, uint32_t offloads) {
+    struct netns_sysctl k;
+    w->r = sim_add_host(&w->s);
+    netns_sysctl_get(w->r->ns, &k);
+    k.ip_forward = k.ip6_forwarding = true;
+    ASSERT_EQ(netns_sysctl_set(w->r->ns, &k), 0);
+    w->near = sim_add_link(&w->s, w->a, w->r, choose_mtu(w), offloads);
+    w->far = sim_add_link(&w->s, w->r, w->b, choose_mtu(w), offloads);
+    bool six = w->six;
+    unsigned plen = six ? 64 : 24;
+    sim_host_addr(w->a, w->near->nic[0], six ? "fd01::1" : "10.0.1.1", plen);
+    sim_host_addr(w->r, w->near->nic[1], six ? "fd01::ff" : "10.0.1.254", plen);
+    sim_host_addr(w->r, w->far->nic[0], six ? "fd00::ff" : "10.0.0.254", plen);
+    sim_host_addr(w->b, w->far->nic[1], six ? "fd00::2" : "10.0.0.2", plen);
+    default_route(w->a, six ? "fd01::ff" : "10.0.1.254");
+    default_route(w->b, six ? "fd00::ff" : "10.0.0.254");
+    choose_faults(&w->s, &w->near->fault);
+    if (sim_below(&w->s, 2)) {
+        w->mtu_change_at = w->s.now + (int64_t)sim_below(&w->s, (uint64_t)SIM_S(2));
+        w->mtu_after = choose_mtu(w);
+    }
+}
+
+static void change_mtu(struct world *w) {
+    if (!w->mtu_change_at || w->s.now < w->mtu_change_at)
+        return;
+    w->mtu_change_at = 0;
+    ASSERT_EQ(nic_set_mtu(w->far->nic[0], w->mtu_after), 0);
+    ASSERT_EQ(nic_set_mtu(w->far->nic[1], w->mtu_after), 0);
+}
+
+static void run_streams(struct world *w, struct stream *x) {
+    if (w->mtu_change_at) {
+        while (w->mtu_change_at && stream_act(x)) {
+            int64_t user = stream_next(x);
+            (void)sim_step(&w->s, user < w->mtu_change_at ? user : w->mtu_change_at);
+            change_mtu(w);
+        }
+    }
+    stream_run(x, SIM_S(40000));
 }
 
 static void run_seed(uint64_t seed) {
-    struct sim s;
-    sim_init(&s, seed);
-    bool six = sim_below(&s, 4) == 0;
-    uint32_t mtu = six ? 1280 + (uint32_t)sim_below(&s, 8000) : 576 + (uint32_t)sim_below(&s, 9000);
-    uint32_t offloads = sim_below(&s, 2) ? NIC_TX_CSUM | NIC_TSO : 0;
-    struct sim_host *a = sim_add_host(&s), *b = sim_add_host(&s);
-    struct sim_link *l = sim_add_link(&s, a, b, mtu, offloads);
-    choose_knobs(&s, a);
-    choose_knobs(&s, b);
-    choose_faults(&s, &l->fault);
-    if (offloads)
-        l->fault.corrupt_ppm = 0; /* nobody sums these frames */
-    sim_host_addr(a, l->nic[0], six ? "fd00::1" : "10.0.0.1", six ? 64 : 24);
-    sim_host_addr(b, l->nic[1], six ? "fd00::2" : "10.0.0.2", six ? 64 : 24);
+    static struct world w;
+    memset(&w, 0, sizeof(w));
+    sim_init(&w.s, seed);
+    w.six = sim_below(&w.s, 4) == 0;
+    uint32_t offloads = sim_below(&w.s, 2) ? NIC_TX_CSUM | NIC_TSO : 0;
+    w.a = sim_add_host(&w.s);
+    w.b = sim_add_host(&w.s);
+    choose_knobs(&w.s, w.a);
+    choose_knobs(&w.s, w.b);
+    if (sim_below(&w.s, 3) == 0)
+        make_routed(&w, offloads);
+    else
+        make_direct(&w, offloads);
+    choose_faults(&w.s, &w.far->fault);
+    if (offloads) /* nobody sums these frames */
+        w.near->fault.corrupt_ppm = w.far->fault.corrupt_ppm = 0;
     struct stream x = {0};
-    choose_user(&s, &x.end[0]);
-    choose_user(&s, &x.end[1]);
-    stream_start(&x, &s, a, b, six ? "fd00::2" : "10.0.0.2", 80);
-    choose_options(&s, x.end[0].sock);
-    stream_run(&x, SIM_S(40000));
+    choose_user(&w.s, &x.end[0]);
+    choose_user(&w.s, &x.end[1]);
+    stream_start(&x, &w.s, w.a, w.b, w.six ? "fd00::2" : "10.0.0.2", 80);
+    choose_options(&w.s, x.end[0].sock);
+    run_streams(&w, &x);
     for (int i = 0; i < 2; i++) {
         if (x.end[i].error)
             ASSERT_FAIL("seed %llu: end %d got error %d", (unsigned long long)seed, i, x.end[i].error);
         ASSERT_EQ(x.end[i].received, x.end[i].to_recv);
     }
-    check_counters(&x, a);
+    check_counters(&x, w.a);
     stream_close(&x);
-    check_quiet(&s, a, b);
-    sim_done(&s);
+    check_quiet(&w.s, w.a, w.b);
+    sim_done(&w.s);
 }
 
 static void run_family(unsigned family) {

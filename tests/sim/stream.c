@@ -3,12 +3,17 @@
  */
 #include "tests/sim/stream.h"
 
+#include <stdio.h>
+
 void stream_start(struct stream *x, struct sim *s, struct sim_host *client, struct sim_host *server, const char *ip,
                   uint16_t port) {
     struct ns_addr a = sim_addr(ip, port), any = a;
     uint64_t bytes[2] = {x->end[0].to_send, x->end[1].to_send};
     x->sim = s;
     x->started = s->now;
+    x->client = client;
+    x->addr = a;
+    x->attempts = 1;
     any.ip = ipa_is_v4(&a.ip) ? IPA_ANY4 : IPA_ANY6;
     ASSERT_EQ(nsock_new(server->ns, a.family, NS_SOCK_STREAM, 0, server, &x->listener), 0);
     ASSERT_EQ(nsock_bind(x->listener, &any), 0);
@@ -101,8 +106,23 @@ static bool act_end(struct stream *x, struct stream_end *e) {
     return any;
 }
 
+/* Address resolution may fail on a bad link, as on a real one: the user tries again. */
+static void try_again(struct stream *x) {
+    struct stream_end *e = &x->end[0];
+    if ((e->error != -EHOSTUNREACH && e->error != -ENOTCONN) || x->end[1].sock || e->received)
+        return;
+    nsock_close(e->sock);
+    e->error = 0;
+    e->sent = 0;
+    e->shut = e->eof = false;
+    ASSERT_EQ(nsock_new(x->client->ns, x->addr.family, NS_SOCK_STREAM, 0, x->client, &e->sock), 0);
+    ASSERT_EQ(nsock_connect(e->sock, &x->addr), -EINPROGRESS);
+    x->attempts++;
+}
+
 bool stream_act(struct stream *x) {
     bool any = true;
+    try_again(x);
     while (any) {
         any = false;
         if (!x->end[1].sock && nsock_accept(x->listener, &x->end[1].sock, NULL) == 0) {
@@ -126,11 +146,28 @@ int64_t stream_next(const struct stream *x) {
     return t;
 }
 
+static void say_states(const struct stream *x) {
+    for (int i = 0; i < 2; i++) {
+        struct ns_tcp_info t = {0};
+        size_t n = sizeof(t);
+        if (!x->end[i].sock || nsock_getopt(x->end[i].sock, NS_SOL_TCP, NS_TCP_INFO, &t, &n) < 0) {
+            fprintf(stderr, "end %d: no socket\n", i);
+            continue;
+        }
+        fprintf(stderr, "end %d: state %u ca %u ready %x unacked %u lost %u retrans %u sacked %u cwnd %u snd_wnd %u "
+                "notsent %u backoff %u probes %u rcv_wnd %u in %u out %u shut %d eof %d\n", i, t.state, t.ca_state,
+                nsock_ready(x->end[i].sock), t.unacked, t.lost, t.retrans, t.sacked, t.snd_cwnd, t.snd_wnd,
+                t.notsent_bytes, t.backoff, t.probes, t.rcv_ssthresh, t.segs_in, t.segs_out, x->end[i].shut, x->end[i].eof);
+    }
+}
+
 void stream_run(struct stream *x, int64_t limit_ns) {
     int64_t limit = x->sim->now + limit_ns;
     while (stream_act(x)) {
         int64_t user = stream_next(x);
         (void)sim_step(x->sim, user < limit ? user : limit);
+        if (x->sim->now >= limit)
+            say_states(x);
         if (x->sim->now >= limit)
             ASSERT_FAIL("seed %llu: not done after %lld s: sent %llu/%llu and %llu/%llu, received %llu and %llu",
                         (unsigned long long)x->sim->seed, (long long)(limit_ns / 1000000000),

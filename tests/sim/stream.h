@@ -20,6 +20,9 @@ struct stream {
     struct sim *sim;
     struct nsock *listener;
     struct stream_end end[2]; /* 0: client */
+    struct sim_host *client;
+    struct ns_addr addr;
+    unsigned attempts;
     int64_t started, finished;
 };
 

@@ -10,9 +10,6 @@
 
 HEAP_TYPE(overlay_fs, struct overlay_fs, 0);
 
-RB_PROTOTYPE_INTERNAL(overlay_link_tree, overlay_link, node, overlay_link_compare, static __attribute__((unused)))
-RB_GENERATE_STATIC(overlay_link_tree, overlay_link, node, overlay_link_compare)
-
 #define OVERLAYFS_MAGIC 0x794c7630
 
 static struct overlay_fs *ofs(struct filesystem *fs) {

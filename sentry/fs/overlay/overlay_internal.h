@@ -80,6 +80,9 @@ static inline struct inode *oino_real(const struct overlay_inode *i) {
 int overlay_upper_compare(const struct overlay_inode *a, const struct overlay_inode *b);
 int overlay_lower_compare(const struct overlay_inode *a, const struct overlay_inode *b);
 int overlay_link_compare(const struct overlay_link *a, const struct overlay_link *b);
+RB_PROTOTYPE(overlay_upper_tree, overlay_inode, upper_node, overlay_upper_compare)
+RB_PROTOTYPE(overlay_lower_tree, overlay_inode, lower_node, overlay_lower_compare)
+RB_PROTOTYPE(overlay_link_tree, overlay_link, node, overlay_link_compare)
 struct overlay_parts {
     struct inode *upper, *lower; /* references, taken also on failure */
     const char *lower_path;      /* borrowed */

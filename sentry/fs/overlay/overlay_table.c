@@ -22,9 +22,9 @@ int overlay_link_compare(const struct overlay_link *a, const struct overlay_link
     return (a->lower_ino > b->lower_ino) - (a->lower_ino < b->lower_ino);
 }
 
-RB_GENERATE_STATIC(overlay_upper_tree, overlay_inode, upper_node, overlay_upper_compare)
-RB_GENERATE_STATIC(overlay_lower_tree, overlay_inode, lower_node, overlay_lower_compare)
-RB_GENERATE_STATIC(overlay_link_tree, overlay_link, node, overlay_link_compare)
+RB_GENERATE(overlay_upper_tree, overlay_inode, upper_node, overlay_upper_compare)
+RB_GENERATE(overlay_lower_tree, overlay_inode, lower_node, overlay_lower_compare)
+RB_GENERATE(overlay_link_tree, overlay_link, node, overlay_link_compare)
 
 static struct overlay_inode *find_upper_locked(struct overlay_fs *o, const struct inode *upper) {
     struct overlay_inode *i = RB_ROOT(&o->by_upper);
