@@ -87,7 +87,7 @@ TEST(a_half_made_container_can_be_destroyed) {
     container_close(c); /* runsc was killed before it wrote a state */
     ASSERT_OK(container_open(&cli, "box", CONTAINER_OLD, &c, NULL));
     ASSERT_EQ(container_status(c), STATUS_STOPPED);
-    ASSERT_OK(container_destroy(c, NULL));
+    ASSERT_OK(runsc_container_destroy(c, NULL));
     container_close(c);
     end_cli(&cli);
 }
