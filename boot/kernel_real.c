@@ -46,14 +46,6 @@ int boot_kernel_create(const struct boot_kernel_config *config, struct boot_kern
     return 0;
 }
 
-void boot_kernel_destroy(struct boot_kernel *k) {
-    ASSERT(list_empty(&k->containers));
-    host_poll_destroy(k->kernel);
-    kernel_destroy(k->kernel);
-    close_fd(k->config.strace_fd);
-    free(k);
-}
-
 /* ---- ends of processes ---- */
 
 static void entry_free(struct boot_process_entry *e) {
@@ -202,6 +194,15 @@ void boot_container_destroy(struct boot_container *c) {
         entry_free(e);
     }
     container_free(c);
+}
+
+void boot_kernel_destroy(struct boot_kernel *k) {
+    while (!list_empty(&k->containers))
+        boot_container_destroy(list_first_entry(&k->containers, struct boot_container, node));
+    host_poll_destroy(k->kernel);
+    kernel_destroy(k->kernel);
+    close_fd(k->config.strace_fd);
+    free(k);
 }
 
 /* ---- signals, sizes, pause ---- */
