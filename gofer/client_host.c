@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/host_fstat.h"
 #include "base/log.h"
 #include "gofer/transport_host.h"
 
@@ -226,7 +227,7 @@ void exchange_end(struct exchange *x) {
 bool donated_file_valid(int fd, uint32_t access) {
     struct stat st;
     int flags = fcntl(fd, F_GETFL);
-    return flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == (int)access && fstat(fd, &st) == 0 &&
+    return flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == (int)access && host_fstat(fd, &st) == 0 &&
            S_ISREG(st.st_mode);
 }
 

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub.S: the code that every stub process holds at STUB_TEXT: the helper thread, the start of guest threads, and
- * the little routines that guest threads run on the sentry's behalf. Linked on its own (stub.ld) and embedded in the platform.
+ * platform/stub/stub.S: the code that every stub process holds at STUB_TEXT: the helper thread, the start of
+ * guest threads, and
+ * the little routines that guest threads run on the sentry's behalf. Linked on its own (stub.ld) and embedded
+ * in the platform.
  *
- * The helper touches no memory that a guest can write, and has no stack. Its state: %rbp command page, %r15d number of the last
- * batch, %rbx command, %r12d commands left, %r13 value to report, %r14 flags (low half) and extra (high half) of the command.
+ * The helper touches no memory that a guest can write, and has no stack. Its state: %rbp command page, %r15d
+ * number of the last
+ * batch, %rbx command, %r12d commands left, %r13 value to report, %r14 flags (low half) and extra (high half)
+ * of the command.
  *
- * Guest code may jump to any byte of this page with any registers. What that can do is decided by the seccomp programs
- * (stub_filter.c), which know each `syscall` by the address behind it: the site_ labels. docs/security-stub.md argues each.
+ * Guest code may jump to any byte of this page with any registers. What that can do is decided by the seccomp
+ * programs
+ * (stub_filter.c), which know each `syscall` by the address behind it: the site_ labels. docs/security-
+ * stub.md argues each.
  */
 #include <asm/unistd.h>
 
@@ -16,7 +22,8 @@
     .globl text_start
 text_start:
 
-/* The zygote's last act before it becomes a helper: unmap all that is not stub, by the table that it has left behind. */
+/* The zygote's last act before it becomes a helper: unmap all that is not stub, by the table that it has left
+   behind. */
     .globl strip
 strip:
     movabs  $(STUB_BASE + MSG_STRIP), %rbx
@@ -61,7 +68,8 @@ site_helper_wait:
 next:
     sub     $1, %r12d
     jb      report
-    mov     56(%rbx), %r14              /* before the call: the child of a clone must not look at this page again */
+    /* before the call: the child of a clone must not look at this page again */
+    mov     56(%rbx), %r14
     mov     (%rbx), %rax
     mov     8(%rbx), %rdi
     mov     16(%rbx), %rsi
@@ -103,8 +111,10 @@ failed:
     bts     $REPORT_FAILED_BIT, %rax
     mov     %rax, %r13
 /*
- * The way back that no guest can forge: a word of the helper's task that the kernel keeps, set from registers and read by the
- * sentry with get_robust_list. Bit 63 makes it no user address, so the kernel follows it nowhere when the helper ends.
+ * The way back that no guest can forge: a word of the helper's task that the kernel keeps, set from registers
+ * and read by the
+ * sentry with get_robust_list. Bit 63 makes it no user address, so the kernel follows it nowhere when the
+ * helper ends.
  */
 report:
     mov     %r15, %rdi
@@ -177,7 +187,8 @@ park:
 site_park:
     jmp     park
 
-/* In its own slot from now on, all of which guests can write: so nothing here decides what the thread may do, its filter does. */
+/* In its own slot from now on, all of which guests can write: so nothing here decides what the thread may do,
+   its filter does. */
 thread_in_slot:
     shr     $32, %r14
     imul    $SLOT_SIZE, %r14, %rdi
@@ -235,8 +246,10 @@ site_exit:
     hlt
 
 /*
- * Atomic operations on a guest word, by the guest thread itself: %rdi address, %esi operand, %eax expected value (compare and
- * exchange). The old value comes back in %eax. A fault anywhere in [atomic_start, atomic_done) means that the word is not there.
+ * Atomic operations on a guest word, by the guest thread itself: %rdi address, %esi operand, %eax expected
+ * value (compare and
+ * exchange). The old value comes back in %eax. A fault anywhere in [atomic_start, atomic_done) means that the
+ * word is not there.
  */
     .globl atomic_start
 atomic_start:

@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "platform/stub/stub_filter.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 #include "platform/stub/stub_zygote.h"
 
 extern const char stub_image[], stub_image_end[];

@@ -23,7 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 #include "platform/stub/stub_thread.h"
 
 enum { BELL_FIRST_NS = 10000000, BELL_MAX_NS = 200000000 };

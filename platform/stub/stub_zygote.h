@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 enum zygote_step { /* exit statuses */
                    ZYGOTE_DESCRIPTORS = 90,

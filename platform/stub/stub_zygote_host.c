@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 #include "platform/stub/stub_thread.h"
 #include "platform/stub/stub_zygote.h"
 #include "platform/stub/stub_symbols.h"

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 
 #include "platform/platform.h"
-#include "platform/platform_internal.h"
+#include "platform/platform_calls.h"
 #include "platform/stub/stub_filter.h"
 #include "platform/systrap/systrap_internal.h"
 

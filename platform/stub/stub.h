@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_internal.h: what the platforms that run guests in stub processes (ptrace, systrap)
+ * platform/stub/stub.h: what the platforms that run guests in stub processes (ptrace, systrap)
  * share.
  *
  * Who holds references on whom: a stub_space is held by its creator (the sentry's mm), by each context in it,
