@@ -268,12 +268,25 @@ static void insert_frame(struct sim *s, struct sim_frame *f) {
     *at = f;
 }
 
+/* RUNSC_SIM_TRACE=1: one line per TCP/IPv4 frame on the wire, with its fate. */
+static void trace_frame(const struct sim *s, int from, const uint8_t *d, uint32_t len, const struct fault_verdict *v) {
+    if (len < 54 || d[12] != 8 || d[13] != 0 || d[23] != 6)
+        return;
+    const uint8_t *t = d + 14 + (d[14] & 15) * 4;
+    uint32_t hlen = (uint32_t)(t[12] >> 4) * 4, ip = (uint32_t)d[16] << 8 | d[17];
+    fprintf(stderr, "%.6f %d: flags %02x seq %u ack %u win %u len %u %s%s\n", (double)(s->now - SIM_S(1000)) / 1e9, from,
+            t[13], get_be32(t + 4), get_be32(t + 8), get_be16(t + 14), ip - (d[14] & 15) * 4u - hlen,
+            v->copies == 0 ? "LOST" : v->copies == 2 ? "DUP" : "", v->corrupt ? " CORRUPT" : "");
+}
+
 static void send_frame(struct sim *s, struct sim_link *l, int from, const uint8_t *data, const struct channel_frame *m) {
     struct fault_verdict v;
     l->frames[from]++;
     if (s->frame_hook)
         s->frame_hook(s, l, from, data, m->len);
     fault_decide(&l->state[from], &l->fault, s->now, m->len, &v);
+    if (getenv("RUNSC_SIM_TRACE"))
+        trace_frame(s, from, data, m->len, &v);
     if (v.copies == 0)
         l->lost[from]++;
     for (int i = 0; i < v.copies; i++) {

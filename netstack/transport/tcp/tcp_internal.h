@@ -121,7 +121,7 @@ struct tcp_sock {
     uint16_t advmss;
     uint8_t snd_wscale, rcv_wscale;
     bool sack_ok, ts_ok, wscale_ok, nodelay, cork;
-    int64_t last_send_ns, last_ack_sent_ns;
+    int64_t last_send_ns, last_ack_sent_ns, last_challenge_ns;
 
     /* ---- receive ---- */
     uint32_t irs, rcv_nxt, rcv_wup, rcv_wnd, copied_seq, rcv_up;
