@@ -268,14 +268,16 @@ static void insert_frame(struct sim *s, struct sim_frame *f) {
     *at = f;
 }
 
-/* RUNSC_SIM_TRACE=1: one line per TCP/IPv4 frame on the wire, with its fate. */
+/* RUNSC_SIM_TRACE=1: one line per TCP frame on the wire, with its fate. */
 static void trace_frame(const struct sim *s, int from, const uint8_t *d, uint32_t len, const struct fault_verdict *v) {
-    if (len < 54 || d[12] != 8 || d[13] != 0 || d[23] != 6)
+    bool v4 = d[12] == 8 && d[13] == 0 && d[23] == 6, v6 = d[12] == 0x86 && d[20] == 6;
+    if (len < 54 || (!v4 && !v6))
         return;
-    const uint8_t *t = d + 14 + (d[14] & 15) * 4;
-    uint32_t hlen = (uint32_t)(t[12] >> 4) * 4, ip = (uint32_t)d[16] << 8 | d[17];
+    uint32_t ip_hlen = v4 ? (d[14] & 15) * 4u : 40, ip_len = v4 ? get_be16(d + 16) : get_be16(d + 18) + 40u;
+    const uint8_t *t = d + 14 + ip_hlen;
+    uint32_t hlen = (uint32_t)(t[12] >> 4) * 4;
     fprintf(stderr, "%.6f %d: flags %02x seq %u ack %u win %u len %u %s%s\n", (double)(s->now - SIM_S(1000)) / 1e9, from,
-            t[13], get_be32(t + 4), get_be32(t + 8), get_be16(t + 14), ip - (d[14] & 15) * 4u - hlen,
+            t[13], get_be32(t + 4), get_be32(t + 8), get_be16(t + 14), ip_len - ip_hlen - hlen,
             v->copies == 0 ? "LOST" : v->copies == 2 ? "DUP" : "", v->corrupt ? " CORRUPT" : "");
 }
 

@@ -353,6 +353,7 @@ void tcp_send_probe(struct tcp_sock *tp);
 /* (Re)transmits one queue entry, at most `limit` bytes of it (splitting it). */
 int tcp_transmit_seg(struct tcp_sock *tp, struct tcp_seg *g);
 int tcp_split_seg(struct tcp_sock *tp, struct tcp_seg *g, uint32_t len);
+int tcp_merge_seg(struct tcp_sock *tp, struct tcp_seg *g, struct tcp_seg *next);
 void tcp_seg_free(struct tcp_sock *tp, struct tcp_seg *g);
 void tcp_snd_purge(struct tcp_sock *tp);
 uint32_t tcp_write_space(const struct tcp_sock *tp);

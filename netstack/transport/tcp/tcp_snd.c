@@ -246,6 +246,19 @@ int tcp_split_seg(struct tcp_sock *tp, struct tcp_seg *g, uint32_t len) {
     return 0;
 }
 
+/* Appends the next entry to g; both unsent or both lost. -ENOMEM: nothing happened. */
+int tcp_merge_seg(struct tcp_sock *tp, struct tcp_seg *g, struct tcp_seg *next) {
+    ASSERT(next->seq == g->seq + g->len);
+    uint32_t before = g->data->truesize;
+    if (next->data && pkt_append_range(g->data, next->data, 0, next->len) < 0)
+        return -ENOMEM;
+    tp->tx_mem += g->data->truesize - before;
+    g->len += next->len;
+    g->flags |= next->flags;
+    tcp_seg_free(tp, next);
+    return 0;
+}
+
 uint32_t tcp_write_space(const struct tcp_sock *tp) {
     return tp->base.sndbuf > tp->tx_mem ? tp->base.sndbuf - tp->tx_mem : 0;
 }
