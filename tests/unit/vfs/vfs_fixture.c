@@ -10,12 +10,21 @@
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"
+#include "sentry/kernel/timer.h"
 #include "sentry/kernel/users.h"
 #include "sentry/mm/memfile.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/uaccess.h"
 
 HEAP_TYPE(test_kernel, struct kernel, 0);
+
+static void release_platform(struct hostref *h) {
+    struct platform *p = h->host.ptr;
+
+    p->ops->destroy(p);
+}
+
+static const struct hostref_ops g_platform_ops = {.name = "platform", .release = release_platform};
 
 static void make_kernel(struct fixture *f) {
     struct platform *p;
@@ -24,7 +33,7 @@ static void make_kernel(struct fixture *f) {
     struct kernel *k = f->k = heap_new(test_kernel);
     heap_set_root(k);
     ASSERT_OK(platform_fake_create(&p));
-    k->platform = (struct hostref){.host.ptr = p};
+    k->platform = (struct hostref){.ops = &g_platform_ops, .host.ptr = p};
     mutex_init(&k->taskset_lock, RANK_TASKSET);
     mutex_init(&k->containers_lock, RANK_CONTAINERS);
     list_init(&k->containers);
@@ -34,6 +43,7 @@ static void make_kernel(struct fixture *f) {
     k->users = user_table_new();
     k->root_user_ns = user_ns_new(k, NULL, NULL);
     k->root_pid_ns = pid_ns_new(k, NULL, k->root_user_ns);
+    ASSERT_OK(timer_queue_create(&k->timers));
     ASSERT_OK(memfile_create(k, &k->memfile, NULL));
     ASSERT_OK(vfs_create(k));
 }
@@ -101,18 +111,18 @@ void fixture_init(struct fixture *f) {
 
 void fixture_done(struct fixture *f) {
     struct kernel *k = f->k;
-    struct platform *p = kernel_platform(k);
 
     fixture_task_done(f->t);
     mnt_ns_unref(f->ns);
     vfs_destroy(k);
+    timer_queue_destroy(k->timers);
     memfile_destroy(k->memfile);
     pid_ns_unref(k->root_pid_ns);
     user_ns_unref(k->root_user_ns);
     user_table_free(k->users);
     ASSERT_EQ(heap_lint(stderr), 0);
+    hostref_release(&k->platform);
     heap_free(k);
-    p->ops->destroy(p);
     heap_destroy();
 }
 
