@@ -22,7 +22,7 @@
 #include "sentry/loader/load_internal.h"
 #include "sentry/mm/uaccess.h"
 
-enum { RANDOM_BYTES = 16, CLOCK_TICKS = 100, FIRST_STACK = 132 * 1024 /* as Linux: 128 KiB below what is used */ };
+enum { RANDOM_BYTES = 16, CLOCK_TICKS = 100, FIRST_STACK = 128 * 1024 /* as Linux: room below the strings */ };
 #define PLATFORM_NAME "x86_64"
 #define STACK_LIMIT (8ull << 20)
 #define ARGUMENTS_MIN 131072ull
@@ -64,7 +64,7 @@ int stack_check_size(struct task *t, const struct load_request *r) {
 
 int stack_map_locked(struct load_state *s) {
     struct sizes z = measure(s->request);
-    uint64_t used = z.strings + (z.argc + z.envc + 64) * sizeof(uint64_t) + 3 * PAGE_SIZE, size = page_up(used) + FIRST_STACK;
+    uint64_t used = z.strings + (z.argc + z.envc + 64) * sizeof(uint64_t) + 3 * PAGE_SIZE, size = page_up(z.strings + 8) + FIRST_STACK;
     struct map_plan p = {.end = s->stack_top, .prot = LINUX_PROT_READ | LINUX_PROT_WRITE,
                          .max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC, .flags = VMA_GROWSDOWN};
     struct list dead;

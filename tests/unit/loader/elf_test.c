@@ -250,6 +250,87 @@ TEST(arguments_have_limits) {
     done(&l);
 }
 
+static int load_script(struct fixture *f, const char *text, char **argv, struct load_image *ret) {
+    struct file *file = bytes_file_new(f, text, strlen(text));
+    int result = load_resolve(f->task, file, "/the/script", argv, ret);
+    file_unref(file);
+    return result;
+}
+
+static void check_script(struct fixture *f, const char *text, const char *want) {
+    char joined[256] = "";
+    struct load_image image;
+
+    ASSERT_OK(load_script(f, text, (char *[]){"zero", "1", "2", NULL}, &image));
+    for (char **v = image.argv; *v; v++) {
+        strcat(joined, *v);
+        strcat(joined, "|");
+    }
+    ASSERT_STREQ(joined, want);
+    load_image_done(&image);
+}
+
+TEST(scripts_find_their_interpreter) {
+    struct fixture f;
+    struct load_image image;
+    char *none[] = {NULL}, line[400];
+    fixture_init(&f);
+    loader_root_init(&f);
+    loader_put(&f, "/sh", "\177ELF", 4);
+    loader_put(&f, "/two", "#!/sh -x\n", 9);
+    loader_put(&f, "/loop", "#!/loop\n", 8);
+    check_script(&f, "#!/sh\n", "/sh|/the/script|1|2|");
+    check_script(&f, "#! \t/sh  -e  -x \t\nrest", "/sh|-e  -x|/the/script|1|2|");
+    check_script(&f, "#!/sh", "/sh|/the/script|1|2|");
+    check_script(&f, "#!/two arg\n", "/sh|-x|/two|arg|/the/script|1|2|");
+    ASSERT_OK(load_script(&f, "#!/sh\n", none, &image));
+    ASSERT_STREQ(image.argv[1], "/the/script");
+    load_image_done(&image);
+    ASSERT_EQ(load_script(&f, "#!\n/sh", none, &image), -ENOEXEC);
+    ASSERT_EQ(load_script(&f, "#!   \n", none, &image), -ENOEXEC);
+    ASSERT_EQ(load_script(&f, "#!/none\n", none, &image), -ENOENT);
+    ASSERT_EQ(load_script(&f, "#!/loop\n", none, &image), -ELOOP);
+    memset(line, 'a', sizeof line - 1);
+    line[sizeof line - 1] = '\0';
+    memcpy(line, "#!/sh", 5);
+    ASSERT_EQ(load_script(&f, line, none, &image), -ENOEXEC); /* the name may be cut */
+    line[5] = ' ';
+    ASSERT_OK(load_script(&f, line, none, &image)); /* only the argument is */
+    ASSERT_EQ(strlen(image.argv[1]), 255 - 6);
+    load_image_done(&image);
+    loader_root_done(&f);
+    fixture_done(&f);
+}
+
+TEST(interpreters_are_loaded_beside) {
+    struct loaded l = {0};
+    struct image i, ld;
+    fixture_init(&l.f);
+    loader_root_init(&l.f);
+    image_init(&ld, ET_DYN);
+    loader_put(&l.f, "/ld.so", &ld, sizeof ld);
+    image_init(&i, ET_DYN);
+    memcpy(i.rest, "/ld.so", 7);
+    i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = sizeof i.h, .p_filesz = 7};
+    i.h.header.e_phnum = 3;
+    ASSERT_OK(try_load(&l, &i, sizeof i, g_argv, g_envp));
+    gva_t program = auxv(&l, LINUX_AT_ENTRY) - sizeof i.h, interpreter = auxv(&l, LINUX_AT_BASE);
+    ASSERT_EQ(l.r.regs.rip, interpreter + sizeof ld.h);
+    ASSERT_GE(program, 0x555555554000);
+    ASSERT_LT(program, 0x565555555000);
+    ASSERT_GT(interpreter, 0x7e0000000000);
+    ASSERT_GE(l.f.mm->brk_start, program + 0x5000);
+    mm_unref(l.f.task->mm);
+    l.f.task->mm = NULL;
+    loader_put(&l.f, "/ld.so", "not it", 6);
+    file_unref(l.r.exe);
+    l.r.exe = NULL;
+    file_unref(l.file);
+    ASSERT_EQ(try_load(&l, &i, sizeof i, g_argv, g_envp), -ELIBBAD);
+    loader_root_done(&l.f);
+    done(&l);
+}
+
 TEST(a_host_that_fails_leaves_nothing) {
     for (int error = 0; error < 2; error++) {
         struct loaded l = {0};

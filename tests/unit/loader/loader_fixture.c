@@ -3,8 +3,13 @@
  */
 #include "tests/unit/loader/loader_fixture.h"
 
+#include "base/abi/linux/fcntl.h"
 #include "base/abi/linux/stat.h"
+#include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/heap/heap.h"
+#include "sentry/vfs/fd_table.h"
+#include "sentry/vfs/mount.h"
+#include "sentry/vfs/vfs.h"
 
 struct bytes_file {
     struct file base;
@@ -47,6 +52,39 @@ struct file *bytes_file_new(struct fixture *f, const void *data, size_t size) {
     uio_init_kernel(&u, &one, (void *)(uintptr_t)data, size);
     ASSERT_EQ(memstore_write(b->store, &u, 0, size), size);
     return &b->base;
+}
+
+void loader_root_init(struct fixture *f) {
+    struct filesystem *fs;
+    struct mnt_ns *ns;
+
+    ASSERT_OK(tmpfs_create(f->kernel, 0, 0755, &fs));
+    ASSERT_OK(mnt_ns_new(f->kernel, fs, 0, f->kernel->root_user_ns, &ns));
+    filesystem_unref(fs);
+    f->mnt_ns = ns;
+    struct path root = mnt_ns_root(ns);
+    f->task->fs = fs_context_new(&root, &root, 022);
+    path_put(&root);
+}
+
+void loader_root_done(struct fixture *f) {
+    f->task->fs = fs_context_unref(f->task->fs);
+    f->mnt_ns = mnt_ns_unref(f->mnt_ns);
+}
+
+void loader_put(struct fixture *f, const char *path, const void *data, size_t size) {
+    struct vfs_view v;
+    struct file *file;
+    struct open_request o = {.dirfd = LINUX_AT_FDCWD, .flags = LINUX_O_CREAT | LINUX_O_WRONLY, .mode = 0755};
+    struct uio u;
+    struct uio_segment one;
+
+    vfs_view_of(f->task, &v);
+    ASSERT_OK(vfs_open(&v, path, &o, &file));
+    vfs_view_done(&v);
+    uio_init_kernel(&u, &one, (void *)(uintptr_t)data, size);
+    ASSERT_EQ(file_write(f->task, file, &u, 0), size);
+    file_unref(file);
 }
 
 void image_init(struct image *i, uint16_t type) {

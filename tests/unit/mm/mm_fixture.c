@@ -20,6 +20,7 @@ void fixture_init(struct fixture *f) {
     f->task->kernel = f->kernel;
     f->task->group = heap_new(thread_group);
     mutex_init(&f->task->group->limits_lock, RANK_LIMITS);
+    mutex_init(&f->task->lock, RANK_TASK);
     for (int i = 0; i < LINUX_RLIM_NLIMITS; i++)
         f->task->group->limits[i] = (struct linux_rlimit64){LINUX_RLIM_INFINITY, LINUX_RLIM_INFINITY};
     fixture_limit(f, LINUX_RLIMIT_STACK, 8 << 20);
@@ -30,6 +31,7 @@ void fixture_init(struct fixture *f) {
     ASSERT_OK(mm_create(f->kernel, &f->mm));
     f->mm->mmap_base = 0x700000000000;
     f->task->mm = f->mm;
+    f->mnt_ns = NULL;
 }
 
 void fixture_done(struct fixture *f) {

@@ -14,6 +14,7 @@ struct fixture {
     struct kernel *kernel;
     struct task *task;
     struct mm *mm; /* the task's */
+    struct mnt_ns *mnt_ns; /* loader tests: the root */
 };
 
 /* Limits as Linux gives them: stack 8 MiB, memlock 8 MiB, the rest unlimited. */
