@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/elf/fuzz_elf.c: arbitrary bytes as a program: load_program() over platform/fake. Whatever they are, it answers with an errno or an address space whose tree
- * is sound, and leaves nothing behind. Scripts included; the only file that they find is a script that names itself.
+ * tests/fuzz/elf/fuzz_elf.c: arbitrary bytes as a program: load_program() over platform/fake. Whatever they
+ * are, it answers with an errno or an address space whose tree is sound, and leaves nothing behind. Scripts
+ * included; the only file that they find is a script that names itself.
  */
 
 #include <stdarg.h>
@@ -49,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!g_fixture.kernel)
         set_up();
     struct file *file = bytes_file_new(&g_fixture, data, size);
-    struct load_request q = {.file = file, .filename = "/prog", .argv = argv, .envp = envp, .creds = task_creds(g_fixture.task)};
+    struct load_request q = {
+        .file = file, .filename = "/prog", .argv = argv, .envp = envp, .creds = task_creds(g_fixture.task)};
     if (load_program(g_fixture.task, &q, &r) == 0)
         check(&r);
     file_unref(file);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/loader/elf_test.c: programs made by hand are loaded into platform/fake; areas, contents, stack and auxiliary vector are what Linux would make;
- * malformed ones give its errno.
+ * tests/unit/loader/elf_test.c: programs made by hand are loaded into platform/fake; areas, contents, stack
+ * and auxiliary vector are what Linux would make; malformed ones give its errno.
  */
 #include <stdlib.h>
 
@@ -17,7 +17,8 @@ struct loaded {
 
 static int try_load(struct loaded *l, const void *image, size_t size, char **argv, char **envp) {
     l->file = bytes_file_new(&l->f, image, size);
-    struct load_request q = {.file = l->file, .filename = "/bin/prog", .argv = argv, .envp = envp, .creds = task_creds(l->f.task)};
+    struct load_request q = {
+        .file = l->file, .filename = "/bin/prog", .argv = argv, .envp = envp, .creds = task_creds(l->f.task)};
     int result = load_program(l->f.task, &q, &l->r);
     if (result == 0) {
         mm_unref(l->f.task->mm);
@@ -203,9 +204,9 @@ TEST(malformed_programs_are_refused) {
     image_init(&i, ET_EXEC);
     ASSERT_EQ(load_error(&i, 10), -ENOEXEC);
     ASSERT_EQ(load_error(&i, sizeof(Elf64_Ehdr)), -EIO);
-#define TRY(change, error)          \
-    image_init(&i, ET_EXEC);        \
-    change;                         \
+#define TRY(change, error)                                                                                   \
+    image_init(&i, ET_EXEC);                                                                                 \
+    change;                                                                                                  \
     ASSERT_EQ(load_error(&i, sizeof i), error)
     TRY(i.h.header.e_ident[0] = 'x', -ENOEXEC);
     TRY(i.h.header.e_ident[EI_CLASS] = ELFCLASS32, -ENOEXEC);
@@ -224,9 +225,13 @@ TEST(malformed_programs_are_refused) {
     TRY(i.h.segment[IMAGE_CODE].p_vaddr = 0, -EPERM);
     TRY(i.h.header.e_entry = UINT64_MAX, -EINVAL);
     TRY((i.h.segment[IMAGE_CODE].p_type = PT_NULL, i.h.segment[IMAGE_DATA].p_type = PT_NULL), -EINVAL);
-    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_filesz = 1}, i.h.header.e_phnum = 3), -ENOEXEC);
-    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_filesz = 5000}, i.h.header.e_phnum = 3), -ENOEXEC);
-    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = 4000, .p_filesz = 10}, i.h.header.e_phnum = 3), -ENOEXEC);
+    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_filesz = 1}, i.h.header.e_phnum = 3),
+        -ENOEXEC);
+    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_filesz = 5000}, i.h.header.e_phnum = 3),
+        -ENOEXEC);
+    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = 4000, .p_filesz = 10},
+         i.h.header.e_phnum = 3),
+        -ENOEXEC);
 }
 
 TEST(arguments_have_limits) {

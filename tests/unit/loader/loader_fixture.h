@@ -18,7 +18,8 @@ void loader_root_done(struct fixture *f);
 /* A file there, executable, with these bytes. */
 void loader_put(struct fixture *f, const char *path, const void *data, size_t size);
 
-/* A program of two pages: headers and "code" (0xc3 bytes, read-execute) and a page with 16 bytes of data and bss behind, read-write. */
+/* A program of two pages: headers and "code" (0xc3 bytes, read-execute) and a page with 16 bytes of data and
+ * bss behind, read-write. */
 struct image {
     struct {
         Elf64_Ehdr header;
