@@ -173,7 +173,7 @@ uint8_t *pkt_push(struct pkt *p, uint32_t n) {
 uint8_t *pkt_put(struct pkt *p, uint32_t n) {
     struct view *v = p->last;
     if (v->blk->refs > 1 || v->blk->cap - v->off - v->len < n) {
-        struct block *b = block_new(p->mem, MAX(n, 256u));
+        struct block *b = block_new(p->mem, MAX(n, (uint32_t)PKT_TAIL_BLOCK));
         if (!b)
             return NULL;
         v = view_append(p, b, 0, 0);

@@ -15,7 +15,7 @@
 #include "netstack/buffer/nsmem.h"
 #include "netstack/wire/ipaddr.h"
 
-enum { PKT_HEADROOM = 128, PKT_BLOCK_MAX = 32768, PKT_MAX_LEN = 0x1ffff };
+enum { PKT_HEADROOM = 128, PKT_BLOCK_MAX = 32768, PKT_TAIL_BLOCK = 2048, PKT_MAX_LEN = 0x1ffff };
 
 struct block {
     uint32_t refs;

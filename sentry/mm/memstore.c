@@ -24,6 +24,7 @@ struct extent {
     struct list retired_node;
     uint64_t start, len; /* in the store */
     uint64_t offset;     /* in the shared memory file */
+    uint64_t filled;     /* bytes from the start that have been written: surely no hole. Reading a hole through a window would give it memory */
 };
 HEAP_TYPE(memstore_extent, struct extent, 0);
 
@@ -146,7 +147,7 @@ static int store_punch(struct mappable *m, uint64_t offset, uint64_t len) {
     return 0;
 }
 
-static const struct mappable_ops g_store_ops = {.range = store_range, .punch = store_punch, .release = store_release};
+static const struct mappable_ops g_store_ops = {.range = store_range, .punch = store_punch, .release = store_release, .ranges_reused = true};
 
 int memstore_create(struct kernel *k, struct memstore **ret) {
     struct memstore *s = heap_new(memstore);
@@ -205,7 +206,7 @@ static void end_copy(struct memstore *s) {
 }
 
 struct piece {
-    bool hole;
+    bool hole, may_have_holes;
     uint64_t offset; /* in the shared memory file */
     uint64_t len;    /* 0: end of the store */
 };
@@ -221,6 +222,7 @@ static struct piece next_read_piece(struct memstore *s, uint64_t at, uint64_t le
         if (!p.hole) {
             p.offset = e->offset + (at - e->start);
             p.len = MIN(p.len, e->start + e->len - at);
+            p.may_have_holes = at - e->start + p.len > e->filled;
         } else if (e) {
             p.len = MIN(p.len, e->start - at);
         }
@@ -241,6 +243,17 @@ static ssize_t copy_piece(struct memstore *s, struct uio *u, const struct piece 
     return write ? uio_read(u, at, len) : uio_write(u, at, len);
 }
 
+/* Cuts a piece of an extent to its first hole or first data. */
+static void look_for_holes(struct memstore *s, struct piece *p) {
+    uint64_t end = p->offset + p->len, data = memfile_seek(s->memfile, p->offset, end, /* data= */ true);
+
+    p->hole = data > page_down(p->offset) && data > p->offset;
+    if (p->hole)
+        p->len = data - p->offset;
+    else
+        p->len = memfile_seek(s->memfile, p->offset, end, /* data= */ false) - p->offset;
+}
+
 ssize_t memstore_read(struct memstore *s, struct uio *to, uint64_t offset, uint64_t size) {
     uint64_t done = 0;
 
@@ -251,6 +264,8 @@ ssize_t memstore_read(struct memstore *s, struct uio *to, uint64_t offset, uint6
         struct piece p = next_read_piece(s, offset + done, size - done);
         if (p.len == 0)
             break;
+        if (p.may_have_holes)
+            look_for_holes(s, &p);
         ssize_t n = p.hole ? uio_zero(to, p.len) : copy_piece(s, to, &p, /* write= */ false);
         end_copy(s);
         if (n <= 0)
@@ -280,6 +295,16 @@ static void grow_to(struct memstore *s, uint64_t size) {
     mutex_unlock(&s->mappable.lock);
 }
 
+/* [at, end) has been written. */
+static void note_written(struct memstore *s, uint64_t at, uint64_t end) {
+    mutex_lock(&s->mappable.lock);
+    s->size = MAX(s->size, end);
+    struct extent *e = find_locked(s, at);
+    if (e && e->start <= at && at - e->start <= e->filled && end <= e->start + e->len)
+        e->filled = MAX(e->filled, end - e->start);
+    mutex_unlock(&s->mappable.lock);
+}
+
 ssize_t memstore_write(struct memstore *s, struct uio *from, uint64_t offset, uint64_t size) {
     uint64_t done = 0;
 
@@ -293,7 +318,7 @@ ssize_t memstore_write(struct memstore *s, struct uio *from, uint64_t offset, ui
         if (n == 0) {
             n = copy_piece(s, from, &p, /* write= */ true);
             if (n > 0)
-                grow_to(s, offset + done + (uint64_t)n);
+                note_written(s, offset + done, offset + done + (uint64_t)n);
             end_copy(s);
         }
         if (n <= 0)
@@ -305,7 +330,7 @@ ssize_t memstore_write(struct memstore *s, struct uio *from, uint64_t offset, ui
 
 /* ---- size and holes ---- */
 
-/* Takes all pages from `from` (page aligned) on out of the tree; they wait in `retired`. False: no memory to split an extent, which then stays longer. */
+/* Takes all pages from `from` (page aligned) on out of the tree; they wait in `retired`. Without memory to split an extent it keeps its addresses. */
 static void cut_locked(struct memstore *s, uint64_t from) {
     struct extent *e;
 
@@ -320,11 +345,13 @@ static void cut_locked(struct memstore *s, uint64_t from) {
         struct extent *tail = heap_new(memstore_extent);
         if (!tail) { /* keep its addresses, give the memory back */
             memfile_punch(s->memfile, e->offset + keep, e->len - keep);
+            e->filled = MIN(e->filled, keep);
             return;
         }
         tail->offset = e->offset + keep;
         tail->len = e->len - keep;
         e->len = keep;
+        e->filled = MIN(e->filled, keep);
         s->extent_bytes -= tail->len;
         list_init(&tail->retired_node);
         list_add_tail(&s->retired, &tail->retired_node);
@@ -358,6 +385,7 @@ void memstore_punch(struct memstore *s, uint64_t offset, uint64_t len) {
     for (struct extent *e = find_locked(s, offset); e && e->start < end; e = RB_NEXT(extent_tree, &s->extents, e)) {
         uint64_t from = MAX(offset, e->start), extent_end = e->start + e->len, to = MIN(end, extent_end);
         memfile_punch(s->memfile, e->offset + (from - e->start), to - from);
+        e->filled = MIN(e->filled, from - e->start);
     }
     mutex_unlock(&s->mappable.lock);
 }

@@ -166,10 +166,13 @@ void vma_insert_locked(struct vma *v) {
 }
 
 void vma_remove_locked(struct vma *v) {
-    struct vma *after = vma_next(v);
+    struct vma *after = vma_next(v), *parent = RB_PARENT(v, node);
 
     vma_account_locked(v, /* add= */ false);
     RB_REMOVE(vma_tree, &v->mm->areas, v);
+    /* RB_REMOVE looks only at the parent when there were not two children. */
+    for (; parent; parent = RB_PARENT(parent, node))
+        update(parent);
     v->mm->area_count--;
     if (after)
         recompute_gap(after);
