@@ -14,14 +14,14 @@ struct worker {
     struct platform *platform;
     const struct platform_ops *ops;
     pthread_t thread, tormentor;
-    unsigned seed;
+    unsigned seed, torment_seed;
     _Atomic bool *stop;
     pthread_mutex_t lock; /* held over changes of `context` and `as` */
     struct context *context;
     struct address_space *as;
     _Atomic uint64_t rounds;
     _Atomic bool killed; /* by the tormentor: the guest may be dead at any point */
-    const char *failure;
+    const char *_Atomic failure;
     int detail;
 };
 
@@ -219,7 +219,7 @@ static void *worker_main(void *arg) {
 
 static void *tormentor_main(void *arg) {
     struct worker *w = arg;
-    unsigned seed = w->seed ^ 0x5555;
+    unsigned seed = w->torment_seed;
     while (!*w->stop) {
         seed = seed * 1103515245 + 12345;
         usleep((seed >> 8) % 700);
@@ -261,6 +261,7 @@ TEST_TIMEOUT(everything_at_once, 900) {
         w[i] = (struct worker){.platform = g.platform,
                                .ops = g.ops,
                                .seed = 77 + i * 7919,
+                               .torment_seed = 5 + i * 104729,
                                .stop = &stop,
                                .lock = PTHREAD_MUTEX_INITIALIZER};
         ASSERT_EQ(pthread_create(&w[i].thread, NULL, worker_main, &w[i]), 0);
