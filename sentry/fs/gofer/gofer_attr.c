@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/gofer/gofer_attr.c: attributes, link targets, extended attributes.
  *
- * Attributes are true until attr_seq moves on. A file that is open is asked by its descriptor (fstat costs no message), others by
- * GETATTR; a shared root's are asked for each time.
+ * Attributes are true until attr_seq moves on. A file that is open is asked by its descriptor (fstat costs no
+ * message), others by GETATTR; a shared root's are asked for each time.
  */
 #include <errno.h>
 #include <string.h>
@@ -54,7 +54,8 @@ static bool attr_trusted_locked(struct gofer_inode *i) {
         return true;
     if (inode_is_dir(&i->inode))
         return i->watch >= 0;
-    /* A file with several names may change by one that lies in no watched directory; an open one by a mapping. */
+    /* A file with several names may change by one that lies in no watched directory; an open one by a
+     * mapping. */
     return i->attr.nlink == 1 && i->open_count == 0;
 }
 
@@ -95,7 +96,8 @@ static int refresh_locked(struct gofer_inode *i) {
 
 static int64_t time_ns(const struct gofer_time *t) {
     int64_t ns;
-    if (__builtin_mul_overflow(t->sec, NSEC_PER_SEC, &ns) || __builtin_add_overflow(ns, (int64_t)t->nsec, &ns))
+    if (__builtin_mul_overflow(t->sec, NSEC_PER_SEC, &ns) ||
+        __builtin_add_overflow(ns, (int64_t)t->nsec, &ns))
         return t->sec < 0 ? INT64_MIN + 1 : INT64_MAX;
     return ns;
 }
