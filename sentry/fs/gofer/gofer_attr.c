@@ -59,7 +59,7 @@ static bool attr_trusted_locked(struct gofer_inode *i) {
     return i->attr.nlink == 1 && i->open_count == 0;
 }
 
-static int ask_gofer_locked(struct gofer_inode *i) {
+static int ask_gofer_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     struct gofer_conn *conn = gfs_conn(gfs_of(&i->inode));
     struct gofer_attr attr;
     gofer_handle_t handle;
@@ -76,7 +76,7 @@ static int ask_gofer_locked(struct gofer_inode *i) {
     return rc;
 }
 
-static int refresh_locked(struct gofer_inode *i) {
+static int refresh_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     struct gofer_attr attr;
     if (attr_trusted_locked(i))
         return 0;
@@ -165,7 +165,7 @@ static struct gofer_setattr to_request(struct gofer_inode *i, const struct setat
     return q;
 }
 
-static int send_locked(struct gofer_inode *i, struct gofer_setattr *q) {
+static int send_locked(struct gofer_inode *i, struct gofer_setattr *q) REQUIRES(&i->inode.lock) {
     struct gofer_conn *conn = gfs_conn(gfs_of(&i->inode));
     struct gofer_attr attr;
     int tries = 0, rc;
@@ -182,7 +182,7 @@ static int send_locked(struct gofer_inode *i, struct gofer_setattr *q) {
     return rc;
 }
 
-static int setattr_locked(struct gofer_inode *i, const struct setattr *s) {
+static int setattr_locked(struct gofer_inode *i, const struct setattr *s) REQUIRES(&i->inode.lock) {
     struct gofer_setattr q = to_request(i, s);
     int rc = 0;
     if (s->mask & SETATTR_SIZE) {
@@ -221,7 +221,7 @@ int gofer_setattr(struct inode *inode, const struct setattr *s) {
 
 /* ---- links ---- */
 
-static int ask_target_locked(struct gofer_inode *i) {
+static int ask_target_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     char target[GOFER_TARGET_MAX + 1];
     uint32_t size;
     gofer_handle_t handle;

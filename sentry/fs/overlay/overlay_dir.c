@@ -24,7 +24,7 @@ int overlay_make_whiteout(struct overlay_fs *o, struct inode *upper_dir, const c
 
 /* ---- making ---- */
 
-/* The upper directory, locked, without a whiteout of the name. */
+/* The upper directory, locked between making_begin() and making_end(), without a whiteout of the name. */
 struct making {
     struct overlay_inode *dir;
     struct inode *upper;
@@ -46,7 +46,7 @@ static int remove_whiteout_locked(struct making *m) {
     return rc;
 }
 
-static int making_begin(struct making *m, struct inode *dir, const char *name, size_t len) {
+static int making_begin(struct making *m, struct inode *dir, const char *name, size_t len) NO_TSA {
     *m = (struct making){.dir = oino_of(dir), .name = name, .len = len};
     int rc = overlay_copy_up(m->dir, OVERLAY_COPY_ALL);
     if (rc < 0)
@@ -60,7 +60,7 @@ static int making_begin(struct making *m, struct inode *dir, const char *name, s
 }
 
 /* rc: of what was tried; made: its reference, taken. */
-static int making_end(struct making *m, int rc, struct inode *made, struct inode **ret) {
+static int making_end(struct making *m, int rc, struct inode *made, struct inode **ret) NO_TSA {
     struct overlay_fs *o = ofs_of(&m->dir->inode);
     struct overlay_inode *i;
     if (rc < 0 && m->had_whiteout)
@@ -151,7 +151,7 @@ static int dir_tmpfile(struct inode *dir, uint32_t mode, const struct creds *c, 
     return rc;
 }
 
-static int dir_link(struct inode *dir, const char *name, size_t len, struct inode *target) {
+static int dir_link(struct inode *dir, const char *name, size_t len, struct inode *target) NO_TSA {
     struct overlay_inode *i = oino_of(target);
     struct making m;
     int rc = overlay_copy_up(i, OVERLAY_COPY_ALL);

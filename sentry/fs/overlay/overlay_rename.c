@@ -113,6 +113,23 @@ static int prepare_files(struct end *from, struct end *to, bool exchange) {
     return oino_count_names(to->inode, -1);
 }
 
+static int rename_upper(const struct end *from, const struct end *to, uint32_t flags) {
+    lock_uppers(from->upper, to->upper);
+    int rc = rename_locked(from, to, flags);
+    unlock_uppers(from->upper, to->upper);
+    return rc;
+}
+
+/* Replaces what is there: a copy-up of it must not put it back. */
+static int rename_over(const struct end *from, const struct end *to) {
+    mutex_lock(&to->inode->copy_lock);
+    int rc = rename_upper(from, to, 0);
+    if (rc == 0)
+        oino_unplace(to->inode);
+    mutex_unlock(&to->inode->copy_lock);
+    return rc;
+}
+
 int overlay_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *target,
                    struct inode *new_dir, const char *new_name, size_t new_len, struct inode *replaced,
                    uint32_t flags) {
@@ -131,16 +148,7 @@ int overlay_rename(struct inode *old_dir, const char *old_name, size_t old_len, 
         rc = prepare_files(&from, &to, exchange);
     if (rc < 0)
         return rc;
-    /* A copy-up of what is replaced would put it back. */
-    if (to.inode && !exchange)
-        mutex_lock(&to.inode->copy_lock);
-    lock_uppers(from.upper, to.upper);
-    rc = rename_locked(&from, &to, flags);
-    unlock_uppers(from.upper, to.upper);
-    if (rc == 0 && to.inode && !exchange)
-        oino_unplace(to.inode);
-    if (to.inode && !exchange)
-        mutex_unlock(&to.inode->copy_lock);
+    rc = to.inode && !exchange ? rename_over(&from, &to) : rename_upper(&from, &to, flags);
     if (rc < 0)
         return rc;
     oino_place(from.inode, to.dir, new_name, new_len);
