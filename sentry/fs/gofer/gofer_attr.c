@@ -107,7 +107,7 @@ int gofer_getattr(struct inode *inode, struct kstat *ret) {
     struct gofer_fs *g = gfs_of(inode);
     if (!gfs_exclusive(g))
         gfs_drain_if_due(g);
-    mutex_lock(&inode->lock);
+    mutex_lock(&i->inode.lock);
     int rc = refresh_locked(i);
     if (rc == 0) {
         const struct gofer_attr *a = &i->attr;
@@ -126,7 +126,7 @@ int gofer_getattr(struct inode *inode, struct kstat *ret) {
                           (a->flags & GOFER_ATTR_APPEND ? LINUX_STATX_ATTR_APPEND : 0);
         ret->attributes_mask = LINUX_STATX_ATTR_IMMUTABLE | LINUX_STATX_ATTR_APPEND;
     }
-    mutex_unlock(&inode->lock);
+    mutex_unlock(&i->inode.lock);
     return rc;
 }
 
@@ -209,9 +209,9 @@ int gofer_setattr(struct inode *inode, const struct setattr *s) {
     struct gofer_inode *i = gino_of(inode);
     if (s->mask & SETATTR_SIZE && s->size > INT64_MAX)
         return -EFBIG;
-    mutex_lock(&inode->lock);
+    mutex_lock(&i->inode.lock);
     int rc = setattr_locked(i, s);
-    mutex_unlock(&inode->lock);
+    mutex_unlock(&i->inode.lock);
     if (rc == 0 && s->mask & SETATTR_KILL_PRIV)
         drop_file_caps(inode);
     if (rc == 0 && s->mask & SETATTR_SIZE)
@@ -243,10 +243,10 @@ int gofer_readlink(struct inode *inode, struct task *t, char **ret) {
     (void)t;
     if (inode->type != LINUX_S_IFLNK)
         return -EINVAL;
-    mutex_lock(&inode->lock);
+    mutex_lock(&i->inode.lock);
     int rc = i->target ? 0 : ask_target_locked(i);
     char *copy = rc == 0 ? heap_strdup(i->target) : NULL;
-    mutex_unlock(&inode->lock);
+    mutex_unlock(&i->inode.lock);
     if (rc < 0)
         return rc;
     if (!copy)
@@ -283,9 +283,9 @@ int gofer_setxattr(struct inode *inode, const char *name, const void *value, siz
     } while (rc < 0 && gino_retry(i, handle, rc, &tries));
     gino_attr_changed(i);
     if (rc == 0 && strcmp(name, "system.posix_acl_access") == 0) { /* changes the mode */
-        mutex_lock(&inode->lock);
+        mutex_lock(&i->inode.lock);
         rc = ask_gofer_locked(i);
-        mutex_unlock(&inode->lock);
+        mutex_unlock(&i->inode.lock);
     }
     return rc;
 }
