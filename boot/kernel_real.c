@@ -154,6 +154,8 @@ int boot_container_create(struct boot_kernel *k, const struct boot_container_con
             container_free(c);
         return err_wrap(err, r, "creating container \"%s\"", config->id);
     }
+    if (config->init_killable)
+        c->container->init->group->unkillable = false; /* it has not run yet */
     mutex_lock(&k->lock);
     list_add_tail(&k->containers, &c->node);
     mutex_unlock(&k->lock);

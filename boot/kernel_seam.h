@@ -73,6 +73,7 @@ struct boot_container_config {
     const int *gofer_fds;            /* connections to the container's gofer, taken over (gofer/protocol.h) */
     size_t gofer_fd_count;
     struct boot_mount root;          /* destination "/"; gofer_root 0 */
+    bool init_killable;              /* `do`: signals whose default is to end a process end init too, as the caller of a command expects */
     bool root_readonly;
     bool root_overlay;               /* an overlay in the sandbox's memory over it: the host's directory is never written */
     const struct boot_mount *mounts; /* in the spec's order */

@@ -107,7 +107,7 @@ static int create_and_run(struct cli *cli, struct foreground *f, const struct do
     if (r < 0)
         return r;
     struct create_options o = {.id = id, .config = config, .spec = spec, .stdio = {0, 1, 2}, .tty_fd = f->slave_fd, .overlay = true,
-                               .exclusive_root = true, .keep_stderr = true, .owner_fd = f->owner[1]};
+                               .exclusive_root = true, .init_killable = true, .keep_stderr = true, .owner_fd = f->owner[1]};
     (void)a;
     r = runsc_container_create(cli, &o, &c, err);
     if (r < 0)

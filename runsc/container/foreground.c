@@ -93,6 +93,14 @@ static void drain_master(struct foreground *f) {
         ;
 }
 
+/* The end of our input: a terminal that hung up takes the guest's along; the end of a pipe or file is what a person would type. */
+static void input_ended(struct foreground *f) {
+    if (f->raw)
+        closep(&f->master_fd);
+    else
+        (void)!write(f->master_fd, "\004", 1);
+}
+
 int foreground_run(struct foreground *f, struct err **err) {
     enum { SIGNALS, OWNER, MASTER, INPUT };
     int status = 0, r = 0;
@@ -111,8 +119,11 @@ int foreground_run(struct foreground *f, struct err **err) {
             hand_on_signal(f);
         if (p[MASTER].revents && console_copy(f->master_fd, STDOUT_FILENO) <= 0)
             p[MASTER].fd = -1;
-        if (p[INPUT].revents && console_copy(STDIN_FILENO, f->master_fd) <= 0)
+        if (p[INPUT].revents && console_copy(STDIN_FILENO, f->master_fd) <= 0) {
+            input_ended(f);
             p[INPUT].fd = -1;
+            p[MASTER].fd = f->master_fd;
+        }
         if (p[OWNER].revents)
             r = read_events(f, &status, err);
     }
