@@ -231,8 +231,12 @@ static int signal_foreground(struct boot_container *c, boot_pid_t pid, int signo
         mutex_unlock(&tty->lock);
     }
     tty_unref(tty);
+    struct task *t = group ? NULL : container_find_process(c->container, pid);
+    if (t)
+        group = task_get_pgrp(t);
+    task_unref(t);
     if (!group)
-        return boot_signal(c, SIGNAL_PROCESS, pid, signo);
+        return -ESRCH;
     struct linux_siginfo info = {.signo = signo, .code = LINUX_SI_USER};
     if (signo > 0)
         signal_send_pgrp(group, &info);

@@ -52,7 +52,9 @@ static void hand_on_signal(struct foreground *f) {
             console_set_size(f->master_fd, rows, columns);
             request = json_pack("{s:s,s:i,s:i}", "verb", "winsize", "rows", rows, "columns", columns);
         } else {
-            request = json_pack("{s:s,s:i}", "verb", "signal", "signal", (int)info.ssi_signo);
+            /* What our terminal sent to our whole group (^C) goes to the guest's whole group; what kill(1) sent, to its one process. */
+            request = json_pack("{s:s,s:i,s:s}", "verb", "signal", "signal", (int)info.ssi_signo, "scope",
+                                info.ssi_code == SI_KERNEL ? "foreground" : "process");
         }
         if (request)
             (void)!control_send(&f->channel, request, NULL, 0, NULL);
