@@ -113,9 +113,10 @@ static int create_and_run(struct cli *cli, struct foreground *f, const struct do
     if (r < 0)
         return r;
     r = container_start(c, err);
+    pid_t sandbox = c ? c->state.sandbox.pid : 0;
     container_close(TAKE(c)); /* other verbs may work on it while we wait */
     if (r >= 0)
-        r = foreground_run(f, err);
+        r = foreground_run(f, sandbox, err);
     return container_end_run(cli, id, r, err);
 }
 

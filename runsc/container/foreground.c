@@ -63,7 +63,7 @@ static void hand_on_signal(struct foreground *f) {
 }
 
 /* 1 and the status when the process has ended, 0 not yet. */
-static int read_events(struct foreground *f, int *ret_status, struct err **err) {
+static int read_events(struct foreground *f, int *ret_status) {
     json_t *message;
     int r = control_read(&f->channel);
 
@@ -82,8 +82,21 @@ static int read_events(struct foreground *f, int *ret_status, struct err **err) 
     }
     if (r >= 0 && !f->channel.ended)
         return 0;
-    r = err_set(err, ECONNRESET, "sandbox.lost", "the sandbox process ended before the container did");
-    err_explain(err, "it was killed or has failed", "see --debug-log");
+    return r < 0 ? r : -ECONNRESET;
+}
+
+/* It is ending, as its socket has closed: waiting is short. */
+static int sandbox_lost(pid_t sandbox, struct err **err) {
+    char cause[128] = "it was killed or has failed";
+    int status, r = err_set(err, ECONNRESET, "sandbox.lost", "the sandbox process ended before the container did");
+
+    if (sandbox > 0 && waitpid(sandbox, &status, 0) == sandbox) {
+        if (WIFSIGNALED(status))
+            snprintf(cause, sizeof cause, "it was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        else
+            snprintf(cause, sizeof cause, "it exited with code %d", WEXITSTATUS(status));
+    }
+    err_explain(err, cause, "see --debug-log");
     return r;
 }
 
@@ -103,7 +116,7 @@ static void input_ended(struct foreground *f) {
         (void)!write(f->master_fd, "\004", 1);
 }
 
-int foreground_run(struct foreground *f, struct err **err) {
+int foreground_run(struct foreground *f, pid_t sandbox, struct err **err) {
     enum { SIGNALS, OWNER, MASTER, INPUT };
     int status = 0, r = 0;
 
@@ -127,10 +140,10 @@ int foreground_run(struct foreground *f, struct err **err) {
             p[MASTER].fd = f->master_fd;
         }
         if (p[OWNER].revents)
-            r = read_events(f, &status, err);
+            r = read_events(f, &status);
     }
     drain_master(f);
-    return r < 0 ? r : exit_code_of(status);
+    return r < 0 ? sandbox_lost(sandbox, err) : exit_code_of(status);
 }
 
 void foreground_done(struct foreground *f) {
