@@ -206,6 +206,85 @@ restorer:
 site_sigreturn:
     hlt
 
+/*
+ * From a trampoline: %r11 the slot (the thread's gs base), %eax the call's number, %rcx where to go on. The guest's stack and red zone are
+ * not touched. A kick that arrives
+ *   - before patched_entered is told with the registers as they are, and the sentry goes back to the call site;
+ *   - in the C code is noted in the slot, and told at patched_back;
+ *   - from patched_back on is told with the registers in the slot: the return is complete in all but name.
+ */
+#define REG(i) (SLOT_REGS + 8 * i)
+    .globl patched_entry
+patched_entry:
+    mov     %r8, REG(0)(%r11)
+    mov     %r9, REG(1)(%r11)
+    mov     %r10, REG(2)(%r11)
+    mov     %r12, REG(4)(%r11)
+    mov     %r13, REG(5)(%r11)
+    mov     %r14, REG(6)(%r11)
+    mov     %r15, REG(7)(%r11)
+    mov     %rdi, REG(8)(%r11)
+    mov     %rsi, REG(9)(%r11)
+    mov     %rbp, REG(10)(%r11)
+    mov     %rbx, REG(11)(%r11)
+    mov     %rdx, REG(12)(%r11)
+    mov     %rax, REG(13)(%r11)
+    mov     %rsp, REG(15)(%r11)
+    mov     %rcx, REG(16)(%r11)
+    lea     SLOT_SIZE(%r11), %rsp
+    .globl patched_switched
+patched_switched:
+    pushfq
+    pop     REG(17)(%r11)
+    movl    $1, SLOT_IN_CALL(%r11)
+    .globl patched_entered
+patched_entered:
+    cld
+    mov     %r11, %rbx
+    mov     %r11, %rdi
+    call    stub_patched_call
+    .globl patched_back
+patched_back:
+    cmpl    $0, SLOT_KICKED(%rbx)
+    jne     patched_kicked
+    movl    $0, SLOT_IN_CALL(%rbx)
+    mov     %rbx, %rcx
+    push    REG(17)(%rcx)
+    popfq
+    mov     REG(0)(%rcx), %r8
+    mov     REG(1)(%rcx), %r9
+    mov     REG(2)(%rcx), %r10
+    mov     REG(3)(%rcx), %r11
+    mov     REG(4)(%rcx), %r12
+    mov     REG(5)(%rcx), %r13
+    mov     REG(6)(%rcx), %r14
+    mov     REG(7)(%rcx), %r15
+    mov     REG(8)(%rcx), %rdi
+    mov     REG(9)(%rcx), %rsi
+    mov     REG(10)(%rcx), %rbp
+    mov     REG(11)(%rcx), %rbx
+    mov     REG(12)(%rcx), %rdx
+    mov     REG(13)(%rcx), %rax
+    mov     REG(15)(%rcx), %rsp
+    mov     REG(16)(%rcx), %rcx
+    jmp     *%rcx
+    .globl patched_end
+patched_end:
+patched_kicked:
+    movl    $0, SLOT_KICKED(%rbx)
+    mov     %rbx, %rdi
+    call    stub_patched_kick
+    jmp     patched_back
+
+/* void stub_make_frame(void): a call that the guest filter traps, for the sake of the frame that this makes */
+    .globl stub_make_frame
+stub_make_frame:
+    mov     $-1, %eax
+    syscall
+    .globl site_frame
+site_frame:
+    ret
+
 /* long stub_futex(word, op, value) */
     .globl stub_futex
 stub_futex:

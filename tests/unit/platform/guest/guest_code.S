@@ -21,6 +21,15 @@ guest_getpid:                       /* calls number 39 with recognizable argumen
 guest_getpid_after:
     jmp     1b
 
+    .globl guest_hot
+guest_hot:                          /* 1: a call; its result goes to %rbx; again */
+    mov     $102, %eax
+    syscall
+    .globl guest_hot_after
+guest_hot_after:
+    mov     %rax, %rbx
+    jmp     guest_hot
+
     .globl guest_spin
 guest_spin:
     incq    (%rdi)
