@@ -209,7 +209,7 @@ static void reparent_children_locked(struct task *t, struct list *dead) {
             list_add_tail(dead, &child->sibling);
             continue;
         }
-        pgrp_check_orphaned_locked(t->kernel, child->group->pgrp, NULL);
+        pgrp_check_orphaned_locked(child->group, t->group, /* leaving= */ false);
     }
 }
 
@@ -273,7 +273,7 @@ static int become_zombie(struct task *t, int status) {
         list_add_tail(&dead, &t->sibling);
     }
     if (atomic_load(&leader->state) == TASK_ZOMBIE && g->task_count == 1) {
-        pgrp_check_orphaned_locked(k, g->pgrp, g);
+        pgrp_check_orphaned_locked(g, leader->parent ? leader->parent->group : NULL, /* leaving= */ true);
         process_status = process_status_locked(leader);
         if (task_notify_parent_locked(leader)) {
             task_release_locked(leader);
