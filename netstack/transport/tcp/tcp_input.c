@@ -21,18 +21,12 @@ static bool paws_reject(const struct tcp_sock *tp, const struct tcp_rx *rx) {
     return tcp_now(tp) - tp->ts_recent_ns < SEC(24 * 86400ll);
 }
 
-/* RFC 9293 table 6, but a segment without text may also sit on the right edge: the ACK of a peer that has filled the
- * window, part of which was lost, would be refused else (as Linux). */
+/* RFC 9293 table 6, widened as on Linux at both edges: text that ends where our last ACK did is let in, so that its
+ * timestamp is taken (a repeat after a lost ACK would else echo an ancient one and ruin the peer's estimate); and a
+ * segment may sit on the right edge, or the ACK of a peer that has filled the window would be refused. */
 static bool seq_acceptable(const struct tcp_sock *tp, const struct tcp_rx *rx) {
-    uint32_t wnd = tcp_receive_window(tp), len = rx->seq_end - rx->h.seq;
-    uint32_t right = tp->rcv_nxt + wnd;
-    if (len == 0)
-        return seq_ge(rx->h.seq, tp->rcv_nxt) && seq_le(rx->h.seq, right);
-    if (wnd == 0)
-        return false;
-    bool start_in = seq_ge(rx->h.seq, tp->rcv_nxt) && seq_lt(rx->h.seq, right);
-    bool end_in = seq_gt(rx->seq_end, tp->rcv_nxt) && seq_le(rx->seq_end, right);
-    return start_in || end_in || (seq_lt(rx->h.seq, tp->rcv_nxt) && seq_gt(rx->seq_end, right));
+    uint32_t right = tp->rcv_nxt + tcp_receive_window(tp);
+    return seq_ge(rx->seq_end, tp->rcv_wup) && seq_le(rx->h.seq, right);
 }
 
 static void note_duplicate(struct tcp_sock *tp, const struct tcp_rx *rx) {
