@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/sim/sim_tcp.c: thousands of seeded connections over bad links. In each, every byte arrives once and in order both
- * ways, the connection ends, no timer and no memory is left, memory stays bounded, and counters make sense.
+ * tests/sim/sim_tcp.c: thousands of seeded connections over bad links. In each, every byte arrives once and
+ * in order both ways, the connection ends, no timer and no memory is left, memory stays bounded, and counters
+ * make sense.
  *
  * RUNSC_SIM_SEED=N runs one seed of each family alone; RUNSC_TEST_FULL=1 runs 20,000 seeds instead of 1,200.
  */
@@ -97,7 +98,8 @@ static void check_counters(const struct stream *x, struct sim_host *a) {
     ASSERT_LE(m.tcp_retrans_segs, m.tcp_out_segs);
 }
 
-/* Two hosts on one link, or with a router between links of different MTUs, one of which changes on the way. */
+/* Two hosts on one link, or with a router between links of different MTUs, one of which changes on the way.
+ */
 struct world {
     struct sim s;
     struct sim_host *a, *b, *r;
@@ -182,12 +184,16 @@ static void say_seed(struct world *w, const struct stream *x) {
     const struct fault_config *f = &w->far->fault;
     struct netns_mib m;
     netns_mib_get(w->a->ns, &m);
-    fprintf(stderr, "seed %llu: %llu + %llu bytes in %.3f s, loss %u ppm burst %u delay %.1f ms rate %llu pause %lld mtu %u "
-            "timeouts %llu retrans %llu routed %d upause %lld %lld\n", (unsigned long long)w->s.seed, (unsigned long long)x->end[0].to_send,
-            (unsigned long long)x->end[1].to_send, sec, f->loss_ppm, f->burst_start_ppm, (double)f->delay_ns / 1e6,
-            (unsigned long long)f->rate_bytes_per_s, (long long)f->pause_ns / 1000000, w->mtu_after,
-            (unsigned long long)m.tcp_timeouts, (unsigned long long)m.tcp_retrans_segs, w->r != NULL,
-            (long long)x->end[0].pause_ns / 1000000, (long long)x->end[1].pause_ns / 1000000);
+    fprintf(stderr,
+            "seed %llu: %llu + %llu bytes in %.3f s, loss %u ppm burst %u delay %.1f ms rate %llu pause %lld "
+            "mtu %u "
+            "timeouts %llu retrans %llu routed %d upause %lld %lld\n",
+            (unsigned long long)w->s.seed, (unsigned long long)x->end[0].to_send,
+            (unsigned long long)x->end[1].to_send, sec, f->loss_ppm, f->burst_start_ppm,
+            (double)f->delay_ns / 1e6, (unsigned long long)f->rate_bytes_per_s,
+            (long long)f->pause_ns / 1000000, w->mtu_after, (unsigned long long)m.tcp_timeouts,
+            (unsigned long long)m.tcp_retrans_segs, w->r != NULL, (long long)x->end[0].pause_ns / 1000000,
+            (long long)x->end[1].pause_ns / 1000000);
 }
 
 static void run_seed(uint64_t seed) {
@@ -254,9 +260,9 @@ static void run_family(unsigned family) {
     check_provoked();
 }
 
-#define FAMILY(n)                                \
-    TEST_TIMEOUT(tcp_seeds_family_##n, 3600) {   \
-        run_family(n);                           \
+#define FAMILY(n)                                                                                            \
+    TEST_TIMEOUT(tcp_seeds_family_##n, 3600) {                                                               \
+        run_family(n);                                                                                       \
     }
 FAMILY(0)
 FAMILY(1)
