@@ -75,6 +75,7 @@ struct nsock {
     struct netns *ns;
     void *user;
     uint32_t refs;
+    bool weak_ns; /* an orphan: it does not keep the namespace */
     uint16_t family;
     uint8_t type, protocol;
 

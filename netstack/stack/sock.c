@@ -44,6 +44,7 @@ void nsock_put(struct nsock *s) {
     if (--s->refs)
         return;
     struct netns *ns = s->ns;
+    bool weak_ns = s->weak_ns;
     s->ops->destroy(s);
     nsock_purge_rx(s);
     errq_purge(s);
@@ -51,7 +52,8 @@ void nsock_put(struct nsock *s) {
     list_del(&s->notify_link);
     ASSERT(!s->bind.entry);
     nsmem_free(&ns->st->mem, s->ops->type, s);
-    netns_put_locked(ns);
+    if (!weak_ns)
+        netns_put_locked(ns);
 }
 
 void nsock_wake(struct nsock *s, uint32_t events) {

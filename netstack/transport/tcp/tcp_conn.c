@@ -285,9 +285,13 @@ struct tcp_sock *tcp_child_new(struct tcp_req *r, struct tcp_rx *rx) {
     return c;
 }
 
-/* Called when the namespace goes: no sockets are left, only TIME-WAIT entries. */
+/* Called when the namespace goes: only orphans and TIME-WAIT entries are left. */
 void tcp_netns_done(struct netns *ns) {
+    while (!list_empty(&ns->tcp_all)) {
+        struct tcp_sock *tp = list_first_entry(&ns->tcp_all, struct tcp_sock, all_link);
+        ASSERT(tp->orphan);
+        tcp_done(tp);
+    }
     while (!list_empty(&ns->tcp_tws))
         tcp_tw_free(list_first_entry(&ns->tcp_tws, struct tcp_tw, link));
-    ASSERT(list_empty(&ns->tcp_all));
 }

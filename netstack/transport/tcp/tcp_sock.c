@@ -84,6 +84,8 @@ static void become_orphan(struct tcp_sock *tp) {
     struct netns *ns = s->ns;
     tp->orphan = true;
     ns->tcp_orphans++;
+    s->weak_ns = true; /* or nobody could ever end the namespace */
+    netns_put_locked(ns);
     if (ns->tcp_orphans > ns->ctl.tcp_max_orphans) {
         tcp_send_rst(tp);
         tcp_done(tp);
