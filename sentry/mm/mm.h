@@ -111,6 +111,7 @@ enum { MM_AUXV_WORDS = 2 * 24 };
 
 struct mm {
     struct ref ref;
+    struct ref memory; /* keeps the struct alone: mappable_invalidate() may not be the one that ends an mm */
     struct kernel *kernel;
     struct hostref as; /* host.ptr: struct address_space */
     struct mutex lock; /* RANK_MM; two by address order, or a new one after an old one. The rest */
