@@ -167,6 +167,8 @@ struct mremap_request {
     gva_t new_addr;
 };
 int64_t mm_mremap(struct task *t, const struct mremap_request *request);
+/* remap_file_pages(2): [addr, addr+len), part of a shared mapping, shows the object from `offset` on. */
+int mm_remap_file_pages(struct task *t, gva_t addr, uint64_t len, uint64_t offset);
 int64_t mm_brk(struct task *t, gva_t to);
 int mm_madvise(struct task *t, struct mm *mm, gva_t addr, uint64_t len, int advice);
 int mm_mlock(struct task *t, gva_t addr, uint64_t len, bool on_fault);
