@@ -92,6 +92,8 @@ struct as_op {
 
 enum as_atomic_op { ATOMIC_XCHG, ATOMIC_CMPXCHG, ATOMIC_ADD, ATOMIC_OR, ATOMIC_AND, ATOMIC_XOR };
 
+enum as_page { PAGE_IS_PRESENT = 1, PAGE_IS_SWAPPED = 2, PAGE_IS_SHARED = 4 /* of a file or of shared memory */ };
+
 struct as_usage {
     uint64_t rss_bytes; /* resident, all kinds; 0 where the host cannot tell */
     uint64_t page_table_bytes;
@@ -138,6 +140,9 @@ struct platform_ops {
 
     /* Returns: 0 and *ret, -ESRCH. */
     int (*as_usage)(struct address_space *as, struct as_usage *ret);
+    /* Does: tells for each page of [addr, addr + count * PAGE_SIZE) what the address space's own page tables
+       hold: enum as_page. May block. Returns 0, -ESRCH, -ENOENT (the host does not tell). Optional. */
+    int (*as_pages)(struct address_space *as, gva_t addr, size_t count, uint8_t *ret);
     /* Text of the host's /proc/PID/maps of the stub for ranges the host alone knows (DESIGN 5, private
      * ranges); optional: NULL. */
 

@@ -223,6 +223,7 @@ ssize_t stub_as_copy_out(struct address_space *as, gva_t to, const void *from, s
 ssize_t stub_as_peek(struct address_space *as, void *to, gva_t from, size_t size);
 ssize_t stub_as_poke(struct address_space *as, gva_t to, const void *from, size_t size);
 int stub_as_usage(struct address_space *as, struct as_usage *ret);
+int stub_as_pages(struct address_space *as, gva_t addr, size_t count, uint8_t *ret);
 void stub_as_kill(struct address_space *as);
 void stub_as_unref(struct address_space *as);
 

@@ -138,3 +138,29 @@ int stub_as_usage(struct address_space *as, struct as_usage *ret) {
     ret->page_table_bytes = kilobytes(text, "VmPTE:");
     return 0;
 }
+
+/* Bits of an entry of /proc/PID/pagemap: proc_pid_pagemap(5). */
+static uint8_t page_kind(uint64_t entry) {
+    return (entry >> 63 & 1 ? PAGE_IS_PRESENT : 0) | (entry >> 62 & 1 ? PAGE_IS_SWAPPED : 0) |
+           (entry >> 61 & 1 ? PAGE_IS_SHARED : 0);
+}
+
+int stub_as_pages(struct address_space *as, gva_t addr, size_t count, uint8_t *ret) {
+    struct stub_space *s = stub_space_of(as);
+    uint64_t entries[512];
+
+    might_block();
+    cleanup(closep) int fd = open_proc(s, "pagemap", O_RDONLY);
+    if (fd < 0)
+        return fd == -ESRCH ? fd : -ENOENT;
+    for (size_t done = 0; done < count;) {
+        size_t part = MIN(count - done, ARRAY_SIZE(entries));
+        off_t at = (off_t)((addr / PAGE_SIZE + done) * sizeof(entries[0]));
+        ssize_t n = pread(fd, entries, part * sizeof(entries[0]), at);
+        if (n <= 0)
+            return -ESRCH;
+        for (size_t i = 0; i < (size_t)n / sizeof(entries[0]); i++)
+            ret[done++] = page_kind(entries[i]);
+    }
+    return 0;
+}

@@ -30,6 +30,7 @@ static const struct platform_ops systrap_ops = {
     .as_peek = stub_as_peek,
     .as_poke = stub_as_poke,
     .as_usage = stub_as_usage,
+    .as_pages = stub_as_pages,
     .as_kill = stub_as_kill,
     .as_unref = stub_as_unref,
     .context_create = systrap_context_create,
