@@ -222,6 +222,13 @@ ssize_t stub_as_copy_in(struct address_space *as, void *to, gva_t from, size_t s
 ssize_t stub_as_copy_out(struct address_space *as, gva_t to, const void *from, size_t size);
 ssize_t stub_as_peek(struct address_space *as, void *to, gva_t from, size_t size);
 ssize_t stub_as_poke(struct address_space *as, gva_t to, const void *from, size_t size);
+/* The mapping at `addr`, as the host tells it. -EFAULT: there is none; -ENOENT: there is no procfs to ask. */
+struct stub_mapping {
+    gva_t start, end;
+    int prot;
+    bool is_private;
+};
+int stub_mapping_find(struct stub_space *s, gva_t addr, struct stub_mapping *ret) must_check;
 int stub_as_usage(struct address_space *as, struct as_usage *ret);
 void stub_as_kill(struct address_space *as);
 void stub_as_unref(struct address_space *as);
