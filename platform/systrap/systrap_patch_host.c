@@ -281,7 +281,8 @@ static void space_free(struct stub_space *s) {
     systrap_free_parked(s);
     if (!p)
         return;
-    stub_file_put(&s->platform->patches, p->index);
+    memset(p->unit, 0, 8 * (size_t)p->count); /* pointers; what they pointed to is written anew before it is reached */
+    stub_file_put_clean(&s->platform->patches, p->index);
     free(p);
 }
 
