@@ -12,6 +12,7 @@
 #include "base/abi/linux/fcntl.h"
 #include "base/abi/linux/mman.h"
 #include "fs_fixture.h"
+#include "fs_stress.h"
 #include "gofer/protocol.h"
 #include "gofer_fixture.h"
 #include "sentry/fs/gofer/gofer.h"
@@ -421,4 +422,25 @@ TEST(dead_gofer_is_eio) {
     char command[128];
     snprintf(command, sizeof(command), "rm -rf %s", f.gofer.path);
     ASSERT_EQ(system(command), 0);
+}
+
+TEST(many_threads_change_names) {
+    struct fixture f;
+    start(&f, NULL);
+    fs_stress(&f.fs, 6, 3000);
+    end(&f);
+}
+
+TEST(many_threads_change_names_in_a_watched_root) {
+    struct fixture f;
+    start(&f, &(struct gofer_fixture_options){.root_flags = GOFER_ROOT_WATCHED});
+    fs_stress(&f.fs, 6, 1500);
+    end(&f);
+}
+
+TEST(many_threads_change_names_in_a_shared_root) {
+    struct fixture f;
+    start(&f, &(struct gofer_fixture_options){.root_flags = GOFER_ROOT_SHARED});
+    fs_stress(&f.fs, 6, 1500);
+    end(&f);
 }
