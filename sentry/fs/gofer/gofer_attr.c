@@ -66,7 +66,7 @@ static int ask_gofer_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     int tries = 0, rc;
     uint32_t seq = gino_attr_begin(i);
     do {
-        rc = gino_handle(i, &handle);
+        rc = gino_handle_or_stale(i, &handle);
         if (rc < 0)
             return rc;
         rc = gofer_conn_getattr(conn, handle, &attr);
@@ -85,7 +85,9 @@ static int refresh_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     if (fd < 0) {
         int asked = ask_gofer_locked(i);
         /* Removed, and not reachable any more: what was known last is all there is. */
-        return asked == -ESTALE && !i->parent && i->attr_known ? 0 : asked;
+        if (asked == -ESTALE)
+            asked = i->attr_known ? 0 : -ENOENT;
+        return asked;
     }
     int rc = gofer_host_stat(fd, &attr);
     gino_unpin(i);
