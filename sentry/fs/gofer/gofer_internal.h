@@ -183,6 +183,9 @@ bool gino_same(const struct gofer_inode *i, const struct gofer_attr *attr);
 int gino_handle(struct gofer_inode *i, gofer_handle_t *ret) must_check;
 /* The same, but -ESTALE, which no request answers. */
 int gino_handle_or_stale(struct gofer_inode *i, gofer_handle_t *ret) must_check;
+/* Opens a regular file that has no handle by its place, in one message. -ESTALE: not to be done so, get a
+ * handle. */
+int gino_open_by_name(struct gofer_inode *i, uint32_t access, int *ret_fd) must_check;
 /* After -EBADF: the handle was given back meanwhile. True: ask for another one and try again. */
 bool gino_handle_gone(struct gofer_inode *i, gofer_handle_t handle);
 /* After -EMFILE: gives handles back that others can do without. True: try again. */

@@ -223,6 +223,34 @@ int gino_handle_or_stale(struct gofer_inode *i, gofer_handle_t *ret) {
     }
 }
 
+/* The file itself is not walked to: its parent's handle and its name will do. False: it has a handle, or more
+ * is missing. */
+static bool one_step_away(struct gofer_inode *i, struct to_walk *w) {
+    if (next_to_walk(i, w) < 0 || !w->inode)
+        return false;
+    if (w->inode == i)
+        return true;
+    inode_unref(&w->inode->inode);
+    inode_unref(&w->dir->inode);
+    return false;
+}
+
+int gino_open_by_name(struct gofer_inode *i, uint32_t access, int *ret_fd) {
+    struct to_walk w;
+    struct gofer_attr attr;
+    if (!one_step_away(i, &w))
+        return -ESTALE;
+    struct gofer_name name = {w.name, w.len};
+    int rc = gofer_conn_open_at(gfs_conn(gfs_of(&i->inode)), w.parent, name, access, &attr, ret_fd);
+    if (rc == 0 && !gino_same(i, &attr)) {
+        gofer_host_close(*ret_fd);
+        rc = -ESTALE;
+    }
+    inode_unref(&w.inode->inode);
+    inode_unref(&w.dir->inode);
+    return rc == -EACCES || rc == -EROFS ? rc : rc < 0 ? -ESTALE : 0;
+}
+
 int gino_handle(struct gofer_inode *i, gofer_handle_t *ret) {
     int rc = gino_handle_or_stale(i, ret);
     return rc == -ESTALE ? -ENOENT : rc;
