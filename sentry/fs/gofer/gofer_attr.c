@@ -52,11 +52,10 @@ static bool attr_trusted_locked(struct gofer_inode *i) {
         return fresh_once_locked(i);
     if (gfs_exclusive(g))
         return true;
-    if (inode_is_dir(&i->inode))
-        return i->watch >= 0;
-    /* A file with several names may change by one that lies in no watched directory; an open one by a
-     * mapping. */
-    return i->attr.nlink == 1 && i->open_count == 0;
+    /* A file with several names may change by one that lies in no watched directory; an open one by a mapping. */
+    if (!inode_is_dir(&i->inode) && (i->attr.nlink != 1 || i->open_count > 0))
+        return false;
+    return gino_watched(i);
 }
 
 static int ask_gofer_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {

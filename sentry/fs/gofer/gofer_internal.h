@@ -165,6 +165,8 @@ void gfs_distrust_all_locked(struct gofer_fs *g);
  * held. */
 void gfs_unwatch_locked(struct gofer_inode *dir);
 void gfs_set_watch(struct gofer_inode *dir, int watch);
+/* Would a change of its attributes on the host be an event? */
+bool gino_watched(struct gofer_inode *i);
 /* Forgets pending names. The inode ends. */
 void gfs_drop_pending(struct gofer_inode *dir);
 

@@ -379,6 +379,36 @@ TEST(watched_directories_are_given_up_last) {
     end(&f);
 }
 
+/* A bind-mounted file, like /etc/resolv.conf of a container. */
+static void file_as_root(uint32_t flags) {
+    struct fixture f;
+    start(&f, &(struct gofer_fixture_options){.root_flags = flags, .file_root = true});
+    struct file *file;
+    struct kstat ks;
+    char buf[16];
+    ASSERT_OK(vfs_getattr(&f.fs.view.root, &ks));
+    ASSERT_EQ(ks.mode & S_IFMT, S_IFREG);
+    ASSERT_EQ(ks.size, 5);
+    host_write(&f, "file", "changed");
+    ASSERT_OK(vfs_getattr(&f.fs.view.root, &ks));
+    ASSERT_EQ(ks.size, 7);
+    ASSERT_OK(vfs_open_path(&f.fs.view, &f.fs.view.root, LINUX_O_RDWR, &file));
+    ASSERT_EQ(fs_pread(file, buf, sizeof(buf), 0), 7);
+    ASSERT_EQ(fs_pwrite(file, "guest", 5, FILE_APPEND), 5);
+    ASSERT_OK(vfs_getattr(&file->path, &ks));
+    ASSERT_EQ(ks.size, 12);
+    file_unref(file);
+    end(&f);
+}
+
+TEST(file_as_shared_root) {
+    file_as_root(GOFER_ROOT_SHARED);
+}
+
+TEST(file_as_watched_root) {
+    file_as_root(GOFER_ROOT_WATCHED);
+}
+
 TEST(mapping_gives_the_right_descriptor) {
     struct fixture f;
     start(&f, NULL);
