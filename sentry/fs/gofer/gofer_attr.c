@@ -75,23 +75,37 @@ static int ask_gofer_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     return rc;
 }
 
-static int refresh_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
+static bool same_time(const struct gofer_time *a, const struct gofer_time *b) {
+    return a->sec == b->sec && a->nsec == b->nsec;
+}
+
+/* By a descriptor, which costs no message. Owner and group are not taken from there: this process lives in a user
+ * namespace of its own, which may know other ids, or none. False if they may have changed: then ctime has, and mtime,
+ * which goes with writes, has not. */
+static bool by_descriptor_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     struct gofer_attr attr;
-    if (attr_trusted_locked(i))
-        return 0;
     uint32_t seq = gino_attr_begin(i);
-    int fd = gino_pin_fd(i);
-    if (fd < 0) {
-        int asked = ask_gofer_locked(i);
-        /* Removed, and not reachable any more: what was known last is all there is. */
-        if (asked == -ESTALE)
-            asked = i->attr_known ? 0 : -ENOENT;
-        return asked;
-    }
+    int fd = i->attr_known ? gino_pin_fd(i) : -1;
+    if (fd < 0)
+        return false;
     int rc = gofer_host_stat(fd, &attr);
     gino_unpin(i);
-    if (rc == 0)
-        gino_attr_set_locked(i, &attr, seq);
+    if (rc < 0 || (!gfs_exclusive(gfs_of(&i->inode)) && same_time(&attr.mtime, &i->attr.mtime) &&
+                   !same_time(&attr.ctime, &i->attr.ctime)))
+        return false;
+    attr.uid = i->attr.uid;
+    attr.gid = i->attr.gid;
+    gino_attr_set_locked(i, &attr, seq);
+    return true;
+}
+
+static int refresh_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
+    if (attr_trusted_locked(i) || by_descriptor_locked(i))
+        return 0;
+    int rc = ask_gofer_locked(i);
+    /* Removed, and not reachable any more: what was known last is all there is. */
+    if (rc == -ESTALE)
+        rc = i->attr_known ? 0 : -ENOENT;
     return rc;
 }
 
