@@ -27,7 +27,7 @@
 
 struct sandbox {
     struct walls walls;
-    int proc_fd;
+    int proc_fd, linkless_proc_fd;
     struct platform *platform;
     struct boot_kernel *kernel;
     struct controller *controller;
@@ -65,11 +65,21 @@ static int place_proc_fd(struct sandbox *s, struct err **err) {
     return 0;
 }
 
+/* Starting needs links (a memory file is opened again, read-only); running must not have them. */
+static int give_up_links(struct sandbox *s, struct err **err) {
+    if (s->linkless_proc_fd < 0)
+        return 0;
+    if (dup3(s->linkless_proc_fd, FILTER_PROC_FD, O_CLOEXEC) < 0)
+        return err_set(err, errno, "sandbox.start", "placing the procfs descriptor");
+    s->linkless_proc_fd = close_fd(s->linkless_proc_fd);
+    return 0;
+}
+
 static int put_up_walls(struct sandbox *s, const struct boot_options *o, struct err **err) {
     int r = walls_namespaces(&s->walls, o->namespaces, err);
 
     if (r >= 0)
-        r = walls_own_procfs(&s->walls, &s->proc_fd, err);
+        r = walls_own_procfs(&s->walls, &s->proc_fd, &s->linkless_proc_fd, err);
     if (r >= 0)
         r = place_proc_fd(s, err);
     if (r >= 0)
@@ -94,9 +104,8 @@ static int make_platform(struct sandbox *s, const struct boot_options *o, struct
 }
 
 static int make_kernel(struct sandbox *s, const struct boot_options *o, struct err **err) {
-    cleanup(freep) char *walls = walls_json(&s->walls);
     struct controller_config config = {.listen_fd = o->listen_fd, .connections = &o->control_fd, .connection_count = 1,
-                                       .walls_json = walls ? walls : "[]", .platform = s->platform ? s->platform->ops->name : "none"};
+                                       .platform = s->platform ? s->platform->ops->name : "none"};
     int r = controller_create(&config, &s->controller, err);
 
     if (r < 0)
@@ -110,7 +119,7 @@ static int make_kernel(struct sandbox *s, const struct boot_options *o, struct e
 }
 
 int boot_main(const struct boot_options *o) {
-    struct sandbox s = {.walls.zero_privilege = o->zero_privilege, .proc_fd = -1};
+    struct sandbox s = {.walls.zero_privilege = o->zero_privilege, .proc_fd = -1, .linkless_proc_fd = -1};
     cleanup(err_freep) struct err *err = NULL;
     int r = INSTRUMENTED ? 0 : crash_handlers_install();
 
@@ -119,9 +128,14 @@ int boot_main(const struct boot_options *o) {
     if (r >= 0)
         r = make_platform(&s, o, &err);
     if (r >= 0)
-        r = put_up_filter(&s, o, &err);
-    if (r >= 0)
         r = make_kernel(&s, o, &err);
+    if (r >= 0)
+        r = give_up_links(&s, &err);
+    if (r >= 0)
+        r = put_up_filter(&s, o, &err);
+    cleanup(freep) char *report = r >= 0 ? walls_json(&s.walls) : NULL;
+    if (r >= 0)
+        r = report ? controller_set_walls(s.controller, report) : -ENOMEM;
     if (r < 0) {
         if (!err)
             (void)err_set(&err, -r, "sandbox.start", "starting the sandbox");
@@ -129,8 +143,7 @@ int boot_main(const struct boot_options *o) {
         boot_report_error(o->status_fd, err);
         return 1;
     }
-    cleanup(freep) char *report = walls_json(&s.walls);
-    boot_report_ready(o->status_fd, report ? report : "[]");
+    boot_report_ready(o->status_fd, report);
     int code = controller_run(s.controller);
 #ifndef RUNSC_DEBUG
     /* The host takes everything down faster than we could, stubs first (we are their namespace's init). Debug builds look for leaks. */

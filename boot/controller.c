@@ -31,7 +31,7 @@ int controller_create(const struct controller_config *config, struct controller 
     c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->listen_fd = config->listen_fd;
-    c->walls_json = strdup(config->walls_json);
+    c->walls_json = strdup("[]");
     c->platform = strdup(config->platform);
     c->next_serial = 1;
     list_init(&c->connections);
@@ -51,6 +51,16 @@ int controller_create(const struct controller_config *config, struct controller 
             return err_set(err, ENOMEM, "out-of-memory", "starting the control server");
         }
     *ret = c;
+    return 0;
+}
+
+int controller_set_walls(struct controller *c, const char *walls_json) {
+    char *copy = strdup(walls_json);
+
+    if (!copy)
+        return -ENOMEM;
+    free(c->walls_json);
+    c->walls_json = copy;
     return 0;
 }
 

@@ -32,13 +32,14 @@ struct controller_config {
     int listen_fd;            /* taken; -1: none */
     const int *connections;   /* connected sockets to serve from the start; taken */
     size_t connection_count;
-    const char *walls_json;   /* borrowed: what hello reports */
     const char *platform;     /* borrowed: name */
 };
 
 int controller_create(const struct controller_config *config, struct controller **ret, struct err **err) must_check;
 /* The kernel's on_exit callback; arg is the controller. Any thread. */
 void controller_on_exit(void *arg, const struct boot_exit *e);
+/* What hello reports; borrowed for the call. Before controller_run(). */
+int controller_set_walls(struct controller *c, const char *walls_json) must_check;
 void controller_set_kernel(struct controller *c, struct boot_kernel *kernel);
 /* Serves until the root container has been destroyed or has ended and its owner has been told, or until no client and no container
    is left. Returns the process's exit code. */

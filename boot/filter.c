@@ -53,7 +53,7 @@ static const struct filter_rule g_rules[] = {
     IF(statx, "of a descriptor", ARG_IS(2, AT_EMPTY_PATH)), IF(newfstatat, "of a descriptor", ARG_IS(3, AT_EMPTY_PATH)),
     IF(fcntl, "duplicates", ARG_IS(1, F_DUPFD_CLOEXEC)), IF(fcntl, "flags", ARG_IS(1, F_GETFL)), IF(fcntl, "flags", ARG_IS(1, F_SETFL)),
     IF(fcntl, "flags", ARG_IS(1, F_GETFD)), IF(fcntl, "flags", ARG_IS(1, F_SETFD)), IF(fcntl, "seals", ARG_IS(1, F_ADD_SEALS)),
-    IF(openat, "our own procfs, read-only", ARG_IS(0, FILTER_PROC_FD), ARG_LACKS(2, O_ACCMODE | O_CREAT | O_TRUNC)),
+    IF(openat, "our own procfs, which follows no links: maps, pagemap, mem of stubs", ARG_IS(0, FILTER_PROC_FD), ARG_LACKS(2, O_CREAT | O_TRUNC)),
     /* Terminals and pipes handed in. TIOCSTI and TIOCLINUX, which put input into a caller's terminal, are not here. */
     IF(ioctl, "terminal", ARG_IS(1, TCGETS)), IF(ioctl, "terminal", ARG_IS(1, TCSETS)), IF(ioctl, "terminal", ARG_IS(1, TCSETSW)),
     IF(ioctl, "terminal", ARG_IS(1, TCSETSF)), IF(ioctl, "terminal", ARG_IS(1, TIOCGWINSZ)), IF(ioctl, "terminal", ARG_IS(1, TIOCSWINSZ)),

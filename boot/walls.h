@@ -28,8 +28,9 @@ int wall_failed(struct walls *walls, enum wall w, int errnum, const char *step, 
 void wall_is_up(struct walls *walls, enum wall w);
 /* Records which of the CLONE_NEW* namespaces in `created` this process was born into; the others fail as above. */
 int walls_namespaces(struct walls *walls, int created, struct err **err) must_check;
-/* A procfs of this pid namespace, mounted nowhere: a directory descriptor in *ret, or -1 if that is allowed. */
-int walls_own_procfs(struct walls *walls, int *ret, struct err **err) must_check;
+/* A procfs of this pid namespace, mounted nowhere: a directory descriptor in *ret, or -1 if that is allowed. *ret_linkless: the same, but
+   following no links (PID/fd/N, root, cwd, exe lead nowhere), so that what is held for reading cannot be opened again for writing. */
+int walls_own_procfs(struct walls *walls, int *ret, int *ret_linkless, struct err **err) must_check;
 /* An empty, read-only tmpfs becomes the root; nothing of the host's tree stays mounted. Needs a mount namespace of our own. */
 int walls_empty_root(struct walls *walls, struct err **err) must_check;
 /* The directory `path` (a mount point of our mount namespace) becomes the root, and the old one goes away. */

@@ -21,6 +21,10 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
+#ifndef MOUNT_ATTR_NOSYMFOLLOW /* since Linux 5.14 */
+#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
+#endif
+
 static const char *const g_wall_names[WALLS] = {
     [WALL_USER_NS] = "user-ns",       [WALL_MOUNT_NS] = "mount-ns",     [WALL_PID_NS] = "pid-ns",
     [WALL_NET_NS] = "net-ns",         [WALL_IPC_NS] = "ipc-ns",         [WALL_UTS_NS] = "uts-ns",
@@ -92,16 +96,19 @@ static int detached_mount(const char *type, unsigned attributes, const char **re
     return fd < 0 ? -errno : fd;
 }
 
-int walls_own_procfs(struct walls *walls, int *ret, struct err **err) {
-    const char *step;
-    int fd = walls->up[WALL_PID_NS] ? detached_mount("proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &step) : -EPERM;
+#define PROCFS_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-    if (!walls->up[WALL_PID_NS])
-        step = "it needs a pid namespace";
-    *ret = -1;
-    if (fd < 0)
-        return wall_failed(walls, WALL_OWN_PROCFS, -fd, step, err);
-    *ret = fd;
+int walls_own_procfs(struct walls *walls, int *ret, int *ret_linkless, struct err **err) {
+    const char *step = "it needs a pid namespace";
+    bool own = walls->up[WALL_PID_NS];
+    cleanup(closep) int fd = own ? detached_mount("proc", PROCFS_ATTRIBUTES, &step) : -EPERM;
+    cleanup(closep) int linkless = fd >= 0 ? detached_mount("proc", PROCFS_ATTRIBUTES | MOUNT_ATTR_NOSYMFOLLOW, &step) : fd;
+
+    *ret = *ret_linkless = -1;
+    if (linkless < 0)
+        return wall_failed(walls, WALL_OWN_PROCFS, -linkless, step, err);
+    *ret = steal_fd(&fd);
+    *ret_linkless = steal_fd(&linkless);
     wall_is_up(walls, WALL_OWN_PROCFS);
     return 0;
 }

@@ -122,7 +122,7 @@ static void server_start(struct server *s) {
     int fds[2];
 
     ASSERT_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
-    struct controller_config config = {.listen_fd = -1, .connections = &fds[1], .connection_count = 1, .walls_json = "[]", .platform = "none"};
+    struct controller_config config = {.listen_fd = -1, .connections = &fds[1], .connection_count = 1, .platform = "none"};
     ASSERT_OK(controller_create(&config, &s->controller, NULL));
     struct boot_kernel_config kernel = {.strace_fd = -1, .on_exit = controller_on_exit, .arg = s->controller};
     ASSERT_OK(boot_kernel_create(&kernel, &s->kernel, NULL));
