@@ -87,6 +87,8 @@ static int put_up_walls(struct sandbox *s, const struct boot_options *o, struct 
     if (r >= 0)
         r = walls_limits(&s->walls, err);
     if (r >= 0)
+        r = walls_become_nobody(&s->walls, err);
+    if (r >= 0)
         r = walls_drop_privileges(&s->walls, /* keep= */ 0, err);
     return r;
 }

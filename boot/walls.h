@@ -35,6 +35,8 @@ int walls_own_procfs(struct walls *walls, int *ret, int *ret_linkless, struct er
 int walls_empty_root(struct walls *walls, struct err **err) must_check;
 /* The directory `path` (a mount point of our mount namespace) becomes the root, and the old one goes away. */
 int walls_pivot_into(const char *path, struct err **err) must_check;
+/* Without a user namespace of our own, root becomes the host's nobody: losing capabilities is not enough, as root owns the host's files. */
+int walls_become_nobody(struct walls *walls, struct err **err) must_check;
 /* Only the capabilities in `keep` (bits) stay, in the permitted, effective and bounding sets; none inheritable or ambient; secure bits
    locked, so that no exec as root brings any back. Then no_new_privs. */
 int walls_drop_privileges(struct walls *walls, uint64_t keep, struct err **err) must_check;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sched.h>
@@ -24,6 +25,8 @@
 #ifndef MOUNT_ATTR_NOSYMFOLLOW /* since Linux 5.14 */
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
+
+#define NOBODY 65534
 
 static const char *const g_wall_names[WALLS] = {
     [WALL_USER_NS] = "user-ns",       [WALL_MOUNT_NS] = "mount-ns",     [WALL_PID_NS] = "pid-ns",
@@ -164,6 +167,15 @@ int walls_empty_root(struct walls *walls, struct err **err) {
         return wall_failed(walls, WALL_EMPTY_ROOT, -r, step, err);
     wall_is_up(walls, WALL_EMPTY_ROOT);
     return 0;
+}
+
+int walls_become_nobody(struct walls *walls, struct err **err) {
+    if (walls->up[WALL_USER_NS] || geteuid() != 0)
+        return 0;
+    if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
+        return err_set(err, errno, "wall.nobody", "becoming an unprivileged user");
+    /* Changing users hides our own /proc entries and memory from us and our stubs: not wanted. */
+    return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 ? err_set(err, errno, "wall.nobody", "staying visible to ourselves") : 0;
 }
 
 static int drop_capabilities(uint64_t keep, const char **ret_step) {

@@ -38,7 +38,7 @@ static uint64_t needed_capabilities(const struct gofer_config_root *roots, size_
 
 static int put_up_walls(const struct gofer_args *a, uint64_t keep, struct err **err) {
     struct walls walls = {.zero_privilege = false};
-    int r = walls_pivot_into(a->place, err);
+    int r = a->place[0] ? walls_pivot_into(a->place, err) : 0;
 
     if (r >= 0)
         r = walls_limits(&walls, err);

@@ -101,6 +101,8 @@ struct create_options {
 };
 /* The container, locked and created, in *ret; everything is undone on failure. */
 int runsc_container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) must_check;
+/* Starts a sandbox without a container, leniently, and reports its walls: [{"wall","up","why"}]; new reference. For `runsc doctor`. */
+int sandbox_probe(struct cli *cli, json_t **ret_walls, struct err **err) must_check;
 int container_start(struct container *c, struct err **err) must_check;
 /* Ends what is left of it and removes all traces. Works on anything half made. */
 int runsc_container_destroy(struct container *c, struct err **err) must_check;

@@ -19,3 +19,6 @@ struct root_tree {
 };
 /* The directory of the tmpfs in *ret_place (static string). In a private mount namespace only. */
 int gofer_roots_make(struct root_tree *roots, size_t count, const char **ret_place, struct err **err) must_check;
+/* --zero-privilege where the host gives no mount namespace: the directories themselves. Only the gofer's own rules then keep names beneath
+   them and read-only ones unwritten. */
+int gofer_roots_open(struct root_tree *roots, size_t count, struct err **err) must_check;

@@ -186,3 +186,12 @@ int gofer_roots_make(struct root_tree *roots, size_t count, const char **ret_pla
     *ret_place = place;
     return r;
 }
+
+int gofer_roots_open(struct root_tree *roots, size_t count, struct err **err) {
+    for (size_t i = 0; i < count; i++) {
+        roots[i].fd = open(roots[i].path, O_PATH | O_CLOEXEC);
+        if (roots[i].fd < 0)
+            return err_set(err, errno, errno == ENOENT ? "mount.no-source" : "mount.open", "opening %s for the gofer", roots[i].path);
+    }
+    return 0;
+}

@@ -21,6 +21,8 @@
 #include "runsc/container/container.h"
 #include "runsc/container/launch.h"
 
+#define SANDBOX_NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+
 static int socket_pair(int type, int fds[2], struct err **err) {
     return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0 ? err_set(err, errno, "launch.socket", "making a pair of sockets") : 0;
 }
@@ -64,13 +66,36 @@ static int run_sandbox(void *arg, int status_fd, int namespaces, struct err **er
 
 static int spawn_sandbox(struct launch *l, struct err **err) {
     struct spawn s = {.who = "sandbox", .run = run_sandbox, .arg = l, .become_nobody = true, .may_lack = l->container->cli->zero_privilege,
-                      .namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS};
+                      .namespaces = SANDBOX_NAMESPACES};
     int r = l->listen_fd = listen_on(l->container, err);
 
     if (r >= 0)
         r = socket_pair(SOCK_STREAM, l->control, err);
     if (r >= 0)
         r = child_spawn(&s, &l->sandbox, err);
+    return r;
+}
+
+int sandbox_probe(struct cli *cli, json_t **ret_walls, struct err **err) {
+    struct cli lenient = *cli;
+    struct container c = {.cli = &lenient, .id = (char *)(uintptr_t)"probe", .root_fd = -1, .dir_fd = -1, .lock_fd = -1};
+    struct create_options o = {.keep_stderr = true};
+    struct launch l = {.container = &c, .options = &o, .sandbox = CHILD_NONE, .listen_fd = -1, .control = {-1, -1}};
+    struct spawn s = {.who = "sandbox", .run = run_sandbox, .arg = &l, .become_nobody = true, .may_lack = true, .namespaces = SANDBOX_NAMESPACES};
+    cleanup(freep) char *text = NULL;
+
+    lenient.zero_privilege = true;
+    int r = socket_pair(SOCK_STREAM, l.control, err);
+    if (r >= 0)
+        r = child_spawn(&s, &l.sandbox, err);
+    if (r >= 0)
+        r = child_release(&l.sandbox, err);
+    if (r >= 0)
+        r = child_wait_ready(&l.sandbox, "sandbox", &text, err);
+    *ret_walls = r >= 0 && text ? json_loads(text, 0, NULL) : NULL;
+    child_end(&l.sandbox);
+    close_fd(l.control[0]);
+    close_fd(l.control[1]);
     return r;
 }
 
@@ -106,12 +131,10 @@ static int list_roots(struct launch *l, struct err **err) {
 static int run_gofer(void *arg, int status_fd, int namespaces, struct err **err) {
     struct launch *l = arg;
     const struct cli *cli = l->container->cli;
-    const char *place = "/";
+    const char *place = ""; /* without a mount namespace: nothing to pivot into */
     size_t n = 0;
 
-    if (!(namespaces & CLONE_NEWNS))
-        return err_set(err, EPERM, "wall.mount-ns", "the gofer needs a mount namespace of its own");
-    int r = gofer_roots_make(l->roots, l->root_count, &place, err);
+    int r = namespaces & CLONE_NEWNS ? gofer_roots_make(l->roots, l->root_count, &place, err) : gofer_roots_open(l->roots, l->root_count, err);
     if (r < 0)
         return r;
     cleanup(closep) int proc = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -140,6 +163,7 @@ static int run_gofer(void *arg, int status_fd, int namespaces, struct err **err)
 static int spawn_gofer(struct launch *l, struct err **err) {
     bool root = geteuid() == 0;
     struct spawn s = {.who = "gofer", .run = run_gofer, .arg = l, .become_nobody = true,
+                      .may_lack = l->container->cli->zero_privilege,
                       .namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (root ? 0 : CLONE_NEWUSER)};
     int r = list_roots(l, err);
 

@@ -111,6 +111,10 @@ int child_spawn(const struct spawn *s, struct child *ret, struct err **err) {
         return r;
     }
     pid_t pid = clone_process(namespaces, s->sibling);
+    if (pid < 0 && s->may_lack && (namespaces & CLONE_NEWUSER) && geteuid() == 0) { /* root can have the others without it */
+        namespaces &= ~CLONE_NEWUSER;
+        pid = clone_process(namespaces, s->sibling);
+    }
     if (pid < 0 && s->may_lack && namespaces) {
         log_warning(LOG_CLI, "the %s gets no namespaces: %s", s->who, strerror(errno));
         namespaces = 0;
