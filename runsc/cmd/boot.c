@@ -30,13 +30,14 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     (void)argv;
     if (fcntl(SPAWN_FIRST_FD, F_GETFD) < 0 || !a->platform)
         return err_set(err, 0, "usage", "boot is started by runsc itself only");
+    bool listens = fcntl(SPAWN_FIRST_FD + 1, F_GETFD) >= 0; /* not for a probe */
     for (int fd = SPAWN_FIRST_FD; fd < SPAWN_FIRST_FD + 5; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     /* Few arenas: less memory, and the C library does not ask /sys for the number of cpus to choose how many. */
     (void)mallopt(M_ARENA_MAX, 4);
     if (log_init("boot", log, a->log_level) < 0)
         return err_set(err, 0, "usage", "boot: bad log level");
-    struct boot_options o = {.control_fd = SPAWN_FIRST_FD, .listen_fd = SPAWN_FIRST_FD + 1, .status_fd = SPAWN_FIRST_FD + 2,
+    struct boot_options o = {.control_fd = SPAWN_FIRST_FD, .listen_fd = listens ? SPAWN_FIRST_FD + 1 : -1, .status_fd = SPAWN_FIRST_FD + 2,
                              .strace_fd = a->strace ? SPAWN_FIRST_FD + 4 : -1, .namespaces = (int)a->namespaces, .platform = a->platform,
                              .zero_privilege = a->zero_privilege, .xray = a->xray};
     return boot_main(&o);
