@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/boot.c: the sandbox process, from its first instruction to its last (boot.h). Order matters: all walls are up before the control
- * server reads a byte that a guest could have had a hand in; the platform's zygote is cloned while the process is small and before the
- * filter is there, but after the capabilities are gone.
+ * boot/boot.c: the sandbox process, from its first instruction to its last (boot.h). Order matters: all walls
+ * are up before the control server reads a byte that a guest could have had a hand in; the platform's zygote
+ * is cloned while the process is small and before the filter is there, but after the capabilities are gone.
  */
 #include "boot/boot.h"
 
@@ -99,21 +99,28 @@ static int make_platform(struct sandbox *s, const struct boot_options *o, struct
     struct platform_config config = {.proc_fd = s->proc_fd, .no_privilege = o->zero_privilege};
     int r = platform_create(o->platform, &config, &s->platform, err);
     if (r == -ENOENT && err && !*err) {
-        (void)err_set(err, ENOENT, "platform.unknown", "there is no platform \"%s\" in this build", o->platform);
+        (void)err_set(err, ENOENT, "platform.unknown", "there is no platform \"%s\" in this build",
+                      o->platform);
         err_explain(err, NULL, "--platform=auto chooses one");
     }
     return r;
 }
 
 static int make_kernel(struct sandbox *s, const struct boot_options *o, struct err **err) {
-    struct controller_config config = {.listen_fd = o->listen_fd, .connections = &o->control_fd, .connection_count = 1,
+    struct controller_config config = {.listen_fd = o->listen_fd,
+                                       .connections = &o->control_fd,
+                                       .connection_count = 1,
                                        .platform = s->platform ? s->platform->ops->name : "none"};
     int r = controller_create(&config, &s->controller, err);
 
     if (r < 0)
         return r;
-    struct boot_kernel_config kernel = {.platform = s->platform, .proc_fd = s->proc_fd, .strace_fd = o->strace_fd, .xray = o->xray,
-                                        .on_exit = controller_on_exit, .arg = s->controller};
+    struct boot_kernel_config kernel = {.platform = s->platform,
+                                        .proc_fd = s->proc_fd,
+                                        .strace_fd = o->strace_fd,
+                                        .xray = o->xray,
+                                        .on_exit = controller_on_exit,
+                                        .arg = s->controller};
     r = boot_kernel_create(&kernel, &s->kernel, err);
     if (r >= 0)
         controller_set_kernel(s->controller, s->kernel);
@@ -148,7 +155,8 @@ int boot_main(const struct boot_options *o) {
     boot_report_ready(o->status_fd, report);
     int code = controller_run(s.controller);
 #ifndef RUNSC_DEBUG
-    /* The host takes everything down faster than we could, stubs first (we are their namespace's init). Debug builds look for leaks. */
+    /* The host takes everything down faster than we could, stubs first (we are their namespace's init). Debug
+     * builds look for leaks. */
     _exit(code);
 #endif
     controller_end_containers(s.controller);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cmd/doctor.c: starts an empty sandbox and tells which of its walls stand, and what of the host's facilities is there. Exit code 1 if a
- * wall is down.
+ * runsc/cmd/doctor.c: starts an empty sandbox and tells which of its walls stand, and what of the host's
+ * facilities is there. Exit code 1 if a wall is down.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,14 +18,22 @@ struct doctor_args {
     bool calls;
 };
 static const struct option_def g_options[] = {
-    {.name = "calls", .kind = OPTION_FLAG, .offset = 0, .help = "also list the host calls that a sandbox may make"},
+    {.name = "calls",
+     .kind = OPTION_FLAG,
+     .offset = 0,
+     .help = "also list the host calls that a sandbox may make"},
 };
 
 static const struct {
     const char *wall, *remedy;
 } g_remedies[] = {
-    {"user-ns", "allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone; a container needs them from its own host"},
-    {"mount-ns", "as user-ns"}, {"pid-ns", "as user-ns"}, {"net-ns", "as user-ns"}, {"ipc-ns", "as user-ns"}, {"uts-ns", "as user-ns"},
+    {"user-ns", "allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone; a "
+                "container needs them from its own host"},
+    {"mount-ns", "as user-ns"},
+    {"pid-ns", "as user-ns"},
+    {"net-ns", "as user-ns"},
+    {"ipc-ns", "as user-ns"},
+    {"uts-ns", "as user-ns"},
     {"own-procfs", "within a container: start it so that /proc is not masked"},
     {"empty-root", "as mount-ns"},
     {"seccomp", "a kernel with CONFIG_SECCOMP_FILTER; an instrumented build goes without"},
@@ -44,7 +52,8 @@ static bool print_walls(const json_t *walls) {
     size_t i;
 
     json_array_foreach((json_t *)(uintptr_t)walls, i, one) {
-        const char *name = json_string_value(json_object_get(one, "wall")), *why = json_string_value(json_object_get(one, "why"));
+        const char *name = json_string_value(json_object_get(one, "wall")),
+                   *why = json_string_value(json_object_get(one, "why"));
         bool up = json_is_true(json_object_get(one, "up"));
         printf("wall %-18s %s%s%s\n", name, up ? "up" : "DOWN", why ? ": " : "", why ? why : "");
         if (!up && remedy_for(name))
@@ -68,7 +77,10 @@ static void print_host(void) {
         }
         cgroup_done(&g);
     }
-    printf("host cgroups            %s\n", v1 && v2 ? "v1, and v2 beside it" : v1 ? "v1" : v2 ? "v2" : "none: limits are the sentry's own");
+    printf("host cgroups            %s\n", v1 && v2 ? "v1, and v2 beside it"
+                                           : v1     ? "v1"
+                                           : v2     ? "v2"
+                                                    : "none: limits are the sentry's own");
     printf("host /dev/kvm           %s\n", access("/dev/kvm", R_OK | W_OK) == 0 ? "usable" : strerror(errno));
 }
 
@@ -93,5 +105,10 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     return all ? 0 : 1;
 }
 
-const struct command g_cmd_doctor = {.name = "doctor", .arguments = "", .summary = "show which walls of a sandbox stand on this host", .options = g_options,
-                                     .option_count = ARRAY_SIZE(g_options), .options_size = sizeof(struct doctor_args), .run = run};
+const struct command g_cmd_doctor = {.name = "doctor",
+                                     .arguments = "",
+                                     .summary = "show which walls of a sandbox stand on this host",
+                                     .options = g_options,
+                                     .option_count = ARRAY_SIZE(g_options),
+                                     .options_size = sizeof(struct doctor_args),
+                                     .run = run};

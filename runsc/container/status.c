@@ -56,8 +56,10 @@ json_t *container_state_json(struct container *c, enum container_status status) 
     struct container_state *s = &c->state;
     int pid = status == STATUS_STOPPED ? 0 : (int)(s->standin.pid ? s->standin.pid : s->sandbox.pid);
 
-    return json_pack("{s:s,s:s,s:i,s:s,s:s,s:s,s:s,s:o,s:s}", "ociVersion", s->oci_version ? s->oci_version : RUNSC_SPEC_VERSION, "id", c->id,
-                     "pid", pid, "status", container_status_name(status), "bundle", s->bundle ? s->bundle : "", "rootfs",
-                     s->rootfs ? s->rootfs : "", "created", s->created ? s->created : "0001-01-01T00:00:00Z", "annotations",
-                     s->annotations ? json_incref(s->annotations) : json_object(), "owner", s->owner ? s->owner : "");
+    return json_pack("{s:s,s:s,s:i,s:s,s:s,s:s,s:s,s:o,s:s}", "ociVersion",
+                     s->oci_version ? s->oci_version : RUNSC_SPEC_VERSION, "id", c->id, "pid", pid, "status",
+                     container_status_name(status), "bundle", s->bundle ? s->bundle : "", "rootfs",
+                     s->rootfs ? s->rootfs : "", "created", s->created ? s->created : "0001-01-01T00:00:00Z",
+                     "annotations", s->annotations ? json_incref(s->annotations) : json_object(), "owner",
+                     s->owner ? s->owner : "");
 }
