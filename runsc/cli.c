@@ -41,6 +41,7 @@ const struct option_def g_global_options[] = {
     O("rootless", 0, STRING, rootless, "VALUE",
       "true, false or auto: whether an ordinary user's rules apply"),
     O("network", 0, STRING, network, "MODE", NULL),
+    O("version", 'v', FLAG, version, NULL, "the version"),
     O("criu", 0, STRING, criu, "PATH", NULL),
 };
 /* clang-format on */
@@ -78,8 +79,7 @@ void cli_help(FILE *to) {
             fprintf(to, "   %-12s %s\n", (*c)->name, (*c)->summary);
     fprintf(to, "\nGLOBAL OPTIONS:\n");
     options_print(to, g_global_options, g_global_option_count);
-    fprintf(to, "   %-36s %s\n   %-36s %s\n", "    --help, -h", "this text; after a command: about it",
-            "    --version, -v", "the version");
+    fprintf(to, "   %-36s %s\n", "-h, --help", "this text; after a command: about it");
 }
 
 static void rfc3339(char *buffer, size_t size) {

@@ -9,7 +9,7 @@
 
 struct cli {
     const char *root, *log, *log_format, *debug_log, *log_level, *platform, *rootless, *network, *criu;
-    bool debug, systemd_cgroup, zero_privilege, strace, xray;
+    bool version, debug, systemd_cgroup, zero_privilege, strace, xray;
     /* worked out from them */
     char *root_path;  /* owned */
     int debug_log_fd; /* -1: none */

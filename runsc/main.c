@@ -88,15 +88,14 @@ int main(int argc, char **argv) {
 
     (void)signal(SIGPIPE, SIG_IGN);
     process_title_init(argc, argv);
-    for (int i = 1; i < argc && argv[i][0] == '-'; i++)
-        if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-v") == 0)
-            return g_cmd_version.run(&cli, NULL, 0, NULL, NULL);
     int r = options_parse(g_global_options, g_global_option_count, &cli, argc - 1, argv + 1,
                           /* permute= */ false, &next, &err);
     if (r == OPTIONS_HELP) {
         cli_help(stdout);
         return 0;
     }
+    if (r >= 0 && cli.version)
+        return g_cmd_version.run(&cli, NULL, 0, NULL, NULL);
     if (r >= 0)
         r = check_globals(&cli, &err);
     argc -= 1 + next;

@@ -11,7 +11,7 @@ echo 'root:x:0:0:root:/:/bin/sh' >"$busybox/rootfs/etc/passwd"
 config() { # ROOT CMD...: a config.json on standard output
     local root=$1 args
     shift
-    args=$(printf '"%s",' "$@")
+    args=$(printf '"%s",' "${@//\"/\\\"}")
     cat <<END
 {"ociVersion": "1.0.2", "root": {"path": "$root", "readonly": false}, "hostname": "e2e",
  "process": {"user": {"uid": 0, "gid": 0}, "args": [${args%,}], "env": ["PATH=/bin:/usr/bin", "FROM=config"], "cwd": "/"},
