@@ -36,8 +36,8 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     bool listens = fcntl(SPAWN_FIRST_FD + 1, F_GETFD) >= 0; /* not for a probe */
     for (int fd = SPAWN_FIRST_FD; fd < SPAWN_FIRST_FD + 5; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    /* Few arenas: less memory, and the C library does not ask /sys for the number of cpus to choose how many.
-     */
+    spawn_no_leak_check();
+    /* Few arenas: less memory, and the C library need not ask /sys for the number of cpus. */
     (void)mallopt(M_ARENA_MAX, 4);
     if (log_init("boot", log, a->log_level) < 0)
         return err_set(err, 0, "usage", "boot: bad log level");

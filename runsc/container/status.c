@@ -41,7 +41,8 @@ enum container_status container_status(struct container *c) {
         return host_process_alive(&c->state.sandbox) ? STATUS_CREATING : STATUS_STOPPED;
     if (!host_process_alive(&c->state.sandbox) || container_connect(c, &channel, NULL) < 0)
         return STATUS_STOPPED;
-    if (control_call(&channel, container_request(c, "state"), NULL, 0, &answer, NULL) >= 0) {
+    cleanup(json_decrefp) json_t *request = container_request(c, "state");
+    if (control_call(&channel, request, NULL, 0, &answer, NULL) >= 0) {
         const char *name = json_string_value(json_object_get(answer, "status"));
         for (int s = STATUS_CREATING; name && s <= STATUS_STOPPED; s++)
             if (strcmp(name, container_status_name((enum container_status)s)) == 0)
