@@ -53,7 +53,6 @@ struct filter_rule {
 #define ARG_LACKS(n, mask)                                                                                   \
     { (n), SCMP_CMP_MASKED_EQ, (mask), 0 }
 
-/* clang-format off: a table */
 static const struct filter_rule g_rules[] = {
     /* Descriptors that we hold: stdio, donated files, sockets handed in. */
     ALLOW(read, "descriptors"),
@@ -82,8 +81,12 @@ static const struct filter_rule g_rules[] = {
     IF(fcntl, "flags", ARG_IS(1, F_GETFD)),
     IF(fcntl, "flags", ARG_IS(1, F_SETFD)),
     IF(fcntl, "seals", ARG_IS(1, F_ADD_SEALS)),
-    IF(openat, "our own procfs, which follows no links: maps, pagemap, mem of stubs",
-       ARG_IS(0, FILTER_PROC_FD), ARG_LACKS(2, O_CREAT | O_TRUNC)),
+    /* Our own procfs, which follows no links. Stubs' memory whatever its protection (PID/mem, breakpoints):
+     * it reaches the sentry's own memory too, which only a sentry that already runs foreign code could want.
+     */
+    IF(openat, "mem of our stubs", ARG_IS(0, FILTER_PROC_FD), ARG_IS(2, O_RDWR | O_CLOEXEC)),
+    IF(openat, "our own procfs, read-only", ARG_IS(0, FILTER_PROC_FD),
+       ARG_LACKS(2, O_ACCMODE | O_CREAT | O_TRUNC)),
     /* Terminals and pipes handed in. TIOCSTI and TIOCLINUX, which put input into a caller's terminal, are not
        here. */
     IF(ioctl, "terminal", ARG_IS(1, TCGETS)),
@@ -148,7 +151,6 @@ static const struct filter_rule g_rules[] = {
     ALLOW(time, "time"),
     ALLOW(getrandom, "random"),
 };
-/* clang-format on */
 
 static int g_report_fd = -1;
 

@@ -22,7 +22,6 @@
         .help = h                                                                                            \
     }
 
-/* clang-format off: a table */
 const struct option_def g_global_options[] = {
     O("root", 0, STRING, root, "DIR",
       "where the state of containers is kept (default /run/runsc, or below XDG_RUNTIME_DIR)"),
@@ -44,7 +43,7 @@ const struct option_def g_global_options[] = {
     O("version", 'v', FLAG, version, NULL, "the version"),
     O("criu", 0, STRING, criu, "PATH", NULL),
 };
-/* clang-format on */
+
 const size_t g_global_option_count = ARRAY_SIZE(g_global_options);
 
 const struct command *const g_commands[] = {

@@ -17,7 +17,6 @@
 
 #define INVALID(...) err_set(err, EINVAL, "spec.invalid", __VA_ARGS__)
 
-/* clang-format off: a table */
 static const struct {
     const char *type, *file;
     int flag;
@@ -31,7 +30,6 @@ static const struct {
     [NS_CGROUP] = {"cgroup", "cgroup", CLONE_NEWCGROUP},
     [NS_TIME] = {"time", "time", 0x80},
 };
-/* clang-format on */
 
 static const struct {
     const char *name;
