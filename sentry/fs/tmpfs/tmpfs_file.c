@@ -283,6 +283,16 @@ static int tmpfs_mmap(struct file *f, const struct mmap_request *request, struct
     return 0;
 }
 
+/* F_SEAL_WRITE is refused while a writable shared mapping exists; either seal keeps new ones away. */
+static int seal_mappings_locked(struct tmpfs_inode *i, uint32_t seals) {
+    struct memstore *s;
+
+    if (!(seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE)))
+        return 0;
+    int r = store_locked(i, &s);
+    return r < 0 ? r : mappable_seal_write(memstore_mappable(s), !(seals & LINUX_F_SEAL_WRITE));
+}
+
 static int tmpfs_seals(struct file *f, int cmd, uint32_t arg) {
     struct tmpfs_inode *i = tmpfs_inode_of(f->inode);
     int r = 0;
@@ -295,6 +305,8 @@ static int tmpfs_seals(struct file *f, int cmd, uint32_t arg) {
     else if (arg & ~(uint32_t)ALL_SEALS)
         r = -EINVAL;
     else
+        r = seal_mappings_locked(i, arg);
+    if (r == 0 && cmd == LINUX_F_ADD_SEALS)
         i->seals |= arg;
     mutex_unlock(&f->inode->lock);
     return r;
