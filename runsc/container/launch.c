@@ -310,10 +310,14 @@ static int fill_state(struct launch *l, struct err **err) {
     if (!s->id || !s->oci_version || !s->created || !s->rootfs)
         return err_set(err, ENOMEM, "out-of-memory", "creating container %s", o->id);
     struct stat st;
-    if (stat(s->rootfs, &st) < 0 || !S_ISDIR(st.st_mode))
-        return err_set(err, errno ? errno : ENOTDIR, "rootfs.missing", "root.path: the container's root %s",
-                       s->rootfs);
-    return 0;
+    char *resolved = realpath(s->rootfs, NULL); /* a symbolic link can be no mount point */
+    if (resolved) {
+        free(s->rootfs);
+        s->rootfs = resolved;
+    }
+    int errnum = !resolved || stat(s->rootfs, &st) < 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+    return errnum ? err_set(err, errnum, "rootfs.missing", "root.path: the container's root %s", s->rootfs)
+                  : 0;
 }
 
 /* Before anything of the container runs, and recorded before they are made, so that `delete --force` knows
