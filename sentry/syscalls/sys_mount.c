@@ -167,6 +167,7 @@ int64_t sys_umount2(struct task *t, const struct syscall_args *a) {
     int r = lookup_user(t, LINUX_AT_FDCWD, a->arg[0], flags & LINUX_UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &p);
     if (r < 0)
         return r;
+    (void)path_cross_mounts(&p); /* "." and "/" too mean the topmost: pivot_root(2), NOTES */
     if (!may_mount(t)) {
         path_put(&p);
         return -EPERM;

@@ -152,8 +152,9 @@ static int write_check_locked(struct tmpfs_inode *i, uint64_t at, uint64_t size,
 static int make_room_locked(struct tmpfs_inode *i, uint64_t at, uint64_t *len) {
     int r = charge_locked(i, at, at + *len);
 
-    while (r == -ENOSPC && *len > PAGE_SIZE) {
-        *len = (*len + 1) / 2;
+    while (r == -ENOSPC && at + *len > page_down(at) + PAGE_SIZE) {
+        uint64_t half = page_down(at + *len / 2); /* ends with a page, or is the first page alone */
+        *len = MAX(half, page_down(at) + PAGE_SIZE) - at;
         r = charge_locked(i, at, at + *len);
     }
     return r;
