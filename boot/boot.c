@@ -100,7 +100,7 @@ static int make_kernel(struct sandbox *s, const struct boot_options *o, struct e
 
     if (r < 0)
         return r;
-    struct boot_kernel_config kernel = {.platform = s->platform, .strace_fd = o->strace_fd, .xray = o->xray,
+    struct boot_kernel_config kernel = {.platform = s->platform, .proc_fd = s->proc_fd, .strace_fd = o->strace_fd, .xray = o->xray,
                                         .on_exit = controller_on_exit, .arg = s->controller};
     r = boot_kernel_create(&kernel, &s->kernel, err);
     if (r >= 0)
@@ -129,6 +129,11 @@ int boot_main(const struct boot_options *o) {
     cleanup(freep) char *report = walls_json(&s.walls);
     boot_report_ready(o->status_fd, report ? report : "[]");
     int code = controller_run(s.controller);
+#ifndef RUNSC_DEBUG
+    /* The host takes everything down faster than we could, stubs first (we are their namespace's init). Debug builds look for leaks. */
+    _exit(code);
+#endif
+    controller_end_containers(s.controller);
     boot_kernel_destroy(s.kernel);
     controller_free(s.controller);
     walls_done(&s.walls);

@@ -54,6 +54,7 @@ static const struct filter_rule g_rules[] = {
     IF(fcntl, "dup", ARG_IS(1, F_DUPFD_CLOEXEC)), IF(fcntl, "flags", ARG_IS(1, F_GETFL)), IF(fcntl, "flags", ARG_IS(1, F_SETFL)),
     IF(fcntl, "flags", ARG_IS(1, F_GETFD)), IF(fcntl, "flags", ARG_IS(1, F_SETFD)), IF(fcntl, "seals", ARG_IS(1, F_ADD_SEALS)),
     IF(fcntl, "pipes", ARG_IS(1, F_GETPIPE_SZ)), IF(fcntl, "pipes", ARG_IS(1, F_SETPIPE_SZ)),
+    IF(statx, "attributes of donated files; by name it reaches no more than the empty root and our procfs", ARG_IS(2, AT_EMPTY_PATH)),
     IF(openat, "our own procfs, read-only", ARG_IS(0, FILTER_PROC_FD), ARG_LACKS(2, O_ACCMODE | O_CREAT | O_TRUNC)),
     /* Terminals and pipes handed in. TIOCSTI and TIOCLINUX, which put input into a caller's terminal, are not here. */
     IF(ioctl, "terminal", ARG_IS(1, TCGETS)), IF(ioctl, "terminal", ARG_IS(1, TCSETS)), IF(ioctl, "terminal", ARG_IS(1, TCSETSW)),

@@ -4,6 +4,7 @@
 #include "boot/kernel_real.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@
 
 int boot_kernel_create(const struct boot_kernel_config *config, struct boot_kernel **ret, struct err **err) {
     struct boot_kernel *k = calloc(1, sizeof *k);
-    struct kernel_config kc = {.platform = config->platform, .proc_fd = -1};
+    struct kernel_config kc = {.platform = config->platform, .proc_fd = config->proc_fd};
 
     if (!k)
         return err_set(err, ENOMEM, "out-of-memory", "making the kernel");
@@ -43,14 +44,6 @@ int boot_kernel_create(const struct boot_kernel_config *config, struct boot_kern
         syscall_strace_enable(true);
     *ret = k;
     return 0;
-}
-
-void boot_kernel_destroy(struct boot_kernel *k) {
-    ASSERT(list_empty(&k->containers));
-    host_poll_destroy(k->kernel);
-    kernel_destroy(k->kernel);
-    close_fd(k->config.strace_fd);
-    free(k);
 }
 
 /* ---- ends of processes ---- */
@@ -201,6 +194,15 @@ void boot_container_destroy(struct boot_container *c) {
         entry_free(e);
     }
     container_free(c);
+}
+
+void boot_kernel_destroy(struct boot_kernel *k) {
+    while (!list_empty(&k->containers))
+        boot_container_destroy(list_first_entry(&k->containers, struct boot_container, node));
+    host_poll_destroy(k->kernel);
+    kernel_destroy(k->kernel);
+    close_fd(k->config.strace_fd);
+    free(k);
 }
 
 /* ---- signals, sizes, pause ---- */

@@ -33,6 +33,7 @@ struct boot_exit {
 
 struct boot_kernel_config {
     struct platform *platform; /* taken over; NULL only for the fake kernel */
+    int proc_fd;               /* the sandbox's own procfs as a directory; taken over; -1: none */
     int strace_fd;             /* --strace: where lines go; -1: off. Taken over */
     bool xray;
     /* Called once for every process that was started by boot_container_start() or boot_exec(), from any thread, after the process's

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/host_fstat.h"
 #include "base/log.h"
 #include "gofer/transport_host.h"
 
@@ -148,7 +150,8 @@ int exchange_call(struct exchange *x, enum donation donation) {
     struct gofer_request_header header = {.size = (uint32_t)x->request.size,
                                           .type = x->type,
                                           .version = GOFER_PROTOCOL_VERSION,
-                                          .seq = ++x->ch->seq};
+                                          .seq = ++x->ch->seq,
+                                          .cpu = (uint32_t)(sched_getcpu() + 1)};
     memcpy(x->ch->request, &header, sizeof(header));
     struct iovec iov = {.iov_base = x->ch->request, .iov_len = x->request.size};
     int rc = gofer_send(x->ch->sock, &iov, 1, /* fd= */ -1);
@@ -226,7 +229,7 @@ void exchange_end(struct exchange *x) {
 bool donated_file_valid(int fd, uint32_t access) {
     struct stat st;
     int flags = fcntl(fd, F_GETFL);
-    return flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == (int)access && fstat(fd, &st) == 0 &&
+    return flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == (int)access && host_fstat(fd, &st) == 0 &&
            S_ISREG(st.st_mode);
 }
 

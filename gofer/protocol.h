@@ -67,7 +67,8 @@ struct gofer_request_header {
     uint16_t type; /* enum gofer_type */
     uint16_t version;
     uint32_t seq; /* the reply's */
-    uint32_t zero;
+    uint32_t cpu; /* where the sender runs, + 1; 0: it does not say. The gofer may serve the channel there: a hand-over to
+                   * another cpu that sleeps costs ten times as much */
 };
 
 /* error is 0 or -4095..-1; a reply with an error is the header alone, without descriptors. */

@@ -61,6 +61,7 @@ struct channel {
     struct gofer_server *server;
     pthread_t thread;
     int sock;
+    uint32_t cpu; /* + 1: that its thread is bound to; 0: none */
     bool ended; /* thread is about to return: to be joined */
     uint8_t *in, *out; /* GOFER_MESSAGE_MAX each */
 };

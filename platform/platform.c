@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "platform/platform_internal.h"
+#include "platform/platform_calls.h"
 
 /* systrap costs less per call than ptrace on every host measured so far (docs/platform.md); ptrace where
  * systrap cannot be. */

@@ -206,6 +206,7 @@ struct platform_config {
     int proc_fd;       /* directory descriptor of a procfs of this pid namespace (DESIGN 2), borrowed for the
                           platform's life; -1: none */
     bool no_privilege; /* --zero-privilege: ptrace and process_vm_* may be denied */
+    bool no_patches; /* systrap: never patch a guest's call sites */
     int pin_cpus;      /* 0: pin a stub thread to its sentry thread's cpu (default); -1: never pin (tests) */
 };
 

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 struct ptrace_context {
     struct stub_space *space; /* holds a reference */

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 
 #include "platform/platform.h"
-#include "platform/platform_internal.h"
+#include "platform/platform_calls.h"
 #include "platform/ptrace/ptrace_internal.h"
 #include "platform/stub/stub_filter.h"
 

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 enum { BATCH_MAX = CMD_LIST_SIZE - 2 }; /* room for the recvmsg and the close */
 

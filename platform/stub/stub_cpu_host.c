@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 enum { LOOK_EVERY = 64 };      /* switches on a shared cpu between looks at the others */
 #define LONG_INSIDE 8000000ull /* cycles: some ms */

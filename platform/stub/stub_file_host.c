@@ -17,7 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 int stub_file_init(struct stub_file *f, const char *name, uint32_t unit) {
     memset(f, 0, sizeof(*f));

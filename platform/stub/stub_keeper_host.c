@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 #include "platform/stub/stub_zygote.h"
 
 enum keeper_state { KEEPER_STARTING, KEEPER_RUNS, KEEPER_FAILED, KEEPER_END };

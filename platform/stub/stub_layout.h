@@ -14,6 +14,16 @@
  */
 #pragma once
 
+/* systrap: one page of pointers, then trampolines for patched call sites; read-execute, from a descriptor that cannot write. Bytes 3 and 4
+   of an address here are 06 00: 06 is no instruction, so that a jump to an old `syscall` faults (patch.c). */
+#define PATCH_BASE 0x60000
+#define PATCH_CODE 0x61000
+#define PATCH_SITES 511
+#define PATCH_ENTRY (PATCH_BASE + 8 * PATCH_SITES) /* the last pointer: where trampolines go on */
+#define TRAMPOLINE_SIZE 64
+#define PATCH_SIZE 0x9000
+#define PATCH_END 0x70000
+
 #define STUB_BASE 0x7fff00000000
 #define STUB_HIGH 0x7fff /* upper half of every stub address */
 #define STUB_MSG_SIZE                                                                                        \
@@ -39,7 +49,8 @@
 #define FD_CMD 0
 #define FD_MSG 1
 #define FD_SOCKET 2
-#define FD_SPARE 3
+#define FD_PATCH 3
+#define FD_SPARE 4
 
 /* struct stub_command.flags */
 #define DO_CHECK 1   /* a failure ends the batch */
@@ -85,6 +96,16 @@
 #define REQUEST_RUN 0    /* run guest code */
 #define REQUEST_ATOMIC 1 /* an atomic operation, then come back */
 #define REQUEST_EXIT 2
+#define REQUEST_FRAME 3  /* from a patched call: trap, so that all of the thread's state lies in a frame */
+
+/* stub_slot.kind besides signal numbers; the guest's registers are in `regs`. */
+#define KIND_CALL 0x100 /* a patched call */
+#define KIND_KICK 0x101 /* a kick that came during one, told when that is done */
+
+/* Offsets in struct stub_slot, for stub.S. */
+#define SLOT_IN_CALL 92
+#define SLOT_KICKED 96
+#define SLOT_REGS 104
 
 #define CMD_LIST_SIZE 63
 #define CMD_PARK 8 /* a word that is always 0: what parked threads sleep on */
@@ -138,7 +159,10 @@ struct stub_slot {
     uint64_t atomic_routine, atomic_address;
     uint32_t atomic_operand, atomic_value; /* expected value in, old value out */
     int32_t atomic_failed;
-    uint32_t unused;
+    uint32_t in_call; /* a patched call is under way: `regs` are the guest's registers */
+    uint32_t kicked;  /* ... and a kick came meanwhile */
+    uint32_t use_gs;  /* a gs base of 0 is the slot's address in truth, for trampolines to find it */
+    uint64_t regs[18]; /* in the order of struct stub_ucontext, r8 to rflags */
 };
 
 /* The host's struct ucontext and sigcontext for 64-bit signals (asm/ucontext.h, asm/sigcontext.h). */
@@ -152,6 +176,9 @@ struct stub_ucontext {
 };
 
 static_assert(sizeof(struct stub_slot) <= SLOT_FRAME, "slot head");
+static_assert(offsetof(struct stub_slot, in_call) == SLOT_IN_CALL, "in_call");
+static_assert(offsetof(struct stub_slot, kicked) == SLOT_KICKED, "kicked");
+static_assert(offsetof(struct stub_slot, regs) == SLOT_REGS, "regs");
 static_assert(sizeof(struct stub_ucontext) == 304 && SLOT_FRAME + sizeof(struct stub_ucontext) <= SLOT_FPU,
               "frame");
 static_assert(sizeof(struct stub_command) == 64, "command");

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 /* Cuts [at, at+size) off at the end of what is the guest's; 0: nothing left. */
 static size_t guest_part(const struct stub_space *s, gva_t at, size_t size) {

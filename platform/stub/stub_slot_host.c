@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 static struct stub_slot *slot_at(const struct stub_space *s, uint32_t number) {
     char *unit = number < SLOT_CHUNK ? (char *)s->messages : s->chunks[number / SLOT_CHUNK - 1].unit;

@@ -23,7 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 #include "platform/stub/stub_thread.h"
 
 enum { BELL_FIRST_NS = 10000000, BELL_MAX_NS = 200000000 };
@@ -178,6 +178,8 @@ void stub_space_put(struct stub_space *s) {
     /* reaped, or never made: the pages are nobody's */
     int fd = s->mem_fd;
     close_fd(fd);
+    if (s->platform->hooks)
+        s->platform->hooks->free(s);
     stub_slots_free(s);
     stub_file_put(&s->platform->messages, s->message_index);
     stub_file_put(&s->platform->commands, s->command_index);
@@ -233,8 +235,10 @@ bool stub_space_oom(struct stub_space *s) {
 /* ---- clones ---- */
 
 /* What a new helper does before anything else. It is put on its page before it exists. */
-static void publish_first_batch(struct stub_space *s, uint32_t parents_chunks) REQUIRES(&s->lock) {
+static int publish_first_batch(struct stub_space *s, struct stub_space *parent)
+    REQUIRES(&s->lock) REQUIRES(&parent->lock) {
     struct stub_platform *p = s->platform;
+    int r = 0;
     uint64_t offset = (uint64_t)s->message_index * p->messages.unit;
     stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_prctl, {PR_SET_PDEATHSIG, SIGKILL}});
     /* if the sandbox died before that, its death signal will never come */
@@ -243,12 +247,16 @@ static void publish_first_batch(struct stub_space *s, uint32_t parents_chunks) R
                    (struct stub_call){SYS_mmap,
                                       {STUB_BASE, p->messages.unit, PROT_READ | PROT_WRITE,
                                        MAP_SHARED | MAP_FIXED, FD_MSG, offset}});
-    if (parents_chunks)
+    if (parent->chunk_count)
         stub_batch_add(
             s, DO_CHECK, 0,
             (struct stub_call){SYS_munmap,
-                               {STUB_BASE + p->messages.unit, (uint64_t)parents_chunks * p->messages.unit}});
-    stub_batch_publish(s);
+                               {STUB_BASE + p->messages.unit, (uint64_t)parent->chunk_count * p->messages.unit}});
+    if (p->hooks)
+        r = p->hooks->fork(parent, s);
+    if (r == 0)
+        stub_batch_publish(s);
+    return r;
 }
 
 /* If its cloner died in the midst, a child may exist that nobody knows: it finds this as its next batch. Its
@@ -269,12 +277,16 @@ static void abandon(struct stub_space *s) {
 static int64_t clone_helper(struct stub_space *from, struct stub_space *s, bool *ret_tried) {
     mutex_lock(&from->lock);
     mutex_lock_nested(&s->lock); /* nobody else knows it yet */
-    publish_first_batch(s, from->chunk_count);
+    int64_t pid = publish_first_batch(s, from);
     mutex_unlock(&s->lock);
-    *ret_tried = can_run(from);
+    *ret_tried = pid == 0 && can_run(from);
+    if (pid) {
+        mutex_unlock(&from->lock);
+        return pid;
+    }
     stub_batch_add(from, DO_CHECK | DO_KEEP | DO_PROCESS, s->command_index,
                    (struct stub_call){SYS_clone, {STUB_PROCESS_FLAGS}});
-    int64_t pid = stub_batch_run(from, NULL);
+    pid = stub_batch_run(from, NULL);
     mutex_unlock(&from->lock);
     return pid;
 }

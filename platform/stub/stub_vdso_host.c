@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 static FILE *open_maps(int proc_fd) {
     int fd = proc_fd >= 0 ? openat(proc_fd, "self/maps", O_RDONLY | O_CLOEXEC)

@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 #include "platform/stub/stub_thread.h"
 #include "platform/stub/stub_zygote.h"
 #include "platform/stub/stub_symbols.h"
@@ -44,11 +44,13 @@ static IN_CHILD void take_descriptors(const struct zygote_plan *plan, int *ret_t
     int cmd = (int)syscall(SYS_fcntl, plan->command_fd, F_DUPFD, 16),
         msg = (int)syscall(SYS_fcntl, plan->message_fd, F_DUPFD, 16);
     int sock = (int)syscall(SYS_fcntl, plan->socket_fd, F_DUPFD, 16),
-        text = (int)syscall(SYS_fcntl, plan->text_fd, F_DUPFD, 16);
-    need(cmd < 0 || msg < 0 || sock < 0 || text < 0 ? -1 : 0, ZYGOTE_DESCRIPTORS);
+        text = (int)syscall(SYS_fcntl, plan->text_fd, F_DUPFD, 16),
+        patch = (int)syscall(SYS_fcntl, plan->patch_fd, F_DUPFD, 16);
+    need(cmd < 0 || msg < 0 || sock < 0 || text < 0 || patch < 0 ? -1 : 0, ZYGOTE_DESCRIPTORS);
     need(syscall(SYS_dup3, cmd, FD_CMD, 0), ZYGOTE_DESCRIPTORS);
     need(syscall(SYS_dup3, msg, FD_MSG, 0), ZYGOTE_DESCRIPTORS);
     need(syscall(SYS_dup3, sock, FD_SOCKET, 0), ZYGOTE_DESCRIPTORS);
+    need(syscall(SYS_dup3, patch, FD_PATCH, 0), ZYGOTE_DESCRIPTORS);
     need(syscall(SYS_dup3, text, FD_SPARE, 0), ZYGOTE_DESCRIPTORS);
     need(syscall(SYS_close_range, FD_SPARE + 1, ~0u, 0), ZYGOTE_DESCRIPTORS);
     *ret_text = FD_SPARE;

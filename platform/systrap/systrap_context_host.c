@@ -128,6 +128,10 @@ bool systrap_await(struct systrap_context *c) {
     return await(c, /* urgent= */ false);
 }
 
+bool systrap_await_answer(struct systrap_context *c) {
+    return await(c, /* urgent= */ true);
+}
+
 bool systrap_take_frame(struct systrap_context *c) {
     uint64_t offset = *(volatile uint64_t *)&c->slot->frame - systrap_slot_address(c);
     if (offset < SLOT_FRAME || offset > SLOT_SIZE - sizeof(struct stub_ucontext) || offset % 8) {

@@ -70,7 +70,7 @@ ssize_t systrap_context_get_fpu(struct context *context, void *buffer, size_t si
     struct systrap_context *c = systrap_context_of(context);
     const char *image;
     size_t whole = c->space->platform->base.fpu_size;
-    if (!systrap_ready(c))
+    if (!systrap_ready(c) || !systrap_need_frame(c))
         return -ESRCH;
     if (size < XSAVE_MIN)
         return -EINVAL;
@@ -97,7 +97,7 @@ static bool acceptable(const struct systrap_context *c, const char *image) {
 int systrap_context_set_fpu(struct context *context, const void *buffer, size_t size) {
     struct systrap_context *c = systrap_context_of(context);
     uint32_t whole = (uint32_t)c->space->platform->base.fpu_size, magic2 = FPU_MAGIC2;
-    if (!systrap_ready(c))
+    if (!systrap_ready(c) || !systrap_need_frame(c))
         return -ESRCH;
     if (size < XSAVE_MIN || size > whole || whole + sizeof(magic2) > SLOT_FPU_SIZE || !acceptable(c, buffer))
         return -EINVAL;
@@ -119,7 +119,7 @@ int systrap_context_set_fpu(struct context *context, const void *buffer, size_t 
 /* A frame without an image is loaded as the initial state. */
 int systrap_context_reset_fpu(struct context *context) {
     struct systrap_context *c = systrap_context_of(context);
-    if (!systrap_ready(c))
+    if (!systrap_ready(c) || !systrap_need_frame(c))
         return -ESRCH;
     struct stub_ucontext *u = systrap_frame(c);
     u->fpu = 0;

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 struct systrap_context {
     struct stub_space *space; /* holds a reference */
@@ -17,6 +17,7 @@ struct systrap_context {
     _Atomic uint32_t running;     /* inside context_switch() with the thread let go */
     _Atomic uint32_t interrupted; /* by anyone; the owner takes it back when a switch returns */
     /* owner's alone: */
+    bool in_call; /* stopped in a patched call: its registers are in slot->regs, and there is no frame */
     bool ready; /* the thread has come to us and is stopped */
     bool dead;  /* it is gone, or no longer believed */
     struct stub_pair pair;
@@ -45,12 +46,15 @@ int systrap_context_atomic32(struct context *context, enum as_atomic_op op, gva_
 void systrap_resume(struct systrap_context *c, uint32_t request);
 /* Waits until it has come back. False: it is gone, or will not come: c->dead is set and its stub killed. */
 bool systrap_await(struct systrap_context *c) must_check;
+bool systrap_await_answer(struct systrap_context *c) must_check; /* of a thread that runs no guest code */
 /* The thread is stopped and c->frame right, as before any operation. False as above. */
 bool systrap_ready(struct systrap_context *c) must_check;
 /* Reads where the thread has put its frame. False: nowhere that it could be; the stub is killed. */
 bool systrap_take_frame(struct systrap_context *c) must_check;
 
 /* systrap_switch.c */
+/* Has the thread put all of its state into a frame, if it is stopped in a patched call. False: it is gone. */
+bool systrap_need_frame(struct systrap_context *c) must_check;
 void systrap_context_switch(struct context *context, struct guest_regs *regs, bool step,
                             struct platform_event *ret_event);
 

@@ -9,9 +9,10 @@
 #include <sys/syscall.h>
 
 #include "platform/platform.h"
-#include "platform/platform_internal.h"
+#include "platform/platform_calls.h"
 #include "platform/stub/stub_filter.h"
 #include "platform/systrap/systrap_internal.h"
+#include "platform/systrap/systrap_patch.h"
 
 static void systrap_destroy(struct platform *base) {
     struct stub_platform *p = (struct stub_platform *)base;
@@ -84,7 +85,7 @@ static int check_host(struct err **err, const struct stub_platform *p) {
 }
 
 int platform_systrap_create(const struct platform_config *config, struct platform **ret, struct err **err) {
-    struct stub_role role = {.message_unit = SLOT_SIZE * SLOT_CHUNK, .handlers = true};
+    struct stub_role role = {.message_unit = SLOT_SIZE * SLOT_CHUNK, .handlers = true, .hooks = &systrap_hooks};
     if (stub_filter_systrap_guest(&role.guest))
         return err_set(err, EINVAL, "platform.filter", "platform: guest filter: %s", role.guest.error);
     struct stub_platform *p = calloc(1, sizeof(*p));

@@ -171,6 +171,19 @@ static int prepare_terminal(struct exec *e, struct err **err) {
     return r < 0 ? r : console_send_master(e->args->console_socket, master, err);
 }
 
+static int join_cgroups(struct exec *e, struct err **err) {
+    struct cgroup g;
+
+    if (!e->container->state.cgroups)
+        return 0;
+    int r = cgroup_from_json(e->container->state.cgroups, &g, err);
+    if (r >= 0) {
+        r = cgroup_join(&g, e->standin.pid, err);
+        cgroup_done(&g);
+    }
+    return r;
+}
+
 static int start_standin(struct exec *e, struct err **err) {
     struct standin s = {.process = &e->spec->process, .tty_fd = e->slave_fd, .pid_ns_fd = -1, .may_lack = true};
     int pair[2];
@@ -184,6 +197,8 @@ static int start_standin(struct exec *e, struct err **err) {
         r = standin_spawn(&s, 0, &e->standin, err);
     standin_done(&s);
     close_fd(pair[0]);
+    if (r >= 0)
+        r = join_cgroups(e, err);
     if (r >= 0)
         r = child_release(&e->standin, err);
     return r < 0 ? r : child_wait_ready(&e->standin, "stand-in process", NULL, err);
@@ -205,7 +220,7 @@ static int send_exec(struct exec *e, struct err **err) {
     int r = container_connect(e->container, &channel, err);
     if (r < 0)
         return r;
-    json_t *request = json_pack("{s:s,s:s,s:O,s:[b,b,b],s:b,s:i,s:b,s:b}", "verb", "exec", "container", e->container->id, "process", e->process,
+    json_t *request = json_pack("{s:s,s:s,s:O,s:[b,b,b],s:b,s:i,s:i,s:b}", "verb", "exec", "container", e->container->id, "process", e->process,
                                 "fds_stdio", !tty, !tty, !tty, "fds_tty", tty, "fds_extra", (int)e->args->preserve_fds, "fds_owner", 1,
                                 "ignore_paused", e->args->ignore_paused);
     r = control_call(&channel, request, fds, n, NULL, err);

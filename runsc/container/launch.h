@@ -4,6 +4,7 @@
 #pragma once
 
 #include "gofer/protocol.h"
+#include "runsc/cgroup/cgroup.h"
 #include "runsc/container/container.h"
 #include "runsc/container/gofer_roots.h"
 #include "runsc/container/spawn.h"
@@ -13,8 +14,8 @@ struct launch {
     const struct create_options *options;
     struct child sandbox, gofer, standin;
     int listen_fd, control[2], gofer_socket[2], exit_fd;
-    int standin_socket; /* to be closed once sent; -1: none */
-    int owner_fd; /* the sandbox's end of the owner connection: the stand-in's or the caller's */
+    int standin_socket; /* the sandbox's end of the stand-in's owner connection; -1: none */
+    struct cgroup cgroup;
     struct root_tree *roots;
     size_t root_count;
 };
@@ -24,6 +25,7 @@ struct standin {
     const struct spec *spec;             /* init only: mounts, hostname */
     const struct spec_process *process;  /* its arguments are shown as its own */
     const char *rootfs, *bundle;
+    json_t *state;                       /* for createContainer hooks; borrowed */
     int owner_fd, tty_fd;
     int pid_ns_fd;                       /* -1: none to join */
     int join_fds[NS_KINDS], join_flags[NS_KINDS];
@@ -37,5 +39,5 @@ int standin_spawn(struct standin *s, int flags, struct child *ret, struct err **
 int standin_join(struct standin *s, const struct host_process *other, struct err **err) must_check;
 void standin_done(struct standin *s);
 int standin_run(void *arg, int status_fd, int namespaces, struct err **err) must_check;
-/* Starts the stand-in and sets l->owner_fd. */
+/* Starts the stand-in and sets l->standin_socket. */
 int launch_standin(struct launch *l, struct err **err) must_check;

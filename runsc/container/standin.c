@@ -27,6 +27,7 @@
 #include "boot/walls.h"
 #include "runsc/console/console.h"
 #include "runsc/container/foreground.h"
+#include "runsc/container/hooks.h"
 #include "runsc/container/launch.h"
 #include "runsc/container/standin_mounts.h"
 
@@ -146,7 +147,7 @@ int standin_run(void *arg, int status_fd, int namespaces, struct err **err) {
     int r = join_namespaces(s, err);
 
     if (r >= 0 && s->spec && (namespaces & CLONE_NEWNS))
-        r = standin_mounts(s->spec, s->rootfs, s->bundle, err);
+        r = standin_mounts(s->spec, s->rootfs, s->bundle, s->state, err);
     if (r >= 0 && s->spec && s->spec->hostname && (namespaces & CLONE_NEWUTS) &&
         sethostname(s->spec->hostname, strlen(s->spec->hostname)) < 0)
         r = err_set(err, errno, "standin.hostname", "setting the hostname");
@@ -248,7 +249,9 @@ int launch_standin(struct launch *l, struct err **err) {
         return r;
     }
     s.owner_fd = pair[0];
-    l->owner_fd = l->standin_socket = pair[1];
+    cleanup(json_decrefp) json_t *early = container_state_json(l->container, STATUS_CREATING);
+    s.state = early;
+    l->standin_socket = pair[1];
     r = standin_spawn(&s, flags, &l->standin, err);
     close_fd(pair[0]);
     standin_done(&s);
@@ -256,6 +259,14 @@ int launch_standin(struct launch *l, struct err **err) {
         return r;
     l->container->state.standin = host_process_of(l->standin.pid);
     r = container_save(l->container, err);
+    if (r >= 0)
+        r = cgroup_join(&l->cgroup, l->standin.pid, err);
+    /* It is in its new namespaces already, and its mounts are not made yet: docker moves network interfaces in now. */
+    cleanup(json_decrefp) json_t *state = container_state_json(l->container, STATUS_CREATING);
+    if (r >= 0)
+        r = hooks_run(&o->spec->hooks.prestart, "prestart", s.bundle, state, err);
+    if (r >= 0)
+        r = hooks_run(&o->spec->hooks.create_runtime, "createRuntime", s.bundle, state, err);
     if (r >= 0)
         r = child_release(&l->standin, err);
     return r >= 0 ? child_wait_ready(&l->standin, "stand-in process", NULL, err) : r;

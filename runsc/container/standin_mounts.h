@@ -9,8 +9,9 @@
 #include "boot/spec/spec.h"
 
 /* In a mount namespace of our own: assembles them on the rootfs and pivots into it. Missing mount points are made in the rootfs, as every
-   runtime does; symbolic links in it are never followed out of it. */
-int standin_mounts(const struct spec *spec, const char *rootfs, const char *bundle, struct err **err) must_check;
+   runtime does; symbolic links in it are never followed out of it. createContainer hooks run
+   right before the pivot, with `state` (its pid is set to ours as seen from within) on their standard input. */
+int standin_mounts(const struct spec *spec, const char *rootfs, const char *bundle, json_t *state, struct err **err) must_check;
 /* Writes the words over this process's own command line, as far as they fit. */
 void process_title_init(int argc, char **argv);
 void process_title_set(char **words, size_t count);

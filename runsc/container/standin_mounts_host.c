@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "boot/walls.h"
+#include "runsc/container/hooks.h"
 
 struct mount_plan {
     uint64_t set, clear;     /* MOUNT_ATTR_* */
@@ -132,7 +133,7 @@ static int mount_one(int root, const struct spec_mount *m, const char *bundle, s
     return 0;
 }
 
-int standin_mounts(const struct spec *spec, const char *rootfs, const char *bundle, struct err **err) {
+int standin_mounts(const struct spec *spec, const char *rootfs, const char *bundle, json_t *state, struct err **err) {
     const char *wanted = spec->linux_.rootfs_propagation;
     bool shared = wanted && strstr(wanted, "shared"), private_ = wanted && strstr(wanted, "private");
 
@@ -149,6 +150,10 @@ int standin_mounts(const struct spec *spec, const char *rootfs, const char *bund
         struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
         if (mount_setattr(tree, "", AT_EMPTY_PATH, &ro, sizeof ro) < 0)
             r = err_set(err, errno, "rootfs.mount", "making the rootfs read-only");
+    }
+    if (r >= 0 && spec->hooks.create_container.count) {
+        json_object_set_new(state, "pid", json_integer(getpid()));
+        r = hooks_run(&spec->hooks.create_container, "createContainer", rootfs, state, err);
     }
     return r < 0 ? r : walls_pivot_into(rootfs, err);
 }

@@ -74,6 +74,7 @@ int heap_init(uint64_t max_bytes, uint64_t seed, struct err **err) {
     arena->first_page = arena->frontier = (uint32_t)((head_bytes + map_bytes) / PAGE_SIZE);
     mutex_init(&arena->lock, RANK_HEAP_ARENA);
     g_arena = arena;
+    arena_is_root(arena, reserved);
     init_classes();
     heap_bind_types();
     return 0;
@@ -82,6 +83,7 @@ int heap_init(uint64_t max_bytes, uint64_t seed, struct err **err) {
 void heap_destroy(void) {
     quarantine_flush();
     unpoison(g_arena, g_arena->reserved_bytes);
+    arena_is_no_root(g_arena, g_arena->reserved_bytes);
     heap_host_release(g_arena, g_arena->reserved_bytes);
     g_arena = NULL;
 }

@@ -119,6 +119,7 @@ int heap_load(int fd, struct err **err) {
         return err_set(err, -result, "heap.map", "mapping the sentry heap's image");
     }
     g_arena = p;
+    arena_is_root(p, h.reserved_bytes);
     struct patch patch = {g_arena->image_start, g_arena->image_end, 0};
     uint64_t start, end;
     heap_image_range(&start, &end);

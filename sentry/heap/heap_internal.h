@@ -23,11 +23,17 @@
 #endif
 #ifdef HEAP_ASAN
 #include <sanitizer/asan_interface.h>
+#include <sanitizer/lsan_interface.h>
+/* So that malloc'd things behind hostrefs do not look lost. */
+#define arena_is_root(p, n) __lsan_register_root_region(p, n)
+#define arena_is_no_root(p, n) __lsan_unregister_root_region(p, n)
 #define poison(p, n) __asan_poison_memory_region(p, n)
 #define unpoison(p, n) __asan_unpoison_memory_region(p, n)
 #define NO_ASAN __attribute__((no_sanitize_address))
 enum { HEAP_REDZONE = 16 }; /* behind every object; its last 8 bytes hold the size asked for */
 #else
+#define arena_is_root(p, n) ((void)(p), (void)(n))
+#define arena_is_no_root(p, n) ((void)(p), (void)(n))
 #define poison(p, n) ((void)(p), (void)(n))
 #define unpoison(p, n) ((void)(p), (void)(n))
 #define NO_ASAN

@@ -42,7 +42,7 @@ struct kernel {
     struct futex_table *futexes;
     struct hostref host_poller;   /* containers_lock; sentry/fs/host: waits for host descriptors; empty until the first */
     struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
-    int64_t boot_time_ns;         /* host CLOCK_MONOTONIC at start */
+    int64_t boot_time_ns;         /* host CLOCK_MONOTONIC when the guest's machine was started: 0 as on the host's, until a restore moves it */
     int64_t realtime_offset_ns;   /* guest CLOCK_REALTIME minus host's */
     int64_t monotonic_offset_ns;  /* guest CLOCK_MONOTONIC (and BOOTTIME) minus host's */
     unsigned cpu_count;           /* as guests see it: from the sandbox's affinity mask */

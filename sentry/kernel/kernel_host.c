@@ -176,6 +176,19 @@ unsigned host_cpu_count(void) {
     return n > 0 ? (unsigned)n : 1;
 }
 
+unsigned host_highest_cpu(void) {
+    cpu_set_t set;
+    unsigned highest = 0;
+
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) < 0)
+        return UINT32_MAX;
+    for (unsigned i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &set))
+            highest = i;
+    return highest;
+}
+
 unsigned host_current_cpu(void) {
     int cpu = sched_getcpu();
     return cpu < 0 ? 0 : (unsigned)cpu;

@@ -9,6 +9,7 @@
 
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/kernel_host.h"
 #include "sentry/loader/load_internal.h"
 #include "sentry/loader/vdso/vdso_params.h"
 #include "sentry/mm/memfile.h"
@@ -54,7 +55,7 @@ static void fill_params(struct kernel *k, struct vdso_params *p) {
     p->use_host = l->host_clock_gettime != 0;
     p->clock_gettime = l->host_clock_gettime;
     /* Host cpu numbers are the guest's only if the sandbox has all of them. */
-    p->getcpu = k->cpu_count == (unsigned)sysconf(_SC_NPROCESSORS_CONF) ? l->host_getcpu : 0;
+    p->getcpu = k->cpu_count == host_highest_cpu() + 1 ? l->host_getcpu : 0;
     p->realtime_offset_ns = k->realtime_offset_ns;
     p->monotonic_offset_ns = k->monotonic_offset_ns;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/host_fstat.h"
 
 #define LARGEST_SIZE (1ull << 46)
 #define SMALLEST_SIZE (1ull << 30)
@@ -106,5 +107,5 @@ uint64_t memfile_host_seek(struct memfile_host *h, uint64_t offset, uint64_t end
 uint64_t memfile_host_allocated(struct memfile_host *h) {
     struct stat st;
 
-    return fstat(h->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+    return host_fstat(h->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }

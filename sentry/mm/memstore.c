@@ -147,7 +147,7 @@ static int store_punch(struct mappable *m, uint64_t offset, uint64_t len) {
     return 0;
 }
 
-static const struct mappable_ops g_store_ops = {.range = store_range, .punch = store_punch, .release = store_release};
+static const struct mappable_ops g_store_ops = {.range = store_range, .punch = store_punch, .release = store_release, .ranges_reused = true};
 
 int memstore_create(struct kernel *k, struct memstore **ret) {
     struct memstore *s = heap_new(memstore);

@@ -5,8 +5,8 @@
  * areas (struct vma) are in an augmented tree ordered by address (largest gap below, for address search). mm->lock (RANK_MM) protects the tree and
  * may be held over platform batches (they block).
  *
- * References: a task holds its mm; an area holds its file and mappable. An mm's last reference goes after every context of its address space has been destroyed
- * (task exit, execve): only then is it sure that nothing maps the ranges of the shared memory file any more. mm_unref() may block; call it with no lock held.
+ * References: a task holds its mm; an area holds its file and mappable. mm_unref() may block; call it with no lock held, best after the contexts of its address
+ * space have been destroyed (then the stub ends at once).
  * Source: mmap(2), mremap(2), mprotect(2), madvise(2), brk(2), mlock(2), proc(5).
  */
 #pragma once
@@ -46,6 +46,7 @@ struct mappable_ops {
     /* Does: MADV_REMOVE, as fallocate(PUNCH_HOLE|KEEP_SIZE). Caller holds nothing. Optional (absent: -EOPNOTSUPP). */
     int (*punch)(struct mappable *m, uint64_t offset, uint64_t len);
     void (*release)(struct mappable *m); /* the last reference is gone. No lock held. Required */
+    bool ranges_reused; /* what range() gave is given to others after release(): first it must be sure that nothing maps it */
 };
 
 /* Something that areas map: a tmpfs or memfd inode, shared anonymous memory, a host file. Embedded in (or allocated by) its owner. */

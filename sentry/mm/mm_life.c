@@ -45,12 +45,28 @@ static struct mm *mm_alloc(struct kernel *k) {
     return mm;
 }
 
+/* Contexts that are still there keep the stub, and guest code may run in it until they go: so what may be reused is unmapped by itself. */
+static void unmap_reused(struct mm *mm) {
+    struct as_batch b = {0};
+    struct vma *v;
+
+    mutex_lock(&mm->lock);
+    RB_FOREACH(v, vma_tree, &mm->areas)
+        if (v->mappable && v->mappable->ops->ranges_reused && !(v->flags & VMA_SPECIAL))
+            as_batch_add(&b, &(struct as_op){.kind = AS_UNMAP, .addr = v->start, .len = v->end - v->start});
+    if (b.count > 0 && mm_apply_locked(mm, &b) < 0)
+        kernel_platform(mm->kernel)->ops->as_kill(mm_as(mm));
+    mutex_unlock(&mm->lock);
+}
+
 /* The address space goes first: what areas refer to may be reused only when nothing maps it. */
 static void mm_destroy(struct mm *mm) {
     struct list dead;
     struct vma *v;
 
     might_block();
+    if (mm->as.ops)
+        unmap_reused(mm);
     hostref_release(&mm->as);
     list_init(&dead);
     mutex_lock(&mm->lock);

@@ -170,5 +170,7 @@ int main(int argc, char **argv) {
         syscall_strace_enable(2);
     int status = run(k, argv + optind);
     kernel_destroy(k);
+    if (ref_leaks() > 0)
+        return CANNOT_START;
     return status & 0x7f ? 128 + (status & 0x7f) : status >> 8;
 }

@@ -268,12 +268,27 @@ static void insert_frame(struct sim *s, struct sim_frame *f) {
     *at = f;
 }
 
+/* RUNSC_SIM_TRACE=1: one line per TCP frame on the wire, with its fate. */
+static void trace_frame(const struct sim *s, int from, const uint8_t *d, uint32_t len, const struct fault_verdict *v) {
+    bool v4 = d[12] == 8 && d[13] == 0 && d[23] == 6, v6 = d[12] == 0x86 && d[20] == 6;
+    if (len < 54 || (!v4 && !v6))
+        return;
+    uint32_t ip_hlen = v4 ? (d[14] & 15) * 4u : 40, ip_len = v4 ? get_be16(d + 16) : get_be16(d + 18) + 40u;
+    const uint8_t *t = d + 14 + ip_hlen;
+    uint32_t hlen = (uint32_t)(t[12] >> 4) * 4;
+    fprintf(stderr, "%.6f %d: flags %02x seq %u ack %u win %u len %u %s%s\n", (double)(s->now - SIM_S(1000)) / 1e9, from,
+            t[13], get_be32(t + 4), get_be32(t + 8), get_be16(t + 14), ip_len - ip_hlen - hlen,
+            v->copies == 0 ? "LOST" : v->copies == 2 ? "DUP" : "", v->corrupt ? " CORRUPT" : "");
+}
+
 static void send_frame(struct sim *s, struct sim_link *l, int from, const uint8_t *data, const struct channel_frame *m) {
     struct fault_verdict v;
     l->frames[from]++;
     if (s->frame_hook)
         s->frame_hook(s, l, from, data, m->len);
     fault_decide(&l->state[from], &l->fault, s->now, m->len, &v);
+    if (getenv("RUNSC_SIM_TRACE"))
+        trace_frame(s, from, data, m->len, &v);
     if (v.copies == 0)
         l->lost[from]++;
     for (int i = 0; i < v.copies; i++) {

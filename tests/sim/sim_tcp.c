@@ -64,10 +64,10 @@ static void choose_user(struct sim *s, struct stream_end *e) {
     e->to_send = sim_below(s, max + 1);
     e->max_write = 1 + (uint32_t)sim_below(s, sim_below(s, 2) ? 300 : 60000);
     e->max_read = 1 + (uint32_t)sim_below(s, sim_below(s, 2) ? 300 : 60000);
-    if (e->to_send > 500ull * e->max_write) /* keeps the number of steps in hand */
-        e->to_send = 500ull * e->max_write;
+    if (e->to_send > 2000ull * e->max_write) /* keeps the number of steps in hand */
+        e->to_send = 2000ull * e->max_write;
     if (sim_below(s, 4) == 0)
-        e->pause_ns = (int64_t)sim_below(s, (uint64_t)SIM_MS(100));
+        e->pause_ns = (int64_t)sim_below(s, (uint64_t)SIM_MS(20));
 }
 
 static void choose_options(struct sim *s, struct nsock *sock) {
@@ -165,6 +165,31 @@ static void run_streams(struct world *w, struct stream *x) {
     stream_run(x, SIM_S(40000));
 }
 
+/* What all seeds of a family did together: a simulation that provokes nothing proves nothing. */
+static struct netns_mib g_total;
+
+static void add_up(struct sim_host *h) {
+    struct netns_mib m;
+    netns_mib_get(h->ns, &m);
+    const uint64_t *from = (const uint64_t *)&m;
+    uint64_t *to = (uint64_t *)&g_total;
+    for (size_t i = 0; i < sizeof(m) / sizeof(*from); i++)
+        to[i] += from[i];
+}
+
+static void say_seed(struct world *w, const struct stream *x) {
+    double sec = (double)(x->finished - x->started) / 1e9;
+    const struct fault_config *f = &w->far->fault;
+    struct netns_mib m;
+    netns_mib_get(w->a->ns, &m);
+    fprintf(stderr, "seed %llu: %llu + %llu bytes in %.3f s, loss %u ppm burst %u delay %.1f ms rate %llu pause %lld mtu %u "
+            "timeouts %llu retrans %llu routed %d upause %lld %lld\n", (unsigned long long)w->s.seed, (unsigned long long)x->end[0].to_send,
+            (unsigned long long)x->end[1].to_send, sec, f->loss_ppm, f->burst_start_ppm, (double)f->delay_ns / 1e6,
+            (unsigned long long)f->rate_bytes_per_s, (long long)f->pause_ns / 1000000, w->mtu_after,
+            (unsigned long long)m.tcp_timeouts, (unsigned long long)m.tcp_retrans_segs, w->r != NULL,
+            (long long)x->end[0].pause_ns / 1000000, (long long)x->end[1].pause_ns / 1000000);
+}
+
 static void run_seed(uint64_t seed) {
     static struct world w;
     memset(&w, 0, sizeof(w));
@@ -182,11 +207,10 @@ static void run_seed(uint64_t seed) {
     choose_faults(&w.s, &w.far->fault);
     if (offloads) /* nobody sums these frames */
         w.near->fault.corrupt_ppm = w.far->fault.corrupt_ppm = 0;
-    struct stream x = {0};
+    struct stream x = {.configure = choose_options};
     choose_user(&w.s, &x.end[0]);
     choose_user(&w.s, &x.end[1]);
     stream_start(&x, &w.s, w.a, w.b, w.six ? "fd00::2" : "10.0.0.2", 80);
-    choose_options(&w.s, x.end[0].sock);
     run_streams(&w, &x);
     for (int i = 0; i < 2; i++) {
         if (x.end[i].error)
@@ -194,9 +218,29 @@ static void run_seed(uint64_t seed) {
         ASSERT_EQ(x.end[i].received, x.end[i].to_recv);
     }
     check_counters(&x, w.a);
+    add_up(w.a);
+    add_up(w.b);
+    if (getenv("RUNSC_SIM_VERBOSE"))
+        say_seed(&w, &x);
     stream_close(&x);
     check_quiet(&w.s, w.a, w.b);
     sim_done(&w.s);
+}
+
+static void check_provoked(void) {
+    if (getenv("RUNSC_SIM_VERBOSE"))
+        fprintf(stderr, "TOTAL fast %llu slow %llu rto %llu tlp %llu dsack %llu ofo %llu spurious %llu zwp %llu csum %llu delack %llu tw %llu paws %llu chal %llu prune %llu frag %llu out %llu\n", (unsigned long long)g_total.tcp_fast_retrans, (unsigned long long)g_total.tcp_slow_start_retrans, (unsigned long long)g_total.tcp_timeouts, (unsigned long long)g_total.tcp_loss_probes, (unsigned long long)g_total.tcp_dsack_recv, (unsigned long long)g_total.tcp_ofo_queued, (unsigned long long)g_total.tcp_spurious_rtos, (unsigned long long)g_total.tcp_zero_window_probes, (unsigned long long)g_total.tcp_csum_errors, (unsigned long long)g_total.tcp_delayed_acks, (unsigned long long)g_total.tcp_tw, (unsigned long long)g_total.tcp_paws_drops, (unsigned long long)g_total.tcp_challenge_acks, (unsigned long long)g_total.tcp_rcv_pruned, (unsigned long long)g_total.ip_frag_creates, (unsigned long long)g_total.tcp_out_segs);
+    ASSERT_GT(g_total.tcp_fast_retrans, 1000);
+    ASSERT_GT(g_total.tcp_slow_start_retrans, 1000);
+    ASSERT_GT(g_total.tcp_timeouts, 300);
+    ASSERT_GT(g_total.tcp_loss_probes, 300);
+    ASSERT_GT(g_total.tcp_dsack_recv, 30);
+    ASSERT_GT(g_total.tcp_ofo_queued, 1000);
+    ASSERT_GT(g_total.tcp_spurious_rtos, 0);
+    ASSERT_GT(g_total.tcp_zero_window_probes, 0);
+    ASSERT_GT(g_total.tcp_csum_errors, 10);
+    ASSERT_GT(g_total.tcp_delayed_acks, 10);
+    ASSERT_GT(g_total.tcp_tw, 50);
 }
 
 static void run_family(unsigned family) {
@@ -208,10 +252,9 @@ static void run_family(unsigned family) {
         return;
     }
     for (uint64_t seed = family; seed < count; seed += FAMILIES) {
-        if (getenv("RUNSC_SIM_VERBOSE"))
-            fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
         run_seed(seed);
     }
+    check_provoked();
 }
 
 #define FAMILY(n)                                \

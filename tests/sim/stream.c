@@ -19,6 +19,10 @@ void stream_start(struct stream *x, struct sim *s, struct sim_host *client, stru
     ASSERT_EQ(nsock_bind(x->listener, &any), 0);
     ASSERT_EQ(nsock_listen(x->listener, 5), 0);
     ASSERT_EQ(nsock_new(client->ns, a.family, NS_SOCK_STREAM, 0, client, &x->end[0].sock), 0);
+    if (x->configure) {
+        x->configure(s, x->listener);
+        x->configure(s, x->end[0].sock);
+    }
     ASSERT_EQ(nsock_connect(x->end[0].sock, &a), -EINPROGRESS);
     for (int i = 0; i < 2; i++) {
         struct stream_end *e = &x->end[i];

@@ -19,6 +19,7 @@ struct stream_end {
 struct stream {
     struct sim *sim;
     struct nsock *listener;
+    void (*configure)(struct sim *s, struct nsock *sock); /* optional: options, before connecting */
     struct stream_end end[2]; /* 0: client */
     struct sim_host *client;
     struct ns_addr addr;

@@ -121,7 +121,7 @@ struct tcp_sock {
     uint16_t advmss;
     uint8_t snd_wscale, rcv_wscale;
     bool sack_ok, ts_ok, wscale_ok, nodelay, cork;
-    int64_t last_send_ns, last_ack_sent_ns;
+    int64_t last_send_ns, last_ack_sent_ns, last_challenge_ns;
 
     /* ---- receive ---- */
     uint32_t irs, rcv_nxt, rcv_wup, rcv_wnd, copied_seq, rcv_up;
@@ -353,6 +353,7 @@ void tcp_send_probe(struct tcp_sock *tp);
 /* (Re)transmits one queue entry, at most `limit` bytes of it (splitting it). */
 int tcp_transmit_seg(struct tcp_sock *tp, struct tcp_seg *g);
 int tcp_split_seg(struct tcp_sock *tp, struct tcp_seg *g, uint32_t len);
+int tcp_merge_seg(struct tcp_sock *tp, struct tcp_seg *g, struct tcp_seg *next);
 void tcp_seg_free(struct tcp_sock *tp, struct tcp_seg *g);
 void tcp_snd_purge(struct tcp_sock *tp);
 uint32_t tcp_write_space(const struct tcp_sock *tp);

@@ -78,24 +78,22 @@ static void take_urgent_byte(struct tcp_sock *tp, const struct pkt *p) {
     nsock_wake(&tp->base, NS_POLLPRI);
 }
 
-/* Small pieces are copied behind the last packet, or a peer could pin a block for every byte. */
-static bool coalesce(struct tcp_sock *tp, struct pkt *p) {
-    struct nsock *s = &tp->base;
+/* Small pieces are copied behind the packet before them, or a peer could pin a block for every byte. The memory that
+ * `last` gained is returned; 0: not done. Takes p if done. */
+static uint32_t coalesce(struct pkt *last, struct pkt *p) {
     uint8_t buf[COALESCE_MAX];
-    if (p->len > COALESCE_MAX || list_empty(&s->rxq))
-        return false;
-    struct pkt *last = list_last_entry(&s->rxq, struct pkt, link);
-    if (last->seq_end != p->seq || last->len > PKT_BLOCK_MAX)
-        return false;
+    if (p->len > COALESCE_MAX || last->seq_end != p->seq || last->len > PKT_BLOCK_MAX || last->tcp_flags & TH_FIN)
+        return 0;
     uint32_t n = pkt_copy_out(p, 0, buf, p->len), before = last->truesize, done;
     if (pkt_append_copy(last, buf, n, &done) < 0) {
         pkt_trim_to(last, last->len - done);
-        return false;
+        return 0;
     }
     last->seq_end += n;
-    s->rx_mem += last->truesize - before;
+    last->tcp_flags |= p->tcp_flags;
+    last->truesize = MAX(last->truesize, before + 1);
     pkt_free(p);
-    return true;
+    return last->truesize - before;
 }
 
 /* Takes p: text at rcv_nxt. */
@@ -104,8 +102,13 @@ static void queue_in_order(struct tcp_sock *tp, struct pkt *p) {
     take_urgent_byte(tp, p);
     tp->rcv_nxt = p->seq_end;
     tp->bytes_received += p->len;
-    if (coalesce(tp, p))
-        return;
+    p->tcp_flags = 0;
+    if (!list_empty(&s->rxq)) {
+        uint32_t gained = coalesce(list_last_entry(&s->rxq, struct pkt, link), p);
+        s->rx_mem += gained;
+        if (gained)
+            return;
+    }
     s->rx_mem += p->truesize;
     list_add_tail(&s->rxq, &p->link);
 }
@@ -187,10 +190,16 @@ static void queue_ooo(struct tcp_sock *tp, struct pkt *p) {
         }
         at = &o->link;
     }
-    tp->ooo_mem += p->truesize;
-    tp->ooo_bytes += p->len;
-    list_add_tail(at, &p->link);
     tcp_sack_update(tp, p->seq, p->seq_end);
+    tp->ooo_bytes += p->len;
+    if (at->prev != &tp->oooq) {
+        uint32_t gained = coalesce(container_of(at->prev, struct pkt, link), p);
+        tp->ooo_mem += gained;
+        if (gained)
+            return;
+    }
+    tp->ooo_mem += p->truesize;
+    list_add_tail(at, &p->link);
 }
 
 /* RFC 2883: tell the sender what came twice. */

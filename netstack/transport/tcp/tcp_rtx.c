@@ -81,6 +81,19 @@ static bool inside_window(const struct tcp_sock *tp, const struct tcp_seg *g) {
     return g->seq == tp->snd_una || seq_lt(g->seq, tp->snd_una + MAX(tp->snd_wnd, 1u));
 }
 
+static bool wants_retransmit(const struct tcp_seg *g) {
+    return g->sent && g->lost && !g->retrans && !g->sacked;
+}
+
+/* Lost small pieces go out together again, as far as they fill a segment. */
+static void gather_small(struct tcp_sock *tp, struct tcp_seg *g, uint32_t mss) {
+    while (g->data && g->len < mss && g->link.next != &tp->sendq) {
+        struct tcp_seg *next = list_next_entry(g, link);
+        if (!wants_retransmit(next) || g->len + next->len > mss || tcp_merge_seg(tp, g, next) < 0)
+            return;
+    }
+}
+
 void tcp_retransmit_lost(struct tcp_sock *tp) {
     struct tcp_seg *g;
     if (tp->lost_bytes == 0)
@@ -88,9 +101,10 @@ void tcp_retransmit_lost(struct tcp_sock *tp) {
     list_for_each_entry(g, &tp->sendq, link) {
         if (!g->sent)
             return;
-        if (!g->lost || g->retrans || g->sacked)
+        if (!wants_retransmit(g))
             continue;
         uint32_t flight = tcp_in_flight(tp), mss = tcp_eff_mss(tp);
+        gather_small(tp, g, mss);
         uint32_t room = tp->cwnd > flight ? tp->cwnd - flight : 0;
         if ((room < MIN(mss, g->len) && flight > 0) || !inside_window(tp, g))
             return;

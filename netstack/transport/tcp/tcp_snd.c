@@ -43,7 +43,7 @@ static uint16_t window_field(struct tcp_sock *tp, uint8_t flags) {
 }
 
 static void fill_urgent(const struct tcp_sock *tp, uint32_t seq, struct tcp_hdr *h) {
-    if (!seq_lt(seq, tp->snd_up) || h->flags & TH_SYN)
+    if (seq_le(tp->snd_up, tp->snd_una) || !seq_lt(seq, tp->snd_up) || h->flags & TH_SYN)
         return;
     h->flags |= TH_URG;
     h->urgent = (uint16_t)MIN(tp->snd_up - seq, 65535u);
@@ -150,8 +150,13 @@ void tcp_send_ack(struct tcp_sock *tp) {
 
 void tcp_send_challenge_ack(struct tcp_sock *tp) {
     struct netns *ns = tp->base.ns;
+    /* twice a second per connection, or two peers that disagree would answer each other for ever (Linux:
+     * tcp_invalid_ratelimit) */
+    if (tp->last_challenge_ns && tcp_now(tp) - tp->last_challenge_ns < MSEC(500))
+        return;
     if (!tcp_challenge_allowed(ns))
         return;
+    tp->last_challenge_ns = tcp_now(tp);
     ns->mib.tcp_challenge_acks++;
     tcp_send_ack(tp);
 }
@@ -238,6 +243,19 @@ int tcp_split_seg(struct tcp_sock *tp, struct tcp_seg *g, uint32_t len) {
     list_init(&r->link);
     list_add(&g->link, &r->link); /* behind g */
     tp->tx_mem += (uint32_t)sizeof(*r) + (r->data ? r->data->truesize : 0);
+    return 0;
+}
+
+/* Appends the next entry to g; both unsent or both lost. -ENOMEM: nothing happened. */
+int tcp_merge_seg(struct tcp_sock *tp, struct tcp_seg *g, struct tcp_seg *next) {
+    ASSERT(next->seq == g->seq + g->len);
+    uint32_t before = g->data->truesize;
+    if (next->data && pkt_append_range(g->data, next->data, 0, next->len) < 0)
+        return -ENOMEM;
+    tp->tx_mem += g->data->truesize - before;
+    g->len += next->len;
+    g->flags |= next->flags;
+    tcp_seg_free(tp, next);
     return 0;
 }
 
@@ -372,7 +390,7 @@ uint32_t tcp_eff_mss(const struct tcp_sock *tp) {
 
 /* RFC 9293 section 3.7.4 with Minshall's change: only an outstanding small segment holds another one back. */
 static bool nagle_holds(const struct tcp_sock *tp, const struct tcp_seg *g, bool force) {
-    if (g->flags & TH_FIN || force || seq_lt(g->seq, tp->snd_up))
+    if (g->flags & TH_FIN || force || (seq_gt(tp->snd_up, tp->snd_una) && seq_lt(g->seq, tp->snd_up)))
         return false;
     if (tp->cork)
         return true;

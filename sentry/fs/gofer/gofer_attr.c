@@ -27,11 +27,29 @@ void gino_attr_set(struct gofer_inode *i, const struct gofer_attr *attr, uint32_
     mutex_unlock(&i->inode.lock);
 }
 
+/* A stat so soon after the look-up that it belongs to needs no second message. */
+#define FRESH_NS 100000
+
+void gino_attr_looked(struct gofer_inode *i, const struct gofer_attr *attr, uint32_t seq) {
+    mutex_lock(&i->inode.lock);
+    gino_attr_set_locked(i, attr, seq);
+    i->attr_fresh_ns = monotonic_ns();
+    mutex_unlock(&i->inode.lock);
+}
+
+static bool fresh_once_locked(struct gofer_inode *i) {
+    int64_t asked = i->attr_fresh_ns;
+    i->attr_fresh_ns = 0;
+    return asked && monotonic_ns() - asked < FRESH_NS;
+}
+
 /* A directory without a watch is not vouched for by one above it. */
 static bool attr_trusted_locked(struct gofer_inode *i) {
     struct gofer_fs *g = gfs_of(&i->inode);
-    if (!i->attr_known || i->attr_seen != gino_attr_begin(i) || gfs_shared(g))
+    if (!i->attr_known || i->attr_seen != gino_attr_begin(i))
         return false;
+    if (gfs_shared(g))
+        return fresh_once_locked(i);
     if (gfs_exclusive(g))
         return true;
     if (inode_is_dir(&i->inode))

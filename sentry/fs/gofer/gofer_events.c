@@ -44,13 +44,20 @@ static void pend_name_locked(struct gofer_inode *dir, const char *name) {
     atomic_store_explicit(&dir->has_pending, true, memory_order_release);
 }
 
+void gfs_unwatch_locked(struct gofer_inode *dir) {
+    struct gofer_fs *g = gfs_of(&dir->inode);
+    if (dir->watch < 0)
+        return;
+    RB_REMOVE(gofer_watch_tree, &g->watches, dir);
+    dir->watch = -1;
+    gofer_listing_drop_locked(dir);
+    pend_all_locked(dir);
+}
+
 /* events_lock and tree_lock held. */
-static void dir_event_locked(struct gofer_fs *g, struct gofer_inode *dir, const struct gofer_event *e) {
-    if (e->mask & LINUX_IN_IGNORED) { /* the host took the watch away */
-        RB_REMOVE(gofer_watch_tree, &g->watches, dir);
-        dir->watch = -1;
-        pend_all_locked(dir);
-    }
+static void dir_event_locked(struct gofer_inode *dir, const struct gofer_event *e) {
+    if (e->mask & LINUX_IN_IGNORED) /* the host took the watch away */
+        gfs_unwatch_locked(dir);
     if (e->name[0]) {
         pend_name_locked(dir, e->name);
         gofer_listing_drop_locked(dir);
@@ -74,7 +81,7 @@ static void fs_event(struct gofer_fs *g, const struct gofer_event *e) {
     }
     while ((dir = next) && dir->watch == e->watch) {
         next = RB_NEXT(gofer_watch_tree, &g->watches, dir);
-        dir_event_locked(g, dir, e);
+        dir_event_locked(dir, e);
     }
     mutex_unlock(&g->tree_lock);
 }

@@ -68,7 +68,7 @@ static int look_again(struct gofer_fs *g, struct gofer_inode *dir, const char *n
         return rc;
     if (!cached || !gino_same(gino_of(cached), &attr))
         return 0;
-    gino_attr_set(gino_of(cached), &attr, seq);
+    gino_attr_looked(gino_of(cached), &attr, seq);
     return 1;
 }
 
@@ -135,6 +135,7 @@ static void fill(struct gofer_fs *g, const struct gofer_mount *m, const struct g
     RB_INIT(&g->inodes);
     RB_INIT(&g->watches);
     list_init(&g->handle_order);
+    list_init(&g->watched_order);
     list_init(&g->idle_fds);
     list_init(&g->listings);
     mutex_lock(&m->session->events_lock);

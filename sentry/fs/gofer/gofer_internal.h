@@ -58,6 +58,7 @@ struct gofer_fs {
     struct gofer_inode_tree inodes;
     struct gofer_watch_tree watches; /* directories by (watch, inode) */
     struct list handle_order;        /* inodes whose handle may be given back, oldest first */
+    struct list watched_order;       /* directories whose handle, and with it the watch, is given back if nothing else helps */
     struct list idle_fds;            /* inodes with descriptors that nobody has open, oldest first */
     uint32_t idle_fd_count;
     struct list listings;            /* cached ones, oldest first */
@@ -124,6 +125,7 @@ struct gofer_inode {
     _Atomic uint32_t attr_seq;  /* counted by every change that makes attr untrue; any thread */
     uint32_t attr_seen;         /* attr_seq when attr was asked for; attr is true while they are equal */
     bool attr_known;
+    int64_t attr_fresh_ns;      /* shared root: when a look-up asked, for the one stat that follows it; 0: none did */
     char *target;               /* of a symbolic link: heap string; constant once set */
     /* Set with inode.lock while pinned, taken away with tree_lock while not: */
     struct hostref fd_read;     /* O_RDONLY */
@@ -154,6 +156,8 @@ void gfs_drain_if_due(struct gofer_fs *g);
 void gfs_apply_pending(struct gofer_inode *dir, struct dentry *d);
 /* events_lock held: as if an event had been lost. */
 void gfs_distrust_all_locked(struct gofer_fs *g);
+/* The directory is watched no more: what is cached of it is not to be believed. events_lock and tree_lock held. */
+void gfs_unwatch_locked(struct gofer_inode *dir);
 void gfs_set_watch(struct gofer_inode *dir, int watch);
 /* Forgets pending names. The inode ends. */
 void gfs_drop_pending(struct gofer_inode *dir);
@@ -191,6 +195,8 @@ static inline uint32_t gino_attr_begin(struct gofer_inode *i) {
     return atomic_load_explicit(&i->attr_seq, memory_order_acquire);
 }
 void gino_attr_set(struct gofer_inode *i, const struct gofer_attr *attr, uint32_t seq);
+/* The same for what was asked while a name was looked up. */
+void gino_attr_looked(struct gofer_inode *i, const struct gofer_attr *attr, uint32_t seq);
 void gino_attr_set_locked(struct gofer_inode *i, const struct gofer_attr *attr, uint32_t seq) REQUIRES(&i->inode.lock);
 static inline void gino_attr_changed(struct gofer_inode *i) {
     atomic_fetch_add_explicit(&i->attr_seq, 1, memory_order_release);

@@ -53,8 +53,17 @@ bool gino_same(const struct gofer_inode *i, const struct gofer_attr *attr) {
 
 /* ---- handles ---- */
 
-static bool reclaimable(const struct gofer_fs *g, const struct gofer_inode *i) {
-    return i->parent && (!inode_is_dir(&i->inode) || !(g->root_flags & GOFER_ROOT_WATCHED));
+/* Where the inode waits for its handle to be given back; NULL: it keeps it, since nothing else leads to the file. */
+static struct list *reclaim_list(struct gofer_fs *g, const struct gofer_inode *i) {
+    if (!i->parent)
+        return NULL;
+    return inode_is_dir(&i->inode) && g->root_flags & GOFER_ROOT_WATCHED ? &g->watched_order : &g->handle_order;
+}
+
+static void enlist_handle_locked(struct gofer_fs *g, struct gofer_inode *i) {
+    struct list *order = reclaim_list(g, i);
+    if (order && i->handle && list_empty(&i->handle_node))
+        list_add_tail(order, &i->handle_node);
 }
 
 /* Gives `i` the handle unless it has one; what is not used is closed. */
@@ -67,8 +76,7 @@ static void install_handle(struct gofer_inode *i, gofer_handle_t handle) {
     if (taken) {
         atomic_store_explicit(&i->handle, handle, memory_order_release);
         g->handle_count++;
-        if (reclaimable(g, i))
-            list_add_tail(&g->handle_order, &i->handle_node);
+        enlist_handle_locked(g, i);
     }
     mutex_unlock(&g->tree_lock);
     if (!taken)
@@ -95,15 +103,25 @@ bool gino_handle_gone(struct gofer_inode *i, gofer_handle_t handle) {
     return may || other;
 }
 
+static size_t take_oldest_locked(struct gofer_fs *g, struct list *order, gofer_handle_t *handles) {
+    size_t count = 0;
+    while (count < RECLAIM_BATCH && !list_empty(order)) {
+        struct gofer_inode *i = list_first_entry(order, struct gofer_inode, handle_node);
+        handles[count++] = take_handle_locked(g, i);
+        gfs_unwatch_locked(i);
+    }
+    return count;
+}
+
 bool gfs_reclaim_handles(struct gofer_fs *g) {
     gofer_handle_t handles[RECLAIM_BATCH];
-    size_t count = 0;
+    mutex_lock(&g->session->events_lock);
     mutex_lock(&g->tree_lock);
-    while (count < RECLAIM_BATCH && !list_empty(&g->handle_order)) {
-        struct gofer_inode *i = list_first_entry(&g->handle_order, struct gofer_inode, handle_node);
-        handles[count++] = take_handle_locked(g, i);
-    }
+    size_t count = take_oldest_locked(g, &g->handle_order, handles);
+    if (count == 0)
+        count = take_oldest_locked(g, &g->watched_order, handles);
     mutex_unlock(&g->tree_lock);
+    mutex_unlock(&g->session->events_lock);
     if (count == 0)
         return false;
     return gofer_conn_close_handles(gfs_conn(g), handles, count) != -EIO;
@@ -304,8 +322,7 @@ void gino_moved(struct gofer_inode *i, struct gofer_inode *dir, const char *name
         i->parent = dir;
         i->name = copy;
         copy = old_name;
-        if (i->handle && list_empty(&i->handle_node) && reclaimable(g, i))
-            list_add_tail(&g->handle_order, &i->handle_node);
+        enlist_handle_locked(g, i);
     }
     mutex_unlock(&g->tree_lock);
     heap_free(copy);

@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/abi/linux/fcntl.h"
 #include "base/abi/linux/ioctl.h"
 #include "base/cleanup.h"
+#include "base/host_fstat.h"
 #include "base/hostref.h"
 #include "sentry/fs/host/host_internal.h"
 #include "sentry/heap/heap.h"
@@ -263,7 +265,7 @@ int host_file_new(struct kernel *k, int fd, const struct creds *c, struct file *
     uint32_t flags = 0, mode = 0;
 
     int r = h ? open_mode(fd, &flags, &mode) : -ENOMEM;
-    if (r == 0 && fstat(fd, &st) < 0)
+    if (r == 0 && host_fstat(fd, &st) < 0)
         r = -errno;
     if (r == 0)
         r = file_init_anon(&h->file, &host_file_ops, "host", st.st_mode & S_IFMT, flags, mode | (S_ISREG(st.st_mode) ? 0 : FILE_STREAM), c);

@@ -24,13 +24,15 @@ HEAP_TYPE(kernfs_filesystem, struct kernfs_filesystem, 0);
 
 /* ---- nodes ---- */
 
+static const struct inode_ops kernfs_inode_ops, kernfs_magic_inode_ops;
+
 int kernfs_new(struct filesystem *fs, const struct kernfs_ops *kops, uint64_t ino, kuid_t uid, kgid_t gid, void *object,
                void *object2, uint64_t number, struct inode **ret) {
     struct kernfs_inode *n = heap_new(kernfs_inode);
 
     if (!n)
         return -ENOMEM;
-    inode_init(&n->inode, &kernfs_inode_ops, fs, ino ? ino : kernel_new_inode(fs->kernel), kops->mode, uid, gid);
+    inode_init(&n->inode, kops->magic_link ? &kernfs_magic_inode_ops : &kernfs_inode_ops, fs, ino ? ino : kernel_new_inode(fs->kernel), kops->mode, uid, gid);
     n->kops = kops;
     n->object = object;
     n->object2 = object2;
@@ -102,7 +104,7 @@ static int node_readlink(struct inode *inode, struct task *t, char **ret) {
 static int node_magic_link(struct inode *inode, struct task *t, struct path *ret) {
     struct kernfs_inode *n = kernfs_of(inode);
 
-    return n->kops->magic_link ? n->kops->magic_link(n, t, ret) : -ENOSYS;
+    return n->kops->magic_link(n, t, ret);
 }
 
 static void refresh_owner(struct kernfs_inode *n) {
@@ -159,17 +161,11 @@ static void node_release(struct inode *inode) {
     heap_free(n);
 }
 
-const struct inode_ops kernfs_inode_ops = {
-    .name = "kernfs",
-    .lookup = node_lookup,
-    .readlink = node_readlink,
-    .magic_link = node_magic_link,
-    .getattr = node_getattr,
-    .setattr = node_setattr,
-    .permission = node_permission,
-    .open = kernfs_open,
-    .release = node_release,
-};
+#define NODE_OPS                                                                                            \
+    .name = "kernfs", .lookup = node_lookup, .readlink = node_readlink, .getattr = node_getattr,            \
+    .setattr = node_setattr, .permission = node_permission, .open = kernfs_open, .release = node_release
+static const struct inode_ops kernfs_inode_ops = {NODE_OPS};
+static const struct inode_ops kernfs_magic_inode_ops = {NODE_OPS, .magic_link = node_magic_link};
 
 /* ---- the file system ---- */
 

@@ -146,7 +146,7 @@ static int overlay_mount(struct kernel *k, struct fs_type *type, const struct mo
     return 0;
 }
 
-static struct fs_type overlay_fs_type = {.name = "overlay", .mount = overlay_mount};
+struct fs_type overlay_fs_type = {.name = "overlay", .mount = overlay_mount};
 
 __attribute__((constructor)) static void overlay_fs_register(void) {
     fs_type_register(&overlay_fs_type);

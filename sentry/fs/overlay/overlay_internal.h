@@ -76,6 +76,9 @@ static inline struct inode *oino_real(const struct overlay_inode *i) {
     return upper ? upper : i->lower;
 }
 
+/* overlay_fs.c */
+extern struct fs_type overlay_fs_type;
+
 /* overlay_table.c */
 int overlay_upper_compare(const struct overlay_inode *a, const struct overlay_inode *b);
 int overlay_lower_compare(const struct overlay_inode *a, const struct overlay_inode *b);

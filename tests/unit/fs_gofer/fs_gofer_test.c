@@ -354,6 +354,27 @@ TEST(handles_are_given_back_when_they_run_out) {
     end(&f);
 }
 
+TEST(watched_directories_are_given_up_last) {
+    struct fixture f;
+    start(&f, &(struct gofer_fixture_options){.root_flags = GOFER_ROOT_WATCHED, .nofile = 512});
+    char name[32], buf[16];
+    struct kstat ks;
+    for (int i = 0; i < 600; i++) {
+        snprintf(name, sizeof(name), "d%d", i);
+        ASSERT_OK(mkdirat(f.gofer.dir, name, 0755));
+    }
+    for (int i = 0; i < 600; i++) {
+        snprintf(name, sizeof(name), "/d%d/none", i);
+        ASSERT_EQ(fs_stat(&f.fs, name, &ks), -ENOENT);
+    }
+    host_write(&f, "d0/none", "now"); /* its watch is gone: nothing cached of it is believed */
+    ASSERT_OK(fs_read_file(&f.fs, "/d0/none", buf, sizeof(buf)));
+    ASSERT_STREQ(buf, "now");
+    host_write(&f, "d599/none", "too");
+    ASSERT_OK(fs_stat(&f.fs, "/d599/none", &ks));
+    end(&f);
+}
+
 TEST(mapping_gives_the_right_descriptor) {
     struct fixture f;
     start(&f, NULL);

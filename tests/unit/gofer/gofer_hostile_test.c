@@ -65,7 +65,7 @@ TEST(server_refuses_malformed_headers) {
     bad[3].type = GOFER_TYPES;
     bad[4].type = UINT16_MAX;
     bad[5].version = 2;
-    bad[6].zero = 1;
+    bad[6].cpu = 4096;
     for (size_t i = 0; i < 7; i++)
         ASSERT_EQ(exchange_raw(sock, &bad[i], sizeof(bad[i])), -EPROTO);
     for (size_t size = 1; size < sizeof(good); size++)

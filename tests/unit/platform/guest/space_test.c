@@ -3,7 +3,7 @@
  */
 #include "tests/unit/platform/guest/guest.h"
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 #include <stdio.h>
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_internal.h: what the platforms that run guests in stub processes (ptrace, systrap)
+ * platform/stub/stub.h: what the platforms that run guests in stub processes (ptrace, systrap)
  * share.
  *
  * Who holds references on whom: a stub_space is held by its creator (the sentry's mm), by each context in it,
@@ -22,6 +22,8 @@
 #include "platform/stub/stub_layout.h"
 
 /* ---- growing files of equal units, shared between sentry and stubs (stub_file_host.c) ---- */
+
+struct stub_space;
 
 struct stub_file {
     int fd;
@@ -84,8 +86,10 @@ enum { STUB_TABLE_BUCKETS = 256 };
 struct stub_platform {
     struct platform base; /* first */
     int proc_fd;
+    bool no_patches;
+    const struct stub_hooks *hooks; /* may be NULL */
     int sockets[2]; /* descriptors go from [0] to [1], the end that all stubs share */
-    struct stub_file commands, messages;
+    struct stub_file commands, messages, patches;
     struct stub_cpus cpus;
     struct stub_space *zygote;
     pid_t pid; /* our own: what every stub must find as its parent */
@@ -103,10 +107,17 @@ struct stub_platform {
     struct stub_keeper *keeper; /* stub_keeper_host.c */
 };
 
+struct stub_hooks {
+    /* Under the parent's lock, before the child exists: gives it what it needs of the parent; may add to its first batch. */
+    int (*fork)(struct stub_space *parent, struct stub_space *child);
+    void (*free)(struct stub_space *s); /* its process is gone */
+};
+
 struct stub_role {
     struct bpf_builder guest; /* the program of guest threads */
     uint32_t message_unit;    /* bytes of the message area that every stub has from the start */
     bool handlers;            /* guest threads catch their own signals (systrap) */
+    const struct stub_hooks *hooks;
 };
 
 /* Everything before the guests: files, zygote, keeper thread. Fills p->base but for its ops. On failure
@@ -129,6 +140,11 @@ struct stub_space {
     _Atomic bool killed;    /* by us */
     _Atomic int status;     /* si_status once dead */
     _Atomic int mem_fd;     /* /proc/PID/mem, -1: not opened yet */
+
+    /* patched call sites (systrap), NULL: none. See systrap_patch_host.c */
+    struct systrap_patches *_Atomic patches;
+    _Atomic uint32_t gate;            /* contexts whose guest code runs; top bit: sites are being patched */
+    _Atomic uint8_t patch_hits[256];  /* traps by call site, hashed */
 
     struct list waiters; /* struct stub_waiter, under platform->table */
 
