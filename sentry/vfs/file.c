@@ -99,10 +99,8 @@ static int64_t seek_file_locked(struct file *f, int64_t offset, int whence) {
     struct kstat st;
     int64_t base = 0;
 
-    if (whence == LINUX_SEEK_DATA || whence == LINUX_SEEK_HOLE) {
-        if (f->ops->seek)
-            return f->ops->seek(f, offset, whence);
-    }
+    if (f->ops->seek && (f->inode->type != LINUX_S_IFREG || whence > LINUX_SEEK_CUR))
+        return f->ops->seek(f, offset, whence);
     if (whence == LINUX_SEEK_CUR)
         base = (int64_t)f->pos;
     if (whence != LINUX_SEEK_SET && whence != LINUX_SEEK_CUR) {
@@ -128,13 +126,8 @@ int64_t file_seek(struct file *f, int64_t offset, int whence) {
     if (!(f->mode & FILE_POS))
         return -ESPIPE;
     mutex_lock(&f->pos_lock);
-    int64_t to;
-    if (!inode_is_dir(f->inode))
-        to = seek_file_locked(f, offset, whence);
-    else if (f->ops->seek)
-        to = f->ops->seek(f, offset, whence);
-    else
-        to = whence > LINUX_SEEK_CUR ? -EINVAL : seek_file_locked(f, offset, whence);
+    bool plain_dir = inode_is_dir(f->inode) && !f->ops->seek;
+    int64_t to = plain_dir && whence > LINUX_SEEK_CUR ? -EINVAL : seek_file_locked(f, offset, whence);
     if (to >= 0)
         f->pos = (uint64_t)to;
     mutex_unlock(&f->pos_lock);

@@ -55,8 +55,8 @@ struct file_ops {
     uint32_t (*ready)(struct file *f, uint32_t events);
     /* Where waiters for a change of ready() queue; constant for the file's life. NULL: always ready. Does not block. [NULL] */
     struct waitq *(*poll_queue)(struct file *f);
-    /* lseek: SEEK_DATA and SEEK_HOLE of a file, everything of a directory. Returns the new position, which vfs stores; pos_lock held.
-       [data up to the size, one hole there; directories: SEEK_SET and SEEK_CUR] */
+    /* lseek: SEEK_END, SEEK_DATA and SEEK_HOLE of a regular file, everything of others. Returns the new position, which vfs stores; pos_lock held.
+       [by the inode's size: data up to it, one hole there; directories: SEEK_SET and SEEK_CUR] */
     int64_t (*seek)(struct file *f, int64_t offset, int whence);
     /* Emits entries from f->pos on; sets f->pos. pos_lock held. 0 or -errno. [-ENOTDIR] */
     int (*readdir)(struct file *f, struct dir_emit *e);

@@ -217,6 +217,12 @@ static ssize_t tmpfs_write(struct file *f, struct uio *from, uint64_t *offset) {
 static int64_t tmpfs_seek(struct file *f, int64_t offset, int whence) {
     struct memstore *s = store_of(tmpfs_inode_of(f->inode));
 
+    if (whence == LINUX_SEEK_END) {
+        int64_t to;
+        if (__builtin_add_overflow(s ? (int64_t)memstore_size(s) : 0, offset, &to))
+            return -EOVERFLOW;
+        return to < 0 ? -EINVAL : to;
+    }
     if (offset < 0 || !s)
         return -ENXIO;
     return memstore_seek(s, (uint64_t)offset, whence == LINUX_SEEK_DATA);
