@@ -149,7 +149,7 @@ static int64_t splice_pair(struct task *t, const struct pair *p, uint64_t *in_at
 }
 
 int64_t sys_splice(struct task *t, const struct syscall_args *a) {
-    uint64_t in_value, out_value, *in_at, *out_at;
+    uint64_t in_value, out_value, *in_at = NULL, *out_at = NULL;
     uint32_t flags = arg_u32(a, 5);
     struct pair p;
 
@@ -217,8 +217,10 @@ static int64_t copy_range(struct task *t, const struct pair *p, uint64_t *in_at,
 
     if (inode_is_dir(p->in->inode) || inode_is_dir(p->out->inode))
         return -EISDIR;
-    if (p->in->inode->type != LINUX_S_IFREG || p->out->inode->type != LINUX_S_IFREG)
+    if (p->in->inode->type != LINUX_S_IFREG || p->out->inode->type != LINUX_S_IFREG || !(p->in->mode & p->out->mode & FILE_POS))
         return -EINVAL;
+    if (p->in->inode->fs->type != p->out->inode->fs->type)
+        return -EXDEV;
     if (atomic_load(&p->out->flags) & LINUX_O_APPEND)
         return -EBADF;
     if (from + len < from || to + len < to || from + len > INT64_MAX || to + len > INT64_MAX)

@@ -246,6 +246,8 @@ int dentry_lookup_locked(struct dentry *parent, const char *name, size_t len, st
 struct dentry *dentry_new_unlinked(struct dentry *parent, const char *name, struct inode *inode);
 /* New reference of the parent (of itself for a root). */
 struct dentry *dentry_parent(struct dentry *d);
+/* New references; the name as it is now. `ret_name` of at least NAME_MAX + 1 bytes. */
+struct dentry *dentry_parent_and_name(struct dentry *d, char *ret_name, size_t *ret_len);
 bool dentry_is_below(struct dentry *d, struct dentry *ancestor); /* or the same */
 /* Coherence with what others change: drops what is cached for a name or below a directory; what is in use is looked up again before its next use.
    Any thread; locks ranked below RANK_DCACHE may be held, but not dir_locks of the same file system. */
