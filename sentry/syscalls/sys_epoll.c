@@ -76,8 +76,10 @@ static int64_t deadline_of_ms(int ms) {
     return ms < 0 ? CLOCK_NEVER : ms == 0 ? 0 : clock_add(monotonic_ns(), ms * 1000000ll);
 }
 
-/* With a signal mask for the time of the wait. After an interruption it stays until the handler's frame is made. */
-static int64_t wait_masked(struct task *t, const struct syscall_args *a, int64_t deadline, gva_t mask, uint64_t mask_size) {
+/* With a signal mask for the time of the wait. After an interruption it stays until the handler's frame is
+ * made. */
+static int64_t wait_masked(struct task *t, const struct syscall_args *a, int64_t deadline, gva_t mask,
+                           uint64_t mask_size) {
     uint64_t set;
 
     if (mask) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/file.c: open files: life, readiness, positions, directories. Reading and writing: file_rw.c. Source: open(2), close(2), lseek(2), poll(2).
+ * sentry/vfs/file.c: open files: life, readiness, positions, directories. Reading and writing: file_rw.c.
+ * Source: open(2), close(2), lseek(2), poll(2).
  */
 #include "sentry/vfs/file.h"
 
@@ -28,13 +29,15 @@ uint32_t file_mode_of(uint32_t flags) {
     }
 }
 
-void file_init(struct file *f, const struct file_ops *ops, const struct path *path, uint32_t flags, uint32_t mode, const struct creds *creds) {
+void file_init(struct file *f, const struct file_ops *ops, const struct path *path, uint32_t flags,
+               uint32_t mode, const struct creds *creds) {
     file_ref_init(f);
     f->ops = ops;
     f->path = path_get(path);
     f->inode = path->dentry->inode;
     f->mode = mode;
-    f->flags = flags & ~(uint32_t)(LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_CLOEXEC);
+    f->flags =
+        flags & ~(uint32_t)(LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_CLOEXEC);
     mutex_init(&f->pos_lock, RANK_FILE_POS);
     mutex_init(&f->lock, RANK_LEAF);
     f->creds = creds_ref((struct creds *)(uintptr_t)creds);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/layer.c: how a file system made of others (overlay) opens files of those others: by a mount that no namespace shows and paths that are no names.
+ * sentry/vfs/layer.c: how a file system made of others (overlay) opens files of those others: by a mount that
+ * no namespace shows and paths that are no names.
  */
 #include <errno.h>
 
@@ -14,7 +15,8 @@ int vfs_layer_mount(struct filesystem *fs, struct mount **ret) {
     return 0;
 }
 
-int vfs_layer_open(struct mount *m, struct inode *inode, uint32_t flags, const struct creds *c, struct file **ret) {
+int vfs_layer_open(struct mount *m, struct inode *inode, uint32_t flags, const struct creds *c,
+                   struct file **ret) {
     ASSERT(inode->fs == m->fs);
     if (!inode->ops->open)
         return -ENXIO;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/vfs_xattr.c: extended attributes: which namespaces there are, and who may touch them. Source: xattr(7), capabilities(7).
- * Sizes and names are checked by the system calls (name 1..255 bytes, value at most XATTR_SIZE_MAX).
+ * sentry/vfs/vfs_xattr.c: extended attributes: which namespaces there are, and who may touch them. Source:
+ * xattr(7), capabilities(7). Sizes and names are checked by the system calls (name 1..255 bytes, value at
+ * most XATTR_SIZE_MAX).
  */
 #include <errno.h>
 #include <string.h>
@@ -54,7 +55,8 @@ ssize_t vfs_getxattr(const struct path *p, const char *name, void *buf, size_t s
     return i->ops->getxattr ? i->ops->getxattr(i, name, buf, size) : -EOPNOTSUPP;
 }
 
-int vfs_setxattr(const struct path *p, const char *name, const void *value, size_t size, int flags, const struct creds *c) {
+int vfs_setxattr(const struct path *p, const char *name, const void *value, size_t size, int flags,
+                 const struct creds *c) {
     struct inode *i = p->dentry->inode;
     int r = path_want_write(p);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/tmpfs/tmpfs_file.c: regular files of tmpfs, and memfds: bytes in a memstore. Source: tmpfs(5), fallocate(2), lseek(2), memfd_create(2), fcntl(2) "File Sealing".
+ * sentry/fs/tmpfs/tmpfs_file.c: regular files of tmpfs, and memfds: bytes in a memstore. Source: tmpfs(5),
+ * fallocate(2), lseek(2), memfd_create(2), fcntl(2) "File Sealing".
  *
- * Writes, truncation and allocation hold base.lock; reads do not. Copies from guest memory happen under base.lock, which ranks before RANK_MM.
+ * Writes, truncation and allocation hold base.lock; reads do not. Copies from guest memory happen under
+ * base.lock, which ranks before RANK_MM.
  */
 #include <errno.h>
 
@@ -14,7 +16,10 @@
 
 HEAP_TYPE(tmpfs_file, struct file, 0);
 
-enum { ALL_SEALS = LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE };
+enum {
+    ALL_SEALS = LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE |
+                LINUX_F_SEAL_FUTURE_WRITE
+};
 #define TMPFS_MAX_SIZE ((uint64_t)INT64_MAX - 4095)
 
 /* The store, made now if there is none. base.lock held. */
@@ -110,7 +115,8 @@ bool tmpfs_atime_due(struct file *f, const struct tmpfs_inode *i, int64_t now) {
     const int64_t day = 24 * 3600 * 1000000000ll;
     uint32_t flags = f->path.mount->flags;
 
-    if (atomic_load(&f->flags) & LINUX_O_NOATIME || flags & MOUNT_NOATIME || (flags & MOUNT_NODIRATIME && inode_is_dir(f->inode)) || flags & MOUNT_READONLY)
+    if (atomic_load(&f->flags) & LINUX_O_NOATIME || flags & MOUNT_NOATIME ||
+        (flags & MOUNT_NODIRATIME && inode_is_dir(f->inode)) || flags & MOUNT_READONLY)
         return false;
     if (!(flags & MOUNT_RELATIME))
         return true;
@@ -203,7 +209,8 @@ static ssize_t tmpfs_write(struct file *f, struct uio *from, uint64_t *offset) {
     ssize_t n = write_locked(i, from, offset);
     if (n > 0) {
         i->mtime_ns = i->ctime_ns = now;
-        if (base->mode & (LINUX_S_ISUID | LINUX_S_ISGID) && !inode_capable(base, f->creds, LINUX_CAP_FSETID)) {
+        if (base->mode & (LINUX_S_ISUID | LINUX_S_ISGID) &&
+            !inode_capable(base, f->creds, LINUX_CAP_FSETID)) {
             uint32_t mode = base->mode & ~(uint32_t)LINUX_S_ISUID;
             base->mode = mode & LINUX_S_IXGRP ? mode & ~(uint32_t)LINUX_S_ISGID : mode;
         }
@@ -238,7 +245,8 @@ static int allocate_locked(struct tmpfs_inode *i, int mode, uint64_t offset, uin
     if (r < 0)
         return r;
     uint64_t size = memstore_size(s);
-    if (mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE) && i->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
+    if (mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE) &&
+        i->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
         return -EPERM;
     if (mode & LINUX_FALLOC_FL_PUNCH_HOLE) {
         if (offset < page_up(size))
@@ -279,7 +287,8 @@ static int tmpfs_mmap(struct file *f, const struct mmap_request *request, struct
 
     mutex_lock(&f->inode->lock);
     int r = 0;
-    if (request->flags & LINUX_MAP_SHARED && request->prot & LINUX_PROT_WRITE && i->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
+    if (request->flags & LINUX_MAP_SHARED && request->prot & LINUX_PROT_WRITE &&
+        i->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
         r = -EPERM;
     if (r == 0)
         r = store_locked(i, &s);
@@ -323,7 +332,8 @@ static const struct file_ops tmpfs_file_ops = {
     .release = tmpfs_file_release,
 };
 
-int tmpfs_file_open(struct inode *i, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret) {
+int tmpfs_file_open(struct inode *i, const struct path *path, uint32_t flags, const struct creds *c,
+                    struct file **ret) {
     struct file *f = heap_new(tmpfs_file);
 
     (void)i;

@@ -12,7 +12,8 @@
 
 #define f (*fp)
 
-/* Lists a directory in pieces of `size` bytes; the number of entries, or -errno. Names' first letters are xored to see that each came once. */
+/* Lists a directory in pieces of `size` bytes; the number of entries, or -errno. Names' first letters are
+ * xored to see that each came once. */
 static int64_t count_entries(struct fixture *fp, int64_t fd, size_t size, unsigned *ret_seen) {
     static char buf[65536];
     int64_t total = 0;
@@ -159,7 +160,8 @@ WITH_FIXTURE(xattrs) {
     fixture_task_done(other);
 }
 
-static int64_t lock(struct task *t, struct fixture *fp, int64_t fd, int cmd, int type, int64_t start, int64_t len) {
+static int64_t lock(struct task *t, struct fixture *fp, int64_t fd, int cmd, int type, int64_t start,
+                    int64_t len) {
     struct linux_flock fl = {.type = (int16_t)type, .start = start, .len = len};
 
     return CALL_ON(t, fcntl, (uint64_t)fd, (uint64_t)cmd, put(&f, &fl, sizeof fl));
@@ -184,7 +186,8 @@ WITH_FIXTURE(record_locks_conflict_split_and_deadlock) {
     int64_t fd = do_open(&f, "/l", LINUX_O_CREAT | LINUX_O_RDWR, 0644);
     struct linux_flock fl;
 
-    struct task *other = fixture_task(&f, false); /* shares the open file, not the descriptors: another owner */
+    struct task *other =
+        fixture_task(&f, false); /* shares the open file, not the descriptors: another owner */
     ASSERT_OK(lock(f.t, &f, fd, LINUX_F_SETLK, LINUX_F_WRLCK, 0, 100));
     ASSERT_EQ(lock(other, &f, fd, LINUX_F_SETLK, LINUX_F_RDLCK, 50, 1), -EAGAIN);
     ASSERT_OK(lock(f.t, &f, fd, LINUX_F_SETLK, LINUX_F_UNLCK, 40, 20));
@@ -264,7 +267,8 @@ WITH_FIXTURE(inotify_tells_what_happens) {
     ASSERT_OK(in);
     ASSERT_EQ(CALL(inotify_add_watch, (uint64_t)in, S("/d"), 0), -EINVAL);
     ASSERT_EQ(CALL(inotify_add_watch, (uint64_t)in, S("/none"), LINUX_IN_ALL_EVENTS), -ENOENT);
-    int64_t wd = CALL(inotify_add_watch, (uint64_t)in, S("/d"), LINUX_IN_ALL_EVENTS & ~(LINUX_IN_OPEN | LINUX_IN_ACCESS));
+    int64_t wd = CALL(inotify_add_watch, (uint64_t)in, S("/d"),
+                      LINUX_IN_ALL_EVENTS & ~(LINUX_IN_OPEN | LINUX_IN_ACCESS));
     ASSERT_EQ(wd, 1);
     ASSERT_STREQ(next_event(&f, in), "EAGAIN");
     write_file(&f, "/d/a", "x");

@@ -6,7 +6,8 @@
 
 #define f (*fp)
 
-static int64_t do_mount(struct fixture *fp, const char *source, const char *at, const char *type, uint64_t flags, const char *data) {
+static int64_t do_mount(struct fixture *fp, const char *source, const char *at, const char *type,
+                        uint64_t flags, const char *data) {
     return CALL(mount, S(source), S(at), type ? S(type) : 0, flags, data ? S(data) : 0);
 }
 
@@ -51,7 +52,8 @@ WITH_FIXTURE(bind_and_flags) {
     ASSERT_OK(CALL(umount2, S("/b"), 0));
     ASSERT_OK(do_mount(&f, "/a", "/b", NULL, LINUX_MS_BIND | LINUX_MS_REC, NULL));
     ASSERT_STREQ(read_file(&f, "/b/in/y"), "y");
-    ASSERT_OK(do_mount(&f, "none", "/b", NULL, LINUX_MS_BIND | LINUX_MS_REMOUNT | LINUX_MS_RDONLY | LINUX_MS_NODEV, NULL));
+    ASSERT_OK(do_mount(&f, "none", "/b", NULL,
+                       LINUX_MS_BIND | LINUX_MS_REMOUNT | LINUX_MS_RDONLY | LINUX_MS_NODEV, NULL));
     ASSERT_EQ(do_open(&f, "/b/x", LINUX_O_WRONLY, 0), -EROFS);
     ASSERT_EQ(do_open(&f, "/b/new", LINUX_O_CREAT, 0600), -EROFS);
     ASSERT_EQ(CALL(mkdir, S("/b/d"), 0755), -EROFS);

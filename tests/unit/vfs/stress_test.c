@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/vfs/stress_test.c: many threads at the same few names, mounts and descriptors: nothing may break, leak or deadlock. What each call answers is not checked
- * but for being an errno that it may give. Run it under TSan (./dev build tsan).
+ * tests/unit/vfs/stress_test.c: many threads at the same few names, mounts and descriptors: nothing may
+ * break, leak or deadlock. What each call answers is not checked but for being an errno that it may give. Run
+ * it under TSan (./dev build tsan).
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -18,7 +19,8 @@ struct worker {
 };
 
 static const char *any_name(struct worker *w) {
-    static const char *const names[] = {"/a", "/b", "/a/c", "/b/c", "/a/d", "/b/d/e", "/a/c/x", "/b/../a/d", "/l", "/l/c", "/a/c/../../b", "/m", "/m/y"};
+    static const char *const names[] = {"/a",        "/b", "/a/c", "/b/c",         "/a/d", "/b/d/e", "/a/c/x",
+                                        "/b/../a/d", "/l", "/l/c", "/a/c/../../b", "/m",   "/m/y"};
 
     return names[(unsigned)rand_r(&w->seed) % ARRAY_SIZE(names)];
 }
@@ -87,7 +89,8 @@ static void one_step(struct worker *w) {
         }
         break;
     case 11:
-        (void)CALL(mount, name_at(w, 0), name_at(w, 1), 0, rand_r(&w->seed) % 2 ? LINUX_MS_BIND : LINUX_MS_BIND | LINUX_MS_REC);
+        (void)CALL(mount, name_at(w, 0), name_at(w, 1), 0,
+                   rand_r(&w->seed) % 2 ? LINUX_MS_BIND : LINUX_MS_BIND | LINUX_MS_REC);
         break;
     case 12:
         (void)CALL(umount2, name_at(w, 0), LINUX_MNT_DETACH);
