@@ -40,7 +40,8 @@ struct tmpfs_entry {
 struct tmpfs_dir {
     RB_HEAD(tmpfs_entries, tmpfs_entry) entries;
     struct tmpfs_entry **buckets; /* power of two, grows; NULL while empty */
-    size_t bucket_count, count;
+    size_t bucket_count;
+    _Atomic size_t count;         /* changed with dir_lock; read by getattr without */
     uint64_t last_cookie;
 };
 

@@ -168,17 +168,16 @@ static int64_t lock(struct task *t, struct fixture *fp, int64_t fd, int cmd, int
 }
 
 struct locker {
-    struct fixture *fp;
     struct task *t;
-    int64_t fd, start, result;
+    int64_t fd, result;
+    gva_t lock;
     pthread_t thread;
 };
 
 static void *locker_main(void *arg) {
     struct locker *l = arg;
-    struct linux_flock fl = {.type = LINUX_F_WRLCK, .start = l->start, .len = 1};
 
-    l->result = CALL_ON(l->t, fcntl, (uint64_t)l->fd, LINUX_F_SETLKW, put(l->fp, &fl, sizeof fl));
+    l->result = CALL_ON(l->t, fcntl, (uint64_t)l->fd, LINUX_F_SETLKW, l->lock);
     return NULL;
 }
 
@@ -206,7 +205,8 @@ WITH_FIXTURE(record_locks_conflict_split_and_deadlock) {
     ASSERT_OK(lock(other, &f, fd, LINUX_F_SETLK, LINUX_F_UNLCK, 0, 0));
     ASSERT_OK(lock(f.t, &f, fd, LINUX_F_SETLK, LINUX_F_WRLCK, 0, 1));
     ASSERT_OK(lock(other, &f, fd, LINUX_F_SETLK, LINUX_F_WRLCK, 1, 1));
-    struct locker l = {.fp = &f, .t = other, .fd = fd, .start = 0};
+    fl = (struct linux_flock){.type = LINUX_F_WRLCK, .start = 0, .len = 1};
+    struct locker l = {.t = other, .fd = fd, .lock = put(&f, &fl, sizeof fl)};
     ASSERT_EQ(pthread_create(&l.thread, NULL, locker_main, &l), 0);
     usleep(5000);
     ASSERT_EQ(lock(f.t, &f, fd, LINUX_F_SETLKW, LINUX_F_WRLCK, 1, 1), -EDEADLK);
