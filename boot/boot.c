@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "boot/controller.h"
+#include "boot/crash.h"
 #include "boot/filter.h"
 #include "boot/walls.h"
 #include "platform/platform.h"
@@ -111,8 +112,10 @@ static int make_kernel(struct sandbox *s, const struct boot_options *o, struct e
 int boot_main(const struct boot_options *o) {
     struct sandbox s = {.walls.zero_privilege = o->zero_privilege, .proc_fd = -1};
     cleanup(err_freep) struct err *err = NULL;
-    int r = put_up_walls(&s, o, &err);
+    int r = INSTRUMENTED ? 0 : crash_handlers_install();
 
+    if (r >= 0)
+        r = put_up_walls(&s, o, &err);
     if (r >= 0)
         r = make_platform(&s, o, &err);
     if (r >= 0)

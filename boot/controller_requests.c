@@ -159,6 +159,7 @@ static int start_create(struct request *q, struct spec *spec, struct err **err) 
         j->config.id = t->id;
         j->config.spec = spec;
         j->config.process = j->process;
+        j->config.init_killable = get_bool(q->json, "init_killable");
         j->config.root_readonly = spec->root.readonly;
         j->config.root_overlay = get_bool(q->json, "overlay");
         j->config.join_container = json_string_value(json_object_get(q->json, "join"));

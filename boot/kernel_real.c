@@ -154,6 +154,8 @@ int boot_container_create(struct boot_kernel *k, const struct boot_container_con
             container_free(c);
         return err_wrap(err, r, "creating container \"%s\"", config->id);
     }
+    if (config->init_killable)
+        c->container->init->group->unkillable = false; /* it has not run yet */
     mutex_lock(&k->lock);
     list_add_tail(&k->containers, &c->node);
     mutex_unlock(&k->lock);
@@ -229,8 +231,12 @@ static int signal_foreground(struct boot_container *c, boot_pid_t pid, int signo
         mutex_unlock(&tty->lock);
     }
     tty_unref(tty);
+    struct task *t = group ? NULL : container_find_process(c->container, pid);
+    if (t)
+        group = task_get_pgrp(t);
+    task_unref(t);
     if (!group)
-        return boot_signal(c, SIGNAL_PROCESS, pid, signo);
+        return -ESRCH;
     struct linux_siginfo info = {.signo = signo, .code = LINUX_SI_USER};
     if (signo > 0)
         signal_send_pgrp(group, &info);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gofer/channel_host.c: one channel: receives, dispatches, replies. HELLO and CHANNEL, which concern the connection, too.
+ * gofer/channel_host.c: one channel: receives, dispatches, replies. HELLO and CHANNEL, which concern the
+ * connection, too.
  */
 #include "gofer/server_internal.h"
 
@@ -103,18 +104,15 @@ size_t gofer_dispatch(struct gofer_server *s, const uint8_t *in, size_t in_size,
         c.out.size = sizeof(struct gofer_reply_header);
     }
     struct gofer_reply_header *reply = (struct gofer_reply_header *)out;
-    *reply = (struct gofer_reply_header){.size = (uint32_t)c.out.size,
-                                         .type = req.type,
-                                         .fd_count = c.fd >= 0,
-                                         .seq = req.seq,
-                                         .error = rc};
+    *reply = (struct gofer_reply_header){
+        .size = (uint32_t)c.out.size, .type = req.type, .fd_count = c.fd >= 0, .seq = req.seq, .error = rc};
     log_trace(LOG_GOFER, "request %u: %d", req.type, rc);
     *ret_fd = c.fd;
     return c.out.size;
 }
 
-/* Moves this thread to the cpu that the request came from, whose thread now waits for us. The sandbox chooses nothing by it but on
- * which of the cpus that this process may use one thread of the gofer runs. */
+/* Moves this thread to the cpu that the request came from, whose thread now waits for us. The sandbox chooses
+ * nothing by it but on which of the cpus that this process may use one thread of the gofer runs. */
 static void follow(struct channel *ch, const uint8_t *in, size_t in_size) {
     struct gofer_request_header req;
     if (in_size < sizeof(req))

@@ -41,10 +41,11 @@ struct netstack_host_ops {
     /* Does: takes a reference on the socket's user object, so that it outlives the coming socket_notify().
      * Locked; atomics only. Returns false if the object is already ending. Optional (absent: always true). */
     bool (*socket_hold)(void *ctx, void *user);
-    /* Does: tells that readiness `events` (NS_POLL*) came up on the socket of `user`, then drops the reference
-     * of socket_hold(). Caller holds: nothing of the stack. May block: no. Required. */
+    /* Does: tells that readiness `events` (NS_POLL*) came up on the socket of `user`, then drops the
+     * reference of socket_hold(). Caller holds: nothing of the stack. May block: no. Required. */
     void (*socket_notify)(void *ctx, void *user, uint32_t events);
-    /* Does: tells that netstack_next_deadline() became earlier. Caller holds: nothing of the stack. Optional. */
+    /* Does: tells that netstack_next_deadline() became earlier. Caller holds: nothing of the stack. Optional.
+     */
     void (*deadline_changed)(void *ctx, int64_t deadline_ns);
 };
 
@@ -66,10 +67,12 @@ void netstack_run(struct netstack *st);
 
 /* ---- namespaces ---- */
 
-/* Does: makes a namespace with a loopback interface "lo" (index 1), down. Returns: -ENOMEM; a new reference. */
+/* Does: makes a namespace with a loopback interface "lo" (index 1), down. Returns: -ENOMEM; a new reference.
+ */
 must_check int netns_new(struct netstack *st, struct netns **ret);
 struct netns *netns_ref(struct netns *ns);
-/* Does: drops a reference; the last one takes interfaces, routes and neighbours down. Takes NULL; returns NULL. */
+/* Does: drops a reference; the last one takes interfaces, routes and neighbours down. Takes NULL; returns
+ * NULL. */
 struct netns *netns_unref(struct netns *ns);
 
 /* The knobs of /proc/sys/net that the library honours; names as there. Defaults are Linux's. */
@@ -82,7 +85,7 @@ struct netns_sysctl {
     int icmp_ratelimit_ms;
     bool tcp_sack, tcp_timestamps, tcp_window_scaling, tcp_syncookies, tcp_slow_start_after_idle;
     bool tcp_moderate_rcvbuf, tcp_mtu_probing, tcp_dsack;
-    int tcp_ecn; /* 0 off, 1 ask and answer, 2 answer only */
+    int tcp_ecn;      /* 0 off, 1 ask and answer, 2 answer only */
     int tcp_fastopen; /* bit 0 client, bit 1 server */
     int tcp_syn_retries, tcp_synack_retries, tcp_retries1, tcp_retries2, tcp_orphan_retries;
     int tcp_fin_timeout_s, tcp_keepalive_time_s, tcp_keepalive_intvl_s, tcp_keepalive_probes;
@@ -104,15 +107,20 @@ must_check int netns_sysctl_set(struct netns *ns, const struct netns_sysctl *kno
 struct netns_mib {
     uint64_t ip_in, ip_in_hdr_errors, ip_in_addr_errors, ip_in_unknown_proto, ip_in_discards, ip_in_delivers;
     uint64_t ip_forwarded, ip_out, ip_out_no_route, ip_out_discards;
-    uint64_t ip_reasm_reqds, ip_reasm_oks, ip_reasm_fails, ip_reasm_timeout, ip_frag_oks, ip_frag_fails, ip_frag_creates;
+    uint64_t ip_reasm_reqds, ip_reasm_oks, ip_reasm_fails, ip_reasm_timeout, ip_frag_oks, ip_frag_fails,
+        ip_frag_creates;
     uint64_t icmp_in, icmp_in_errors, icmp_in_csum_errors, icmp_out, icmp_ratelimited;
-    uint64_t udp_in, udp_no_ports, udp_in_errors, udp_out, udp_rcvbuf_errors, udp_sndbuf_errors, udp_csum_errors;
-    uint64_t tcp_active_opens, tcp_passive_opens, tcp_attempt_fails, tcp_estab_resets, tcp_in_segs, tcp_out_segs;
+    uint64_t udp_in, udp_no_ports, udp_in_errors, udp_out, udp_rcvbuf_errors, udp_sndbuf_errors,
+        udp_csum_errors;
+    uint64_t tcp_active_opens, tcp_passive_opens, tcp_attempt_fails, tcp_estab_resets, tcp_in_segs,
+        tcp_out_segs;
     uint64_t tcp_retrans_segs, tcp_in_errs, tcp_out_rsts, tcp_csum_errors;
     uint64_t tcp_listen_overflows, tcp_syncookies_sent, tcp_syncookies_recv, tcp_syncookies_failed;
     uint64_t tcp_timeouts, tcp_loss_probes, tcp_fast_retrans, tcp_slow_start_retrans, tcp_sack_reneging;
-    uint64_t tcp_dsack_recv, tcp_dsack_sent, tcp_paws_drops, tcp_challenge_acks, tcp_ofo_queued, tcp_ofo_pruned;
-    uint64_t tcp_rcv_pruned, tcp_abort_on_timeout, tcp_keepalives, tcp_delayed_acks, tcp_spurious_rtos, tcp_tw;
+    uint64_t tcp_dsack_recv, tcp_dsack_sent, tcp_paws_drops, tcp_challenge_acks, tcp_ofo_queued,
+        tcp_ofo_pruned;
+    uint64_t tcp_rcv_pruned, tcp_abort_on_timeout, tcp_keepalives, tcp_delayed_acks, tcp_spurious_rtos,
+        tcp_tw;
     uint64_t tcp_zero_window_probes, tcp_backlog_drops, tcp_fastopen_active, tcp_fastopen_passive;
 };
 void netns_mib_get(struct netns *ns, struct netns_mib *ret);
@@ -137,19 +145,20 @@ struct link_ops {
 enum { NIC_TX_CSUM = 1, NIC_TSO = 2, NIC_RX_CSUM_OK = 4, NIC_USO = 8 };
 
 struct nic_config {
-    const char *name;     /* "" : pick "eth%d" */
-    const char *kind;     /* as `ip -d link` shows: "veth", "bridge", "" */
-    uint16_t arphrd;      /* NS_ARPHRD_* */
+    const char *name; /* "" : pick "eth%d" */
+    const char *kind; /* as `ip -d link` shows: "veth", "bridge", "" */
+    uint16_t arphrd;  /* NS_ARPHRD_* */
     struct mac mac;
     uint32_t mtu;
-    uint32_t offloads;    /* NIC_* */
-    uint32_t gso_max;     /* largest super-segment it takes, link header excluded; 0: none */
+    uint32_t offloads; /* NIC_* */
+    uint32_t gso_max;  /* largest super-segment it takes, link header excluded; 0: none */
     uint32_t txqlen;
     const struct link_ops *ops;
-    void *link;           /* link state, in allocator memory or static; for ops only */
+    void *link; /* link state, in allocator memory or static; for ops only */
 };
 
-/* Does: adds an interface, down. Returns: -EEXIST for a taken name, -EINVAL, -ENOMEM; owned by the namespace. */
+/* Does: adds an interface, down. Returns: -EEXIST for a taken name, -EINVAL, -ENOMEM; owned by the namespace.
+ */
 must_check int nic_new(struct netns *ns, const struct nic_config *config, struct nic **ret);
 /* Does: removes it with its addresses, routes and neighbours. -EOPNOTSUPP for "lo". */
 must_check int nic_remove(struct nic *nic);
@@ -191,8 +200,8 @@ struct nic_addr {
     struct ipa broadcast; /* any: none */
     struct ipa peer;      /* any: none */
     uint8_t prefix_len;
-    uint8_t scope;        /* NS_RT_SCOPE_* */
-    uint32_t flags;       /* NS_IFA_F_* */
+    uint8_t scope;                 /* NS_RT_SCOPE_* */
+    uint32_t flags;                /* NS_IFA_F_* */
     uint32_t valid_s, preferred_s; /* UINT32_MAX: for ever */
 };
 /* Does: adds an address with its prefix and local routes; IPv6 starts duplicate detection unless NODAD.
@@ -206,13 +215,14 @@ must_check int nic_addr_at(struct nic *nic, size_t i, struct nic_addr *ret);
 /* ---- links of the library ---- */
 
 /* Two ends, in the same or different namespaces of one stack. Names as in nic_config. */
-must_check int veth_new(struct netns *a, const char *name_a, struct netns *b, const char *name_b, struct nic **ret_a,
-                        struct nic **ret_b);
+must_check int veth_new(struct netns *a, const char *name_a, struct netns *b, const char *name_b,
+                        struct nic **ret_a, struct nic **ret_b);
 must_check int bridge_new(struct netns *ns, const char *name, struct nic **ret);
 /* `bridge` NULL: out of its bridge. Both in one namespace, else -EINVAL; -EBUSY if in another bridge. */
 must_check int bridge_set_port(struct nic *bridge, struct nic *port);
 
-/* A tap on everything that an interface sends and receives, e.g. for a pcap file. Locked; borrows the packet. */
+/* A tap on everything that an interface sends and receives, e.g. for a pcap file. Locked; borrows the packet.
+ */
 typedef void (*nic_tap_fn)(void *ctx, const struct pkt *p, bool outgoing);
 struct nic_tap_ops {
     nic_tap_fn packet;
@@ -230,11 +240,11 @@ struct ns_route {
     struct ipa dst;
     uint8_t prefix_len;
     uint8_t tos;
-    uint32_t table;    /* NS_RT_TABLE_*; 0: main */
-    uint8_t type;      /* NS_RTN_* */
+    uint32_t table; /* NS_RT_TABLE_*; 0: main */
+    uint8_t type;   /* NS_RTN_* */
     uint8_t scope, protocol;
     uint32_t metric;
-    struct ipa prefsrc; /* any: none */
+    struct ipa prefsrc;   /* any: none */
     uint32_t mtu, advmss; /* 0: none */
     struct ns_nexthop nexthop;
 };
@@ -270,9 +280,9 @@ must_check int netns_neigh_at(struct netns *ns, size_t i, struct ns_neigh *ret);
 /* ---- sockets ---- */
 
 struct ns_addr {
-    uint16_t family; /* NS_AF_INET, NS_AF_INET6, NS_AF_PACKET, NS_AF_UNSPEC */
-    uint16_t port;   /* host order */
-    struct ipa ip;   /* IPv4 mapped */
+    uint16_t family;   /* NS_AF_INET, NS_AF_INET6, NS_AF_PACKET, NS_AF_UNSPEC */
+    uint16_t port;     /* host order */
+    struct ipa ip;     /* IPv4 mapped */
     uint32_t scope_id; /* IPv6: interface of a link-local address */
     uint32_t flowinfo;
     /* NS_AF_PACKET */
@@ -311,14 +321,17 @@ struct ns_msg {
     struct ns_cmsg cmsg;
 };
 
-/* Does: makes a socket. Returns: -EAFNOSUPPORT, -ESOCKTNOSUPPORT, -EPROTONOSUPPORT, -ENOMEM; the caller owns it
- * until nsock_close(). Privilege for raw and packet sockets is the caller's to check. Holds a namespace reference. */
-must_check int nsock_new(struct netns *ns, int family, int type, int protocol, void *user, struct nsock **ret);
+/* Does: makes a socket. Returns: -EAFNOSUPPORT, -ESOCKTNOSUPPORT, -EPROTONOSUPPORT, -ENOMEM; the caller owns
+ * it until nsock_close(). Privilege for raw and packet sockets is the caller's to check. Holds a namespace
+ * reference. */
+must_check int nsock_new(struct netns *ns, int family, int type, int protocol, void *user,
+                         struct nsock **ret);
 /* Does: closes: orderly, by abort (linger 0, unread data), or with a linger time, which the caller waits for
  * itself by NS_POLLHUP before it calls this. No notification comes after it returns. */
 void nsock_close(struct nsock *s);
 must_check int nsock_bind(struct nsock *s, const struct ns_addr *a);
-/* -EINPROGRESS when a handshake began: writable or in error later, then nsock_connect() again tells the end of it. */
+/* -EINPROGRESS when a handshake began: writable or in error later, then nsock_connect() again tells the end
+ * of it. */
 must_check int nsock_connect(struct nsock *s, const struct ns_addr *a);
 must_check int nsock_listen(struct nsock *s, int backlog);
 /* -EAGAIN when none is waiting. The new socket's user object is set by nsock_set_user(). */
@@ -335,6 +348,7 @@ must_check int nsock_getopt(struct nsock *s, int level, int name, void *val, siz
 uint32_t nsock_ready(struct nsock *s);
 must_check int nsock_local(struct nsock *s, struct ns_addr *ret);
 must_check int nsock_peer(struct nsock *s, struct ns_addr *ret);
-/* Bytes that can be read (SIOCINQ) and that are not yet acknowledged or sent (SIOCOUTQ). -EINVAL on a listener. */
+/* Bytes that can be read (SIOCINQ) and that are not yet acknowledged or sent (SIOCOUTQ). -EINVAL on a
+ * listener. */
 must_check int nsock_inq(struct nsock *s);
 must_check int nsock_outq(struct nsock *s);

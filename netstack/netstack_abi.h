@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/netstack_abi.h: numbers that the library shares with the Linux ABI, under its own names.
  *
- * The values are those of x86-64 Linux, so that the sentry's glue hands options, flags and states through. They
- * have their own prefix because netstack may not include libc's socket headers nor the sentry's.
+ * The values are those of x86-64 Linux, so that the sentry's glue hands options, flags and states through.
+ * They have their own prefix because netstack may not include libc's socket headers nor the sentry's.
  * Sources: socket(7), ip(7), ipv6(7), tcp(7), udp(7), packet(7), rtnetlink(7), poll(2).
  */
 #pragma once
@@ -34,7 +34,15 @@ enum {
     NS_MSG_FASTOPEN = 0x20000000,
 };
 
-enum { NS_SOL_SOCKET = 1, NS_SOL_IP = 0, NS_SOL_TCP = 6, NS_SOL_UDP = 17, NS_SOL_IPV6 = 41, NS_SOL_RAW = 255, NS_SOL_PACKET = 263 };
+enum {
+    NS_SOL_SOCKET = 1,
+    NS_SOL_IP = 0,
+    NS_SOL_TCP = 6,
+    NS_SOL_UDP = 17,
+    NS_SOL_IPV6 = 41,
+    NS_SOL_RAW = 255,
+    NS_SOL_PACKET = 263
+};
 
 enum {
     NS_SO_REUSEADDR = 2,
@@ -141,7 +149,12 @@ enum {
     NS_TCP_CLOSING = 11,
 };
 enum { NS_UDP_CORK = 1, NS_UDP_SEGMENT = 103, NS_UDP_GRO = 104 };
-enum { NS_PACKET_ADD_MEMBERSHIP = 1, NS_PACKET_DROP_MEMBERSHIP = 2, NS_PACKET_STATISTICS = 6, NS_PACKET_AUXDATA = 8 };
+enum {
+    NS_PACKET_ADD_MEMBERSHIP = 1,
+    NS_PACKET_DROP_MEMBERSHIP = 2,
+    NS_PACKET_STATISTICS = 6,
+    NS_PACKET_AUXDATA = 8
+};
 
 enum {
     NS_CMSG_PKTINFO = 1 << 0,
@@ -166,15 +179,53 @@ enum {
     NS_IFF_MULTICAST = 0x1000,
     NS_IFF_LOWER_UP = 0x10000,
 };
-enum { NS_IFA_F_NODAD = 0x02, NS_IFA_F_DADFAILED = 0x08, NS_IFA_F_DEPRECATED = 0x20, NS_IFA_F_TENTATIVE = 0x40, NS_IFA_F_PERMANENT = 0x80, NS_IFA_F_NOPREFIXROUTE = 0x200 };
+enum {
+    NS_IFA_F_NODAD = 0x02,
+    NS_IFA_F_DADFAILED = 0x08,
+    NS_IFA_F_DEPRECATED = 0x20,
+    NS_IFA_F_TENTATIVE = 0x40,
+    NS_IFA_F_PERMANENT = 0x80,
+    NS_IFA_F_NOPREFIXROUTE = 0x200
+};
 enum { NS_RT_TABLE_DEFAULT = 253, NS_RT_TABLE_MAIN = 254, NS_RT_TABLE_LOCAL = 255 };
-enum { NS_RTN_UNICAST = 1, NS_RTN_LOCAL = 2, NS_RTN_BROADCAST = 3, NS_RTN_MULTICAST = 5, NS_RTN_BLACKHOLE = 6, NS_RTN_UNREACHABLE = 7, NS_RTN_PROHIBIT = 8, NS_RTN_THROW = 9 };
-enum { NS_RT_SCOPE_UNIVERSE = 0, NS_RT_SCOPE_SITE = 200, NS_RT_SCOPE_LINK = 253, NS_RT_SCOPE_HOST = 254, NS_RT_SCOPE_NOWHERE = 255 };
-enum { NS_RTPROT_REDIRECT = 1, NS_RTPROT_KERNEL = 2, NS_RTPROT_BOOT = 3, NS_RTPROT_STATIC = 4, NS_RTPROT_RA = 9 };
+enum {
+    NS_RTN_UNICAST = 1,
+    NS_RTN_LOCAL = 2,
+    NS_RTN_BROADCAST = 3,
+    NS_RTN_MULTICAST = 5,
+    NS_RTN_BLACKHOLE = 6,
+    NS_RTN_UNREACHABLE = 7,
+    NS_RTN_PROHIBIT = 8,
+    NS_RTN_THROW = 9
+};
+enum {
+    NS_RT_SCOPE_UNIVERSE = 0,
+    NS_RT_SCOPE_SITE = 200,
+    NS_RT_SCOPE_LINK = 253,
+    NS_RT_SCOPE_HOST = 254,
+    NS_RT_SCOPE_NOWHERE = 255
+};
+enum {
+    NS_RTPROT_REDIRECT = 1,
+    NS_RTPROT_KERNEL = 2,
+    NS_RTPROT_BOOT = 3,
+    NS_RTPROT_STATIC = 4,
+    NS_RTPROT_RA = 9
+};
 enum { NS_FR_ACT_TO_TBL = 1, NS_FR_ACT_BLACKHOLE = 6, NS_FR_ACT_UNREACHABLE = 7, NS_FR_ACT_PROHIBIT = 8 };
-enum { NS_NUD_INCOMPLETE = 0x01, NS_NUD_REACHABLE = 0x02, NS_NUD_STALE = 0x04, NS_NUD_DELAY = 0x08, NS_NUD_PROBE = 0x10, NS_NUD_FAILED = 0x20, NS_NUD_NOARP = 0x40, NS_NUD_PERMANENT = 0x80 };
+enum {
+    NS_NUD_INCOMPLETE = 0x01,
+    NS_NUD_REACHABLE = 0x02,
+    NS_NUD_STALE = 0x04,
+    NS_NUD_DELAY = 0x08,
+    NS_NUD_PROBE = 0x10,
+    NS_NUD_FAILED = 0x20,
+    NS_NUD_NOARP = 0x40,
+    NS_NUD_PERMANENT = 0x80
+};
 
-/* As Linux's struct tcp_info up to tcpi_rcv_ooopack; tests/unit/netstack checks offsets against <linux/tcp.h>. */
+/* As Linux's struct tcp_info up to tcpi_rcv_ooopack; tests/unit/netstack checks offsets against
+ * <linux/tcp.h>. */
 struct ns_tcp_info {
     unsigned char state, ca_state, retransmits, probes, backoff, options;
     unsigned char snd_wscale : 4, rcv_wscale : 4;
@@ -192,4 +243,10 @@ struct ns_tcp_info {
     unsigned long long bytes_sent, bytes_retrans;
     unsigned dsack_dups, reord_seen, rcv_ooopack, snd_wnd;
 };
-enum { NS_TCPI_OPT_TIMESTAMPS = 1, NS_TCPI_OPT_SACK = 2, NS_TCPI_OPT_WSCALE = 4, NS_TCPI_OPT_ECN = 8, NS_TCPI_OPT_SYN_DATA = 32 };
+enum {
+    NS_TCPI_OPT_TIMESTAMPS = 1,
+    NS_TCPI_OPT_SACK = 2,
+    NS_TCPI_OPT_WSCALE = 4,
+    NS_TCPI_OPT_ECN = 8,
+    NS_TCPI_OPT_SYN_DATA = 32
+};

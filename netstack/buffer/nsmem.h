@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/buffer/nsmem.h: the typed allocator that the creator of a stack hands in.
  *
- * Every byte of a stack's state comes from here, so that the sentry's heap can carry, copy and save it (DESIGN
- * section 4). Objects are asked for by a static type descriptor, packet bytes as plain blocks.
+ * Every byte of a stack's state comes from here, so that the sentry's heap can carry, copy and save it
+ * (DESIGN section 4). Objects are asked for by a static type descriptor, packet bytes as plain blocks.
  */
 #pragma once
 
@@ -17,7 +17,8 @@ struct netstack_type {
     size_t align;
 };
 
-#define NETSTACK_TYPE(t) {.name = #t, .size = sizeof(t), .align = _Alignof(t)}
+#define NETSTACK_TYPE(t)                                                                                     \
+    { .name = #t, .size = sizeof(t), .align = _Alignof(t) }
 
 struct netstack_alloc_ops {
     /* Does: returns a zeroed object of `type`. Caller holds: the stack's lock. May block: no.
@@ -25,7 +26,8 @@ struct netstack_alloc_ops {
     void *(*alloc)(void *ctx, const struct netstack_type *type);
     /* Does: takes an object of alloc() back. Caller holds: the stack's lock. May block: no. Required. */
     void (*free)(void *ctx, const struct netstack_type *type, void *obj);
-    /* Does: returns `len` bytes (> 0), not zeroed, aligned to 16: packet data and tables. Rest as alloc(). Required. */
+    /* Does: returns `len` bytes (> 0), not zeroed, aligned to 16: packet data and tables. Rest as alloc().
+     * Required. */
     void *(*alloc_bytes)(void *ctx, size_t len);
     /* Does: takes bytes of alloc_bytes() back; `len` is what was asked for. Required. */
     void (*free_bytes)(void *ctx, void *p, size_t len);

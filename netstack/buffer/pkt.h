@@ -51,11 +51,11 @@ struct pkt {
     struct nic *nic; /* arrival or output interface, valid while the packet is being processed */
     uint32_t ifindex;
     uint16_t ethertype;
-    uint8_t type;   /* enum pkt_type */
-    uint8_t csum;   /* enum pkt_csum */
+    uint8_t type;                     /* enum pkt_type */
+    uint8_t csum;                     /* enum pkt_csum */
     uint16_t csum_start, csum_offset; /* from the packet's start; the field is at csum_start + csum_offset */
-    uint8_t gso;    /* enum pkt_gso */
-    bool ce;        /* congestion experienced on any part */
+    uint8_t gso;                      /* enum pkt_gso */
+    bool ce;                          /* congestion experienced on any part */
     uint16_t gso_size;
     uint16_t net_off, trans_off;
     uint32_t mark;
@@ -84,7 +84,8 @@ void pkt_queue_free(struct list *queue);
 
 /* `n` bytes in front, uninitialised, private to this packet. NULL: no memory, packet unchanged. */
 uint8_t *pkt_push(struct pkt *p, uint32_t n);
-/* `n` (<= free room of the last block, as asked from pkt_new) bytes at the end; allocates if there is no room. */
+/* `n` (<= free room of the last block, as asked from pkt_new) bytes at the end; allocates if there is no
+ * room. */
 uint8_t *pkt_put(struct pkt *p, uint32_t n);
 /* The first `n` bytes, contiguous, for reading. NULL: shorter than that, or no memory. */
 const uint8_t *pkt_header(struct pkt *p, uint32_t n);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/link/bridge.c: a learning Ethernet bridge over interfaces of one namespace.
  *
- * Addresses age out after 300 s and their number is bounded. No spanning tree, no VLANs, no multicast snooping:
- * groups are flooded. Source: IEEE 802.1D-2004 sections 7.7-7.9 (filtering database), ip-link(8).
+ * Addresses age out after 300 s and their number is bounded. No spanning tree, no VLANs, no multicast
+ * snooping: groups are flooded. Source: IEEE 802.1D-2004 sections 7.7-7.9 (filtering database), ip-link(8).
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 enum { FDB_MAX = 4096 };
 

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 struct channel {
     struct list queue; /* pkt.link */
@@ -40,8 +40,15 @@ static int channel_new_locked(struct netns *ns, const struct channel_config *c, 
         return -ENOMEM;
     list_init(&ch->queue);
     ch->max = c->queue_max;
-    struct nic_config nc = {.name = c->name, .arphrd = c->arphrd, .mac = c->mac, .mtu = c->mtu, .offloads = c->offloads,
-                            .gso_max = c->gso_max, .txqlen = c->queue_max, .ops = &channel_ops, .link = ch};
+    struct nic_config nc = {.name = c->name,
+                            .arphrd = c->arphrd,
+                            .mac = c->mac,
+                            .mtu = c->mtu,
+                            .offloads = c->offloads,
+                            .gso_max = c->gso_max,
+                            .txqlen = c->queue_max,
+                            .ops = &channel_ops,
+                            .link = ch};
     int rc = nic_new_locked(ns, &nc, ret);
     if (rc < 0)
         nsmem_free(&ns->st->mem, &t_channel, ch);
@@ -63,8 +70,10 @@ ssize_t channel_read(struct nic *nic, void *buf, size_t size, struct channel_fra
         struct pkt *p = list_first_entry(&ch->queue, struct pkt, link);
         list_del(&p->link);
         ch->count--;
-        *ret = (struct channel_frame){.len = p->len, .gso_size = p->gso ? p->gso_size : 0,
-                                      .csum_partial = p->csum == CSUM_PARTIAL, .csum_start = p->csum_start,
+        *ret = (struct channel_frame){.len = p->len,
+                                      .gso_size = p->gso ? p->gso_size : 0,
+                                      .csum_partial = p->csum == CSUM_PARTIAL,
+                                      .csum_start = p->csum_start,
                                       .csum_offset = p->csum_offset};
         rc = pkt_copy_out(p, 0, buf, (uint32_t)MIN(size, (size_t)p->len));
         pkt_free(p);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/link/channel.h: an interface whose other end is the caller: frames that the stack sends are queued and read
- * one by one; frames for the stack go in by nic_input(). For tests, relays and links whose host side lives elsewhere.
+ * netstack/link/channel.h: an interface whose other end is the caller: frames that the stack sends are queued
+ * and read one by one; frames for the stack go in by nic_input(). For tests, relays and links whose host side
+ * lives elsewhere.
  */
 #pragma once
 
@@ -23,6 +24,6 @@ struct channel_frame {
 };
 
 must_check int channel_new(struct netns *ns, const struct channel_config *c, struct nic **ret);
-/* Does: takes the oldest queued frame out and copies it. Returns: its length (frames longer than `size` are cut), or
- * -EAGAIN. Locks by itself. */
+/* Does: takes the oldest queued frame out and copies it. Returns: its length (frames longer than `size` are
+ * cut), or -EAGAIN. Locks by itself. */
 must_check ssize_t channel_read(struct nic *nic, void *buf, size_t size, struct channel_frame *ret);

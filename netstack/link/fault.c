@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/link/fault.c: the fault model (fault.h). Bursts follow Gilbert's two-state model.
- * Random numbers: xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016).
+ * Random numbers: xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators",
+ * 2016).
  */
 #include "netstack/link/fault.h"
 
@@ -30,7 +31,8 @@ static int64_t below(struct fault_state *f, int64_t n) {
 }
 
 /* Time at which the frame leaves the sender's line; -1: its queue was full. */
-static int64_t leave_line(struct fault_state *f, const struct fault_config *c, int64_t now, uint32_t len, bool *ret_ce) {
+static int64_t leave_line(struct fault_state *f, const struct fault_config *c, int64_t now, uint32_t len,
+                          bool *ret_ce) {
     if (c->pause_every_ns && now % c->pause_every_ns < c->pause_ns)
         now += c->pause_ns - now % c->pause_every_ns;
     if (!c->rate_bytes_per_s)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/link/fault.h: what a bad link does to a frame, decided from a seed: loss (single and in bursts), duplication,
- * delay with jitter (and so reordering), corruption, pauses, a rate limit with a bounded queue.
+ * netstack/link/fault.h: what a bad link does to a frame, decided from a seed: loss (single and in bursts),
+ * duplication, delay with jitter (and so reordering), corruption, pauses, a rate limit with a bounded queue.
  *
- * It only decides; whoever moves the frames (the simulation, a relay between TAP devices) obeys. Plain data, no clock of
- * its own. Not used by the stack itself.
+ * It only decides; whoever moves the frames (the simulation, a relay between TAP devices) obeys. Plain data,
+ * no clock of its own. Not used by the stack itself.
  */
 #pragma once
 
@@ -14,10 +14,10 @@ struct fault_config {
     /* chances in parts per million */
     uint32_t loss_ppm, burst_start_ppm, burst_end_ppm, dup_ppm, corrupt_ppm, reorder_ppm;
     int64_t delay_ns, jitter_ns, reorder_ns;
-    uint64_t rate_bytes_per_s; /* 0: no limit */
-    uint32_t queue_bytes;      /* with a rate: longest backlog before drops */
+    uint64_t rate_bytes_per_s;        /* 0: no limit */
+    uint32_t queue_bytes;             /* with a rate: longest backlog before drops */
     int64_t pause_every_ns, pause_ns; /* 0: never: the link is silent for pause_ns in each period */
-    bool mark_ce;              /* instead of queue drops beyond half of queue_bytes, tell that CE should be set */
+    bool mark_ce; /* instead of queue drops beyond half of queue_bytes, tell that CE should be set */
 };
 
 struct fault_state {
@@ -27,9 +27,9 @@ struct fault_state {
 };
 
 struct fault_verdict {
-    int copies;            /* 0: lost */
-    int64_t arrive_ns[2];  /* of each copy */
-    bool corrupt;          /* flip a bit of the first copy */
+    int copies;           /* 0: lost */
+    int64_t arrive_ns[2]; /* of each copy */
+    bool corrupt;         /* flip a bit of the first copy */
     uint32_t corrupt_bit;
     bool ce;
 };

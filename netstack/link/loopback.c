@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/link/loopback.c: the loopback interface: everything sent comes back, super-segments and unsummed
- * packets as they are. There is no link header (packet sockets on it see the IP packet). Source: RFC 1122 3.2.1.3.
+ * packets as they are. There is no link header (packet sockets on it see the IP packet). Source: RFC
+ * 1122 3.2.1.3.
  */
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 static int loopback_xmit(struct nic *nic, struct pkt *p) {
     if (p->csum == CSUM_NONE)

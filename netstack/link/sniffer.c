@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/link/sniffer.c: pcap with nanosecond time stamps. Source: draft-ietf-opsawg-pcap, sections 4 and 5.
- * Checksums of packets that were never summed (loopback, offload) appear as they are: partial.
+ * netstack/link/sniffer.c: pcap with nanosecond time stamps. Source: draft-ietf-opsawg-pcap, sections 4
+ * and 5. Checksums of packets that were never summed (loopback, offload) appear as they are: partial.
  */
 #include "netstack/link/sniffer.h"
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 enum { LINKTYPE_ETHERNET = 1, LINKTYPE_RAW = 101, CHUNK = 2048 };
 

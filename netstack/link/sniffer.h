@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/link/sniffer.h: turns what an interface sends and receives into a pcap stream (for --pcap).
  *
- * The sink gets whole records and does what it likes: append to a ring, write to a descriptor. It is called with the
- * stack's lock held and may not block.
+ * The sink gets whole records and does what it likes: append to a ring, write to a descriptor. It is called
+ * with the stack's lock held and may not block.
  */
 #pragma once
 

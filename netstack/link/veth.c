@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/link/veth.c: a pair of Ethernet interfaces, each end's output the other's input, in one or two namespaces of
- * one stack. Super-segments and unsummed packets pass as they are. Source: veth(4).
+ * netstack/link/veth.c: a pair of Ethernet interfaces, each end's output the other's input, in one or two
+ * namespaces of one stack. Super-segments and unsummed packets pass as they are. Source: veth(4).
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 static int veth_xmit(struct nic *nic, struct pkt *p) {
     struct nic *peer = nic->veth_peer;

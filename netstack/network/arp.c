@@ -2,7 +2,7 @@
  * netstack/network/arp.c: ARP over Ethernet. Sources: RFC 826 ("Packet Reception"), RFC 1122 section 2.3.2,
  * RFC 5227 section 2.4 (address defence is not done: as Linux).
  */
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 static void arp_send(struct nic *nic, const struct arp_pkt *a, const struct mac *to) {
     struct pkt *p = pkt_new(&nic->st->mem, PKT_HEADROOM, ETH_HLEN + ARP_LEN);
@@ -17,15 +17,19 @@ static void arp_send(struct nic *nic, const struct arp_pkt *a, const struct mac 
 }
 
 void arp_solicit(struct nic *nic, const struct ipa *target, const struct mac *to) {
-    struct arp_pkt a = {.op = ARP_REQUEST, .sender_mac = nic->mac, .sender_ip = IPA_ANY4, .target_ip = *target};
+    struct arp_pkt a = {
+        .op = ARP_REQUEST, .sender_mac = nic->mac, .sender_ip = IPA_ANY4, .target_ip = *target};
     struct mac dst = to ? *to : MAC_BCAST;
     (void)ifaddr_select(nic->ns, nic, target, &a.sender_ip); /* none: 0.0.0.0, as a probe (RFC 5227) */
     arp_send(nic, &a, &dst);
 }
 
 static void arp_reply(struct nic *nic, const struct arp_pkt *q) {
-    struct arp_pkt a = {.op = ARP_REPLY, .sender_mac = nic->mac, .sender_ip = q->target_ip,
-                        .target_mac = q->sender_mac, .target_ip = q->sender_ip};
+    struct arp_pkt a = {.op = ARP_REPLY,
+                        .sender_mac = nic->mac,
+                        .sender_ip = q->target_ip,
+                        .target_mac = q->sender_mac,
+                        .target_ip = q->sender_ip};
     arp_send(nic, &a, &q->sender_mac);
 }
 

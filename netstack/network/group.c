@@ -2,10 +2,10 @@
  * netstack/network/group.c: group membership towards routers: IGMPv2 and v3, MLDv1 and v2, as a host.
  *
  * Any-source membership only: v3/v2 reports carry EXCLUDE{} and INCLUDE{} records, no source lists.
- * Sources: RFC 2236 sections 3 and 6, RFC 3376 sections 4.2, 5 and 7.2, RFC 2710, RFC 3810 sections 5.2 and 6,
- * RFC 9777 (groups of scope 0 and 1 and ff02::1 are not reported).
+ * Sources: RFC 2236 sections 3 and 6, RFC 3376 sections 4.2, 5 and 7.2, RFC 2710, RFC 3810 sections 5.2 and
+ * 6, RFC 9777 (groups of scope 0 and 1 and ff02::1 are not reported).
  */
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 #include "netstack/wire/checksum.h"
 #include "netstack/wire/wire_icmp.h"
 #include "netstack/wire/wire_ipv4.h"

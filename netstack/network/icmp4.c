@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/network/icmp4.c: ICMP for IPv4: echo, errors in both directions, redirects, timestamps.
  *
- * Sources: RFC 792, RFC 1122 section 3.2.2 (when no error may be sent), RFC 1812 section 4.3 (quoted length, rate
- * limits), RFC 1191 (path MTU). Errno of each error: icmp(7), ip(7), observed with tests of UDP sockets.
+ * Sources: RFC 792, RFC 1122 section 3.2.2 (when no error may be sent), RFC 1812 section 4.3 (quoted length,
+ * rate limits), RFC 1191 (path MTU). Errno of each error: icmp(7), ip(7), observed with tests of UDP sockets.
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 #include "netstack/wire/checksum.h"
 #include "netstack/wire/wire_icmp.h"
 #include "netstack/wire/wire_ipv4.h"
 
 enum { QUOTE_MAX = 576 - IPV4_MIN_HLEN - ICMP_HLEN }; /* RFC 1812 section 4.3.2.3 */
 
-static void icmp_send(struct netns *ns, struct pkt *p, const struct ipa *src, const struct ipa *dst, uint8_t tos,
-                      uint32_t oif) {
+static void icmp_send(struct netns *ns, struct pkt *p, const struct ipa *src, const struct ipa *dst,
+                      uint8_t tos, uint32_t oif) {
     struct flow f = {.dst = *dst, .src = *src, .tos = tos, .oif = oif, .mark = p->mark};
-    struct ip_tx tx = {.dst = *dst, .proto = IPPROTO_NUM_ICMP, .ttl = (uint8_t)ns->ctl.ip_default_ttl, .tos = tos,
+    struct ip_tx tx = {.dst = *dst,
+                       .proto = IPPROTO_NUM_ICMP,
+                       .ttl = (uint8_t)ns->ctl.ip_default_ttl,
+                       .tos = tos,
                        .may_frag = true};
     if (route_output(ns, &f, &tx.rt) < 0) {
         pkt_free(p);
@@ -28,11 +31,12 @@ static void icmp_send(struct netns *ns, struct pkt *p, const struct ipa *src, co
 }
 
 static bool is_icmp_error(uint8_t type) {
-    return type == ICMP_UNREACH || type == ICMP_SOURCE_QUENCH || type == ICMP_REDIRECT || type == ICMP_TIME_EXCEEDED ||
-           type == ICMP_PARAM_PROBLEM;
+    return type == ICMP_UNREACH || type == ICMP_SOURCE_QUENCH || type == ICMP_REDIRECT ||
+           type == ICMP_TIME_EXCEEDED || type == ICMP_PARAM_PROBLEM;
 }
 
-/* RFC 1122 section 3.2.2: never about an ICMP error, a group or broadcast, a later fragment, a nameless source. */
+/* RFC 1122 section 3.2.2: never about an ICMP error, a group or broadcast, a later fragment, a nameless
+ * source. */
 static bool may_send_error(struct nic *nic, struct pkt *p, const uint8_t *ip, uint32_t avail) {
     struct ipa src = ipa_from4_wire(ip + 12), dst = ipa_from4_wire(ip + 16);
     if (p->type != PKT_HOST || ipa_is_mcast(&dst) || ipa_is_bcast4(&dst) || ifaddr_is_subnet_bcast(nic, &dst))
@@ -51,7 +55,8 @@ void icmp4_error(struct nic *nic, struct pkt *orig, uint8_t type, uint8_t code, 
     const uint8_t *h = pkt_header(orig, orig->net_off + quote);
     if (!h || quote < IPV4_MIN_HLEN || !may_send_error(nic, orig, h + orig->net_off, quote))
         return;
-    int64_t interval = ns->ctl.icmp_ratelimit_ms ? MSEC(1) : 0; /* 1000 a second, bursts of 50: icmp_msgs_per_sec */
+    int64_t interval =
+        ns->ctl.icmp_ratelimit_ms ? MSEC(1) : 0; /* 1000 a second, bursts of 50: icmp_msgs_per_sec */
     if (!(nic->flags & NS_IFF_LOOPBACK) && !ratelimit_ok(ns->st, &ns->icmp_limit, interval, 50)) {
         ns->mib.icmp_ratelimited++;
         return;
@@ -118,10 +123,10 @@ static void classify_unreach(uint8_t code, struct icmp_err *e) {
         uint8_t err;
         bool fatal;
     } table[16] = {
-        {ENETUNREACH, false}, {EHOSTUNREACH, false}, {ENOPROTOOPT, true}, {ECONNREFUSED, true},
-        {EMSGSIZE, false},    {EOPNOTSUPP, false},   {ENETUNREACH, true}, {EHOSTDOWN, true},
-        {ENONET, true},       {ENETUNREACH, true},   {EHOSTUNREACH, true}, {ENETUNREACH, false},
-        {EHOSTUNREACH, false}, {EHOSTUNREACH, true}, {EHOSTUNREACH, true}, {EHOSTUNREACH, true},
+        {ENETUNREACH, false},  {EHOSTUNREACH, false}, {ENOPROTOOPT, true},  {ECONNREFUSED, true},
+        {EMSGSIZE, false},     {EOPNOTSUPP, false},   {ENETUNREACH, true},  {EHOSTDOWN, true},
+        {ENONET, true},        {ENETUNREACH, true},   {EHOSTUNREACH, true}, {ENETUNREACH, false},
+        {EHOSTUNREACH, false}, {EHOSTUNREACH, true},  {EHOSTUNREACH, true}, {EHOSTUNREACH, true},
     };
     if (code < ARRAY_SIZE(table)) {
         e->err = table[code].err;
@@ -173,10 +178,18 @@ static void error_input(struct nic *nic, struct pkt *p) {
     uint32_t hlen = (uint32_t)(ip[0] & 0xf) * 4;
     if (ip[0] >> 4 != 4 || hlen < IPV4_MIN_HLEN || ICMP_HLEN + hlen > want)
         return;
-    struct ipv4_hdr inner = {.total_len = get_be16(ip + 2), .proto = ip[9], .src = ipa_from4_wire(ip + 12),
+    struct ipv4_hdr inner = {.total_len = get_be16(ip + 2),
+                             .proto = ip[9],
+                             .src = ipa_from4_wire(ip + 12),
                              .dst = ipa_from4_wire(ip + 16)};
-    struct icmp_err e = {.origin = NS_EE_ORIGIN_ICMP, .type = m[0], .code = m[1], .offender = p->src,
-                         .src = inner.src, .dst = inner.dst, .proto = inner.proto, .quoted = ip + hlen,
+    struct icmp_err e = {.origin = NS_EE_ORIGIN_ICMP,
+                         .type = m[0],
+                         .code = m[1],
+                         .offender = p->src,
+                         .src = inner.src,
+                         .dst = inner.dst,
+                         .proto = inner.proto,
+                         .quoted = ip + hlen,
                          .quoted_len = want - ICMP_HLEN - hlen};
     if (!ifaddr_is_local(nic->ns, &e.src) || !classify(m, &inner, &e))
         return;

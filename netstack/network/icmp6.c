@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 #include "netstack/wire/checksum.h"
 #include "netstack/wire/wire_icmp.h"
 #include "netstack/wire/wire_ipv4.h"
@@ -115,8 +115,8 @@ static void classify(const uint8_t *m, struct icmp_err *e) {
     static const struct {
         uint8_t err;
         bool fatal;
-    } unreach[7] = {{ENETUNREACH, false}, {EACCES, true},        {EHOSTUNREACH, true}, {EHOSTUNREACH, false},
-                    {ECONNREFUSED, true}, {EACCES, true},        {EACCES, true}};
+    } unreach[7] = {{ENETUNREACH, false}, {EACCES, true}, {EHOSTUNREACH, true}, {EHOSTUNREACH, false},
+                    {ECONNREFUSED, true}, {EACCES, true}, {EACCES, true}};
     switch (m[0]) {
     case ICMP6_UNREACH:
         e->err = m[1] < ARRAY_SIZE(unreach) ? unreach[m[1]].err : EPROTO;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/network/ip_output.c: sending for both families, dispatch of received packets to the transports, and
- * what both families' errors share.
+ * netstack/network/ip_output.c: sending for both families, dispatch of received packets to the transports,
+ * and what both families' errors share.
  *
  * Sources: RFC 791, RFC 8200, RFC 6864 section 4 (atomic datagrams may use any ID: 0 with DF set), RFC 1191.
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 #include "netstack/wire/wire_icmp.h"
 #include "netstack/wire/wire_ipv4.h"
 #include "netstack/wire/wire_ipv6.h"

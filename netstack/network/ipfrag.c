@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/network/ipfrag.c: reassembly for both families.
  *
- * Bounds: bytes per namespace (net.ipv4.ipfrag_high_thresh; the oldest datagram is dropped), time (30 s), and 64 KiB
- * per datagram. Overlaps drop the whole datagram (RFC 5722 section 4; Linux does so for IPv4 too); exact duplicates
- * are ignored. Sources: RFC 791, RFC 815, RFC 8200 section 4.5, RFC 3168 section 5.3 (ECN).
+ * Bounds: bytes per namespace (net.ipv4.ipfrag_high_thresh; the oldest datagram is dropped), time (30 s), and
+ * 64 KiB per datagram. Overlaps drop the whole datagram (RFC 5722 section 4; Linux does so for IPv4 too);
+ * exact duplicates are ignored. Sources: RFC 791, RFC 815, RFC 8200 section 4.5, RFC 3168 section 5.3 (ECN).
  */
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 #include "netstack/wire/wire_icmp.h"
 #include "netstack/wire/wire_ipv4.h"
 #include "netstack/wire/wire_ipv6.h"
@@ -17,7 +17,7 @@ struct fragq {
     struct ipa src, dst;
     uint32_t id, ifindex;
     uint8_t proto;
-    struct list parts; /* pkt.link, by pkt.seq (first byte) to pkt.seq_end */
+    struct list parts;    /* pkt.link, by pkt.seq (first byte) to pkt.seq_end */
     uint32_t have, total; /* bytes; total 0: not known yet */
     uint32_t bytes;       /* memory held */
     uint8_t ecn_seen;     /* bit per codepoint */
@@ -72,7 +72,8 @@ static struct fragq *fragq_get(struct nic *nic, const struct pkt *p, uint32_t id
     bool v4 = ipa_is_v4(&p->src);
     for (struct hnode *n = htab_first(&ns->frags, h); n; n = htab_next(n, h)) {
         struct fragq *q = container_of(n, struct fragq, hnode);
-        if (q->id == id && (!v4 || q->proto == p->proto) && ipa_eq(&q->src, &p->src) && ipa_eq(&q->dst, &p->dst))
+        if (q->id == id && (!v4 || q->proto == p->proto) && ipa_eq(&q->src, &p->src) &&
+            ipa_eq(&q->dst, &p->dst))
             return q;
     }
     struct fragq *q = nsmem_alloc(&ns->st->mem, &t_fragq);
@@ -163,7 +164,8 @@ static struct pkt *assemble(struct fragq *q) {
     return whole;
 }
 
-/* RFC 8200 section 4.5: a last fragment fixes the length; no part may lie beyond; others are multiples of 8. */
+/* RFC 8200 section 4.5: a last fragment fixes the length; no part may lie beyond; others are multiples of 8.
+ */
 static bool length_ok(struct fragq *q, uint32_t end, bool more) {
     if (more)
         return end % 8 == 0 && (q->total == 0 || end < q->total);

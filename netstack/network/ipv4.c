@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/network/ipv4.c: receiving, forwarding and fragmenting IPv4. Sending is shared in ip_output.c.
  *
- * Sources: RFC 791, RFC 1122 section 3.2, RFC 1812 sections 4.2 and 5.2-5.3, RFC 6864. Options are passed over;
- * packets with source routes are refused (RFC 7126 section 4.3), as Linux does by default.
+ * Sources: RFC 791, RFC 1122 section 3.2, RFC 1812 sections 4.2 and 5.2-5.3, RFC 6864. Options are passed
+ * over; packets with source routes are refused (RFC 7126 section 4.3), as Linux does by default.
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 #include "netstack/wire/wire_icmp.h"
 #include "netstack/wire/wire_ipv4.h"
 
@@ -67,7 +67,11 @@ static void forward(struct nic *nic, struct pkt *p) {
     uint8_t *h = NULL;
     if (rc < 0) {
         ns->mib.ip_out_no_route++;
-        icmp4_error(nic, p, ICMP_UNREACH, rc == -EACCES ? UNREACH_ADMIN : rc == -ENETUNREACH ? UNREACH_NET : UNREACH_HOST, 0);
+        icmp4_error(nic, p, ICMP_UNREACH,
+                    rc == -EACCES        ? UNREACH_ADMIN
+                    : rc == -ENETUNREACH ? UNREACH_NET
+                                         : UNREACH_HOST,
+                    0);
     } else if (p->ttl <= 1) {
         icmp4_error(nic, p, ICMP_TIME_EXCEEDED, TIMEX_TTL, 0);
     } else {
@@ -98,7 +102,8 @@ static bool parse(struct nic *nic, struct pkt *p, struct ipv4_hdr *ip) {
     const uint8_t *h = pkt_header(p, p->net_off + IPV4_MIN_HLEN);
     if (h)
         h = pkt_header(p, MIN(p->len, p->net_off + (uint32_t)(h[p->net_off] & 0xf) * 4));
-    if (!h || ipv4_parse(h + p->net_off, MIN(p->first.len, p->len) - p->net_off, p->len - p->net_off, ip) < 0) {
+    if (!h ||
+        ipv4_parse(h + p->net_off, MIN(p->first.len, p->len) - p->net_off, p->len - p->net_off, ip) < 0) {
         ns->mib.ip_in_hdr_errors++;
         return false;
     }
@@ -139,7 +144,8 @@ void ipv4_input(struct nic *nic, struct pkt *p) {
 
 /* ---- fragmentation (RFC 791 section 2.3, "Fragmentation") ---- */
 
-/* The header of fragments after the first keeps the options with the copied flag alone. Returns its length. */
+/* The header of fragments after the first keeps the options with the copied flag alone. Returns its length.
+ */
 static uint32_t later_header(const uint8_t *h, uint32_t hlen, uint8_t *out) {
     memcpy(out, h, IPV4_MIN_HLEN);
     uint32_t n = IPV4_MIN_HLEN;
@@ -158,7 +164,8 @@ static uint32_t later_header(const uint8_t *h, uint32_t hlen, uint8_t *out) {
     return n;
 }
 
-static struct pkt *make_fragment(struct pkt *p, const uint8_t *hdr, uint32_t hlen, uint32_t data_at, uint32_t n) {
+static struct pkt *make_fragment(struct pkt *p, const uint8_t *hdr, uint32_t hlen, uint32_t data_at,
+                                 uint32_t n) {
     struct pkt *f = pkt_new(p->mem, PKT_HEADROOM, hlen);
     if (!f)
         return NULL;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/network/ipv6.c: receiving, forwarding and fragmenting IPv6.
  *
- * Sources: RFC 8200 sections 4 and 5, RFC 5095 (routing header type 0 refused), RFC 5722, RFC 6946 (atomic fragments),
- * RFC 8504. Extension headers are walked in order with a bound on their number.
+ * Sources: RFC 8200 sections 4 and 5, RFC 5095 (routing header type 0 refused), RFC 5722, RFC 6946 (atomic
+ * fragments), RFC 8504. Extension headers are walked in order with a bound on their number.
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 #include "netstack/wire/wire_icmp.h"
 #include "netstack/wire/wire_ipv4.h"
 #include "netstack/wire/wire_ipv6.h"
@@ -26,7 +26,8 @@ static bool martian(const struct nic *nic, const struct ipv6_hdr *h) {
 static bool for_this_host(struct nic *nic, struct pkt *p) {
     if (ipa_is_mcast(&p->dst))
         return nic_in_group(nic, &p->dst);
-    struct ifaddr *ia = ifaddr_find(nic->ns, &p->dst, ipa_is_linklocal(&p->dst) && !p->from_loop ? nic : NULL);
+    struct ifaddr *ia =
+        ifaddr_find(nic->ns, &p->dst, ipa_is_linklocal(&p->dst) && !p->from_loop ? nic : NULL);
     if (ia) /* tentative: neighbour discovery alone may use it (RFC 4862 section 5.4) */
         return !(ia->a.flags & NS_IFA_F_TENTATIVE) || p->proto == IPPROTO_NUM_ICMPV6;
     struct flow f = {.dst = p->dst, .src = p->src, .iif = nic->ifindex, .mark = p->mark};
@@ -101,7 +102,8 @@ static enum walk_result options_header(struct nic *nic, struct pkt *p, struct wa
 
 static enum walk_result one_header(struct nic *nic, struct pkt *p, struct walk *w) {
     bool hop = w->next == IPPROTO_NUM_HOPOPTS;
-    if (!hop && w->next != IPPROTO_NUM_DSTOPTS && w->next != IPPROTO_NUM_ROUTING && w->next != IPPROTO_NUM_FRAGMENT)
+    if (!hop && w->next != IPPROTO_NUM_DSTOPTS && w->next != IPPROTO_NUM_ROUTING &&
+        w->next != IPPROTO_NUM_FRAGMENT)
         return WALK_DONE;
     if (hop && !w->first) { /* RFC 8200 section 4.1 */
         icmp6_error(nic, p, ICMP6_PARAM_PROBLEM, ICMP6_PARAM_NEXT, w->next_byte - p->net_off);
@@ -178,7 +180,8 @@ static struct pkt *fragment_input(struct nic *nic, struct pkt *p, struct walk *w
 
 /* Walks to the upper layer and delivers. Takes p. */
 static void deliver(struct nic *nic, struct pkt *p) {
-    struct walk w = {.at = p->net_off + IPV6_HLEN, .next_byte = p->net_off + 6u, .next = p->proto, .first = true};
+    struct walk w = {
+        .at = p->net_off + IPV6_HLEN, .next_byte = p->net_off + 6u, .next = p->proto, .first = true};
     for (int i = 0; i < EXT_HEADERS_MAX; i++) {
         enum walk_result r = one_header(nic, p, &w);
         if (r == WALK_FRAGMENT) {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/network/ndp.c: neighbour discovery and stateless address autoconfiguration, as a host.
  *
- * Sources: RFC 4861 (7.1 validation, 7.2 resolution, 6.3 host behaviour), RFC 4862 (5.4 duplicates, 5.5 addresses),
- * RFC 4191 is not done (one preference), RFC 4941 temporary addresses are not done, RFC 8106 (DNS) is the
- * resolver's business and is passed over. Redirects are ignored: Linux as a forwarding host does the same.
+ * Sources: RFC 4861 (7.1 validation, 7.2 resolution, 6.3 host behaviour), RFC 4862 (5.4 duplicates, 5.5
+ * addresses), RFC 4191 is not done (one preference), RFC 4941 temporary addresses are not done, RFC 8106
+ * (DNS) is the resolver's business and is passed over. Redirects are ignored: Linux as a forwarding host does
+ * the same.
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 #include "netstack/wire/wire_icmp.h"
 #include "netstack/wire/wire_ipv6.h"
 
@@ -172,7 +173,7 @@ static void na_input(struct nic *nic, struct pkt *p, const uint8_t *m, uint32_t 
     }
     if (!opt.has_tlla)
         return;
-    enum neigh_event ev = flags & NDP_NA_SOLICITED ? NEIGH_SOLICITED
+    enum neigh_event ev = flags & NDP_NA_SOLICITED  ? NEIGH_SOLICITED
                           : flags & NDP_NA_OVERRIDE ? NEIGH_UNSOLICITED_OVERRIDE
                                                     : NEIGH_UNSOLICITED;
     neigh_learn(nic, &target, &opt.tlla, ev, false);
@@ -181,7 +182,10 @@ static void na_input(struct nic *nic, struct pkt *p, const uint8_t *m, uint32_t 
 /* ---- router advertisement ---- */
 
 static void default_route(struct nic *nic, const struct ipa *router, uint16_t lifetime_s) {
-    struct ns_route r = {.prefix_len = 0, .protocol = NS_RTPROT_RA, .metric = 1024, .type = NS_RTN_UNICAST,
+    struct ns_route r = {.prefix_len = 0,
+                         .protocol = NS_RTPROT_RA,
+                         .metric = 1024,
+                         .type = NS_RTN_UNICAST,
                          .nexthop = {.gateway = *router, .ifindex = nic->ifindex}};
     /* Lifetimes are honoured as zero or not zero: routers that fall silent are found by unreachability. */
     if (lifetime_s == 0)
@@ -191,7 +195,8 @@ static void default_route(struct nic *nic, const struct ipa *router, uint16_t li
 }
 
 /* RFC 4862 section 5.5.3 (d) and (e). */
-static void autoconf_address(struct nic *nic, const struct ipa *prefix, uint32_t valid_s, uint32_t preferred_s) {
+static void autoconf_address(struct nic *nic, const struct ipa *prefix, uint32_t valid_s,
+                             uint32_t preferred_s) {
     struct nic_addr a = {.addr = *prefix, .prefix_len = 64, .valid_s = valid_s, .preferred_s = preferred_s};
     const struct mac *m = &nic->mac;
     const uint8_t iid[8] = {m->b[0] ^ 2, m->b[1], m->b[2], 0xff, 0xfe, m->b[3], m->b[4], m->b[5]};
@@ -226,8 +231,12 @@ static void prefix_option(struct nic *nic, const uint8_t *o) {
         return;
     prefix = ipa_mask(&prefix, prefix_len);
     if (flags & 0x80) { /* on-link */
-        struct ns_route r = {.dst = prefix, .prefix_len = prefix_len, .protocol = NS_RTPROT_KERNEL, .metric = 256,
-                             .type = NS_RTN_UNICAST, .nexthop = {.ifindex = nic->ifindex}};
+        struct ns_route r = {.dst = prefix,
+                             .prefix_len = prefix_len,
+                             .protocol = NS_RTPROT_KERNEL,
+                             .metric = 256,
+                             .type = NS_RTN_UNICAST,
+                             .nexthop = {.ifindex = nic->ifindex}};
         if (valid_s)
             (void)route_add_locked(nic->ns, &r);
         else

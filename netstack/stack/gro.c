@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/stack/gro.c: merges in-order TCP segments of one flow, received in one batch, into a super-segment.
+ * netstack/stack/gro.c: merges in-order TCP segments of one flow, received in one batch, into a
+ * super-segment.
  *
  * Only what gso_segment() could cut back into the same packets is merged: equal headers but for length, id,
- * sequence number, PSH; equal timestamps and acknowledgement; no option but timestamps; same ECN field; verified
- * checksums; all parts of one size but the last. Not done for UDP or across batches.
+ * sequence number, PSH; equal timestamps and acknowledgement; no option but timestamps; same ECN field;
+ * verified checksums; all parts of one size but the last. Not done for UDP or across batches.
  */
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 #include "netstack/wire/checksum.h"
 #include "netstack/wire/wire_ipv4.h"
 #include "netstack/wire/wire_ipv6.h"
@@ -82,7 +83,8 @@ static bool gro_parse(struct pkt *p, struct gro_view *v) {
         return false;
     v->hlen = th + v->tcp.hlen;
     v->payload = p->len - v->hlen;
-    bool only_ts = v->tcp.hlen == TCP_MIN_HLEN || (v->tcp.hlen == 32 && get_be32(v->h + th + 20) == 0x0101080a);
+    bool only_ts =
+        v->tcp.hlen == TCP_MIN_HLEN || (v->tcp.hlen == 32 && get_be32(v->h + th + 20) == 0x0101080a);
     return only_ts && v->payload > 0 && csum_good(p, v);
 }
 

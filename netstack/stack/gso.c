@@ -7,7 +7,7 @@
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 #include "netstack/wire/checksum.h"
 #include "netstack/wire/wire_ipv4.h"
 #include "netstack/wire/wire_ipv6.h"
@@ -61,7 +61,7 @@ static void fix_transport(const struct gso *g, struct pkt *seg, uint8_t *th, uin
     if (tcp) {
         put_be32(th + 4, get_be32(th + 4) + off);
         if (off + n < g->payload)
-            th[13] &= (uint8_t)~(TH_FIN | TH_PSH);
+            th[13] &= (uint8_t) ~(TH_FIN | TH_PSH);
         if (off > 0)
             th[13] &= (uint8_t)~TH_CWR;
     } else {

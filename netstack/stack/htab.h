@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/stack/htab.h: an intrusive chained hash table in allocator memory, growing and never failing to insert.
- * The caller computes hashes (keyed, for anything a peer chooses) and compares keys.
+ * netstack/stack/htab.h: an intrusive chained hash table in allocator memory, growing and never failing to
+ * insert. The caller computes hashes (keyed, for anything a peer chooses) and compares keys.
  */
 #pragma once
 

@@ -2,12 +2,12 @@
  * netstack/stack/ifaddr.c: addresses of interfaces, the routes that come with them, duplicate detection and
  * lifetimes, source address selection, multicast membership.
  *
- * Sources: RFC 4862 sections 5.3-5.5, RFC 6724 section 5, RFC 5227 section 2.1 (announcement only: Linux does not
- * probe for IPv4), ip-address(8).
+ * Sources: RFC 4862 sections 5.3-5.5, RFC 6724 section 5, RFC 5227 section 2.1 (announcement only: Linux does
+ * not probe for IPv4), ip-address(8).
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 static const struct netstack_type t_ifaddr = NETSTACK_TYPE(struct ifaddr);
 static const struct netstack_type t_group = NETSTACK_TYPE(struct nic_group);
@@ -57,34 +57,65 @@ static int routes_v4(struct ifaddr *ia, bool add) {
     const struct nic_addr *a = &ia->a;
     bool lo = ia->nic->flags & NS_IFF_LOOPBACK;
     struct ipa net = ipa_mask(&a->addr, a->prefix_len);
-    int rc = one_route(ia, add, &(struct ns_route){.dst = a->addr, .prefix_len = 32, .table = NS_RT_TABLE_LOCAL,
-                                  .type = NS_RTN_LOCAL, .scope = NS_RT_SCOPE_HOST, .prefsrc = a->addr});
+    int rc = one_route(ia, add,
+                       &(struct ns_route){.dst = a->addr,
+                                          .prefix_len = 32,
+                                          .table = NS_RT_TABLE_LOCAL,
+                                          .type = NS_RTN_LOCAL,
+                                          .scope = NS_RT_SCOPE_HOST,
+                                          .prefsrc = a->addr});
     if (rc == 0 && lo && a->prefix_len < 32)
-        rc = one_route(ia, add, &(struct ns_route){.dst = net, .prefix_len = a->prefix_len, .table = NS_RT_TABLE_LOCAL,
-                                  .type = NS_RTN_LOCAL, .scope = NS_RT_SCOPE_HOST, .prefsrc = a->addr});
+        rc = one_route(ia, add,
+                       &(struct ns_route){.dst = net,
+                                          .prefix_len = a->prefix_len,
+                                          .table = NS_RT_TABLE_LOCAL,
+                                          .type = NS_RTN_LOCAL,
+                                          .scope = NS_RT_SCOPE_HOST,
+                                          .prefsrc = a->addr});
     if (rc < 0 || a->prefix_len == 32)
         return rc;
     if (a->prefix_len < 31 && !ipa_is_any(&a->broadcast))
-        rc = one_route(ia, add, &(struct ns_route){.dst = a->broadcast, .prefix_len = 32, .table = NS_RT_TABLE_LOCAL,
-                                  .type = NS_RTN_BROADCAST, .scope = NS_RT_SCOPE_LINK, .prefsrc = a->addr});
+        rc = one_route(ia, add,
+                       &(struct ns_route){.dst = a->broadcast,
+                                          .prefix_len = 32,
+                                          .table = NS_RT_TABLE_LOCAL,
+                                          .type = NS_RTN_BROADCAST,
+                                          .scope = NS_RT_SCOPE_LINK,
+                                          .prefsrc = a->addr});
     if (rc == 0 && !lo && !(a->flags & NS_IFA_F_NOPREFIXROUTE))
-        rc = one_route(ia, add, &(struct ns_route){.dst = net, .prefix_len = a->prefix_len, .table = NS_RT_TABLE_MAIN,
-                                  .type = NS_RTN_UNICAST, .scope = NS_RT_SCOPE_LINK, .prefsrc = a->addr});
+        rc = one_route(ia, add,
+                       &(struct ns_route){.dst = net,
+                                          .prefix_len = a->prefix_len,
+                                          .table = NS_RT_TABLE_MAIN,
+                                          .type = NS_RTN_UNICAST,
+                                          .scope = NS_RT_SCOPE_LINK,
+                                          .prefsrc = a->addr});
     return rc;
 }
 
 static int routes_v6(struct ifaddr *ia, bool add) {
     const struct nic_addr *a = &ia->a;
     struct ipa mcast = {{0xff}};
-    int rc = one_route(ia, add, &(struct ns_route){.dst = a->addr, .prefix_len = 128, .table = NS_RT_TABLE_LOCAL,
-                                  .type = NS_RTN_LOCAL, .prefsrc = a->addr});
+    int rc = one_route(ia, add,
+                       &(struct ns_route){.dst = a->addr,
+                                          .prefix_len = 128,
+                                          .table = NS_RT_TABLE_LOCAL,
+                                          .type = NS_RTN_LOCAL,
+                                          .prefsrc = a->addr});
     if (rc == 0 && add) /* stays until the interface goes: other addresses share it */
-        rc = one_route(ia, add, &(struct ns_route){.dst = mcast, .prefix_len = 8, .table = NS_RT_TABLE_LOCAL,
-                                  .type = NS_RTN_MULTICAST, .metric = 256});
+        rc = one_route(ia, add,
+                       &(struct ns_route){.dst = mcast,
+                                          .prefix_len = 8,
+                                          .table = NS_RT_TABLE_LOCAL,
+                                          .type = NS_RTN_MULTICAST,
+                                          .metric = 256});
     if (rc == 0 && a->prefix_len < 128 && !(a->flags & NS_IFA_F_NOPREFIXROUTE))
-        rc = one_route(ia, add, &(struct ns_route){.dst = ipa_mask(&a->addr, a->prefix_len),
-                                  .prefix_len = a->prefix_len, .table = NS_RT_TABLE_MAIN, .type = NS_RTN_UNICAST,
-                                  .metric = 256});
+        rc = one_route(ia, add,
+                       &(struct ns_route){.dst = ipa_mask(&a->addr, a->prefix_len),
+                                          .prefix_len = a->prefix_len,
+                                          .table = NS_RT_TABLE_MAIN,
+                                          .type = NS_RTN_UNICAST,
+                                          .metric = 256});
     return rc;
 }
 
@@ -225,7 +256,8 @@ void ifaddr_dad_failed(struct ifaddr *ia) {
 
 static bool addr_valid(const struct nic_addr *a) {
     return !ipa_is_any(&a->addr) && !ipa_is_mcast(&a->addr) && a->prefix_len <= ipa_max_prefix(&a->addr) &&
-           !(ipa_is_v4(&a->addr) && ipa_is_bcast4(&a->addr)) && a->preferred_s <= a->valid_s && a->valid_s > 0;
+           !(ipa_is_v4(&a->addr) && ipa_is_bcast4(&a->addr)) && a->preferred_s <= a->valid_s &&
+           a->valid_s > 0;
 }
 
 static struct ifaddr *addr_alloc(struct nic *nic, const struct nic_addr *a) {
@@ -295,16 +327,20 @@ void ifaddr_flush(struct nic *nic) {
 
 /* RFC 4291 appendix A: modified EUI-64 from the MAC. */
 static struct ipa link_local_of(const struct mac *m) {
-    return (struct ipa){{0xfe, 0x80, 0, 0, 0, 0, 0, 0, m->b[0] ^ 2, m->b[1], m->b[2], 0xff, 0xfe, m->b[3], m->b[4],
-                         m->b[5]}};
+    return (struct ipa){
+        {0xfe, 0x80, 0, 0, 0, 0, 0, 0, m->b[0] ^ 2, m->b[1], m->b[2], 0xff, 0xfe, m->b[3], m->b[4], m->b[5]}};
 }
 
 void ifaddr_link_up(struct nic *nic) {
     if (nic->flags & NS_IFF_LOOPBACK) {
-        struct nic_addr lo4 = {.addr = IPA_V4(127, 0, 0, 1), .broadcast = IPA_ANY4, .prefix_len = 8,
-                               .scope = NS_RT_SCOPE_HOST, .valid_s = UINT32_MAX, .preferred_s = UINT32_MAX};
-        struct nic_addr lo6 = {.prefix_len = 128, .scope = NS_RT_SCOPE_HOST, .valid_s = UINT32_MAX,
+        struct nic_addr lo4 = {.addr = IPA_V4(127, 0, 0, 1),
+                               .broadcast = IPA_ANY4,
+                               .prefix_len = 8,
+                               .scope = NS_RT_SCOPE_HOST,
+                               .valid_s = UINT32_MAX,
                                .preferred_s = UINT32_MAX};
+        struct nic_addr lo6 = {
+            .prefix_len = 128, .scope = NS_RT_SCOPE_HOST, .valid_s = UINT32_MAX, .preferred_s = UINT32_MAX};
         lo6.addr.b[15] = 1;
         (void)ifaddr_add(nic, &lo4, NULL); /* -EEXIST when it was up before */
         (void)ifaddr_add(nic, &lo6, NULL);
@@ -312,18 +348,23 @@ void ifaddr_link_up(struct nic *nic) {
     }
     if (nic->arphrd != NS_ARPHRD_ETHER || nic->port)
         return;
-    struct nic_addr ll = {.addr = link_local_of(&nic->mac), .prefix_len = 64, .scope = NS_RT_SCOPE_LINK,
-                          .valid_s = UINT32_MAX, .preferred_s = UINT32_MAX};
+    struct nic_addr ll = {.addr = link_local_of(&nic->mac),
+                          .prefix_len = 64,
+                          .scope = NS_RT_SCOPE_LINK,
+                          .valid_s = UINT32_MAX,
+                          .preferred_s = UINT32_MAX};
     (void)ifaddr_add(nic, &ll, NULL);
     struct ifaddr *ia;
-    list_for_each_entry(ia, &nic->addrs, link)
+    list_for_each_entry(ia, &nic->addrs, link) {
         dad_start(ia);
+    }
     ndp_send_rs(nic);
 }
 
 /* ---- source selection ---- */
 
-/* Higher is better; rules 2, 3, 8 of RFC 6724 section 5 (rules 1, 5 are the callers'; no home addresses, no labels). */
+/* Higher is better; rules 2, 3, 8 of RFC 6724 section 5 (rules 1, 5 are the callers'; no home addresses, no
+ * labels). */
 static int64_t score_v6(const struct ifaddr *ia, const struct nic *out, const struct ipa *dst) {
     enum ipa_scope s = ipa_scope(&ia->a.addr), d = ipa_scope(dst);
     int64_t score = 0;
@@ -358,7 +399,8 @@ static bool select_v6(struct netns *ns, struct nic *nic, const struct ipa *dst, 
     return best >= 0;
 }
 
-/* An address of the interface whose subnet holds dst, else its first of wide enough scope, else any other's. */
+/* An address of the interface whose subnet holds dst, else its first of wide enough scope, else any other's.
+ */
 static bool select_v4(struct netns *ns, struct nic *nic, const struct ipa *dst, struct ipa *ret) {
     struct ifaddr *ia, *first = NULL;
     list_for_each_entry(ia, &nic->addrs, link) {

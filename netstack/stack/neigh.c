@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 enum { QUEUE_MAX = 3, MAX_SOLICITS = 3 };
 
@@ -24,7 +24,9 @@ struct neigh {
 };
 
 static const struct netstack_type t_neigh = NETSTACK_TYPE(struct neigh);
-enum { HAS_MAC = NS_NUD_REACHABLE | NS_NUD_STALE | NS_NUD_DELAY | NS_NUD_PROBE | NS_NUD_PERMANENT | NS_NUD_NOARP };
+enum {
+    HAS_MAC = NS_NUD_REACHABLE | NS_NUD_STALE | NS_NUD_DELAY | NS_NUD_PROBE | NS_NUD_PERMANENT | NS_NUD_NOARP
+};
 
 static uint32_t neigh_hash(const struct nic *nic, const struct ipa *addr) {
     struct {
@@ -255,7 +257,8 @@ static void flush_queue(struct neigh *e) {
     }
 }
 
-void neigh_learn(struct nic *nic, const struct ipa *addr, const struct mac *mac, enum neigh_event ev, bool create) {
+void neigh_learn(struct nic *nic, const struct ipa *addr, const struct mac *mac, enum neigh_event ev,
+                 bool create) {
     struct neigh *e = neigh_find(nic, addr);
     if (mac_is_group(mac) || (!e && !create))
         return;
@@ -342,7 +345,8 @@ int netns_neigh_at(struct netns *ns, size_t i, struct ns_neigh *ret) {
     mutex_lock(&ns->st->lock);
     list_for_each_entry(e, &ns->neigh_lru, lru) {
         if (rc < 0 && i-- == 0) {
-            *ret = (struct ns_neigh){.addr = e->addr, .ifindex = e->nic->ifindex, .mac = e->mac, .state = e->state};
+            *ret = (struct ns_neigh){
+                .addr = e->addr, .ifindex = e->nic->ifindex, .mac = e->mac, .state = e->state};
             rc = 0;
         }
     }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "netstack/stack/nsock.h"
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 static const struct netstack_type t_netns = NETSTACK_TYPE(struct netns);
 
@@ -161,12 +161,13 @@ static bool mem_triple_ok(const uint32_t m[3]) {
 }
 
 static bool sysctl_ok(const struct netns_sysctl *k) {
-    return k->ip_default_ttl >= 1 && k->ip_default_ttl <= 255 && k->ip6_hop_limit >= 0 && k->ip6_hop_limit <= 255 &&
-           k->port_min >= 1 && k->port_min <= k->port_max && k->icmp_ratelimit_ms >= 0 && k->tcp_ecn >= 0 &&
-           k->tcp_ecn <= 2 && k->tcp_syn_retries >= 1 && k->tcp_syn_retries <= 127 && k->tcp_synack_retries >= 0 &&
-           k->tcp_synack_retries <= 127 && k->tcp_retries2 >= 0 && k->tcp_retries2 <= 255 &&
-           k->tcp_fin_timeout_s >= 0 && k->tcp_keepalive_time_s > 0 && k->tcp_keepalive_time_s <= 32767 &&
-           k->tcp_keepalive_intvl_s > 0 && k->tcp_keepalive_intvl_s <= 32767 && k->tcp_keepalive_probes > 0 &&
+    return k->ip_default_ttl >= 1 && k->ip_default_ttl <= 255 && k->ip6_hop_limit >= 0 &&
+           k->ip6_hop_limit <= 255 && k->port_min >= 1 && k->port_min <= k->port_max &&
+           k->icmp_ratelimit_ms >= 0 && k->tcp_ecn >= 0 && k->tcp_ecn <= 2 && k->tcp_syn_retries >= 1 &&
+           k->tcp_syn_retries <= 127 && k->tcp_synack_retries >= 0 && k->tcp_synack_retries <= 127 &&
+           k->tcp_retries2 >= 0 && k->tcp_retries2 <= 255 && k->tcp_fin_timeout_s >= 0 &&
+           k->tcp_keepalive_time_s > 0 && k->tcp_keepalive_time_s <= 32767 && k->tcp_keepalive_intvl_s > 0 &&
+           k->tcp_keepalive_intvl_s <= 32767 && k->tcp_keepalive_probes > 0 &&
            k->tcp_keepalive_probes <= 127 && mem_triple_ok(k->tcp_rmem) && mem_triple_ok(k->tcp_wmem);
 }
 

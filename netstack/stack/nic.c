@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/stack/nic.c: interfaces: their life, flags, and the way of a packet through one in each direction.
  *
- * Does not know any protocol above Ethernet. Addresses are in ifaddr.c. Source of flag semantics: netdevice(7).
+ * Does not know any protocol above Ethernet. Addresses are in ifaddr.c. Source of flag semantics:
+ * netdevice(7).
  */
 #include <errno.h>
 #include <stdio.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 static const struct netstack_type t_nic = NETSTACK_TYPE(struct nic);
 

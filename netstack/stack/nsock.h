@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 struct nsock;
 
@@ -26,7 +26,8 @@ struct nsock_ops {
     int (*shutdown)(struct nsock *s, int how);
     /* Does: the user let go: leave tables or start an orderly end. Required. */
     void (*close)(struct nsock *s);
-    /* Does: the last reference went: release what the protocol holds; the base is freed by the caller. Required. */
+    /* Does: the last reference went: release what the protocol holds; the base is freed by the caller.
+     * Required. */
     void (*destroy)(struct nsock *s);
     /* Options of the protocol's own level. Optional (absent: -ENOPROTOOPT). */
     int (*setopt)(struct nsock *s, int level, int name, const void *val, size_t len);
@@ -41,13 +42,14 @@ struct nsock_ops {
 
 struct nsock_flags {
     bool reuseaddr, reuseport, broadcast, keepalive, oobinline, dontroute, timestamp, timestampns, rxq_ovfl;
-    bool v6only, recverr, recverr6, pktinfo, recvttl, recvtos, freebind, hdrincl, mcast_loop, mcast_all, bind_no_port;
+    bool v6only, recverr, recverr6, pktinfo, recvttl, recvtos, freebind, hdrincl, mcast_loop, mcast_all,
+        bind_no_port;
     bool linger_on;
 };
 
 /* One holder of a local port. */
 struct bind_node {
-    struct list link; /* bind_entry.nodes */
+    struct list link;         /* bind_entry.nodes */
     struct bind_entry *entry; /* NULL: not bound */
     struct ipa addr;
     uint32_t ifindex;
@@ -73,6 +75,7 @@ struct nsock {
     struct netns *ns;
     void *user;
     uint32_t refs;
+    bool weak_ns; /* an orphan: it does not keep the namespace */
     uint16_t family;
     uint8_t type, protocol;
 
@@ -113,7 +116,8 @@ struct nsock {
 };
 
 /* ---- sock.c ---- */
-void nsock_init(struct nsock *s, struct netns *ns, const struct nsock_ops *ops, int family, int type, int protocol);
+void nsock_init(struct nsock *s, struct netns *ns, const struct nsock_ops *ops, int family, int type,
+                int protocol);
 void nsock_get(struct nsock *s);
 void nsock_put(struct nsock *s);
 /* Marks readiness for delivery after unlock. */
@@ -121,12 +125,16 @@ void nsock_wake(struct nsock *s, uint32_t events);
 void nsock_set_error(struct nsock *s, int err);
 /* SO_ERROR's value as a negative errno, and clears it. */
 int nsock_take_error(struct nsock *s);
-/* Family, scope and address checks that bind() and connect() share. Normalises any-addresses of the family. */
+/* Family, scope and address checks that bind() and connect() share. Normalises any-addresses of the family.
+ */
 int nsock_check_addr(const struct nsock *s, const struct ns_addr *a);
 int nsock_check_bind(const struct nsock *s, const struct ns_addr *a, uint32_t *ret_ifindex);
-void nsock_fill_addr(const struct nsock *s, struct ns_addr *ret, const struct ipa *ip, uint16_t port, uint32_t scope);
-/* Does this socket accept packets to/from these (its addresses, interface and family)? -1: no; else a score. */
-int nsock_match(const struct nsock *s, const struct ipa *local, const struct ipa *remote, uint16_t rport, uint32_t ifindex);
+void nsock_fill_addr(const struct nsock *s, struct ns_addr *ret, const struct ipa *ip, uint16_t port,
+                     uint32_t scope);
+/* Does this socket accept packets to/from these (its addresses, interface and family)? -1: no; else a score.
+ */
+int nsock_match(const struct nsock *s, const struct ipa *local, const struct ipa *remote, uint16_t rport,
+                uint32_t ifindex);
 /* Route for a datagram or connection to dst with this socket's options. */
 int nsock_route(struct nsock *s, const struct ipa *dst, const struct ipa *src, uint32_t oif, struct rt *ret);
 /* TTL, TOS, DF and the like from the options. */
@@ -165,7 +173,8 @@ int opt_put_int(void *val, size_t *len, int v);
 /* ---- ports.c ---- */
 enum port_proto { PORTS_TCP = 0, PORTS_UDP = 1 };
 /* Binds to a port, or to a free one if 0. -EADDRINUSE, -ENOMEM. */
-int port_bind(struct netns *ns, enum port_proto proto, struct bind_node *n, uint16_t port, uint16_t *ret_port);
+int port_bind(struct netns *ns, enum port_proto proto, struct bind_node *n, uint16_t port,
+              uint16_t *ret_port);
 /* A port for an outgoing connection: free, or shared with other connections for which `unique` says yes. */
 int port_connect(struct netns *ns, enum port_proto proto, struct bind_node *n, uint64_t offset,
                  bool (*unique)(void *ctx, uint16_t port), void *ctx, uint16_t *ret_port);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/stack/ntimer.c: the timer heap. Equal deadlines fire in an order that depends on the sequence of calls
- * alone, so a simulation repeats exactly.
- * Source: Fredman, Sedgewick, Sleator, Tarjan, "The pairing heap", 1986 (two-pass variant).
+ * netstack/stack/ntimer.c: the timer heap. Equal deadlines fire in an order that depends on the sequence of
+ * calls alone, so a simulation repeats exactly. Source: Fredman, Sedgewick, Sleator, Tarjan, "The pairing
+ * heap", 1986 (two-pass variant).
  */
 #include "netstack/stack/ntimer.h"
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 static struct ntimer *meld(struct ntimer *a, struct ntimer *b) {
     if (!a)

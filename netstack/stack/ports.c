@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/stack/ports.c: who holds which local port, and which holders may share one.
  *
- * Sources: bind(2), socket(7) SO_REUSEADDR and SO_REUSEPORT; RFC 6056 section 3.3.3 (choice of ephemeral ports).
+ * Sources: bind(2), socket(7) SO_REUSEADDR and SO_REUSEPORT; RFC 6056 section 3.3.3 (choice of ephemeral
+ * ports).
  */
 #include <errno.h>
 
@@ -92,7 +93,8 @@ bool port_may_listen(const struct bind_node *n, enum port_proto proto) {
     return true;
 }
 
-int port_bind(struct netns *ns, enum port_proto proto, struct bind_node *n, uint16_t port, uint16_t *ret_port) {
+int port_bind(struct netns *ns, enum port_proto proto, struct bind_node *n, uint16_t port,
+              uint16_t *ret_port) {
     struct port_table *t = &ns->ports[proto];
     if (port) {
         struct bind_entry *e = entry_find(t, port);

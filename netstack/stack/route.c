@@ -2,12 +2,12 @@
  * netstack/stack/route.c: routing tables, rules, longest-prefix match, and the path MTU cache.
  *
  * A table holds one hash of (prefix, length) and a count per length, so a look-up probes the lengths in use,
- * longest first. Routes of interfaces that are down are kept but not used. One next hop per route: multipath is
- * not done. Sources: RFC 1812 section 5.2.4, ip-route(8), ip-rule(8), RFC 1191, RFC 8201.
+ * longest first. Routes of interfaces that are down are kept but not used. One next hop per route: multipath
+ * is not done. Sources: RFC 1812 section 5.2.4, ip-route(8), ip-rule(8), RFC 1191, RFC 8201.
  */
 #include <errno.h>
 
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 #include "netstack/wire/wire_ipv4.h"
 #include "netstack/wire/wire_ipv6.h"
 
@@ -97,7 +97,8 @@ static bool route_fits(struct netns *ns, const struct fib_route *fr, const struc
 }
 
 /* The best route of the longest matching prefix; ties go to the lowest metric, then the oldest. */
-static struct fib_route *table_lookup(struct netns *ns, struct fib_table *t, const struct flow *f, struct nic **ret) {
+static struct fib_route *table_lookup(struct netns *ns, struct fib_table *t, const struct flow *f,
+                                      struct nic **ret) {
     for (int len = t->v4 ? 32 : 128; len >= 0; len--) {
         if (t->count[len] == 0)
             continue;
@@ -188,7 +189,9 @@ static int on_interface(struct netns *ns, const struct flow *f, struct nic *nic,
         return -ENETUNREACH;
     ret->nic = nic;
     ret->nexthop = f->dst;
-    ret->type = ipa_is_mcast(&f->dst) ? NS_RTN_MULTICAST : ipa_is_bcast4(&f->dst) ? NS_RTN_BROADCAST : NS_RTN_UNICAST;
+    ret->type = ipa_is_mcast(&f->dst)    ? NS_RTN_MULTICAST
+                : ipa_is_bcast4(&f->dst) ? NS_RTN_BROADCAST
+                                         : NS_RTN_UNICAST;
     ret->src = f->src;
     if (ipa_is_any(&f->src) && !ifaddr_select(ns, nic, &f->dst, &ret->src))
         ret->src = ipa_is_v4(&f->dst) ? IPA_ANY4 : IPA_ANY6;
@@ -271,7 +274,8 @@ static bool same_route(const struct ns_route *have, const struct ns_route *want)
            (ipa_is_any(&want->prefsrc) || ipa_eq(&have->prefsrc, &want->prefsrc));
 }
 
-static struct fib_route *route_find(struct netns *ns, struct fib_table *t, const struct ns_route *r, bool exact) {
+static struct fib_route *route_find(struct netns *ns, struct fib_table *t, const struct ns_route *r,
+                                    bool exact) {
     uint32_t h = prefix_hash(ns, &r->dst, r->prefix_len);
     for (struct hnode *n = htab_first(&t->routes, h); n; n = htab_next(n, h)) {
         struct fib_route *fr = container_of(n, struct fib_route, hnode);
@@ -296,7 +300,8 @@ static int route_check(struct netns *ns, struct ns_route *r) {
     if (r->type >= NS_RTN_BLACKHOLE)
         return 0;
     if (!ipa_is_any(&r->nexthop.gateway)) {
-        struct flow f = {.dst = r->nexthop.gateway, .src = ipa_is_v4(&r->dst) ? IPA_ANY4 : IPA_ANY6,
+        struct flow f = {.dst = r->nexthop.gateway,
+                         .src = ipa_is_v4(&r->dst) ? IPA_ANY4 : IPA_ANY6,
                          .oif = r->nexthop.ifindex};
         struct rt via;
         int rc = route_output(ns, &f, &via);
@@ -390,10 +395,12 @@ static int rule_del(struct netns *ns, const struct ns_rule *r) {
     struct fib_rule *fr;
     list_for_each_entry(fr, &ns->rules, link) {
         const struct ns_rule *h = &fr->r;
-        if (h->family != r->family || (r->priority && h->priority != r->priority) || (r->table && h->table != r->table))
+        if (h->family != r->family || (r->priority && h->priority != r->priority) ||
+            (r->table && h->table != r->table))
             continue;
         if (r->src_len != h->src_len || r->dst_len != h->dst_len || r->mark != h->mark || r->iif != h->iif ||
-            r->oif != h->oif || (r->src_len && !ipa_eq(&r->src, &h->src)) || (r->dst_len && !ipa_eq(&r->dst, &h->dst)))
+            r->oif != h->oif || (r->src_len && !ipa_eq(&r->src, &h->src)) ||
+            (r->dst_len && !ipa_eq(&r->dst, &h->dst)))
             continue;
         list_del(&fr->link);
         nsmem_free(&ns->st->mem, &t_rule, fr);
@@ -408,7 +415,8 @@ void route_init(struct netns *ns) {
         uint32_t priority, table;
     } standard[] = {{0, NS_RT_TABLE_LOCAL}, {32766, NS_RT_TABLE_MAIN}, {32767, NS_RT_TABLE_DEFAULT}};
     for (size_t i = 0; i < ARRAY_SIZE(standard); i++) {
-        struct ns_rule r = {.priority = standard[i].priority, .table = standard[i].table, .action = NS_FR_ACT_TO_TBL};
+        struct ns_rule r = {
+            .priority = standard[i].priority, .table = standard[i].table, .action = NS_FR_ACT_TO_TBL};
         r.family = NS_AF_INET;
         (void)rule_add(ns, &r);
         r.family = NS_AF_INET6;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/stack/siphash.c: SipHash-2-4. Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012,
- * section 2; checked against the vector of its appendix A in tests/unit/netstack/test_wire.c.
+ * netstack/stack/siphash.c: SipHash-2-4. Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF",
+ * 2012, section 2; checked against the vector of its appendix A in tests/unit/netstack/test_wire.c.
  */
 #include "netstack/stack/siphash.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/stack/sock.c: the public socket calls, and what protocols share: life, addresses, queues, readiness.
- * Sources: socket(7), bind(2), connect(2), recvmsg(2), ip(7), ipv6(7).
+ * netstack/stack/sock.c: the public socket calls, and what protocols share: life, addresses, queues,
+ * readiness. Sources: socket(7), bind(2), connect(2), recvmsg(2), ip(7), ipv6(7).
  */
 #include "netstack/stack/nsock.h"
 
@@ -10,7 +10,8 @@
 
 /* ---- life ---- */
 
-void nsock_init(struct nsock *s, struct netns *ns, const struct nsock_ops *ops, int family, int type, int protocol) {
+void nsock_init(struct nsock *s, struct netns *ns, const struct nsock_ops *ops, int family, int type,
+                int protocol) {
     s->ops = ops;
     s->ns = ns;
     netns_get_locked(ns);
@@ -43,6 +44,7 @@ void nsock_put(struct nsock *s) {
     if (--s->refs)
         return;
     struct netns *ns = s->ns;
+    bool weak_ns = s->weak_ns;
     s->ops->destroy(s);
     nsock_purge_rx(s);
     errq_purge(s);
@@ -50,7 +52,8 @@ void nsock_put(struct nsock *s) {
     list_del(&s->notify_link);
     ASSERT(!s->bind.entry);
     nsmem_free(&ns->st->mem, s->ops->type, s);
-    netns_put_locked(ns);
+    if (!weak_ns)
+        netns_put_locked(ns);
 }
 
 void nsock_wake(struct nsock *s, uint32_t events) {
@@ -114,7 +117,8 @@ int nsock_check_bind(const struct nsock *s, const struct ns_addr *a, uint32_t *r
     return -EADDRNOTAVAIL;
 }
 
-void nsock_fill_addr(const struct nsock *s, struct ns_addr *ret, const struct ipa *ip, uint16_t port, uint32_t scope) {
+void nsock_fill_addr(const struct nsock *s, struct ns_addr *ret, const struct ipa *ip, uint16_t port,
+                     uint32_t scope) {
     *ret = (struct ns_addr){.family = s->family, .port = port, .ip = *ip};
     if (s->family == NS_AF_INET6 && ipa_is_v4(ip) && ipa_is_any(ip))
         ret->ip = IPA_ANY6;

@@ -31,8 +31,12 @@ void errq_add(struct nsock *s, const struct icmp_err *err, uint32_t skip, uint16
     struct err_entry *e = new_entry(s, err->quoted + MIN(skip, err->quoted_len), n);
     if (!e)
         return;
-    e->info = (struct ns_cmsg){.have = NS_CMSG_RECVERR, .ee_errno = (uint32_t)err->err, .ee_info = err->mtu,
-                               .ee_origin = err->origin, .ee_type = err->type, .ee_code = err->code};
+    e->info = (struct ns_cmsg){.have = NS_CMSG_RECVERR,
+                               .ee_errno = (uint32_t)err->err,
+                               .ee_info = err->mtu,
+                               .ee_origin = err->origin,
+                               .ee_type = err->type,
+                               .ee_code = err->code};
     nsock_fill_addr(s, &e->info.offender, &err->offender, 0, 0);
     nsock_fill_addr(s, &e->name, &err->dst, dport, 0);
 }
@@ -41,8 +45,8 @@ void errq_add_local(struct nsock *s, int err, uint32_t info, const struct ipa *d
     struct err_entry *e = new_entry(s, "", 0);
     if (!e)
         return;
-    e->info = (struct ns_cmsg){.have = NS_CMSG_RECVERR, .ee_errno = (uint32_t)err, .ee_info = info,
-                               .ee_origin = NS_EE_ORIGIN_LOCAL};
+    e->info = (struct ns_cmsg){
+        .have = NS_CMSG_RECVERR, .ee_errno = (uint32_t)err, .ee_info = info, .ee_origin = NS_EE_ORIGIN_LOCAL};
     nsock_fill_addr(s, &e->name, dst, dport, 0);
 }
 
@@ -65,7 +69,8 @@ ssize_t errq_recv(struct nsock *s, struct ns_msg *m) {
     m->name = e->name;
     m->cmsg = e->info;
     drop_first(s);
-    s->err = list_empty(&s->errq) ? 0 : (int)list_first_entry(&s->errq, struct err_entry, link)->info.ee_errno;
+    s->err =
+        list_empty(&s->errq) ? 0 : (int)list_first_entry(&s->errq, struct err_entry, link)->info.ee_errno;
     return n;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/stack/sock_mcast.c: group memberships of sockets (any source). Source: ip(7), ipv6(7), RFC 1112 7.1.
- * Bound: net.ipv4.igmp_max_memberships (20), as Linux.
+ * netstack/stack/sock_mcast.c: group memberships of sockets (any source). Source: ip(7), ipv6(7), RFC
+ * 1112 7.1. Bound: net.ipv4.igmp_max_memberships (20), as Linux.
  */
 #include <errno.h>
 

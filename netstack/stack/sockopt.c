@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/stack/sockopt.c: options of the levels SOL_SOCKET, IPPROTO_IP and IPPROTO_IPV6.
  *
- * Unknown names fail with -ENOPROTOOPT. Privileges (SO_MARK, SO_PRIORITY above 6, *BUFFORCE) are the caller's to check.
- * Sources: socket(7), ip(7), ipv6(7).
+ * Unknown names fail with -ENOPROTOOPT. Privileges (SO_MARK, SO_PRIORITY above 6, *BUFFORCE) are the caller's
+ * to check. Sources: socket(7), ip(7), ipv6(7).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -222,7 +222,8 @@ static int ip_membership(struct nsock *s, bool join, const uint8_t *val, size_t 
     struct ipa group = ipa_from4_wire(val), addr = ipa_from4_wire(val + 4);
     if (len >= 12)
         memcpy(&ifindex, val + 8, sizeof(ifindex));
-    return join ? mcast_join(s, &group, (uint32_t)ifindex, &addr) : mcast_leave(s, &group, (uint32_t)ifindex, &addr);
+    return join ? mcast_join(s, &group, (uint32_t)ifindex, &addr)
+                : mcast_leave(s, &group, (uint32_t)ifindex, &addr);
 }
 
 /* in_addr, ip_mreq or ip_mreqn. */
@@ -364,13 +365,15 @@ static int ip6_membership(struct nsock *s, bool join, const uint8_t *val, size_t
         return -EINVAL;
     struct ipa group = ipa_from6_wire(val);
     memcpy(&ifindex, val + 16, sizeof(ifindex));
-    return join ? mcast_join(s, &group, (uint32_t)ifindex, NULL) : mcast_leave(s, &group, (uint32_t)ifindex, NULL);
+    return join ? mcast_join(s, &group, (uint32_t)ifindex, NULL)
+                : mcast_leave(s, &group, (uint32_t)ifindex, NULL);
 }
 
 static int set_ip6(struct nsock *s, int name, const void *val, size_t len) {
     int v;
     if (name == NS_IPV6_ADD_MEMBERSHIP || name == NS_IPV6_DROP_MEMBERSHIP)
-        return s->type == NS_SOCK_STREAM ? -EPROTO : ip6_membership(s, name == NS_IPV6_ADD_MEMBERSHIP, val, len);
+        return s->type == NS_SOCK_STREAM ? -EPROTO
+                                         : ip6_membership(s, name == NS_IPV6_ADD_MEMBERSHIP, val, len);
     int rc = opt_get_int(val, len, &v);
     if (rc < 0)
         return rc;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/stack/stack.c: creation, the one lock, the clock, the backlog between local interfaces, notifications.
+ * netstack/stack/stack.c: creation, the one lock, the clock, the backlog between local interfaces,
+ * notifications.
  *
- * Every public function brackets its work with stack_enter() and stack_leave(). Packets for interfaces of this
- * stack (loopback, veth) go through the backlog instead of recursing, and are worked off before the lock goes.
+ * Every public function brackets its work with stack_enter() and stack_leave(). Packets for interfaces of
+ * this stack (loopback, veth) go through the backlog instead of recursing, and are worked off before the lock
+ * goes.
  */
 #include <errno.h>
 
 #include "netstack/stack/nsock.h"
-#include "netstack/stack/stack_internal.h"
+#include "netstack/stack/stack_core.h"
 
 enum { BACKLOG_MAX = 100000, BACKLOG_BUDGET = 4096, TIMER_BUDGET = 4096, NOTIFY_BATCH = 32 };
 

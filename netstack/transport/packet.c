@@ -10,9 +10,9 @@
 enum { ETH_P_ALL = 3 };
 
 struct packet_sock {
-    struct nsock base; /* first */
-    uint16_t ethertype; /* 0: receives nothing yet */
-    uint32_t ifindex;   /* 0: all */
+    struct nsock base;      /* first */
+    uint16_t ethertype;     /* 0: receives nothing yet */
+    uint32_t ifindex;       /* 0: all */
     uint32_t seen, dropped; /* PACKET_STATISTICS */
     struct list promisc;    /* promisc_ref.link */
 };
@@ -117,8 +117,12 @@ static ssize_t packet_recv(struct nsock *s, struct ns_msg *m) {
         return -EAGAIN;
     struct pkt *p = list_first_entry(&s->rxq, struct pkt, link);
     struct nic *nic = nic_find(s->ns, p->ifindex);
-    struct ns_addr name = {.family = NS_AF_PACKET, .ifindex = p->ifindex, .ethertype = p->ethertype,
-                           .pkttype = p->type, .arphrd = nic ? nic->arphrd : 0, .mac_len = p->l2_len ? ETH_ALEN : 0};
+    struct ns_addr name = {.family = NS_AF_PACKET,
+                           .ifindex = p->ifindex,
+                           .ethertype = p->ethertype,
+                           .pkttype = p->type,
+                           .arphrd = nic ? nic->arphrd : 0,
+                           .mac_len = p->l2_len ? ETH_ALEN : 0};
     if (s->type == NS_SOCK_RAW && p->l2_len == ETH_HLEN && p->len >= ETH_HLEN)
         pkt_copy_out(p, ETH_ALEN, name.mac.b, ETH_ALEN);
     else if (p->l2_len == ETH_HLEN) /* the header lies in front of the cooked packet's first block */

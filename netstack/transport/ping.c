@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/ping.c: ICMP echo sockets (SOCK_DGRAM, IPPROTO_ICMP or ICMPV6): icmp(7). The "port" is the echo
- * identifier; users see whole ICMP messages, send echo requests only and get the replies to them.
+ * netstack/transport/ping.c: ICMP echo sockets (SOCK_DGRAM, IPPROTO_ICMP or ICMPV6): icmp(7). The "port" is
+ * the echo identifier; users see whole ICMP messages, send echo requests only and get the replies to them.
  */
 #include <errno.h>
 

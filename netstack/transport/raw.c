@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/raw.c: raw IP sockets. Each matching one gets a copy of every packet of its protocol, the
- * IPv4 header included (raw(7)), the IPv6 headers not (ipv6(7)). Privilege is the caller's to check.
+ * netstack/transport/raw.c: raw IP sockets. Each matching one gets a copy of every packet of its protocol,
+ * the IPv4 header included (raw(7)), the IPv6 headers not (ipv6(7)). Privilege is the caller's to check.
  */
 #include <errno.h>
 
@@ -10,7 +10,7 @@
 #include "netstack/wire/wire_ipv6.h"
 
 struct raw_sock {
-    struct nsock base; /* first */
+    struct nsock base;       /* first */
     uint32_t icmp_filter[8]; /* ICMP_FILTER (one word) or ICMP6_FILTER: bit set: blocked */
     int csum_at;             /* IPV6_CHECKSUM: offset, -1 none */
 };

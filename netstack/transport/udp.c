@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/transport/udp.c: UDP sockets for both families, with cork and segmentation offload.
  *
- * Checksums are always sent. UDP-Lite does not exist here (as Linux built without it). GRO towards the socket is not
- * done. Sources: RFC 768, RFC 1122 section 4.1, RFC 8085, RFC 8200 section 8.1, udp(7).
+ * Checksums are always sent. UDP-Lite does not exist here (as Linux built without it). GRO towards the socket
+ * is not done. Sources: RFC 768, RFC 1122 section 4.1, RFC 8085, RFC 8200 section 8.1, udp(7).
  */
 #include <errno.h>
 
@@ -180,7 +180,8 @@ static int resolve_dest(struct nsock *s, const struct ns_msg *m, struct udp_dest
 }
 
 static int route_dest(struct nsock *s, struct udp_dest *d, struct rt *rt) {
-    bool own = s->connected && ipa_eq(&d->dst, &s->raddr) && ipa_eq(&d->src, &s->laddr) && d->oif == s->scope_id;
+    bool own =
+        s->connected && ipa_eq(&d->dst, &s->raddr) && ipa_eq(&d->src, &s->laddr) && d->oif == s->scope_id;
     if (own && s->rt_valid && s->rt_gen == s->ns->route_gen) {
         *rt = s->rt;
         return 0;
@@ -236,8 +237,13 @@ static int transmit(struct nsock *s, struct pkt *p, struct udp_dest *d, const st
 
 static int push_corked(struct nsock *s) {
     struct udp_sock *u = udp_of(s);
-    struct udp_dest d = {.dst = u->cork_dst, .src = u->cork_src, .dport = u->cork_dport, .oif = u->cork_oif,
-                         .ttl = -1, .tos = -1, .gso_size = u->gso_size};
+    struct udp_dest d = {.dst = u->cork_dst,
+                         .src = u->cork_src,
+                         .dport = u->cork_dport,
+                         .oif = u->cork_oif,
+                         .ttl = -1,
+                         .tos = -1,
+                         .gso_size = u->gso_size};
     struct rt rt;
     struct pkt *p = TAKE(u->corked);
     int rc = route_dest(s, &d, &rt);
@@ -380,7 +386,8 @@ static bool csum_good(const struct pkt *p, const struct udp_hdr *u, uint32_t len
         return ipa_is_v4(&p->src);
     if (p->csum != CSUM_NONE)
         return true;
-    return csum_fold(pkt_csum(p, p->trans_off, len, csum_pseudo(&p->src, &p->dst, IPPROTO_NUM_UDP, len))) == 0;
+    return csum_fold(pkt_csum(p, p->trans_off, len, csum_pseudo(&p->src, &p->dst, IPPROTO_NUM_UDP, len))) ==
+           0;
 }
 
 /* A super-segment from a local sender is cut back into its datagrams. Takes p, headers gone. */

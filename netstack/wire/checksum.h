@@ -33,7 +33,8 @@ static inline uint32_t csum_add(uint32_t a, uint32_t b) {
     return (uint32_t)(s + (s >> 32));
 }
 
-/* Adds the sum of a part that starts at byte `offset` of the whole: odd starts swap (RFC 1071 section 2 (B)). */
+/* Adds the sum of a part that starts at byte `offset` of the whole: odd starts swap (RFC 1071 section 2 (B)).
+ */
 static inline uint32_t csum_add_at(uint32_t sum, uint32_t part, size_t offset) {
     if (offset & 1)
         part = __builtin_bswap16(csum_reduce(part));

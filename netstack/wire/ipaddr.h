@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/wire/ipaddr.h: one address type for both families.
  *
- * An IPv4 address is held v4-mapped (::ffff:a.b.c.d, RFC 4291 section 2.5.5.2), so that every table is keyed by 16
- * bytes and dual-stack sockets need no second code path. On the wire the mapped form never appears: the
+ * An IPv4 address is held v4-mapped (::ffff:a.b.c.d, RFC 4291 section 2.5.5.2), so that every table is keyed
+ * by 16 bytes and dual-stack sockets need no second code path. On the wire the mapped form never appears: the
  * IPv6 input path drops it (RFC 4942 section 2.2).
  */
 #pragma once
@@ -23,7 +23,14 @@ struct ipa {
 #define IPA_BCAST4 IPA_V4(255, 255, 255, 255)
 
 /* Scopes of RFC 4007/6724, also used for IPv4 as RFC 6724 section 3.2 says. */
-enum ipa_scope { SCOPE_NODE = 1, SCOPE_LINK = 2, SCOPE_ADMIN = 4, SCOPE_SITE = 5, SCOPE_ORG = 8, SCOPE_GLOBAL = 14 };
+enum ipa_scope {
+    SCOPE_NODE = 1,
+    SCOPE_LINK = 2,
+    SCOPE_ADMIN = 4,
+    SCOPE_SITE = 5,
+    SCOPE_ORG = 8,
+    SCOPE_GLOBAL = 14
+};
 
 static inline bool ipa_eq(const struct ipa *a, const struct ipa *b) {
     return memcmp(a->b, b->b, 16) == 0;

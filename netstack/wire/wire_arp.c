@@ -6,7 +6,8 @@
 #include "netstack/wire/wire_ether.h"
 
 int arp_parse(const uint8_t *p, size_t len, struct arp_pkt *ret) {
-    if (len < ARP_LEN || get_be16(p) != 1 || get_be16(p + 2) != ETHERTYPE_IPV4 || p[4] != ETH_ALEN || p[5] != 4)
+    if (len < ARP_LEN || get_be16(p) != 1 || get_be16(p + 2) != ETHERTYPE_IPV4 || p[4] != ETH_ALEN ||
+        p[5] != 4)
         return -EPROTO;
     ret->op = get_be16(p + 6);
     memcpy(ret->sender_mac.b, p + 8, ETH_ALEN);

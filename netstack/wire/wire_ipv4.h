@@ -34,12 +34,14 @@ struct ipv4_hdr {
     struct ipa src, dst;
 };
 
-/* Checks version, lengths and header checksum (RFC 1122 section 3.2.1). -EPROTO, or -EBADMSG for the checksum. */
+/* Checks version, lengths and header checksum (RFC 1122 section 3.2.1). -EPROTO, or -EBADMSG for the
+ * checksum. */
 int ipv4_parse(const uint8_t *p, size_t avail, size_t packet_len, struct ipv4_hdr *ret);
 /* Writes hlen bytes less options, which the caller has put at p + 20, and the checksum over all of them. */
 void ipv4_put(uint8_t *p, const struct ipv4_hdr *h);
 /* Sets the checksum anew after a change. */
 void ipv4_set_csum(uint8_t *p);
 
-/* Sum of the pseudo header of TCP, UDP (RFC 9293 section 3.1) or any IPv6 upper layer (RFC 8200 section 8.1). */
+/* Sum of the pseudo header of TCP, UDP (RFC 9293 section 3.1) or any IPv6 upper layer (RFC 8200 section 8.1).
+ */
 uint32_t csum_pseudo(const struct ipa *src, const struct ipa *dst, uint8_t proto, uint32_t len);

@@ -59,7 +59,8 @@ enum ipv6_opt_verdict ipv6_walk_options(const uint8_t *p, size_t len, uint32_t *
         bool known = type == 1 /* PadN */ || type == 5 /* router alert, RFC 2711 */;
         if (!known && type >> 6 != 0) {
             *ret_at = (uint32_t)at;
-            static const enum ipv6_opt_verdict verdict[4] = {OPT_CONTINUE, OPT_DISCARD, OPT_ICMP, OPT_ICMP_UNICAST};
+            static const enum ipv6_opt_verdict verdict[4] = {OPT_CONTINUE, OPT_DISCARD, OPT_ICMP,
+                                                             OPT_ICMP_UNICAST};
             return verdict[type >> 6];
         }
         at += 2 + (size_t)p[at + 1];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/wire/wire_ipv6.h: the IPv6 header and the walk over its extension headers (RFC 8200 sections 3 and 4).
+ * netstack/wire/wire_ipv6.h: the IPv6 header and the walk over its extension headers (RFC 8200 sections 3 and
+ * 4).
  */
 #pragma once
 
@@ -30,8 +31,10 @@ struct ipv6_frag {
 void ipv6_frag_get(const uint8_t *p, struct ipv6_frag *ret);
 void ipv6_frag_put(uint8_t *p, const struct ipv6_frag *f);
 
-/* What to do with a packet whose options were walked (RFC 8200 section 4.2, by the two high bits of the type). */
+/* What to do with a packet whose options were walked (RFC 8200 section 4.2, by the two high bits of the
+ * type). */
 enum ipv6_opt_verdict { OPT_CONTINUE, OPT_DISCARD, OPT_ICMP, OPT_ICMP_UNICAST };
 
-/* Walks one options header of `len` bytes at `p`. On OPT_ICMP*, *ret_at is the offset of the bad octet within it. */
+/* Walks one options header of `len` bytes at `p`. On OPT_ICMP*, *ret_at is the offset of the bad octet within
+ * it. */
 enum ipv6_opt_verdict ipv6_walk_options(const uint8_t *p, size_t len, uint32_t *ret_at);

@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/wire/wire_tcp.c: reads and writes TCP headers and options.
- * Sources: RFC 9293 sections 3.1-3.2, RFC 7323 sections 2.2 and 3.2, RFC 2018 sections 2-3, RFC 7413 section 4.1.1.
+ * Sources: RFC 9293 sections 3.1-3.2, RFC 7323 sections 2.2 and 3.2, RFC 2018 sections 2-3, RFC 7413
+ * section 4.1.1.
  */
 #include "netstack/wire/wire_tcp.h"
 
 #include <errno.h>
 
-enum { OPT_EOL = 0, OPT_NOP = 1, OPT_MSS = 2, OPT_WSCALE = 3, OPT_SACK_OK = 4, OPT_SACK = 5, OPT_TS = 8, OPT_TFO = 34 };
+enum {
+    OPT_EOL = 0,
+    OPT_NOP = 1,
+    OPT_MSS = 2,
+    OPT_WSCALE = 3,
+    OPT_SACK_OK = 4,
+    OPT_SACK = 5,
+    OPT_TS = 8,
+    OPT_TFO = 34
+};
 
 int tcp_hdr_parse(const uint8_t *p, size_t avail, struct tcp_hdr *ret) {
     if (avail < TCP_MIN_HLEN)
@@ -41,7 +51,8 @@ static void parse_sack(const uint8_t *p, unsigned len, struct tcp_options *ret) 
         return;
     unsigned n = (len - 2) / 8;
     for (unsigned i = 0; i < n && i < TCP_MAX_SACK_BLOCKS; i++)
-        ret->sack[ret->sack_count++] = (struct tcp_sack_block){get_be32(p + 2 + 8 * i), get_be32(p + 6 + 8 * i)};
+        ret->sack[ret->sack_count++] =
+            (struct tcp_sack_block){get_be32(p + 2 + 8 * i), get_be32(p + 6 + 8 * i)};
 }
 
 static void parse_option(const uint8_t *p, unsigned len, struct tcp_options *ret) {

@@ -47,7 +47,8 @@ struct tcp_options {
 int tcp_hdr_parse(const uint8_t *p, size_t avail, struct tcp_hdr *ret);
 /* Leaves the checksum field zero. */
 void tcp_hdr_put(uint8_t *p, const struct tcp_hdr *h);
-/* Never fails: unknown options are skipped, a malformed one ends the walk (RFC 9293 section 3.1, MUST-6, MUST-7). */
+/* Never fails: unknown options are skipped, a malformed one ends the walk (RFC 9293 section 3.1, MUST-6,
+ * MUST-7). */
 void tcp_options_parse(const uint8_t *p, size_t len, struct tcp_options *ret);
 /* Returns the padded length, at most TCP_MAX_OPTIONS; SACK blocks that do not fit are left out. */
 size_t tcp_options_put(uint8_t *p, const struct tcp_options *o, bool syn);

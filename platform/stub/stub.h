@@ -88,7 +88,7 @@ struct stub_platform {
     int proc_fd;
     bool no_patches;
     const struct stub_hooks *hooks; /* may be NULL */
-    int sockets[2]; /* descriptors go from [0] to [1], the end that all stubs share */
+    int sockets[2];                 /* descriptors go from [0] to [1], the end that all stubs share */
     struct stub_file commands, messages, patches;
     struct stub_cpus cpus;
     struct stub_space *zygote;
@@ -108,7 +108,8 @@ struct stub_platform {
 };
 
 struct stub_hooks {
-    /* Under the parent's lock, before the child exists: gives it what it needs of the parent; may add to its first batch. */
+    /* Under the parent's lock, before the child exists: gives it what it needs of the parent; may add to its
+     * first batch. */
     int (*fork)(struct stub_space *parent, struct stub_space *child);
     void (*free)(struct stub_space *s); /* its process is gone */
 };
@@ -143,8 +144,8 @@ struct stub_space {
 
     /* patched call sites (systrap), NULL: none. See systrap_patch_host.c */
     struct systrap_patches *_Atomic patches;
-    _Atomic uint32_t gate;            /* contexts whose guest code runs; top bit: sites are being patched */
-    _Atomic uint8_t patch_hits[256];  /* traps by call site, hashed */
+    _Atomic uint32_t gate;           /* contexts whose guest code runs; top bit: sites are being patched */
+    _Atomic uint8_t patch_hits[256]; /* traps by call site, hashed */
 
     struct list waiters; /* struct stub_waiter, under platform->table */
 
@@ -161,6 +162,8 @@ struct stub_space {
     } * chunks; /* units beside the first, mapped behind it */
     uint32_t chunk_count;
     uint32_t *free_slots, free_count;
+    struct list parked; /* systrap: ended contexts whose threads wait for the next */
+    uint32_t parked_count;
     bool broken; /* its first batch failed, or its helper is gone: no more batches */
 };
 

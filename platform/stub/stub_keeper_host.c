@@ -147,6 +147,7 @@ int stub_keeper_start(struct stub_platform *p, const struct zygote_plan *plan, s
     p->keeper = k;
     sigset_t all, old;
     sigfillset(&all);
+    sigdelset(&all, SIGSYS); /* a forbidden host call is reported, never silent */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int r = pthread_create(&k->thread, NULL, keeper_main, k);
     pthread_sigmask(SIG_SETMASK, &old, NULL);

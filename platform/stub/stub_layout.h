@@ -14,8 +14,9 @@
  */
 #pragma once
 
-/* systrap: one page of pointers, then trampolines for patched call sites; read-execute, from a descriptor that cannot write. Bytes 3 and 4
-   of an address here are 06 00: 06 is no instruction, so that a jump to an old `syscall` faults (patch.c). */
+/* systrap: one page of pointers, then trampolines for patched call sites; read-execute, from a descriptor
+   that cannot write. Bytes 3 and 4 of an address here are 06 00: 06 is no instruction, so that a jump to an
+   old `syscall` faults (patch.c). */
 #define PATCH_BASE 0x60000
 #define PATCH_CODE 0x61000
 #define PATCH_SITES 511
@@ -96,7 +97,7 @@
 #define REQUEST_RUN 0    /* run guest code */
 #define REQUEST_ATOMIC 1 /* an atomic operation, then come back */
 #define REQUEST_EXIT 2
-#define REQUEST_FRAME 3  /* from a patched call: trap, so that all of the thread's state lies in a frame */
+#define REQUEST_FRAME 3 /* from a patched call: trap, so that all of the thread's state lies in a frame */
 
 /* stub_slot.kind besides signal numbers; the guest's registers are in `regs`. */
 #define KIND_CALL 0x100 /* a patched call */
@@ -159,9 +160,9 @@ struct stub_slot {
     uint64_t atomic_routine, atomic_address;
     uint32_t atomic_operand, atomic_value; /* expected value in, old value out */
     int32_t atomic_failed;
-    uint32_t in_call; /* a patched call is under way: `regs` are the guest's registers */
-    uint32_t kicked;  /* ... and a kick came meanwhile */
-    uint32_t use_gs;  /* a gs base of 0 is the slot's address in truth, for trampolines to find it */
+    uint32_t in_call;  /* a patched call is under way: `regs` are the guest's registers */
+    uint32_t kicked;   /* ... and a kick came meanwhile */
+    uint32_t use_gs;   /* a gs base of 0 is the slot's address in truth, for trampolines to find it */
     uint64_t regs[18]; /* in the order of struct stub_ucontext, r8 to rflags */
 };
 

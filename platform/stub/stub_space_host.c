@@ -147,6 +147,7 @@ int stub_space_new(struct stub_platform *p, struct stub_space **ret) {
     s->mem_fd = -1;
     list_init(&s->table_link);
     list_init(&s->waiters);
+    list_init(&s->parked);
     mutex_init(&s->lock, RANK_AS);
     int r = stub_file_get(&p->commands, &s->command_index, &commands);
     if (r) {
@@ -235,8 +236,8 @@ bool stub_space_oom(struct stub_space *s) {
 /* ---- clones ---- */
 
 /* What a new helper does before anything else. It is put on its page before it exists. */
-static int publish_first_batch(struct stub_space *s, struct stub_space *parent)
-    REQUIRES(&s->lock) REQUIRES(&parent->lock) {
+static int publish_first_batch(struct stub_space *s, struct stub_space *parent) REQUIRES(&s->lock)
+    REQUIRES(&parent->lock) {
     struct stub_platform *p = s->platform;
     int r = 0;
     uint64_t offset = (uint64_t)s->message_index * p->messages.unit;
@@ -248,10 +249,10 @@ static int publish_first_batch(struct stub_space *s, struct stub_space *parent)
                                       {STUB_BASE, p->messages.unit, PROT_READ | PROT_WRITE,
                                        MAP_SHARED | MAP_FIXED, FD_MSG, offset}});
     if (parent->chunk_count)
-        stub_batch_add(
-            s, DO_CHECK, 0,
-            (struct stub_call){SYS_munmap,
-                               {STUB_BASE + p->messages.unit, (uint64_t)parent->chunk_count * p->messages.unit}});
+        stub_batch_add(s, DO_CHECK, 0,
+                       (struct stub_call){
+                           SYS_munmap,
+                           {STUB_BASE + p->messages.unit, (uint64_t)parent->chunk_count * p->messages.unit}});
     if (p->hooks)
         r = p->hooks->fork(parent, s);
     if (r == 0)

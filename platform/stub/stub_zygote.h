@@ -17,7 +17,7 @@ struct zygote_plan {
     int command_fd; /* opened read-only */
     int message_fd, socket_fd;
     int text_fd;   /* opened read-only */
-    int patch_fd; /* opened read-only */
+    int patch_fd;  /* opened read-only */
     bool handlers; /* install stub_handler for what guest threads can bring about */
     uint64_t command_offset, message_offset, message_size;
     struct stub_vdso vdso;

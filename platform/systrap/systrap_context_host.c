@@ -12,6 +12,9 @@
  * atomic operation): the sleeper then looks now and again how it fares, and kills the stub if it does not
  * exist, has run for a second without answering (all its signals blocked by a forged sigreturn), or sleeps. A
  * thread that merely gets no cpu has all the time it needs.
+ *
+ * The thread of a context that is destroyed waits for the next one of its process (never of another: what a
+ * thread carries along is that guest's): half of what a thread costs is its seccomp filter.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +35,7 @@
 #define LOOK_NS (250 * 1000000ll)       /* between looks */
 #define RUN_LIMIT_NS (1000 * 1000000ll) /* of the thread's own cpu time */
 #define REASON_NS (100 * 1000000ll)
+enum { PARKED_MAX = 64 };
 enum { SLEEP_LOOKS = 8, BLIND_LOOKS = 120 }; /* in a row: found asleep; without a procfs to look into */
 
 static void give_up(struct systrap_context *c) {
@@ -173,13 +177,61 @@ static int start_thread(struct systrap_context *c) {
     return 0;
 }
 
-int systrap_context_create(struct address_space *as, struct context **ret_context) {
-    struct stub_space *s = stub_space_of(as);
-    might_block();
+/* A thread that waits for work, or NULL. It is as a new one in all that its next owner can see. */
+static struct systrap_context *take_parked(struct stub_space *s) {
+    struct systrap_context *c = NULL;
+    mutex_lock(&s->lock);
+    if (!list_empty(&s->parked)) {
+        c = list_first_entry(&s->parked, struct systrap_context, parked_link);
+        list_del(&c->parked_link);
+        s->parked_count--;
+    }
+    mutex_unlock(&s->lock);
+    if (!c)
+        return NULL;
+    (void)stub_space_ref(s);
+    if (atomic_load(&c->slot->turn) != TURN_SENTRY || atomic_load(&s->dead) ||
+        systrap_context_reset_fpu((struct context *)c)) {
+        /* ended or spoilt meanwhile; whose slot it is now, nobody knows: it stays unused */
+        stub_waiter_remove(s, &c->waiter);
+        stub_space_unref(s);
+        free(c);
+        return NULL;
+    }
+    atomic_store(&c->interrupted, 0);
+    return c;
+}
+
+/* Keeps the thread of a context that ends. False: it must end too. */
+static bool park(struct systrap_context *c) {
+    struct stub_space *s = c->space;
+    bool room = false;
+    if (!systrap_ready(c) || !systrap_need_frame(c) || atomic_load(&s->dead))
+        return false;
+    mutex_lock(&s->lock);
+    if (s->parked_count < PARKED_MAX) {
+        room = true;
+        s->parked_count++;
+        list_add(&s->parked, &c->parked_link);
+    }
+    mutex_unlock(&s->lock);
+    return room;
+}
+
+void systrap_free_parked(struct stub_space *s) {
+    while (!list_empty(&s->parked)) {
+        struct systrap_context *c = list_first_entry(&s->parked, struct systrap_context, parked_link);
+        list_del(&c->parked_link);
+        free(c);
+    }
+}
+
+static int create_new(struct stub_space *s, struct systrap_context **ret) {
     struct systrap_context *c = calloc(1, sizeof(*c));
     if (!c)
         return -ENOMEM;
     c->space = stub_space_ref(s);
+    list_init(&c->parked_link);
     int r = stub_slot_get(s, &c->number, &c->slot);
     if (r == 0) {
         r = start_thread(c);
@@ -193,6 +245,17 @@ int systrap_context_create(struct address_space *as, struct context **ret_contex
     }
     c->waiter.word = &c->slot->turn;
     stub_waiter_add(s, &c->waiter);
+    *ret = c;
+    return 0;
+}
+
+int systrap_context_create(struct address_space *as, struct context **ret_context) {
+    struct stub_space *s = stub_space_of(as);
+    might_block();
+    struct systrap_context *c = take_parked(s);
+    int r = c ? 0 : create_new(s, &c);
+    if (r)
+        return r;
     stub_pair_init(&c->pair, &s->platform->cpus, c->tid);
     *ret_context = (struct context *)c;
     return 0;
@@ -216,6 +279,12 @@ void systrap_context_destroy(struct context *context) {
     struct systrap_context *c = systrap_context_of(context);
     if (!c)
         return;
+    stub_pair_done(&c->pair);
+    struct stub_space *s = c->space;
+    if (park(c)) { /* from here on it may be another's */
+        stub_space_unref(s);
+        return;
+    }
     if (systrap_ready(c)) {
         systrap_resume(c, REQUEST_EXIT);
         await_end(c);
@@ -223,8 +292,7 @@ void systrap_context_destroy(struct context *context) {
     stub_waiter_remove(c->space, &c->waiter);
     if (!c->dead)
         stub_slot_put(c->space, c->number); /* else the slot goes with its space */
-    stub_pair_done(&c->pair);
-    stub_space_unref(c->space);
+    stub_space_unref(s);
     free(c);
 }
 

@@ -13,13 +13,14 @@ struct systrap_context {
     uint32_t frame; /* offset in the slot of the saved frame that the thread will return to; checked */
     pid_t tid;
     struct stub_waiter waiter;
+    struct list parked_link; /* space->parked, when it is nobody's; then it holds no reference */
     /* written by the owner, read by whoever interrupts: */
     _Atomic uint32_t running;     /* inside context_switch() with the thread let go */
     _Atomic uint32_t interrupted; /* by anyone; the owner takes it back when a switch returns */
     /* owner's alone: */
     bool in_call; /* stopped in a patched call: its registers are in slot->regs, and there is no frame */
-    bool ready; /* the thread has come to us and is stopped */
-    bool dead;  /* it is gone, or no longer believed */
+    bool ready;   /* the thread has come to us and is stopped */
+    bool dead;    /* it is gone, or no longer believed */
     struct stub_pair pair;
 };
 
@@ -42,6 +43,8 @@ void systrap_context_interrupt(struct context *context);
 void systrap_context_follow_cpu(struct context *context);
 int systrap_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand,
                              uint32_t expected, uint32_t *ret_old);
+/* Frees the contexts that are parked in a space whose process is gone. */
+void systrap_free_parked(struct stub_space *s);
 /* Lets the thread go with a request. */
 void systrap_resume(struct systrap_context *c, uint32_t request);
 /* Waits until it has come back. False: it is gone, or will not come: c->dead is set and its stub killed. */

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/systrap/systrap_patch_host.c: lazily turns hot `mov $number, %eax; syscall` into a jump that skips the trap.
+ * platform/systrap/systrap_patch_host.c: lazily turns hot `mov $number, %eax; syscall` into a jump that skips
+ * the trap.
  *
- * The seven bytes become `jmp *pointer`, through a page of pointers below 2 GiB, to a trampoline that loads number and return address and
- * goes on in the stub's text (patched_entry). Pages and trampolines are a unit of a file that stubs can only read, one unit per address
- * space, made at its first patch and copied at fork.
+ * The seven bytes become `jmp *pointer`, through a page of pointers below 2 GiB, to a trampoline that loads
+ * number and return address and goes on in the stub's text (patched_entry). Pages and trampolines are a unit
+ * of a file that stubs can only read, one unit per address space, made at its first patch and copied at fork.
  *  - Only after PATCH_AFTER traps at a site, so that short programs do not pay.
  *  - Only in private mappings that are not writable: nothing that a program generates or rewrites.
- *  - Only while no other thread of the address space runs guest code (the gate), as seven bytes are not written at once. A thread
- *    that stands between the two instructions executes byte 06 when it goes on, which is no instruction: SIGILL, taken for the call
- *    that it is. So is a jump straight to the old `syscall`, and a call that the sentry restarts.
- *  - A trampoline finds the thread's slot by its gs base. A thread whose gs base is not a stub address (the guest has set it) makes
- *    an ordinary call from the trampoline, which traps as ever.
+ *  - Only while no other thread of the address space runs guest code (the gate), as seven bytes are not
+ * written at once. A thread that stands between the two instructions executes byte 06 when it goes on, which
+ * is no instruction: SIGILL, taken for the call that it is. So is a jump straight to the old `syscall`, and a
+ * call that the sentry restarts.
+ *  - A trampoline finds the thread's slot by its gs base. A thread whose gs base is not a stub address (the
+ * guest has set it) makes an ordinary call from the trampoline, which traps as ever.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +27,10 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "platform/stub/stub_symbols.h"
+#include "platform/systrap/systrap_internal.h"
 #include "platform/systrap/systrap_patch.h"
 
-enum { PATCH_AFTER = 20, SITE_SIZE = 7, HITS_LATER = 12 };
+enum { PATCH_AFTER = 20, SITE_SIZE = 7, OLD_CALL = 5, HITS_LATER = 12 };
 #define GATE_PATCHING 0x80000000u
 
 struct systrap_patches { /* all under the space's lock but for readers of site[0 .. count) */
@@ -115,8 +118,8 @@ static bool is_quiet_text(const struct stub_space *s, uint64_t start, uint64_t e
 static int map_unit(struct stub_space *s, const struct systrap_patches *p) REQUIRES(&s->lock) {
     stub_batch_add(s, DO_CHECK, 0,
                    (struct stub_call){SYS_mmap,
-                                      {PATCH_BASE, PATCH_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, FD_PATCH,
-                                       (uint64_t)p->index * PATCH_SIZE}});
+                                      {PATCH_BASE, PATCH_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED,
+                                       FD_PATCH, (uint64_t)p->index * PATCH_SIZE}});
     return 0;
 }
 
@@ -149,11 +152,13 @@ static struct systrap_patches *get_patches_locked(struct stub_space *s) REQUIRES
         free(p);
         return NULL;
     }
-    atomic_store_explicit(&s->patches, p, memory_order_release); /* given back with the space, also if it has died */
+    atomic_store_explicit(&s->patches, p,
+                          memory_order_release); /* given back with the space, also if it has died */
     return r < 0 ? NULL : p;
 }
 
-/* Flags must survive, and no register but rcx and r11 is free: rcx = 0 if r11 >> 32 is STUB_HIGH, by bswap and lea. */
+/* Flags must survive, and no register but rcx and r11 is free: rcx = 0 if r11 >> 32 is STUB_HIGH, by bswap
+ * and lea. */
 static void write_trampoline(char *code, struct systrap_site site) {
     static const unsigned char head[] = {
         0xf3, 0x49, 0x0f, 0xae, 0xcb,             /* rdgsbase %r11 */
@@ -164,10 +169,11 @@ static void write_trampoline(char *code, struct systrap_site site) {
         0x89, 0xc9,                               /* mov %ecx, %ecx */
         0xe3, 0x08,                               /* jrcxz over the next three */
     };
-    static const unsigned char slow[] = {0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0xf4}; /* mov $number, %eax; syscall; hlt */
-    static const unsigned char fast[] = {0xb8, 0, 0, 0, 0,                   /* mov $number, %eax */
-                                         0x48, 0xb9, 0, 0, 0, 0, 0, 0, 0, 0, /* movabs $rip, %rcx */
-                                         0xff, 0x24, 0x25, 0, 0, 0, 0};      /* jmp *PATCH_ENTRY */
+    static const unsigned char slow[] = {0xb8, 0,    0,    0,
+                                         0,    0x0f, 0x05, 0xf4}; /* mov $number, %eax; syscall; hlt */
+    static const unsigned char fast[] = {0xb8, 0,    0,    0, 0,  /* mov $number, %eax */
+                                         0x48, 0xb9, 0,    0, 0, 0, 0, 0, 0, 0, /* movabs $rip, %rcx */
+                                         0xff, 0x24, 0x25, 0, 0, 0, 0};         /* jmp *PATCH_ENTRY */
     uint32_t entry = PATCH_ENTRY;
     static_assert(sizeof(head) + sizeof(slow) + sizeof(fast) <= TRAMPOLINE_SIZE, "trampoline");
     memcpy(code, head, sizeof(head));
@@ -181,21 +187,54 @@ static void write_trampoline(char *code, struct systrap_site site) {
     memcpy(code + 18, &entry, 4);
 }
 
-static void patch_locked(struct stub_space *s, struct systrap_site site) REQUIRES(&s->lock) {
+static void jump_for(unsigned char *jump, uint32_t index) {
+    uint32_t pointer = PATCH_BASE + 8 * index;
+    jump[0] = 0xff;
+    jump[1] = 0x24;
+    jump[2] = 0x25;
+    memcpy(jump + 3, &pointer, sizeof(pointer));
+}
+
+/* The site's trampoline, which may be there from a time when other memory with the same code lay there; -1:
+ * no room. */
+static int trampoline_locked(struct stub_space *s, struct systrap_site site) REQUIRES(&s->lock) {
     struct systrap_patches *p = get_patches_locked(s);
-    uint32_t i = p ? p->count : PATCH_SITES;
-    if (i == PATCH_SITES)
-        return;
-    uint64_t code = PATCH_CODE + (uint64_t)i * TRAMPOLINE_SIZE;
-    uint32_t pointer = PATCH_BASE + 8 * i;
-    unsigned char jump[SITE_SIZE] = {0xff, 0x24, 0x25};
-    memcpy(jump + 3, &pointer, 4);
+    uint32_t count = p ? p->count : PATCH_SITES;
+    for (uint32_t i = 0; p && i < count; i++)
+        if (p->site[i].rip == site.rip && p->site[i].number == site.number)
+            return (int)i;
+    if (count == PATCH_SITES)
+        return -1;
+    uint64_t code = PATCH_CODE + (uint64_t)count * TRAMPOLINE_SIZE;
     write_trampoline(p->unit + (code - PATCH_BASE), site);
-    memcpy(p->unit + 8 * (size_t)i, &code, sizeof(code));
-    p->site[i] = site;
-    atomic_store_explicit(&p->count, i + 1, memory_order_release);
+    memcpy(p->unit + 8 * (size_t)count, &code, sizeof(code));
+    p->site[count] = site;
+    atomic_store_explicit(&p->count, count + 1, memory_order_release);
+    return (int)count;
+}
+
+static void patch_locked(struct stub_space *s, struct systrap_site site) REQUIRES(&s->lock) {
+    unsigned char jump[SITE_SIZE];
+    int i = trampoline_locked(s, site);
+    if (i < 0)
+        return;
+    jump_for(jump, (uint32_t)i);
     ssize_t n = stub_as_poke((struct address_space *)s, site.rip - SITE_SIZE, jump, SITE_SIZE);
-    log_debug(LOG_PLATFORM, "stub %d: site %" PRIx64 " number %u patched: %zd", (int)s->pid, site.rip, site.number, n);
+    log_debug(LOG_PLATFORM, "stub %d: site %" PRIx64 " number %u patched: %zd", (int)s->pid, site.rip,
+              site.number, n);
+}
+
+bool systrap_patch_is_middle(struct stub_space *s, uint64_t rip) {
+    struct systrap_patches *p = atomic_load_explicit(&s->patches, memory_order_acquire);
+    uint32_t count = p ? atomic_load_explicit(&p->count, memory_order_acquire) : 0, pointer;
+    unsigned char code[SITE_SIZE];
+    if (count == 0 ||
+        stub_as_copy_in((struct address_space *)s, code, rip - OLD_CALL, SITE_SIZE) != SITE_SIZE)
+        return false;
+    memcpy(&pointer, code + 3, sizeof(pointer));
+    uint32_t i = (pointer - PATCH_BASE) / 8;
+    return code[0] == 0xff && code[1] == 0x24 && code[2] == 0x25 && pointer % 8 == 0 && i < count &&
+           p->site[i].rip == rip - OLD_CALL + SITE_SIZE;
 }
 
 /* False: the site looks right but may not be patched, so that asking again is not worth it. */
@@ -210,9 +249,7 @@ static bool try_patch(struct stub_space *s, struct systrap_site site) {
     if (!is_quiet_text(s, start, site.rip))
         return false;
     mutex_lock(&s->lock);
-    /* again, under the lock that orders us with other patchers */
-    if (!systrap_patch_is_site(s, site.rip))
-        patch_locked(s, site);
+    patch_locked(s, site);
     mutex_unlock(&s->lock);
     return true;
 }
@@ -247,18 +284,20 @@ static int patches_fork(struct stub_space *parent, struct stub_space *child) NO_
     uint32_t count = from->count;
     memcpy(p->site, from->site, count * sizeof(from->site[0]));
     memcpy(p->unit, from->unit, (size_t)(PATCH_CODE - PATCH_BASE));
-    memcpy(p->unit + (PATCH_CODE - PATCH_BASE), from->unit + (PATCH_CODE - PATCH_BASE), (size_t)count * TRAMPOLINE_SIZE);
+    memcpy(p->unit + (PATCH_CODE - PATCH_BASE), from->unit + (PATCH_CODE - PATCH_BASE),
+           (size_t)count * TRAMPOLINE_SIZE);
     p->count = count;
     child->patches = p;
     return map_unit(child, p);
 }
 
-static void patches_free(struct stub_space *s) {
+static void space_free(struct stub_space *s) {
     struct systrap_patches *p = s->patches;
+    systrap_free_parked(s);
     if (!p)
         return;
     stub_file_put(&s->platform->patches, p->index);
     free(p);
 }
 
-const struct stub_hooks systrap_hooks = {.fork = patches_fork, .free = patches_free};
+const struct stub_hooks systrap_hooks = {.fork = patches_fork, .free = space_free};

@@ -85,7 +85,8 @@ static int check_host(struct err **err, const struct stub_platform *p) {
 }
 
 int platform_systrap_create(const struct platform_config *config, struct platform **ret, struct err **err) {
-    struct stub_role role = {.message_unit = SLOT_SIZE * SLOT_CHUNK, .handlers = true, .hooks = &systrap_hooks};
+    struct stub_role role = {
+        .message_unit = SLOT_SIZE * SLOT_CHUNK, .handlers = true, .hooks = &systrap_hooks};
     if (stub_filter_systrap_guest(&role.guest))
         return err_set(err, EINVAL, "platform.filter", "platform: guest filter: %s", role.guest.error);
     struct stub_platform *p = calloc(1, sizeof(*p));

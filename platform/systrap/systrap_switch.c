@@ -41,15 +41,30 @@ static_assert(offsetof(struct stub_ucontext, rflags) - offsetof(struct stub_ucon
 
 static void common_from(struct common_regs *to, const struct guest_regs *r, bool step) {
     *to = (struct common_regs){
-        .r8 = r->r8,   .r9 = r->r9,   .r10 = r->r10, .r11 = r->r11, .r12 = r->r12, .r13 = r->r13,
-        .r14 = r->r14, .r15 = r->r15, .rdi = r->rdi, .rsi = r->rsi, .rbp = r->rbp, .rbx = r->rbx,
-        .rdx = r->rdx, .rax = r->rax, .rcx = r->rcx, .rsp = r->rsp, .rip = r->rip,
+        .r8 = r->r8,
+        .r9 = r->r9,
+        .r10 = r->r10,
+        .r11 = r->r11,
+        .r12 = r->r12,
+        .r13 = r->r13,
+        .r14 = r->r14,
+        .r15 = r->r15,
+        .rdi = r->rdi,
+        .rsi = r->rsi,
+        .rbp = r->rbp,
+        .rbx = r->rbx,
+        .rdx = r->rdx,
+        .rax = r->rax,
+        .rcx = r->rcx,
+        .rsp = r->rsp,
+        .rip = r->rip,
         .rflags = r->rflags | (step ? FLAG_TF : 0),
     };
 }
 
 /* `from` is a copy: what it was copied from may change. */
-static void common_to(struct systrap_context *c, struct guest_regs *r, const struct common_regs *from, uint16_t cs) {
+static void common_to(struct systrap_context *c, struct guest_regs *r, const struct common_regs *from,
+                      uint16_t cs) {
     *r = (struct guest_regs){
         .r8 = from->r8,
         .r9 = from->r9,
@@ -112,7 +127,8 @@ static void load_call(struct systrap_context *c, struct guest_regs *r) {
     common_to(c, r, &copy, USER_CS);
 }
 
-/* The return from a patched call loads all registers but rcx, which holds rip then, and neither cs nor the trap flag. */
+/* The return from a patched call loads all registers but rcx, which holds rip then, and neither cs nor the
+ * trap flag. */
 static bool fits_call(const struct guest_regs *r, bool step) {
     return r->rcx == r->rip && r->cs == USER_CS && r->gs_base == 0 && !step && !(r->rflags & FLAG_TF);
 }
@@ -123,7 +139,8 @@ bool systrap_need_frame(struct systrap_context *c) {
     systrap_resume(c, REQUEST_FRAME);
     if (!systrap_await_answer(c) || !systrap_take_frame(c))
         return false;
-    /* until the next switch gives it registers, the frame has those of the stub's own code: they do not matter */
+    /* until the next switch gives it registers, the frame has those of the stub's own code: they do not
+     * matter */
     c->in_call = false;
     c->slot->in_call = 0;
     return true;
@@ -143,9 +160,9 @@ static bool store_registers(struct systrap_context *c, const struct guest_regs *
 }
 
 /*
- * A kick that found the thread on its way into a patched call or out of it. Out: the registers in the slot are the guest's. In:
- * they are still in place but for rsp, rcx and r11, and the call has not begun: back to the site. A guest that jumps to these places
- * with registers of its choice gets others of its choice.
+ * A kick that found the thread on its way into a patched call or out of it. Out: the registers in the slot
+ * are the guest's. In: they are still in place but for rsp, rcx and r11, and the call has not begun: back to
+ * the site. A guest that jumps to these places with registers of its choice gets others of its choice.
  */
 static void leave_stub_text(struct systrap_context *c, struct guest_regs *r) {
     struct systrap_site site;
@@ -186,11 +203,12 @@ static void on_trap(struct systrap_context *c, struct guest_regs *regs, struct p
         systrap_patch_count(c->space, number, regs->rip);
 }
 
-/* Two ways to meet a patched site other than by its start: the middle, where the `syscall` was, and a step into its trampoline. */
+/* Two ways to meet a patched site other than by its start: the middle, where the `syscall` was, and a step
+ * into its trampoline. */
 static bool on_patched_site(struct systrap_context *c, int signo, struct guest_regs *regs, bool step,
                             struct platform_event *ev) {
     struct systrap_site site;
-    if (signo == SIGILL && systrap_patch_is_site(c->space, regs->rip + SITE_SIZE - OLD_CALL)) {
+    if (signo == SIGILL && systrap_patch_is_middle(c->space, regs->rip)) {
         regs->rip += SITE_SIZE - OLD_CALL;
         as_call(regs, ev, regs->rax);
     } else if (step && signo == SIGTRAP && systrap_patch_at_trampoline(c->space, regs->rip, &site)) {
@@ -248,7 +266,8 @@ static enum verdict on_signal(struct systrap_context *c, int signo, struct guest
     return EVENT_THERE;
 }
 
-static enum verdict decode(struct systrap_context *c, struct guest_regs *regs, bool step, struct platform_event *ev) {
+static enum verdict decode(struct systrap_context *c, struct guest_regs *regs, bool step,
+                           struct platform_event *ev) {
     uint32_t kind = *(volatile uint32_t *)&c->slot->kind;
     bool own_tf = regs->rflags & FLAG_TF;
     c->in_call = kind == KIND_CALL || kind == KIND_KICK;
@@ -267,7 +286,8 @@ static enum verdict decode(struct systrap_context *c, struct guest_regs *regs, b
     return on_signal(c, (int)kind, regs, step, ev);
 }
 
-static enum verdict run(struct systrap_context *c, struct guest_regs *regs, bool step, struct platform_event *ev) {
+static enum verdict run(struct systrap_context *c, struct guest_regs *regs, bool step,
+                        struct platform_event *ev) {
     atomic_store(&c->running, 1); /* then look: context_interrupt() does it the other way round */
     if (unlikely(atomic_load(&c->interrupted))) {
         atomic_store(&c->running, 0);

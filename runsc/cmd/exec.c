@@ -276,7 +276,7 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     container_close(e.container); /* other verbs may go on while we wait */
     close_fd(e.slave_fd);
     if (r >= 0 && !a->detach)
-        r = foreground_run(&f, err);
+        r = foreground_run(&f, /* sandbox= */ 0, err);
     else if (a->detach)
         close_fd(e.owner_fd);
     foreground_done(&f);

@@ -39,9 +39,10 @@ static int run_foreground(struct cli *cli, struct run_args *a, const char *id, s
     if (r >= 0)
         r = container_start(c, err);
     bool created = c != NULL;
+    pid_t sandbox = c ? c->state.sandbox.pid : 0;
     container_close(TAKE(c)); /* other verbs may work on it while we wait */
     if (r >= 0)
-        r = foreground_run(&f, err);
+        r = foreground_run(&f, sandbox, err);
     foreground_done(&f);
     return created && (r < 0 || !a->keep) ? container_end_run(cli, id, r, err) : r;
 }

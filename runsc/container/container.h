@@ -93,6 +93,7 @@ struct create_options {
     size_t extra_fd_count;
     bool overlay;            /* root overlay in memory */
     bool exclusive_root;
+    bool init_killable;      /* boot/kernel_seam.h */
     bool standin;            /* a process that clients can take for the container's */
     bool cgroups;            /* put it into control groups of the host */
     bool keep_stderr;        /* the sandbox may complain there: a foreground run */

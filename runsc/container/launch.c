@@ -179,8 +179,8 @@ static int send_create(struct launch *l, struct control_channel *channel, struct
     if (o->owner_fd >= 0)
         fds[n + (size_t)owners++] = o->owner_fd;
     n += (size_t)owners;
-    json_t *request = json_pack("{s:s,s:s,s:O,s:b,s:s,s:i,s:o,s:b,s:b,s:i,s:i}", "verb", "create", "container", l->container->id, "spec", o->config,
-                                "overlay", o->overlay, "policy", o->exclusive_root ? "exclusive" : "watched", "fds_gofer", 1, "fds_stdio", stdio,
+    json_t *request = json_pack("{s:s,s:s,s:O,s:b,s:s,s:b,s:i,s:o,s:b,s:b,s:i,s:i}", "verb", "create", "container", l->container->id, "spec", o->config,
+                                "overlay", o->overlay, "policy", o->exclusive_root ? "exclusive" : "watched", "init_killable", o->init_killable, "fds_gofer", 1, "fds_stdio", stdio,
                                 "fds_tty", o->tty_fd >= 0, "fds_status", l->exit_fd >= 0, "fds_extra", (int)o->extra_fd_count, "fds_owner",
                                 owners);
     int r = request ? control_send(channel, request, fds, n, err) : err_set(err, ENOMEM, "out-of-memory", "creating a container");

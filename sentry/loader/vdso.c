@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/loader/vdso.c: the vDSO as the sentry sees it: one byte store a kernel with the parameter page and the image behind it, mapped into every program: [vvar]
- * shared and read-only from the read-only descriptor, so that no guest can change it for another, [vdso] privately, so that a debugger may put breakpoints in it.
+ * sentry/loader/vdso.c: the vDSO as the sentry sees it: one byte store a kernel with the parameter page and
+ * the image behind it, mapped into every program: [vvar] shared and read-only from the read-only descriptor,
+ * so that no guest can change it for another, [vdso] privately, so that a debugger may put breakpoints in it.
  */
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -120,8 +120,13 @@ int vdso_map_locked(struct load_state *s) {
     int64_t place = mm_search_locked(mm, hint, len, 0);
     if (place < 0)
         return (int)place;
-    struct map_plan p = {.start = (gva_t)place, .end = (gva_t)place + PAGE_SIZE, .prot = LINUX_PROT_READ, .max_prot = LINUX_PROT_READ,
-                         .flags = VMA_SPECIAL | VMA_SHARED | VMA_DONTDUMP, .mappable = memstore_mappable(v->store), .name = "[vvar]"};
+    struct map_plan p = {.start = (gva_t)place,
+                         .end = (gva_t)place + PAGE_SIZE,
+                         .prot = LINUX_PROT_READ,
+                         .max_prot = LINUX_PROT_READ,
+                         .flags = VMA_SPECIAL | VMA_SHARED | VMA_DONTDUMP,
+                         .mappable = memstore_mappable(v->store),
+                         .name = "[vvar]"};
     list_init(&dead);
     int result = mm_map_locked(mm, &p, &dead);
     p.start = p.end;

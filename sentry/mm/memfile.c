@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/memfile.c: ranges of the shared memory file (memfile.h): free ranges in a tree by offset, each node with the largest range below it, so that
- * the lowest fitting range is found in logarithmic time; beyond `frontier` everything is free.
+ * sentry/mm/memfile.c: ranges of the shared memory file (memfile.h): free ranges in a tree by offset, each
+ * node with the largest range below it, so that the lowest fitting range is found in logarithmic time; beyond
+ * `frontier` everything is free.
  */
 #include "sentry/mm/memfile.h"
 
@@ -153,7 +154,8 @@ static void insert_free(struct memfile *f, uint64_t offset, uint64_t len) {
     }
     struct free_range *r = heap_new(free_range);
     if (!r) {
-        log_warning(LOG_MM, "no memory: %llu bytes of addresses of the shared memory file are lost", (unsigned long long)len);
+        log_warning(LOG_MM, "no memory: %llu bytes of addresses of the shared memory file are lost",
+                    (unsigned long long)len);
         return;
     }
     r->offset = offset;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/memstore.c: byte stores on the shared memory file (memfile.h): the contents of tmpfs files, memfds, shared anonymous memory, SysV shm.
+ * sentry/mm/memstore.c: byte stores on the shared memory file (memfile.h): the contents of tmpfs files,
+ * memfds, shared anonymous memory, SysV shm.
  *
- * A store is a size and a tree of extents (pages of the store that lie side by side in the shared memory file); what no extent covers reads as zero.
- * Extents are made by writes, mappings and fallocate, and only truncation takes them away. Locks: mappable.lock (RANK_MAPPABLE) protects size and extents.
+ * A store is a size and a tree of extents (pages of the store that lie side by side in the shared memory
+ * file); what no extent covers reads as zero. Extents are made by writes, mappings and fallocate, and only
+ * truncation takes them away. Locks: mappable.lock (RANK_MAPPABLE) protects size and extents.
  *
- * Copies run without the lock, since they may fault in guest memory; an extent that truncation took away meanwhile is `retired` and its range is given back
- * only when no copy is in flight, so that a late copy never reaches another file's bytes.
+ * Copies run without the lock, since they may fault in guest memory; an extent that truncation took away
+ * meanwhile is `retired` and its range is given back only when no copy is in flight, so that a late copy
+ * never reaches another file's bytes.
  */
 #include <bsd/sys/tree.h>
 #include <errno.h>
@@ -24,7 +27,8 @@ struct extent {
     struct list retired_node;
     uint64_t start, len; /* in the store */
     uint64_t offset;     /* in the shared memory file */
-    uint64_t filled;     /* bytes from the start that have been written: surely no hole. Reading a hole through a window would give it memory */
+    uint64_t filled; /* bytes from the start that have been written: surely no hole. Reading a hole through a
+                        window would give it memory */
 };
 HEAP_TYPE(memstore_extent, struct extent, 0);
 
@@ -76,7 +80,8 @@ static struct extent *attach_locked(struct memstore *s, uint64_t at, uint64_t le
     return e;
 }
 
-/* The extent that covers page `at`; if there is none, one is made of about `len` bytes (page aligned), larger the larger the store is. */
+/* The extent that covers page `at`; if there is none, one is made of about `len` bytes (page aligned), larger
+ * the larger the store is. */
 static int make_locked(struct memstore *s, uint64_t at, uint64_t len, struct extent **ret) {
     struct extent *e = find_locked(s, at);
 
@@ -107,7 +112,8 @@ static struct memstore *of_mappable(struct mappable *m) {
     return container_of(m, struct memstore, mappable);
 }
 
-static int store_range(struct mappable *m, uint64_t offset, uint64_t len, bool shared, bool writable, struct host_range *ret) {
+static int store_range(struct mappable *m, uint64_t offset, uint64_t len, bool shared, bool writable,
+                       struct host_range *ret) {
     struct memstore *s = of_mappable(m);
     struct extent *e;
     int result = 0;
@@ -122,7 +128,8 @@ static int store_range(struct mappable *m, uint64_t offset, uint64_t len, bool s
         if (result == 0) {
             uint64_t in = offset - e->start;
             *ret = (struct host_range){.fd = memfile_fd(s->memfile, shared && writable),
-                                       .offset = e->offset + in, .len = MIN(len, e->len - in)};
+                                       .offset = e->offset + in,
+                                       .len = MIN(len, e->len - in)};
         }
     }
     mutex_unlock(&m->lock);
@@ -147,7 +154,8 @@ static int store_punch(struct mappable *m, uint64_t offset, uint64_t len) {
     return 0;
 }
 
-static const struct mappable_ops g_store_ops = {.range = store_range, .punch = store_punch, .release = store_release, .ranges_reused = true};
+static const struct mappable_ops g_store_ops = {
+    .range = store_range, .punch = store_punch, .release = store_release, .ranges_reused = true};
 
 int memstore_create(struct kernel *k, struct memstore **ret) {
     struct memstore *s = heap_new(memstore);
@@ -330,7 +338,8 @@ ssize_t memstore_write(struct memstore *s, struct uio *from, uint64_t offset, ui
 
 /* ---- size and holes ---- */
 
-/* Takes all pages from `from` (page aligned) on out of the tree; they wait in `retired`. Without memory to split an extent it keeps its addresses. */
+/* Takes all pages from `from` (page aligned) on out of the tree; they wait in `retired`. Without memory to
+ * split an extent it keeps its addresses. */
 static void cut_locked(struct memstore *s, uint64_t from) {
     struct extent *e;
 
@@ -367,7 +376,8 @@ int memstore_truncate(struct memstore *s, uint64_t size) {
     mutex_unlock(&s->mappable.lock);
     if (size >= old)
         return 0;
-    /* From here on no fault maps what lies beyond; then it is taken out of every mapping, and only then given back. */
+    /* From here on no fault maps what lies beyond; then it is taken out of every mapping, and only then given
+     * back. */
     mappable_invalidate(&s->mappable, page_up(size), page_up(old) - page_up(size));
     mutex_lock(&s->mappable.lock);
     cut_locked(s, page_up(size));
@@ -382,7 +392,8 @@ void memstore_punch(struct memstore *s, uint64_t offset, uint64_t len) {
     uint64_t end = offset + len;
 
     mutex_lock(&s->mappable.lock);
-    for (struct extent *e = find_locked(s, offset); e && e->start < end; e = RB_NEXT(extent_tree, &s->extents, e)) {
+    for (struct extent *e = find_locked(s, offset); e && e->start < end;
+         e = RB_NEXT(extent_tree, &s->extents, e)) {
         uint64_t from = MAX(offset, e->start), extent_end = e->start + e->len, to = MIN(end, extent_end);
         memfile_punch(s->memfile, e->offset + (from - e->start), to - from);
         e->filled = MIN(e->filled, from - e->start);
@@ -418,7 +429,8 @@ static uint64_t seek_locked(struct memstore *s, uint64_t at, bool data) {
                 return at;
             at = e->start;
         }
-        uint64_t end = e->offset + e->len, found = memfile_seek(s->memfile, e->offset + (at - e->start), end, data);
+        uint64_t end = e->offset + e->len,
+                 found = memfile_seek(s->memfile, e->offset + (at - e->start), end, data);
         if (found < end)
             return MIN(e->start + (found - e->offset), s->size);
         at = e->start + e->len;

@@ -191,7 +191,8 @@ static void start(const char *name, bool no_patches) {
     static const unsigned char code[] = {0xb8, 39,   0,    0,   0,
                                          0x0f, 0x05, 0xeb, 0xf7}; /* 1: mov $39, %eax; syscall; jmp 1b */
     struct err *err = NULL;
-    struct platform_config config = {.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), .no_patches = no_patches};
+    struct platform_config config = {.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                                     .no_patches = no_patches};
     if (platform_create(name, &config, &g_platform, &err)) {
         char *text = err_text(err);
         fprintf(stderr, "platform_bench: %s\n", text);

@@ -23,3 +23,12 @@ check() {
 
 equal() { [ "$1" = "$2" ] || { printf 'got "%s", wanted "%s"\n' "$1" "$2"; return 1; }; }
 contains() { [[ $1 == *"$2"* ]] || { printf '"%s" does not contain "%s"\n' "$1" "$2"; return 1; }; }
+# refused TEXT COMMAND...: the command fails and says TEXT (in any case) on standard error.
+refused() {
+    local text=$1
+    shift
+    "$@" >/dev/null 2>"$state/refused" && { echo "did not fail"; return 1; }
+    grep -qiF -- "$text" "$state/refused" || { printf 'said "%s", not "%s"\n' "$(head -c 200 "$state/refused")" "$text"; return 1; }
+}
+# Without a sandbox that runs at all, what must fail or leave nothing would pass for nothing.
+works() { [ "$(runsc do -- echo works 2>/dev/null)" = works ]; }

@@ -105,7 +105,8 @@ static const struct netstack_alloc_ops alloc_ops = {
 };
 
 void sim_arena_enable(struct sim *s) {
-    g_arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    g_arena =
+        mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     ASSERT_TRUE(g_arena != MAP_FAILED);
     g_arena->used = (sizeof(*g_arena) + 63) & ~(size_t)63;
     s->arena = true;
@@ -219,7 +220,8 @@ static struct nic *add_end(struct sim *s, struct sim_host *h, uint32_t mtu, uint
     return nic;
 }
 
-struct sim_link *sim_add_link(struct sim *s, struct sim_host *a, struct sim_host *b, uint32_t mtu, uint32_t offloads) {
+struct sim_link *sim_add_link(struct sim *s, struct sim_host *a, struct sim_host *b, uint32_t mtu,
+                              uint32_t offloads) {
     ASSERT_LT(s->link_count, SIM_MAX_LINKS);
     struct sim_link *l = &s->links[s->link_count];
     l->host[0] = a;
@@ -246,8 +248,11 @@ struct ns_addr sim_addr(const char *ip, uint16_t port) {
 }
 
 void sim_host_addr(struct sim_host *h, struct nic *nic, const char *addr, unsigned prefix_len) {
-    struct nic_addr a = {.addr = sim_ip(addr), .prefix_len = (uint8_t)prefix_len, .flags = NS_IFA_F_NODAD,
-                         .valid_s = UINT32_MAX, .preferred_s = UINT32_MAX};
+    struct nic_addr a = {.addr = sim_ip(addr),
+                         .prefix_len = (uint8_t)prefix_len,
+                         .flags = NS_IFA_F_NODAD,
+                         .valid_s = UINT32_MAX,
+                         .preferred_s = UINT32_MAX};
     (void)h;
     a.broadcast = IPA_ANY4;
     if (ipa_is_v4(&a.addr) && prefix_len < 31) {
@@ -269,19 +274,25 @@ static void insert_frame(struct sim *s, struct sim_frame *f) {
 }
 
 /* RUNSC_SIM_TRACE=1: one line per TCP frame on the wire, with its fate. */
-static void trace_frame(const struct sim *s, int from, const uint8_t *d, uint32_t len, const struct fault_verdict *v) {
+static void trace_frame(const struct sim *s, int from, const uint8_t *d, uint32_t len,
+                        const struct fault_verdict *v) {
     bool v4 = d[12] == 8 && d[13] == 0 && d[23] == 6, v6 = d[12] == 0x86 && d[20] == 6;
     if (len < 54 || (!v4 && !v6))
         return;
     uint32_t ip_hlen = v4 ? (d[14] & 15) * 4u : 40, ip_len = v4 ? get_be16(d + 16) : get_be16(d + 18) + 40u;
     const uint8_t *t = d + 14 + ip_hlen;
     uint32_t hlen = (uint32_t)(t[12] >> 4) * 4;
-    fprintf(stderr, "%.6f %d: flags %02x seq %u ack %u win %u len %u %s%s\n", (double)(s->now - SIM_S(1000)) / 1e9, from,
-            t[13], get_be32(t + 4), get_be32(t + 8), get_be16(t + 14), ip_len - ip_hlen - hlen,
-            v->copies == 0 ? "LOST" : v->copies == 2 ? "DUP" : "", v->corrupt ? " CORRUPT" : "");
+    fprintf(stderr, "%.6f %d: flags %02x seq %u ack %u win %u len %u %s%s\n",
+            (double)(s->now - SIM_S(1000)) / 1e9, from, t[13], get_be32(t + 4), get_be32(t + 8),
+            get_be16(t + 14), ip_len - ip_hlen - hlen,
+            v->copies == 0   ? "LOST"
+            : v->copies == 2 ? "DUP"
+                             : "",
+            v->corrupt ? " CORRUPT" : "");
 }
 
-static void send_frame(struct sim *s, struct sim_link *l, int from, const uint8_t *data, const struct channel_frame *m) {
+static void send_frame(struct sim *s, struct sim_link *l, int from, const uint8_t *data,
+                       const struct channel_frame *m) {
     struct fault_verdict v;
     l->frames[from]++;
     if (s->frame_hook)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/sim/sim.h: a deterministic world for stacks: a clock that only this moves, seeded random numbers, links with
- * faults, an allocator that counts, and byte streams that check themselves.
+ * tests/sim/sim.h: a deterministic world for stacks: a clock that only this moves, seeded random numbers,
+ * links with faults, an allocator that counts, and byte streams that check themselves.
  *
- * Everything follows from the seed; nothing sleeps, no thread runs. Used by the simulation and by netstack's unit tests.
+ * Everything follows from the seed; nothing sleeps, no thread runs. Used by the simulation and by netstack's
+ * unit tests.
  */
 #pragma once
 
@@ -54,7 +55,7 @@ struct sim {
     int link_count;
     struct sim_frame *frames; /* by time, then order of sending */
     uint64_t order, delivered;
-    bool arena; /* memory from one region that can be copied: sim_arena_*() */
+    bool arena;        /* memory from one region that can be copied: sim_arena_*() */
     uint32_t notified; /* socket_notify calls */
     void (*frame_hook)(struct sim *s, struct sim_link *l, int from, const uint8_t *data, uint32_t len);
 };
@@ -62,7 +63,8 @@ struct sim {
 void sim_init(struct sim *s, uint64_t seed);
 struct sim_host *sim_add_host(struct sim *s);
 /* Ethernet by default; MTU and offloads of both ends. */
-struct sim_link *sim_add_link(struct sim *s, struct sim_host *a, struct sim_host *b, uint32_t mtu, uint32_t offloads);
+struct sim_link *sim_add_link(struct sim *s, struct sim_host *a, struct sim_host *b, uint32_t mtu,
+                              uint32_t offloads);
 /* Frees stacks and checks that nothing is left. All sockets must be closed. */
 void sim_done(struct sim *s);
 uint64_t sim_random(struct sim *s);
@@ -76,7 +78,8 @@ void sim_run_for(struct sim *s, int64_t ns);
 /* Moves frames that stacks have queued onto their links; sim_step() does it, too. */
 void sim_collect(struct sim *s);
 
-/* Arena mode: everything that the stacks hold lies in one region, which is copied out and back at the same address. */
+/* Arena mode: everything that the stacks hold lies in one region, which is copied out and back at the same
+ * address. */
 void sim_arena_enable(struct sim *s);
 size_t sim_arena_size(void);
 void sim_arena_save(void *to);
@@ -93,5 +96,5 @@ static inline uint8_t sim_stream_byte(uint64_t key, uint64_t at) {
     return (uint8_t)(x >> 56 ^ x >> 24);
 }
 
-#define SIM_MS(n) ((int64_t)(n) * 1000000)
-#define SIM_S(n) ((int64_t)(n) * 1000000000)
+#define SIM_MS(n) ((int64_t)(n)*1000000)
+#define SIM_S(n) ((int64_t)(n)*1000000000)

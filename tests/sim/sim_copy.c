@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/sim/sim_copy.c: a stack is copied in mid-transfer and goes on (DESIGN section 4).
  *
- * All memory of both stacks lies in one arena. In the middle of a transfer the arena is copied out, the transfer is run
- * to its end, the arena (and the world around it) is put back at the same address, and the transfer is run to its end
- * again: both must succeed, in the same simulated time and with the same counters. So nothing of a stack's state lives
- * outside its allocator.
+ * All memory of both stacks lies in one arena. In the middle of a transfer the arena is copied out, the
+ * transfer is run to its end, the arena (and the world around it) is put back at the same address, and the
+ * transfer is run to its end again: both must succeed, in the same simulated time and with the same counters.
+ * So nothing of a stack's state lives outside its allocator.
  */
 #include <stdlib.h>
 

@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-void stream_start(struct stream *x, struct sim *s, struct sim_host *client, struct sim_host *server, const char *ip,
-                  uint16_t port) {
+void stream_start(struct stream *x, struct sim *s, struct sim_host *client, struct sim_host *server,
+                  const char *ip, uint16_t port) {
     struct ns_addr a = sim_addr(ip, port), any = a;
     uint64_t bytes[2] = {x->end[0].to_send, x->end[1].to_send};
     x->sim = s;
@@ -158,10 +158,12 @@ static void say_states(const struct stream *x) {
             fprintf(stderr, "end %d: no socket\n", i);
             continue;
         }
-        fprintf(stderr, "end %d: state %u ca %u ready %x unacked %u lost %u retrans %u sacked %u cwnd %u snd_wnd %u "
-                "notsent %u backoff %u probes %u rcv_wnd %u in %u out %u shut %d eof %d\n", i, t.state, t.ca_state,
-                nsock_ready(x->end[i].sock), t.unacked, t.lost, t.retrans, t.sacked, t.snd_cwnd, t.snd_wnd,
-                t.notsent_bytes, t.backoff, t.probes, t.rcv_ssthresh, t.segs_in, t.segs_out, x->end[i].shut, x->end[i].eof);
+        fprintf(stderr,
+                "end %d: state %u ca %u ready %x unacked %u lost %u retrans %u sacked %u cwnd %u snd_wnd %u "
+                "notsent %u backoff %u probes %u rcv_wnd %u in %u out %u shut %d eof %d\n",
+                i, t.state, t.ca_state, nsock_ready(x->end[i].sock), t.unacked, t.lost, t.retrans, t.sacked,
+                t.snd_cwnd, t.snd_wnd, t.notsent_bytes, t.backoff, t.probes, t.rcv_ssthresh, t.segs_in,
+                t.segs_out, x->end[i].shut, x->end[i].eof);
     }
 }
 
@@ -173,11 +175,12 @@ void stream_run(struct stream *x, int64_t limit_ns) {
         if (x->sim->now >= limit)
             say_states(x);
         if (x->sim->now >= limit)
-            ASSERT_FAIL("seed %llu: not done after %lld s: sent %llu/%llu and %llu/%llu, received %llu and %llu",
-                        (unsigned long long)x->sim->seed, (long long)(limit_ns / 1000000000),
-                        (unsigned long long)x->end[0].sent, (unsigned long long)x->end[0].to_send,
-                        (unsigned long long)x->end[1].sent, (unsigned long long)x->end[1].to_send,
-                        (unsigned long long)x->end[0].received, (unsigned long long)x->end[1].received);
+            ASSERT_FAIL(
+                "seed %llu: not done after %lld s: sent %llu/%llu and %llu/%llu, received %llu and %llu",
+                (unsigned long long)x->sim->seed, (long long)(limit_ns / 1000000000),
+                (unsigned long long)x->end[0].sent, (unsigned long long)x->end[0].to_send,
+                (unsigned long long)x->end[1].sent, (unsigned long long)x->end[1].to_send,
+                (unsigned long long)x->end[0].received, (unsigned long long)x->end[1].received);
     }
     x->finished = x->sim->now;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/sim/stream.h: one TCP connection that carries a checked stream each way, driven by a seed: sizes of writes and
- * reads, pauses, order of closing.
+ * tests/sim/stream.h: one TCP connection that carries a checked stream each way, driven by a seed: sizes of
+ * writes and reads, pauses, order of closing.
  */
 #pragma once
 
@@ -20,15 +20,15 @@ struct stream {
     struct sim *sim;
     struct nsock *listener;
     void (*configure)(struct sim *s, struct nsock *sock); /* optional: options, before connecting */
-    struct stream_end end[2]; /* 0: client */
+    struct stream_end end[2];                             /* 0: client */
     struct sim_host *client;
     struct ns_addr addr;
     unsigned attempts;
     int64_t started, finished;
 };
 
-void stream_start(struct stream *x, struct sim *s, struct sim_host *client, struct sim_host *server, const char *ip,
-                  uint16_t port);
+void stream_start(struct stream *x, struct sim *s, struct sim_host *client, struct sim_host *server,
+                  const char *ip, uint16_t port);
 /* Lets both users act. True while anything is left to do. */
 bool stream_act(struct stream *x);
 /* Time of the next user action; INT64_MAX if both wait for the network. */

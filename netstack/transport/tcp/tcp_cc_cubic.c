@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/tcp/tcp_cc_cubic.c: CUBIC congestion control. Source: RFC 9438; section numbers in comments.
- * HyStart++ (RFC 9406) is not done. Arithmetic is in segments and seconds.
+ * netstack/transport/tcp/tcp_cc_cubic.c: CUBIC congestion control. Source: RFC 9438; section numbers in
+ * comments. HyStart++ (RFC 9406) is not done. Arithmetic is in segments and seconds.
  */
 #include "netstack/transport/tcp/tcp_internal.h"
 

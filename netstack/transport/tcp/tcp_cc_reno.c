@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/tcp/tcp_cc_reno.c: Reno congestion control, and slow start for all. Source: RFC 5681 section 3.1,
- * RFC 3465 (appropriate byte counting).
+ * netstack/transport/tcp/tcp_cc_reno.c: Reno congestion control, and slow start for all. Source: RFC 5681
+ * section 3.1, RFC 3465 (appropriate byte counting).
  */
 #include <string.h>
 

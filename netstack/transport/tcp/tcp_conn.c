@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/tcp/tcp_conn.c: the connection table, initial sequence numbers, birth and death of connections,
- * their route and MSS.
- * Sources: RFC 9293 sections 3.4.1, 3.7.1, RFC 6528, RFC 6928, RFC 7323 section 5.4 and RFC 1191 section 3.1.
+ * netstack/transport/tcp/tcp_conn.c: the connection table, initial sequence numbers, birth and death of
+ * connections, their route and MSS. Sources: RFC 9293 sections 3.4.1, 3.7.1, RFC 6528, RFC 6928, RFC 7323
+ * section 5.4 and RFC 1191 section 3.1.
  */
 #include <errno.h>
 
@@ -16,12 +16,14 @@ struct tuple {
     uint16_t lp, rp;
 };
 
-static uint32_t ep_hash(struct netns *ns, const struct ipa *l, uint16_t lp, const struct ipa *r, uint16_t rp) {
+static uint32_t ep_hash(struct netns *ns, const struct ipa *l, uint16_t lp, const struct ipa *r,
+                        uint16_t rp) {
     struct tuple t = {*l, *r, lp, rp};
     return stack_hash(ns->st, &t, sizeof(t));
 }
 
-struct tcp_ep *tcp_ep_find(struct netns *ns, const struct ipa *l, uint16_t lp, const struct ipa *r, uint16_t rp) {
+struct tcp_ep *tcp_ep_find(struct netns *ns, const struct ipa *l, uint16_t lp, const struct ipa *r,
+                           uint16_t rp) {
     uint32_t h = ep_hash(ns, l, lp, r, rp);
     for (struct hnode *n = htab_first(&ns->tcp_conns, h); n; n = htab_next(n, h)) {
         struct tcp_ep *e = container_of(n, struct tcp_ep, hnode);
@@ -283,9 +285,13 @@ struct tcp_sock *tcp_child_new(struct tcp_req *r, struct tcp_rx *rx) {
     return c;
 }
 
-/* Called when the namespace goes: no sockets are left, only TIME-WAIT entries. */
+/* Called when the namespace goes: only orphans and TIME-WAIT entries are left. */
 void tcp_netns_done(struct netns *ns) {
+    while (!list_empty(&ns->tcp_all)) {
+        struct tcp_sock *tp = list_first_entry(&ns->tcp_all, struct tcp_sock, all_link);
+        ASSERT(tp->orphan);
+        tcp_done(tp);
+    }
     while (!list_empty(&ns->tcp_tws))
         tcp_tw_free(list_first_entry(&ns->tcp_tws, struct tcp_tw, link));
-    ASSERT(list_empty(&ns->tcp_all));
 }

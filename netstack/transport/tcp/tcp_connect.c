@@ -62,8 +62,8 @@ static void start_afresh(struct tcp_sock *tp) {
 static void init_send(struct tcp_sock *tp, const struct rt *rt) {
     struct nsock *s = &tp->base;
     const struct netns_sysctl *ctl = &s->ns->ctl;
-    tp->iss = tcp_make_isn(s->ns, &(struct tcp_ep){.laddr = s->laddr, .raddr = s->raddr, .lport = s->lport,
-                                                   .rport = s->rport});
+    tp->iss = tcp_make_isn(
+        s->ns, &(struct tcp_ep){.laddr = s->laddr, .raddr = s->raddr, .lport = s->lport, .rport = s->rport});
     tp->snd_una = tp->iss;
     tp->snd_nxt = tp->write_seq = tp->snd_sml = tp->snd_up = tp->iss + 1;
     tp->rcv_nxt = tp->rcv_wup = tp->copied_seq = 0;

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/transport/tcp/tcp_cookies.c: SYN cookies and fast open cookies.
  *
- * A SYN cookie is 24 bits of a keyed hash over the connection, the peer's sequence number and a slow clock, then 5
- * bits of that clock and 3 of an MSS index; options ride in the low six bits of our timestamp.
+ * A SYN cookie is 24 bits of a keyed hash over the connection, the peer's sequence number and a slow clock,
+ * then 5 bits of that clock and 3 of an MSS index; options ride in the low six bits of our timestamp.
  * Sources: RFC 4987 section 3.6, RFC 7413 sections 4.1.2 and 5.
  */
 #include "netstack/transport/tcp/tcp_internal.h"
 
-enum { COOKIE_PERIOD_S = 64, COOKIE_MAX_AGE = 2, TS_BITS = 6, TS_MASK = (1 << TS_BITS) - 1, TS_NO_WSCALE = 15 };
+enum {
+    COOKIE_PERIOD_S = 64,
+    COOKIE_MAX_AGE = 2,
+    TS_BITS = 6,
+    TS_MASK = (1 << TS_BITS) - 1,
+    TS_NO_WSCALE = 15
+};
 
 static const uint16_t mss_table[8] = {216, 536, 1024, 1220, 1300, 1440, 1460, 8960};
 
@@ -17,7 +23,8 @@ struct cookie_key {
     uint32_t irs, time, mss;
 };
 
-static uint32_t cookie_hash(struct netns *ns, const struct tcp_rx *rx, uint32_t irs, uint32_t time, uint32_t mss) {
+static uint32_t cookie_hash(struct netns *ns, const struct tcp_rx *rx, uint32_t irs, uint32_t time,
+                            uint32_t mss) {
     struct cookie_key k = {rx->p->dst, rx->p->src, rx->h.dport, rx->h.sport, irs, time, mss};
     return (uint32_t)siphash(&ns->tcp_secret, &k, sizeof(k)) & 0xffffff;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/transport/tcp/tcp_input.c: a segment arrives: checks, demultiplexing, and the steps of RFC 9293
- * section 3.10.7.4 in their order, one function per step. SYN-SENT is in tcp_connect.c, LISTEN in tcp_listen.c.
+ * section 3.10.7.4 in their order, one function per step. SYN-SENT is in tcp_connect.c, LISTEN in
+ * tcp_listen.c.
  *
  * Also: PAWS (RFC 7323 section 5), blind attack defences (RFC 5961 sections 3-5), ICMP errors (RFC 5927).
  */
@@ -21,18 +22,13 @@ static bool paws_reject(const struct tcp_sock *tp, const struct tcp_rx *rx) {
     return tcp_now(tp) - tp->ts_recent_ns < SEC(24 * 86400ll);
 }
 
-/* RFC 9293 table 6, but a segment without text may also sit on the right edge: the ACK of a peer that has filled the
- * window, part of which was lost, would be refused else (as Linux). */
+/* RFC 9293 table 6, widened as on Linux at both edges: text that ends where our last ACK did is let in, so
+ * that its timestamp is taken (a repeat after a lost ACK would else echo an ancient one and ruin the peer's
+ * estimate); and a segment may sit on the right edge, or the ACK of a peer that has filled the window would
+ * be refused. */
 static bool seq_acceptable(const struct tcp_sock *tp, const struct tcp_rx *rx) {
-    uint32_t wnd = tcp_receive_window(tp), len = rx->seq_end - rx->h.seq;
-    uint32_t right = tp->rcv_nxt + wnd;
-    if (len == 0)
-        return seq_ge(rx->h.seq, tp->rcv_nxt) && seq_le(rx->h.seq, right);
-    if (wnd == 0)
-        return false;
-    bool start_in = seq_ge(rx->h.seq, tp->rcv_nxt) && seq_lt(rx->h.seq, right);
-    bool end_in = seq_gt(rx->seq_end, tp->rcv_nxt) && seq_le(rx->seq_end, right);
-    return start_in || end_in || (seq_lt(rx->h.seq, tp->rcv_nxt) && seq_gt(rx->seq_end, right));
+    uint32_t right = tp->rcv_nxt + tcp_receive_window(tp);
+    return seq_ge(rx->seq_end, tp->rcv_wup) && seq_le(rx->h.seq, right);
 }
 
 static void note_duplicate(struct tcp_sock *tp, const struct tcp_rx *rx) {
@@ -60,7 +56,8 @@ static bool step1_sequence(struct tcp_sock *tp, struct tcp_rx *rx) {
         tcp_send_ack(tp);
         return false;
     }
-    /* RFC 5961 section 5 counts this as suspicious when far off; keepalives (seq one below) need their answer */
+    /* RFC 5961 section 5 counts this as suspicious when far off; keepalives (seq one below) need their answer
+     */
     if (rx->h.seq + 1 == tp->rcv_nxt)
         tcp_send_ack(tp);
     else
@@ -173,7 +170,8 @@ static bool step5_ack(struct tcp_sock *tp, struct tcp_rx *rx) {
 
 /* ---- seventh: text ---- */
 
-/* False: the connection was reset because nobody will read (RFC 2525 section 2.17, RFC 9293 section 3.6.1). */
+/* False: the connection was reset because nobody will read (RFC 2525 section 2.17, RFC 9293 section 3.6.1).
+ */
 static bool step7_text(struct tcp_sock *tp, struct tcp_rx *rx) {
     if (rx->payload == 0)
         return true;
@@ -289,7 +287,8 @@ static void too_big(struct tcp_sock *tp, const struct icmp_err *e) {
     tcp_rearm_rtx(tp);
 }
 
-/* RFC 5927 sections 4-7, RFC 1122 section 4.2.3.9: hard errors end a connection only before it is synchronized. */
+/* RFC 5927 sections 4-7, RFC 1122 section 4.2.3.9: hard errors end a connection only before it is
+ * synchronized. */
 static void sock_error(struct tcp_ep *ep, const struct icmp_err *e, uint32_t seq) {
     struct tcp_sock *tp = container_of(ep, struct tcp_sock, ep);
     struct nsock *s = &tp->base;
@@ -329,7 +328,8 @@ static bool csum_good(const struct tcp_rx *rx, uint32_t len) {
     const struct pkt *p = rx->p;
     if (p->csum != CSUM_NONE)
         return true;
-    return csum_fold(pkt_csum(p, p->trans_off, len, csum_pseudo(&p->src, &p->dst, IPPROTO_NUM_TCP, len))) == 0;
+    return csum_fold(pkt_csum(p, p->trans_off, len, csum_pseudo(&p->src, &p->dst, IPPROTO_NUM_TCP, len))) ==
+           0;
 }
 
 static bool parse(struct tcp_rx *rx) {
@@ -371,7 +371,8 @@ static void demux(struct tcp_rx *rx) {
 void tcp_input(struct nic *nic, struct pkt *p) {
     struct tcp_rx rx = {.ns = nic->ns, .nic = nic, .p = p};
     rx.ns->mib.tcp_in_segs++;
-    if (p->type != PKT_HOST || ipa_is_mcast(&p->dst) || ipa_is_bcast4(&p->dst) || ipa_is_any(&p->src) || !parse(&rx))
+    if (p->type != PKT_HOST || ipa_is_mcast(&p->dst) || ipa_is_bcast4(&p->dst) || ipa_is_any(&p->src) ||
+        !parse(&rx))
         rx.ns->mib.tcp_in_errs++;
     else
         demux(&rx);

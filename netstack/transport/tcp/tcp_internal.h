@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/transport/tcp/tcp_internal.h: TCP's state and what its files call of one another.
  *
- * Reading list: RFC 9293 (the protocol; section 3.10.7 gives tcp_input.c its order), RFC 5681, 6582, 6675, 6937, 8985,
- * 9438 (congestion and recovery), RFC 6298 (timer), RFC 7323, 2018, 2883 (options), RFC 5961, 6528 (attacks),
- * RFC 3168 (ECN), RFC 4987 (SYN floods), RFC 6191 (TIME-WAIT), tcp(7) (what sockets see).
+ * Reading list: RFC 9293 (the protocol; section 3.10.7 gives tcp_input.c its order), RFC 5681, 6582, 6675,
+ * 6937, 8985, 9438 (congestion and recovery), RFC 6298 (timer), RFC 7323, 2018, 2883 (options), RFC 5961,
+ * 6528 (attacks), RFC 3168 (ECN), RFC 4987 (SYN floods), RFC 6191 (TIME-WAIT), tcp(7) (what sockets see).
  *
- * Who holds whom: the connection table holds one reference on a tcp_sock from connect/accept until CLOSED; the
- * user holds one; a listener's accept queue holds one per child until accept(). A tcp_req and a tcp_tw belong to the
- * table alone. Sequence numbers are uint32_t and compared by seq_*(). Times are ns; windows and cwnd are bytes.
+ * Who holds whom: the connection table holds one reference on a tcp_sock from connect/accept until CLOSED;
+ * the user holds one; a listener's accept queue holds one per child until accept(). A tcp_req and a tcp_tw
+ * belong to the table alone. Sequence numbers are uint32_t and compared by seq_*(). Times are ns; windows and
+ * cwnd are bytes.
  */
 #pragma once
 
@@ -15,15 +16,15 @@
 #include "netstack/wire/wire_tcp.h"
 
 enum {
-    TCP_INIT_CWND_SEGS = 10,  /* RFC 6928 */
-    TCP_DUPTHRESH = 3,        /* RFC 5681 section 3.2 */
+    TCP_INIT_CWND_SEGS = 10, /* RFC 6928 */
+    TCP_DUPTHRESH = 3,       /* RFC 5681 section 3.2 */
     TCP_MIN_MSS = 48,
-    TCP_DEFAULT_MSS4 = 536,   /* RFC 9293 section 3.7.1, MUST-15 */
+    TCP_DEFAULT_MSS4 = 536, /* RFC 9293 section 3.7.1, MUST-15 */
     TCP_DEFAULT_MSS6 = 1220,
     TCP_MAX_SEG = 65535 - 60 - 60, /* payload of a super-segment with its headers in one IP packet */
     TCP_QUICKACK_SEGS = 16,
 };
-#define TCP_RTO_INIT SEC(1)  /* RFC 6298 section 2.1 */
+#define TCP_RTO_INIT SEC(1)   /* RFC 6298 section 2.1 */
 #define TCP_RTO_MIN MSEC(200) /* as Linux; RFC 6298 (2.4) says 1 s SHOULD */
 #define TCP_RTO_MAX SEC(120)
 #define TCP_DELACK_MIN MSEC(40)
@@ -68,8 +69,8 @@ struct tcp_seg {
     uint8_t flags; /* TH_PSH, TH_FIN */
     bool sent, sacked, lost, retrans /* a retransmission is in flight */, ever_retrans, app_limited;
     uint16_t tx_count;
-    int64_t sent_ns;   /* last transmission */
-    int64_t first_ns;  /* first transmission */
+    int64_t sent_ns;    /* last transmission */
+    int64_t first_ns;   /* first transmission */
     uint64_t delivered; /* tcp_sock.delivered at last transmission (rate sampling) */
     int64_t delivered_ns;
 };
@@ -110,13 +111,13 @@ struct tcp_sock {
     /* ---- send: RFC 9293 section 3.3.1 ---- */
     uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, snd_up, snd_sml;
     uint32_t max_window;
-    uint32_t write_seq; /* after everything queued, FIN included */
-    struct list sendq;  /* tcp_seg.link, snd_una .. write_seq */
+    uint32_t write_seq;       /* after everything queued, FIN included */
+    struct list sendq;        /* tcp_seg.link, snd_una .. write_seq */
     struct tcp_seg *snd_head; /* first not sent */
     uint32_t tx_mem, notsent_lowat;
     bool fin_queued;
     bool nospace; /* somebody waits for room */
-    uint16_t mss;       /* text per segment with the options we always send */
+    uint16_t mss; /* text per segment with the options we always send */
     uint16_t peer_mss, user_mss;
     uint16_t advmss;
     uint8_t snd_wscale, rcv_wscale;
@@ -157,7 +158,7 @@ struct tcp_sock {
     int64_t first_timeout_ns; /* when the current run of timeouts began */
     uint32_t user_timeout_ms;
     int keep_idle_s, keep_intvl_s, keep_probes; /* 0: the namespace's */
-    uint8_t syn_retries;                       /* 0: the namespace's */
+    uint8_t syn_retries;                        /* 0: the namespace's */
     int linger2_s;
     int defer_accept_s;
 
@@ -206,7 +207,8 @@ struct tcp_sock {
     uint64_t rate_bytes_per_s;
     int64_t delivered_ns, first_tx_ns;
     uint64_t app_limited_until;
-    uint32_t segs_out, segs_in, data_segs_out, data_segs_in, total_retrans, dsack_dups, reord_seen, rcv_ooopack;
+    uint32_t segs_out, segs_in, data_segs_out, data_segs_in, total_retrans, dsack_dups, reord_seen,
+        rcv_ooopack;
 };
 
 /* A connection that awaits the third segment of its handshake. */
@@ -274,7 +276,8 @@ static inline uint32_t seq_min(uint32_t a, uint32_t b) {
 extern const struct tcp_ep_ops tcp_sock_ep_ops;
 
 /* ---- tcp_conn.c: table, names, creation ---- */
-struct tcp_ep *tcp_ep_find(struct netns *ns, const struct ipa *l, uint16_t lp, const struct ipa *r, uint16_t rp);
+struct tcp_ep *tcp_ep_find(struct netns *ns, const struct ipa *l, uint16_t lp, const struct ipa *r,
+                           uint16_t rp);
 void tcp_ep_insert(struct netns *ns, struct tcp_ep *ep);
 void tcp_ep_remove(struct netns *ns, struct tcp_ep *ep);
 /* RFC 6528: time plus a keyed hash of the connection. */
@@ -389,8 +392,8 @@ struct tcp_seg *tcp_first_seg(struct tcp_sock *tp);
 struct tcp_ack_state {
     uint32_t prior_una, prior_flight;
     uint64_t delivered_before;
-    uint32_t acked;   /* bytes newly acknowledged in order */
-    uint32_t sacked;  /* bytes newly SACKed */
+    uint32_t acked;  /* bytes newly acknowledged in order */
+    uint32_t sacked; /* bytes newly SACKed */
     bool dsack;
     bool una_advanced;
     bool retrans_acked; /* something that had been retransmitted was acknowledged */
@@ -410,7 +413,8 @@ uint32_t tcp_sack_option_len(const struct tcp_sock *tp);
 /* ---- tcp_rack.c ---- */
 void tcp_rack_delivered(struct tcp_sock *tp, const struct tcp_seg *g, const struct tcp_rx *rx);
 /* Notes of one entry that was acknowledged or SACKed just now: samples of round trip and rate. */
-void tcp_note_delivered(struct tcp_sock *tp, const struct tcp_seg *g, const struct tcp_rx *rx, struct tcp_ack_state *a);
+void tcp_note_delivered(struct tcp_sock *tp, const struct tcp_seg *g, const struct tcp_rx *rx,
+                        struct tcp_ack_state *a);
 void tcp_rack_update_reo(struct tcp_sock *tp, const struct tcp_ack_state *a);
 /* Marks losses; returns true if there were new ones. Arms the reordering timer. */
 bool tcp_rack_detect(struct tcp_sock *tp);
@@ -421,12 +425,14 @@ void tcp_tlp_ack(struct tcp_sock *tp, const struct tcp_rx *rx, const struct tcp_
 /* ---- tcp_cc_*.c ---- */
 extern const struct tcp_cc_ops tcp_cc_reno, tcp_cc_cubic;
 const struct tcp_cc_ops *tcp_cc_find(const char *name);
-/* Slow start up to ssthresh; returns the bytes left over (RFC 5681 section 3.1, RFC 3465 with L unlimited). */
+/* Slow start up to ssthresh; returns the bytes left over (RFC 5681 section 3.1, RFC 3465 with L unlimited).
+ */
 uint32_t tcp_slow_start(struct tcp_sock *tp, uint32_t acked);
 
 /* ---- tcp_timer.c ---- */
 extern const struct ntimer_ops tcp_rtx_timer_ops, tcp_delack_timer_ops, tcp_keep_timer_ops;
-/* Chooses and arms the timer of what is outstanding: reordering, loss probe, retransmission or window probe. */
+/* Chooses and arms the timer of what is outstanding: reordering, loss probe, retransmission or window probe.
+ */
 void tcp_rearm_rtx(struct tcp_sock *tp);
 void tcp_arm_keepalive(struct tcp_sock *tp);
 void tcp_stop_timers(struct tcp_sock *tp);

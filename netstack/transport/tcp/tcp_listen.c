@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/tcp/tcp_listen.c: listeners, half-open connections, SYN floods, fast open on the passive side.
+ * netstack/transport/tcp/tcp_listen.c: listeners, half-open connections, SYN floods, fast open on the passive
+ * side.
  *
- * Sources: RFC 9293 sections 3.10.7.2 (LISTEN) and 3.10.7.4 (SYN-RECEIVED rows), RFC 4987, RFC 7413 section 4.2,
- * RFC 7323 section 2.2, listen(2), tcp(7).
+ * Sources: RFC 9293 sections 3.10.7.2 (LISTEN) and 3.10.7.4 (SYN-RECEIVED rows), RFC 4987, RFC 7413
+ * section 4.2, RFC 7323 section 2.2, listen(2), tcp(7).
  */
 #include <errno.h>
 
@@ -164,9 +165,16 @@ static uint32_t req_oif(const struct tcp_sock *l, const struct ipa *peer, uint32
 
 static void req_send_synack(struct tcp_req *r) {
     struct tcp_sock *l = r->listener;
-    struct tcp_bare b = {.src = r->ep.laddr, .dst = r->ep.raddr, .sport = r->ep.lport, .dport = r->ep.rport,
-                         .seq = r->iss, .ack = r->irs + 1, .window = r->rcv_wnd, .flags = TH_SYN | TH_ACK,
-                         .tos = l->base.tos, .mark = l->base.mark};
+    struct tcp_bare b = {.src = r->ep.laddr,
+                         .dst = r->ep.raddr,
+                         .sport = r->ep.lport,
+                         .dport = r->ep.rport,
+                         .seq = r->iss,
+                         .ack = r->irs + 1,
+                         .window = r->rcv_wnd,
+                         .flags = TH_SYN | TH_ACK,
+                         .tos = l->base.tos,
+                         .mark = l->base.mark};
     b.oif = req_oif(l, &b.dst, r->ifindex);
     if (r->ecn_ok)
         b.flags |= TH_ECE; /* RFC 3168 section 6.1.1 */
@@ -194,8 +202,9 @@ static const struct ntimer_ops req_timer_ops = {.fire = req_fire};
 /* What the SYN offers, met by what we allow. */
 static void req_take_options(struct tcp_req *r, const struct tcp_rx *rx) {
     const struct netns_sysctl *ctl = &rx->ns->ctl;
-    r->peer_mss = rx->opt.has_mss ? MAX(rx->opt.mss, (uint16_t)TCP_MIN_MSS)
-                  : ipa_is_v4(&rx->p->src) ? TCP_DEFAULT_MSS4 : TCP_DEFAULT_MSS6;
+    r->peer_mss = rx->opt.has_mss          ? MAX(rx->opt.mss, (uint16_t)TCP_MIN_MSS)
+                  : ipa_is_v4(&rx->p->src) ? TCP_DEFAULT_MSS4
+                                           : TCP_DEFAULT_MSS6;
     r->ts_ok = rx->opt.has_ts && ctl->tcp_timestamps;
     r->ts_recent = rx->opt.ts_val;
     r->sack_ok = rx->opt.sack_permitted && ctl->tcp_sack;
@@ -207,7 +216,8 @@ static void req_take_options(struct tcp_req *r, const struct tcp_rx *rx) {
 
 /* The receive window that the child will start with. */
 static void req_take_window(struct tcp_req *r, struct tcp_sock *l) {
-    struct tcp_sock shape = {.base = {.ns = l->base.ns, .rcvbuf = l->base.rcvbuf, .rcvbuf_locked = l->base.rcvbuf_locked}};
+    struct tcp_sock shape = {
+        .base = {.ns = l->base.ns, .rcvbuf = l->base.rcvbuf, .rcvbuf_locked = l->base.rcvbuf_locked}};
     shape.window_clamp = l->window_clamp;
     shape.wscale_ok = r->wscale_ok;
     tcp_init_rcv_window(&shape);
@@ -253,9 +263,16 @@ static void send_cookie(struct tcp_sock *l, struct tcp_rx *rx) {
         shape.wscale_ok = shape.sack_ok = shape.ecn_ok = false;
         shape.rcv_wscale = 0;
     }
-    struct tcp_bare b = {.src = rx->p->dst, .dst = rx->p->src, .sport = rx->h.dport, .dport = rx->h.sport,
-                         .seq = tcp_cookie_make(ns, rx, &mss), .ack = rx->h.seq + 1, .window = shape.rcv_wnd,
-                         .flags = TH_SYN | TH_ACK, .tos = l->base.tos, .mark = l->base.mark};
+    struct tcp_bare b = {.src = rx->p->dst,
+                         .dst = rx->p->src,
+                         .sport = rx->h.dport,
+                         .dport = rx->h.sport,
+                         .seq = tcp_cookie_make(ns, rx, &mss),
+                         .ack = rx->h.seq + 1,
+                         .window = shape.rcv_wnd,
+                         .flags = TH_SYN | TH_ACK,
+                         .tos = l->base.tos,
+                         .mark = l->base.mark};
     b.oif = req_oif(l, &b.dst, rx->nic->ifindex);
     if (shape.ecn_ok)
         b.flags |= TH_ECE;
@@ -429,9 +446,16 @@ static void send_first_synack(struct tcp_req *r, struct tcp_rx *rx) {
         req_send_synack(r);
         return;
     }
-    struct tcp_bare b = {.src = r->ep.laddr, .dst = r->ep.raddr, .sport = r->ep.lport, .dport = r->ep.rport,
-                         .seq = r->iss, .ack = r->irs + 1, .window = r->rcv_wnd, .flags = TH_SYN | TH_ACK,
-                         .tos = l->base.tos, .mark = l->base.mark};
+    struct tcp_bare b = {.src = r->ep.laddr,
+                         .dst = r->ep.raddr,
+                         .sport = r->ep.lport,
+                         .dport = r->ep.rport,
+                         .seq = r->iss,
+                         .ack = r->irs + 1,
+                         .window = r->rcv_wnd,
+                         .flags = TH_SYN | TH_ACK,
+                         .tos = l->base.tos,
+                         .mark = l->base.mark};
     req_fill_options(r, &b.opt, req_advmss(l, &b.src, &b.dst, 0));
     b.opt.has_fastopen = true;
     b.opt.cookie_len = tcp_tfo_cookie(ns, &rx->p->dst, &rx->p->src, b.opt.cookie);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/tcp/tcp_output.c: segments that belong to no full connection: resets, SYN-ACKs of half-open ones,
- * ACKs out of TIME-WAIT; and the limit on challenge ACKs.
- * Sources: RFC 9293 sections 3.5.2 and 3.10.7.1, RFC 5961 section 7.
+ * netstack/transport/tcp/tcp_output.c: segments that belong to no full connection: resets, SYN-ACKs of
+ * half-open ones, ACKs out of TIME-WAIT; and the limit on challenge ACKs. Sources: RFC 9293 sections 3.5.2
+ * and 3.10.7.1, RFC 5961 section 7.
  */
 #include <errno.h>
 
@@ -21,8 +21,13 @@ void tcp_send_bare(struct netns *ns, const struct tcp_bare *b) {
     if (!p)
         return;
     uint8_t *h = pkt_put(p, hlen);
-    struct tcp_hdr th = {.sport = b->sport, .dport = b->dport, .seq = b->seq, .ack = b->ack, .hlen = (uint8_t)hlen,
-                         .flags = b->flags, .window = (uint16_t)MIN(b->window, 65535u)};
+    struct tcp_hdr th = {.sport = b->sport,
+                         .dport = b->dport,
+                         .seq = b->seq,
+                         .ack = b->ack,
+                         .hlen = (uint8_t)hlen,
+                         .flags = b->flags,
+                         .window = (uint16_t)MIN(b->window, 65535u)};
     tcp_hdr_put(h, &th);
     memcpy(h + TCP_MIN_HLEN, opts, olen);
     csum_store(h + 16, csum_reduce(csum_pseudo(&b->src, &b->dst, IPPROTO_NUM_TCP, hlen)));
@@ -39,8 +44,8 @@ void tcp_send_bare(struct netns *ns, const struct tcp_bare *b) {
 }
 
 void tcp_send_reset_for(const struct tcp_rx *rx) {
-    struct tcp_bare b = {.src = rx->p->dst, .dst = rx->p->src, .sport = rx->h.dport, .dport = rx->h.sport,
-                         .flags = TH_RST};
+    struct tcp_bare b = {
+        .src = rx->p->dst, .dst = rx->p->src, .sport = rx->h.dport, .dport = rx->h.sport, .flags = TH_RST};
     if (rx->h.flags & TH_RST)
         return;
     if (rx->p->type != PKT_HOST || ipa_is_mcast(&rx->p->dst) || ipa_is_bcast4(&rx->p->dst))

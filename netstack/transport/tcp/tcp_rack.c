@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/tcp/tcp_rack.c: loss detection by time (RACK) and the tail loss probe. Used with SACK only.
- * Source: RFC 8985, sections 6 and 7; step numbers in the comments are its.
+ * netstack/transport/tcp/tcp_rack.c: loss detection by time (RACK) and the tail loss probe. Used with SACK
+ * only. Source: RFC 8985, sections 6 and 7; step numbers in the comments are its.
  */
 #include <errno.h>
 
@@ -31,7 +31,8 @@ void tcp_rack_delivered(struct tcp_sock *tp, const struct tcp_seg *g, const stru
     }
 }
 
-/* Section 6.2 step 4: the reordering window widens with DSACKs, once per round trip, and shrinks after 16 recoveries. */
+/* Section 6.2 step 4: the reordering window widens with DSACKs, once per round trip, and shrinks after 16
+ * recoveries. */
 void tcp_rack_update_reo(struct tcp_sock *tp, const struct tcp_ack_state *a) {
     if (tp->reo_mult == 0)
         tp->reo_mult = 1;
@@ -49,7 +50,8 @@ void tcp_rack_update_reo(struct tcp_sock *tp, const struct tcp_ack_state *a) {
 }
 
 static int64_t reo_window(const struct tcp_sock *tp) {
-    if (!tp->reordering_seen && (tp->ca_state >= CA_RECOVERY || tp->sacked_bytes >= TCP_DUPTHRESH * (uint32_t)tp->mss))
+    if (!tp->reordering_seen &&
+        (tp->ca_state >= CA_RECOVERY || tp->sacked_bytes >= TCP_DUPTHRESH * (uint32_t)tp->mss))
         return 0;
     int64_t wnd = tp->min_rtt_ns / 4 * tp->reo_mult;
     return MIN(wnd, tp->srtt_ns);
@@ -148,7 +150,8 @@ void tcp_tlp_ack(struct tcp_sock *tp, const struct tcp_rx *rx, const struct tcp_
         return; /* the original arrived */
     /* the probe repaired a loss: the congestion response that fast recovery would have made */
     if (a->una_advanced && a->sacked == 0) {
-        bool echo_old = tp->ts_ok && rx->opt.has_ts && tp->retrans_ts_valid && seq_lt(rx->opt.ts_ecr, tp->retrans_ts);
+        bool echo_old =
+            tp->ts_ok && rx->opt.has_ts && tp->retrans_ts_valid && seq_lt(rx->opt.ts_ecr, tp->retrans_ts);
         if (!echo_old)
             tcp_enter_cwr(tp);
     }

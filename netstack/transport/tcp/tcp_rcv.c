@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/tcp/tcp_rcv.c: the receiving side: text in and out of order, window, ACK policy, urgent data,
- * the peer's FIN, reading, and growth of the receive buffer.
+ * netstack/transport/tcp/tcp_rcv.c: the receiving side: text in and out of order, window, ACK policy, urgent
+ * data, the peer's FIN, reading, and growth of the receive buffer.
  *
- * Sources: RFC 9293 sections 3.8.6 (window, silly window), 3.10.7.4 (seventh, eighth), RFC 5681 section 4.2 (ACKs),
- * RFC 2883 (DSACK), RFC 3168 section 6.1.3, RFC 6093 (urgent), Fisk and Feng 2001 (dynamic right-sizing), tcp(7).
+ * Sources: RFC 9293 sections 3.8.6 (window, silly window), 3.10.7.4 (seventh, eighth), RFC 5681 section 4.2
+ * (ACKs), RFC 2883 (DSACK), RFC 3168 section 6.1.3, RFC 6093 (urgent), Fisk and Feng 2001 (dynamic
+ * right-sizing), tcp(7).
  */
 #include <errno.h>
 
@@ -36,7 +37,8 @@ static uint32_t free_space(const struct tcp_sock *tp) {
     return full > used ? full - used : 0;
 }
 
-/* Opening the window in small steps is what RFC 9293 section 3.8.6.2.2 forbids; shrinking it, section 3.8.6. */
+/* Opening the window in small steps is what RFC 9293 section 3.8.6.2.2 forbids; shrinking it, section 3.8.6.
+ */
 static uint32_t offer(const struct tcp_sock *tp) {
     uint32_t cur = tcp_receive_window(tp), room = free_space(tp);
     uint32_t step = MIN(full_space(tp) / 2, (uint32_t)MAX(tp->rcv_mss, (uint16_t)TCP_MIN_MSS));
@@ -78,11 +80,12 @@ static void take_urgent_byte(struct tcp_sock *tp, const struct pkt *p) {
     nsock_wake(&tp->base, NS_POLLPRI);
 }
 
-/* Small pieces are copied behind the packet before them, or a peer could pin a block for every byte. The memory that
- * `last` gained is returned; 0: not done. Takes p if done. */
+/* Small pieces are copied behind the packet before them, or a peer could pin a block for every byte. The
+ * memory that `last` gained is returned; 0: not done. Takes p if done. */
 static uint32_t coalesce(struct pkt *last, struct pkt *p) {
     uint8_t buf[COALESCE_MAX];
-    if (p->len > COALESCE_MAX || last->seq_end != p->seq || last->len > PKT_BLOCK_MAX || last->tcp_flags & TH_FIN)
+    if (p->len > COALESCE_MAX || last->seq_end != p->seq || last->len > PKT_BLOCK_MAX ||
+        last->tcp_flags & TH_FIN)
         return 0;
     uint32_t n = pkt_copy_out(p, 0, buf, p->len), before = last->truesize, done;
     if (pkt_append_copy(last, buf, n, &done) < 0) {
@@ -152,8 +155,9 @@ static void prune_ooo(struct tcp_sock *tp) {
     /* RFC 2018 section 8 allows reneging; we stop reporting what is gone */
     tp->sack_count = 0;
     struct pkt *p;
-    list_for_each_entry(p, &tp->oooq, link)
+    list_for_each_entry(p, &tp->oooq, link) {
         tcp_sack_update(tp, p->seq, p->seq_end);
+    }
 }
 
 /* Overlap with what is there is cut from the new packet; what it covers whole goes. Takes p. */
@@ -239,7 +243,9 @@ static void measure_rcv_rtt(struct tcp_sock *tp, const struct tcp_rx *rx) {
         tp->rcv_rtt_start_ns = now;
     }
     if (sample)
-        tp->rcv_rtt_ns = tp->rcv_rtt_ns ? MIN(tp->rcv_rtt_ns + (sample - tp->rcv_rtt_ns) / 8, MAX(sample, tp->rcv_rtt_ns)) : sample;
+        tp->rcv_rtt_ns =
+            tp->rcv_rtt_ns ? MIN(tp->rcv_rtt_ns + (sample - tp->rcv_rtt_ns) / 8, MAX(sample, tp->rcv_rtt_ns))
+                           : sample;
 }
 
 /* Cuts the segment to what is new and fits the window. NULL: nothing is left. */
@@ -303,7 +309,7 @@ void tcp_data_input(struct tcp_sock *tp, struct tcp_rx *rx) {
     }
     if (p->seq != tp->rcv_nxt) {
         rx->h.flags &= (uint8_t)~TH_FIN; /* it is in the queue now */
-        tp->ack_now = true; /* RFC 5681 section 4.2: at once, to start fast retransmit */
+        tp->ack_now = true;              /* RFC 5681 section 4.2: at once, to start fast retransmit */
         queue_ooo(tp, p);
         return;
     }
@@ -349,7 +355,8 @@ void tcp_fin_input(struct tcp_sock *tp) {
     }
 }
 
-/* Sixth step. The pointer is taken as Linux and BSD do: to the byte after the urgent one (RFC 6093 section 3.1). */
+/* Sixth step. The pointer is taken as Linux and BSD do: to the byte after the urgent one (RFC 6093
+ * section 3.1). */
 void tcp_urg_input(struct tcp_sock *tp, struct tcp_rx *rx) {
     if (tp->state != NS_TCP_ESTABLISHED && tp->state != NS_TCP_FIN_WAIT1 && tp->state != NS_TCP_FIN_WAIT2)
         return;
@@ -399,7 +406,8 @@ static void window_update(struct tcp_sock *tp) {
     if (!tcp_is_synchronized(tp) || tp->fin_seen)
         return;
     uint32_t cur = tcp_receive_window(tp), next = offer(tp);
-    bool doubles = next >= 2 * cur && next > cur && next - cur >= MIN(full_space(tp) / 2, (uint32_t)tp->rcv_mss);
+    bool doubles =
+        next >= 2 * cur && next > cur && next - cur >= MIN(full_space(tp) / 2, (uint32_t)tp->rcv_mss);
     bool idle_ack = tp->ack_pending && tp->rcv_nxt == tp->copied_seq && !tp->pingpong &&
                     tp->rcv_nxt - tp->rcv_wup > tp->rcv_mss;
     if (doubles || idle_ack)
@@ -536,7 +544,8 @@ int tcp_rcv_unread(const struct tcp_sock *tp) {
     uint32_t n = tp->rcv_nxt - tp->copied_seq;
     if (n && tp->fin_seen)
         n--;
-    if (tp->urg_valid && !tp->base.f.oobinline && seq_ge(tp->rcv_up, tp->copied_seq) && seq_lt(tp->rcv_up, tp->rcv_nxt))
+    if (tp->urg_valid && !tp->base.f.oobinline && seq_ge(tp->rcv_up, tp->copied_seq) &&
+        seq_lt(tp->rcv_up, tp->rcv_nxt))
         n = tp->rcv_up - tp->copied_seq; /* up to the mark: tcp(7) SIOCINQ */
     return (int)n;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/tcp/tcp_rtx.c: what an acknowledgement does: the queue, the send window, samples, and the states of
- * loss recovery with proportional rate reduction.
+ * netstack/transport/tcp/tcp_rtx.c: what an acknowledgement does: the queue, the send window, samples, and
+ * the states of loss recovery with proportional rate reduction.
  *
- * Sources: RFC 9293 section 3.10.7.4 (fifth), RFC 5681, RFC 6582 (without SACK), RFC 6675, RFC 6937 (PRR with slow start
- * reduction bound), RFC 3522 (Eifel detection), RFC 5961 section 5, RFC 3168 section 6.1.2.
+ * Sources: RFC 9293 section 3.10.7.4 (fifth), RFC 5681, RFC 6582 (without SACK), RFC 6675, RFC 6937 (PRR with
+ * slow start reduction bound), RFC 3522 (Eifel detection), RFC 5961 section 5, RFC 3168 section 6.1.2.
  */
 #include <errno.h>
 
@@ -76,7 +76,8 @@ int tcp_retransmit_one(struct tcp_sock *tp, struct tcp_seg *g) {
     return rc;
 }
 
-/* What the receiver has withdrawn the window from is not sent but for the first segment (RFC 9293 section 3.8.6). */
+/* What the receiver has withdrawn the window from is not sent but for the first segment (RFC 9293
+ * section 3.8.6). */
 static bool inside_window(const struct tcp_sock *tp, const struct tcp_seg *g) {
     return g->seq == tp->snd_una || seq_lt(g->seq, tp->snd_una + MAX(tp->snd_wnd, 1u));
 }
@@ -153,12 +154,14 @@ void tcp_enter_cwr(struct tcp_sock *tp) {
 
 static void clear_sacked(struct tcp_sock *tp) {
     struct tcp_seg *g;
-    list_for_each_entry(g, &tp->sendq, link)
+    list_for_each_entry(g, &tp->sendq, link) {
         g->sacked = false;
+    }
     tp->sacked_bytes = 0;
 }
 
-/* RFC 5681 section 3.1 on a timeout: ssthresh once per flight, cwnd of one segment, everything outstanding is lost. */
+/* RFC 5681 section 3.1 on a timeout: ssthresh once per flight, cwnd of one segment, everything outstanding is
+ * lost. */
 void tcp_enter_loss(struct tcp_sock *tp) {
     struct tcp_seg *first = tcp_first_seg(tp), *g;
     if (tp->ca_state <= CA_DISORDER || seq_ge(tp->snd_una, tp->high_seq) ||
@@ -270,13 +273,14 @@ static void reno_new_ack(struct tcp_sock *tp, uint32_t acked) {
 
 /* RFC 5681 section 2, "DUPLICATE ACKNOWLEDGMENT". */
 static bool is_dupack(const struct tcp_sock *tp, const struct tcp_rx *rx, bool window_changed) {
-    return rx->h.ack == tp->snd_una && rx->payload == 0 && !(rx->h.flags & (TH_SYN | TH_FIN)) && !window_changed &&
-           tp->snd_nxt != tp->snd_una;
+    return rx->h.ack == tp->snd_una && rx->payload == 0 && !(rx->h.flags & (TH_SYN | TH_FIN)) &&
+           !window_changed && tp->snd_nxt != tp->snd_una;
 }
 
 /* ---- the queue ---- */
 
-void tcp_note_delivered(struct tcp_sock *tp, const struct tcp_seg *g, const struct tcp_rx *rx, struct tcp_ack_state *a) {
+void tcp_note_delivered(struct tcp_sock *tp, const struct tcp_seg *g, const struct tcp_rx *rx,
+                        struct tcp_ack_state *a) {
     int64_t now = tcp_now(tp);
     tp->delivered += seg_space(g);
     tcp_rack_delivered(tp, g, rx);
@@ -294,7 +298,8 @@ void tcp_note_delivered(struct tcp_sock *tp, const struct tcp_seg *g, const stru
     }
 }
 
-static void drop_acked(struct tcp_sock *tp, struct tcp_seg *g, const struct tcp_rx *rx, struct tcp_ack_state *a) {
+static void drop_acked(struct tcp_sock *tp, struct tcp_seg *g, const struct tcp_rx *rx,
+                       struct tcp_ack_state *a) {
     uint32_t space = seg_space(g);
     clear_lost(tp, g);
     clear_retrans(tp, g);
@@ -323,7 +328,8 @@ static void clean_queue(struct tcp_sock *tp, uint32_t ack, const struct tcp_rx *
 
 static bool update_window(struct tcp_sock *tp, const struct tcp_rx *rx) {
     uint32_t wnd = (uint32_t)rx->h.window << tp->snd_wscale;
-    bool newer = seq_lt(tp->snd_wl1, rx->h.seq) || (tp->snd_wl1 == rx->h.seq && seq_le(tp->snd_wl2, rx->h.ack));
+    bool newer =
+        seq_lt(tp->snd_wl1, rx->h.seq) || (tp->snd_wl1 == rx->h.seq && seq_le(tp->snd_wl2, rx->h.ack));
     if (!newer)
         return false;
     bool changed = wnd != tp->snd_wnd;
@@ -448,7 +454,9 @@ static void una_advanced(struct tcp_sock *tp, struct tcp_ack_state *a) {
 bool tcp_ack_input(struct tcp_sock *tp, struct tcp_rx *rx) {
     if (!ack_in_range(tp, rx))
         return false;
-    struct tcp_ack_state a = {.prior_una = tp->snd_una, .prior_flight = tcp_in_flight(tp), .rtt_ns = -1,
+    struct tcp_ack_state a = {.prior_una = tp->snd_una,
+                              .prior_flight = tcp_in_flight(tp),
+                              .rtt_ns = -1,
                               .delivered_before = tp->delivered};
     bool old = seq_lt(rx->h.ack, tp->snd_una);
     bool window_changed = !old && update_window(tp, rx);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/transport/tcp/tcp_sack.c: selective acknowledgements, both ways.
  *
- * The scoreboard is the send queue itself; entries are split at block edges. Blocks from the wire are checked against
- * what was sent. Sources: RFC 2018 sections 3-5 and 8, RFC 2883 section 4, RFC 6675 section 4.
+ * The scoreboard is the send queue itself; entries are split at block edges. Blocks from the wire are checked
+ * against what was sent. Sources: RFC 2018 sections 3-5 and 8, RFC 2883 section 4, RFC 6675 section 4.
  */
 #include "netstack/transport/tcp/tcp_internal.h"
 
@@ -23,7 +23,8 @@ static bool block_valid(const struct tcp_sock *tp, const struct tcp_sack_block *
            seq_ge(b->start, tp->snd_una);
 }
 
-static void mark_sacked(struct tcp_sock *tp, struct tcp_seg *g, const struct tcp_rx *rx, struct tcp_ack_state *a) {
+static void mark_sacked(struct tcp_sock *tp, struct tcp_seg *g, const struct tcp_rx *rx,
+                        struct tcp_ack_state *a) {
     uint32_t space = seg_space(g);
     if (g->lost) {
         g->lost = false;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/transport/tcp/tcp_snd.c: the sending side: queueing text, when to send it, building segments.
  *
- * The queue holds tcp_seg's of up to a super-segment each; what is sent is shared with the packets, not copied.
- * Sources: RFC 9293 sections 3.8.6.2.1 (silly window), 3.7.4 (Nagle; Minshall's variant as Linux), 3.8.4 (keepalive),
- * 3.8.5 (urgent), RFC 5681 section 4.1 (restart after idle), RFC 3168 section 6.1, RFC 5961 section 7, tcp(7).
+ * The queue holds tcp_seg's of up to a super-segment each; what is sent is shared with the packets, not
+ * copied. Sources: RFC 9293 sections 3.8.6.2.1 (silly window), 3.7.4 (Nagle; Minshall's variant as
+ * Linux), 3.8.4 (keepalive), 3.8.5 (urgent), RFC 5681 section 4.1 (restart after idle), RFC 3168 section 6.1,
+ * RFC 5961 section 7, tcp(7).
  */
 #include <errno.h>
 
@@ -111,14 +112,16 @@ int tcp_xmit(struct tcp_sock *tp, struct pkt *p, uint32_t seq, uint8_t flags) {
         return -ENOMEM;
     fill_options(tp, flags, &o);
     uint32_t olen = (uint32_t)tcp_options_put(opts, &o, flags & TH_SYN), hlen = TCP_MIN_HLEN + olen;
-    struct tcp_hdr h = {.sport = s->lport, .dport = s->rport, .seq = seq, .hlen = (uint8_t)hlen, .flags = flags};
+    struct tcp_hdr h = {
+        .sport = s->lport, .dport = s->rport, .seq = seq, .hlen = (uint8_t)hlen, .flags = flags};
     if (flags & TH_ACK)
         h.ack = tp->rcv_nxt;
     h.window = window_field(tp, flags);
     fill_urgent(tp, seq, &h);
     uint8_t ecn = fill_ecn(tp, seq, len, &h);
     if (flags == TH_SYN && tp->ecn_asked && tp->retries == 0)
-        h.flags |= TH_ECE | TH_CWR; /* RFC 3168 section 6.1.1; not on repeats, which may be a middlebox's fault */
+        h.flags |=
+            TH_ECE | TH_CWR; /* RFC 3168 section 6.1.1; not on repeats, which may be a middlebox's fault */
     if (flags == (TH_SYN | TH_ACK) && tp->ecn_ok)
         h.flags |= TH_ECE;
     uint8_t *at = pkt_push(p, hlen);
@@ -419,7 +422,8 @@ static int64_t allowed(struct tcp_sock *tp, const struct tcp_seg *g, bool force)
     uint32_t part = n % mss;
     if (part == 0)
         return n;
-    if (!whole) { /* cut by a window: full segments only, or half of the largest window seen (SWS avoidance) */
+    if (!whole) { /* cut by a window: full segments only, or half of the largest window seen (SWS avoidance)
+                   */
         if (n > mss)
             return n - part;
         return n >= tp->max_window / 2 || n == cwnd ? (int64_t)n : -1;
@@ -488,8 +492,8 @@ void tcp_push(struct tcp_sock *tp, bool force) {
         int64_t n = allowed(tp, g, force);
         if (n < 0)
             break;
-        bool fin_outside = g->flags & TH_FIN && n == g->len && g->len &&
-                           seq_ge(g->seq + g->len, tp->snd_una + tp->snd_wnd);
+        bool fin_outside =
+            g->flags & TH_FIN && n == g->len && g->len && seq_ge(g->seq + g->len, tp->snd_una + tp->snd_wnd);
         if ((n < g->len || fin_outside) && tcp_split_seg(tp, g, (uint32_t)n) < 0)
             break;
         int rc = tcp_transmit_seg(tp, g);

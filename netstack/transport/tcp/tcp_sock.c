@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/transport/tcp/tcp_sock.c: the socket operations of TCP: birth, bind, shutdown, close, readiness.
- * Sources: RFC 9293 sections 3.10.1-3.10.6, tcp(7), socket(7) SO_LINGER, poll(2), RFC 2525 section 2.17 (RST on unread text).
+ * Sources: RFC 9293 sections 3.10.1-3.10.6, tcp(7), socket(7) SO_LINGER, poll(2), RFC 2525 section 2.17 (RST
+ * on unread text).
  */
 #include <errno.h>
 
@@ -83,6 +84,8 @@ static void become_orphan(struct tcp_sock *tp) {
     struct netns *ns = s->ns;
     tp->orphan = true;
     ns->tcp_orphans++;
+    s->weak_ns = true; /* or nobody could ever end the namespace */
+    netns_put_locked(ns);
     if (ns->tcp_orphans > ns->ctl.tcp_max_orphans) {
         tcp_send_rst(tp);
         tcp_done(tp);
@@ -147,7 +150,8 @@ static bool writable(const struct tcp_sock *tp) {
     return !tp->notsent_lowat || tp->write_seq - tp->snd_nxt < tp->notsent_lowat;
 }
 
-/* poll(2) as Linux's tcp(7) behaves: HUP when both ways are shut or closed, RDHUP and IN at the peer's FIN. */
+/* poll(2) as Linux's tcp(7) behaves: HUP when both ways are shut or closed, RDHUP and IN at the peer's FIN.
+ */
 static uint32_t tcp_ready(struct nsock *s) {
     struct tcp_sock *tp = tcp_of(s);
     uint32_t ev = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/tcp/tcp_sockopt.c: options of level IPPROTO_TCP, and TCP_INFO with true numbers. Source: tcp(7).
+ * netstack/transport/tcp/tcp_sockopt.c: options of level IPPROTO_TCP, and TCP_INFO with true numbers. Source:
+ * tcp(7).
  */
 #include <errno.h>
 
@@ -176,8 +177,9 @@ static void info_fill(const struct tcp_sock *tp, struct ns_tcp_info *i) {
         .retransmits = tp->retries,
         .probes = tp->probes,
         .backoff = tp->backoff,
-        .options = (unsigned char)((tp->ts_ok ? NS_TCPI_OPT_TIMESTAMPS : 0) | (tp->sack_ok ? NS_TCPI_OPT_SACK : 0) |
-                                   (tp->wscale_ok ? NS_TCPI_OPT_WSCALE : 0) | (tp->ecn_ok ? NS_TCPI_OPT_ECN : 0)),
+        .options =
+            (unsigned char)((tp->ts_ok ? NS_TCPI_OPT_TIMESTAMPS : 0) | (tp->sack_ok ? NS_TCPI_OPT_SACK : 0) |
+                            (tp->wscale_ok ? NS_TCPI_OPT_WSCALE : 0) | (tp->ecn_ok ? NS_TCPI_OPT_ECN : 0)),
         .snd_wscale = tp->snd_wscale,
         .rcv_wscale = tp->rcv_wscale,
         .delivery_rate_app_limited = tp->app_limited_until != 0,

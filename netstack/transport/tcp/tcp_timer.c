@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/transport/tcp/tcp_timer.c: the retransmission timer and its estimate, window probes, keepalive, the limits after
- * which a connection is given up.
+ * netstack/transport/tcp/tcp_timer.c: the retransmission timer and its estimate, window probes, keepalive,
+ * the limits after which a connection is given up.
  *
  * One timer serves retransmission, loss probe, reordering and window probe: only the earliest matters.
- * Sources: RFC 6298, RFC 9293 sections 3.8.3 (give up), 3.8.4 (keepalive), 3.8.6.1 (zero window probes), RFC 5482,
- * RFC 4821 (black holes), tcp(7) for retries and TCP_USER_TIMEOUT.
+ * Sources: RFC 6298, RFC 9293 sections 3.8.3 (give up), 3.8.4 (keepalive), 3.8.6.1 (zero window probes), RFC
+ * 5482, RFC 4821 (black holes), tcp(7) for retries and TCP_USER_TIMEOUT.
  */
 #include <errno.h>
 
@@ -154,7 +154,8 @@ static void rto_timeout(struct tcp_sock *tp) {
     arm(tp, RTX_RTO, tp->rto_deadline);
 }
 
-/* A window that stays closed is probed for as long as the peer answers (RFC 9293 section 3.8.6.1, SHLD-29..30). */
+/* A window that stays closed is probed for as long as the peer answers (RFC 9293 section 3.8.6.1,
+ * SHLD-29..30). */
 static void probe_timeout(struct tcp_sock *tp) {
     if (tp->first_timeout_ns == 0)
         tp->first_timeout_ns = tcp_now(tp);
@@ -168,8 +169,10 @@ static void probe_timeout(struct tcp_sock *tp) {
         return; /* something went: the retransmission timer runs now */
     struct tcp_seg *g = tp->snd_head;
     uint32_t wnd = tp->snd_una + tp->snd_wnd - g->seq;
-    if (tp->snd_wnd && g->len && wnd && wnd <= tp->snd_wnd && tcp_split_seg(tp, g, MIN(MIN(wnd, g->len), (uint32_t)tp->mss)) == 0) {
-        /* a window too small for silly window avoidance, for longer than the override timeout (3.8.6.2.1 (4)) */
+    if (tp->snd_wnd && g->len && wnd && wnd <= tp->snd_wnd &&
+        tcp_split_seg(tp, g, MIN(MIN(wnd, g->len), (uint32_t)tp->mss)) == 0) {
+        /* a window too small for silly window avoidance, for longer than the override timeout (3.8.6.2.1 (4))
+         */
         if (tcp_transmit_seg(tp, g) != -ENOMEM || g->tx_count) {
             g->sent = true;
             tp->snd_nxt = seg_end(g);

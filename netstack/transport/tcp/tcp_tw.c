@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/transport/tcp/tcp_tw.c: TIME-WAIT in a small object of its own.
  *
- * Sources: RFC 9293 sections 3.6.1 and 3.10.7 (TIME-WAIT rows), RFC 6191 (reuse by a newer SYN), RFC 1337 (resets),
- * RFC 7323 section 5. 60 s as Linux; the number of entries is bounded by net.ipv4.tcp_max_tw_buckets.
+ * Sources: RFC 9293 sections 3.6.1 and 3.10.7 (TIME-WAIT rows), RFC 6191 (reuse by a newer SYN), RFC 1337
+ * (resets), RFC 7323 section 5. 60 s as Linux; the number of entries is bounded by
+ * net.ipv4.tcp_max_tw_buckets.
  */
 #include <errno.h>
 
@@ -33,9 +34,16 @@ static const struct ntimer_ops tw_timer_ops = {.fire = tw_fire};
 
 static void tw_ack(struct tcp_tw *tw) {
     struct netstack *st = tw->ns->st;
-    struct tcp_bare b = {.src = tw->ep.laddr, .dst = tw->ep.raddr, .sport = tw->ep.lport, .dport = tw->ep.rport,
-                         .seq = tw->snd_nxt, .ack = tw->rcv_nxt, .window = tw->rcv_wnd, .flags = TH_ACK,
-                         .tos = tw->tos, .oif = tw->bound_if};
+    struct tcp_bare b = {.src = tw->ep.laddr,
+                         .dst = tw->ep.raddr,
+                         .sport = tw->ep.lport,
+                         .dport = tw->ep.rport,
+                         .seq = tw->snd_nxt,
+                         .ack = tw->rcv_nxt,
+                         .window = tw->rcv_wnd,
+                         .flags = TH_ACK,
+                         .tos = tw->tos,
+                         .oif = tw->bound_if};
     if (tw->ts_ok) {
         b.opt.has_ts = true;
         b.opt.ts_val = tcp_ts_clock(st, tw->ts_offset);
@@ -44,7 +52,8 @@ static void tw_ack(struct tcp_tw *tw) {
     tcp_send_bare(tw->ns, &b);
 }
 
-/* RFC 6191 section 2: a SYN with a larger timestamp, or a larger sequence number where there are none, is new. */
+/* RFC 6191 section 2: a SYN with a larger timestamp, or a larger sequence number where there are none, is
+ * new. */
 static bool syn_is_newer(const struct tcp_tw *tw, const struct tcp_rx *rx) {
     if (tw->ts_ok && rx->opt.has_ts && rx->opt.ts_val != tw->ts_recent)
         return seq_gt(rx->opt.ts_val, tw->ts_recent);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/gofer/gofer_events.c: what the host's inotify says about watched directories, before anything cached is used.
+ * sentry/fs/gofer/gofer_events.c: what the host's inotify says about watched directories, before anything
+ * cached is used.
  *
- * The queue is read by the thread that needs to know. An event names a directory (by its watch) and an entry; the entry's dentry
- * can be reached only from the directory's dentry, which revalidate() has at hand when next a name of that directory is used. So
- * an event leaves the name with the directory's inode (pending), and gfs_apply_pending() drops the dentry before its use.
- * This sandbox's own changes come back as events too and are treated like any other: one name to look up again.
+ * The queue is read by the thread that needs to know. An event names a directory (by its watch) and an entry;
+ * the entry's dentry can be reached only from the directory's dentry, which revalidate() has at hand when
+ * next a name of that directory is used. So an event leaves the name with the directory's inode (pending),
+ * and gfs_apply_pending() drops the dentry before its use. This sandbox's own changes come back as events too
+ * and are treated like any other: one name to look up again.
  */
 #include <string.h>
 
@@ -13,8 +15,8 @@
 #include "sentry/fs/gofer/gofer_internal.h"
 #include "sentry/heap/heap.h"
 
-/* A walk of several names within this time reads the queue once: what happens in less than that before a call is
- * beside it, not before it. */
+/* A walk of several names within this time reads the queue once: what happens in less than that before a call
+ * is beside it, not before it. */
 #define DRAIN_INTERVAL_NS 2000
 
 static void drop_names_locked(struct gofer_inode *dir) {
@@ -131,7 +133,8 @@ void gofer_session_drain(struct gofer_session *s) {
 }
 
 void gfs_drain_if_due(struct gofer_fs *g) {
-    if (monotonic_ns() - atomic_load_explicit(&g->session->drained_at, memory_order_relaxed) >= DRAIN_INTERVAL_NS)
+    if (monotonic_ns() - atomic_load_explicit(&g->session->drained_at, memory_order_relaxed) >=
+        DRAIN_INTERVAL_NS)
         gofer_session_drain(g->session);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/gofer/gofer_fs.c: the file system object: mounting, statfs, and whether a cached name is still true.
+ * sentry/fs/gofer/gofer_fs.c: the file system object: mounting, statfs, and whether a cached name is still
+ * true.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,7 +51,8 @@ static size_t fs_show_options(struct filesystem *fs, char *buf, size_t size) {
 }
 
 /* Asks the gofer what the name leads to now. */
-static int look_again(struct gofer_fs *g, struct gofer_inode *dir, const char *name, size_t len, struct inode *cached) {
+static int look_again(struct gofer_fs *g, struct gofer_inode *dir, const char *name, size_t len,
+                      struct inode *cached) {
     int tries = 0;
     struct gofer_attr attr;
     gofer_handle_t handle;
@@ -108,7 +110,7 @@ static void fs_release(struct filesystem *fs) {
     heap_free(g);
 }
 
-#define COMMON_OPS                                                                                            \
+#define COMMON_OPS                                                                                           \
     .statfs = fs_statfs, .sync = fs_sync, .show_options = fs_show_options, .release = fs_release
 
 static const struct filesystem_ops exclusive_ops = {COMMON_OPS};

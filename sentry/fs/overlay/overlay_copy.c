@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/overlay/overlay_copy.c: copy-up: a file of the lower layer gets its like in the upper one, content, attributes and all.
+ * sentry/fs/overlay/overlay_copy.c: copy-up: a file of the lower layer gets its like in the upper one,
+ * content, attributes and all.
  *
- * Directories above come first, from the top; each inode is copied with its own copy_lock alone. A regular file is filled without a
- * name and linked when it is whole; the others are made by name. In both cases the upper directory's lock is held from there until
- * the overlay inode knows its upper part, so that no look-up finds one without the other.
+ * Directories above come first, from the top; each inode is copied with its own copy_lock alone. A regular
+ * file is filled without a name and linked when it is whole; the others are made by name. In both cases the
+ * upper directory's lock is held from there until the overlay inode knows its upper part, so that no look-up
+ * finds one without the other.
  */
 #include <errno.h>
 #include <string.h>
@@ -88,7 +90,8 @@ static int copy_attributes(struct overlay_inode *i, struct inode *upper, enum ov
     if (rc < 0)
         return rc;
     bool link = i->inode.type == LINUX_S_IFLNK;
-    struct setattr s = {.mask = SETATTR_UID | SETATTR_GID | SETATTR_ATIME | SETATTR_MTIME | (link ? 0 : SETATTR_MODE),
+    struct setattr s = {.mask = SETATTR_UID | SETATTR_GID | SETATTR_ATIME | SETATTR_MTIME |
+                                (link ? 0 : SETATTR_MODE),
                         .mode = st.mode & 07777,
                         .uid = st.uid,
                         .gid = st.gid,
@@ -129,7 +132,8 @@ static int place_get(struct overlay_inode *i, struct copy_place *p) {
 }
 
 static void place_put(struct copy_place *p) {
-    const struct setattr s = {.mask = SETATTR_ATIME | SETATTR_MTIME, .atime_ns = p->times.atime_ns, .mtime_ns = p->times.mtime_ns};
+    const struct setattr s = {
+        .mask = SETATTR_ATIME | SETATTR_MTIME, .atime_ns = p->times.atime_ns, .mtime_ns = p->times.mtime_ns};
     (void)!p->dir->ops->setattr(p->dir, &s);
     if (p->parent)
         inode_unref(&p->parent->inode);
@@ -162,7 +166,8 @@ static int copy_regular(struct overlay_inode *i, struct copy_place *p, enum over
     return rc;
 }
 
-static int make_other_locked(struct overlay_inode *i, struct copy_place *p, const char *target, struct inode **ret) {
+static int make_other_locked(struct overlay_inode *i, struct copy_place *p, const char *target,
+                             struct inode **ret) {
     struct overlay_fs *o = ofs_of(&i->inode);
     const struct inode_ops *ops = p->dir->ops;
     size_t len = strlen(p->name);
@@ -172,7 +177,9 @@ static int make_other_locked(struct overlay_inode *i, struct copy_place *p, cons
     case LINUX_S_IFLNK:
         return ops->symlink ? ops->symlink(p->dir, p->name, len, target, o->creds, ret) : -EPERM;
     default:
-        return ops->mknod ? ops->mknod(p->dir, p->name, len, i->inode.type | 0600, i->inode.rdev, o->creds, ret) : -EPERM;
+        return ops->mknod
+                   ? ops->mknod(p->dir, p->name, len, i->inode.type | 0600, i->inode.rdev, o->creds, ret)
+                   : -EPERM;
     }
 }
 
@@ -231,7 +238,8 @@ static int copy_one_locked(struct overlay_inode *i, enum overlay_copy how) REQUI
     return rc;
 }
 
-/* The topmost of `i` and the directories above it that is not in the upper layer: new reference; NULL: all are. */
+/* The topmost of `i` and the directories above it that is not in the upper layer: new reference; NULL: all
+ * are. */
 static struct overlay_inode *topmost(struct overlay_inode *i) {
     struct overlay_fs *o = ofs_of(&i->inode);
     mutex_lock(&o->table_lock);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/overlay/overlay_dir.c: making, linking and removing names; attributes; the operations table. Rename: overlay_rename.c.
+ * sentry/fs/overlay/overlay_dir.c: making, linking and removing names; attributes; the operations table.
+ * Rename: overlay_rename.c.
  *
- * What is made is made in the upper layer, after the directory was copied up; a whiteout that stands there goes first, and a new directory in its
- * place is opaque. What is removed and has a lower part of that name leaves a whiteout.
+ * What is made is made in the upper layer, after the directory was copied up; a whiteout that stands there
+ * goes first, and a new directory in its place is opaque. What is removed and has a lower part of that name
+ * leaves a whiteout.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +14,9 @@
 
 int overlay_make_whiteout(struct overlay_fs *o, struct inode *upper_dir, const char *name, size_t len) {
     struct inode *made;
-    int rc = upper_dir->ops->mknod ? upper_dir->ops->mknod(upper_dir, name, len, LINUX_S_IFCHR, 0, o->creds, &made) : -EPERM;
+    int rc = upper_dir->ops->mknod
+                 ? upper_dir->ops->mknod(upper_dir, name, len, LINUX_S_IFCHR, 0, o->creds, &made)
+                 : -EPERM;
     if (rc == 0)
         inode_unref(made);
     return rc;
@@ -20,7 +24,7 @@ int overlay_make_whiteout(struct overlay_fs *o, struct inode *upper_dir, const c
 
 /* ---- making ---- */
 
-/* The upper directory, locked, without a whiteout of the name. */
+/* The upper directory, locked between making_begin() and making_end(), without a whiteout of the name. */
 struct making {
     struct overlay_inode *dir;
     struct inode *upper;
@@ -42,7 +46,7 @@ static int remove_whiteout_locked(struct making *m) {
     return rc;
 }
 
-static int making_begin(struct making *m, struct inode *dir, const char *name, size_t len) {
+static int making_begin(struct making *m, struct inode *dir, const char *name, size_t len) NO_TSA {
     *m = (struct making){.dir = oino_of(dir), .name = name, .len = len};
     int rc = overlay_copy_up(m->dir, OVERLAY_COPY_ALL);
     if (rc < 0)
@@ -56,7 +60,7 @@ static int making_begin(struct making *m, struct inode *dir, const char *name, s
 }
 
 /* rc: of what was tried; made: its reference, taken. */
-static int making_end(struct making *m, int rc, struct inode *made, struct inode **ret) {
+static int making_end(struct making *m, int rc, struct inode *made, struct inode **ret) NO_TSA {
     struct overlay_fs *o = ofs_of(&m->dir->inode);
     struct overlay_inode *i;
     if (rc < 0 && m->had_whiteout)
@@ -71,7 +75,8 @@ static int making_end(struct making *m, int rc, struct inode *made, struct inode
     return rc;
 }
 
-static int dir_create(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c, struct inode **ret) {
+static int dir_create(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c,
+                      struct inode **ret) {
     struct making m;
     struct inode *made = NULL;
     int rc = making_begin(&m, dir, name, len);
@@ -81,7 +86,8 @@ static int dir_create(struct inode *dir, const char *name, size_t len, uint32_t 
     return making_end(&m, rc, made, ret);
 }
 
-static int dir_mkdir(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c, struct inode **ret) {
+static int dir_mkdir(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c,
+                     struct inode **ret) {
     struct making m;
     struct inode *made = NULL;
     int rc = making_begin(&m, dir, name, len);
@@ -100,7 +106,8 @@ static int dir_mkdir(struct inode *dir, const char *name, size_t len, uint32_t m
     return making_end(&m, rc, made, ret);
 }
 
-static int dir_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct creds *c, struct inode **ret) {
+static int dir_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev,
+                     const struct creds *c, struct inode **ret) {
     struct making m;
     struct inode *made = NULL;
     if ((mode & LINUX_S_IFMT) == LINUX_S_IFCHR && rdev == 0)
@@ -112,7 +119,8 @@ static int dir_mknod(struct inode *dir, const char *name, size_t len, uint32_t m
     return making_end(&m, rc, made, ret);
 }
 
-static int dir_symlink(struct inode *dir, const char *name, size_t len, const char *target, const struct creds *c, struct inode **ret) {
+static int dir_symlink(struct inode *dir, const char *name, size_t len, const char *target,
+                       const struct creds *c, struct inode **ret) {
     struct making m;
     struct inode *made = NULL;
     int rc = making_begin(&m, dir, name, len);
@@ -143,7 +151,7 @@ static int dir_tmpfile(struct inode *dir, uint32_t mode, const struct creds *c, 
     return rc;
 }
 
-static int dir_link(struct inode *dir, const char *name, size_t len, struct inode *target) {
+static int dir_link(struct inode *dir, const char *name, size_t len, struct inode *target) NO_TSA {
     struct overlay_inode *i = oino_of(target);
     struct making m;
     int rc = overlay_copy_up(i, OVERLAY_COPY_ALL);
@@ -160,8 +168,10 @@ static int dir_link(struct inode *dir, const char *name, size_t len, struct inod
 
 /* ---- removing ---- */
 
-/* Takes the upper entry away, if there is one, and leaves a whiteout if need be. copy_lock of `i` is held: no copy-up puts it back. */
-static int remove_locked(struct overlay_inode *dir, const char *name, size_t len, struct overlay_inode *i, bool whiteout) {
+/* Takes the upper entry away, if there is one, and leaves a whiteout if need be. copy_lock of `i` is held: no
+ * copy-up puts it back. */
+static int remove_locked(struct overlay_inode *dir, const char *name, size_t len, struct overlay_inode *i,
+                         bool whiteout) {
     struct overlay_fs *o = ofs_of(&dir->inode);
     struct inode *upper = oino_upper(dir), *there;
     mutex_lock(&upper->dir_lock);
@@ -237,7 +247,8 @@ int overlay_dir_empty(struct overlay_inode *dir) {
     for (uint32_t n = 0; rc == 0 && n < l.count; n++)
         if (!l.entries[n].whiteout)
             rc = -ENOTEMPTY;
-    /* The names that whiteouts hide come back if the removal fails after this: then the directory is made opaque first. */
+    /* The names that whiteouts hide come back if the removal fails after this: then the directory is made
+     * opaque first. */
     if (rc == 0 && l.upper_count && dir->lower)
         rc = overlay_opaque_set(ofs_of(&dir->inode), oino_upper(dir));
     if (rc == 0 && l.upper_count)
@@ -272,7 +283,8 @@ static int overlay_getattr(struct inode *inode, struct kstat *ret) {
 
 static int overlay_setattr(struct inode *inode, const struct setattr *s) {
     struct overlay_inode *i = oino_of(inode);
-    int rc = overlay_copy_up(i, s->mask & SETATTR_SIZE && s->size == 0 ? OVERLAY_COPY_EMPTY : OVERLAY_COPY_ALL);
+    int rc =
+        overlay_copy_up(i, s->mask & SETATTR_SIZE && s->size == 0 ? OVERLAY_COPY_EMPTY : OVERLAY_COPY_ALL);
     if (rc < 0)
         return rc;
     struct inode *upper = oino_upper(i);

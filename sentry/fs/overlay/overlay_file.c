@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/overlay/overlay_file.c: open files: an open file of a layer each, and merged directories.
  *
- * A file opened for reading while it was in the lower layer goes on in the upper one after a copy-up, so that it sees what others write
- * (as Linux since 4.19); a mapping made before stays what it was (as Linux).
+ * A file opened for reading while it was in the lower layer goes on in the upper one after a copy-up, so that
+ * it sees what others write (as Linux since 4.19); a mapping made before stays what it was (as Linux).
  */
 #include <errno.h>
 
@@ -13,10 +13,10 @@
 #include "sentry/mm/uaccess.h"
 
 struct overlay_file {
-    struct file file; /* first */
-    struct mutex real_lock;      /* RANK_OVERLAY; real */
-    struct file *real;           /* reference: of the layer */
-    struct overlay_list list;    /* of a directory; pos_lock */
+    struct file file;         /* first */
+    struct mutex real_lock;   /* RANK_OVERLAY; real */
+    struct file *real;        /* reference: of the layer */
+    struct overlay_list list; /* of a directory; pos_lock */
     bool listed;
 };
 HEAP_TYPE(overlay_file, struct overlay_file, 0);
@@ -29,7 +29,8 @@ static int open_real(struct overlay_inode *i, uint32_t flags, const struct creds
     struct overlay_fs *o = ofs_of(&i->inode);
     struct inode *upper = oino_upper(i);
     flags &= ~(uint32_t)(LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_TRUNC | LINUX_O_NOCTTY);
-    return upper ? vfs_layer_open(o->upper, upper, flags, c, ret) : vfs_layer_open(o->lower, i->lower, flags, c, ret);
+    return upper ? vfs_layer_open(o->upper, upper, flags, c, ret)
+                 : vfs_layer_open(o->lower, i->lower, flags, c, ret);
 }
 
 /* The layer's file as of now: new reference. */
@@ -85,7 +86,9 @@ static int64_t file_seek_real(struct file *f, int64_t offset, int whence) {
         inode_fill_stat(real->inode, &st);
         at = real->inode->ops->getattr(real->inode, &st);
         if (at == 0)
-            at = offset < 0 || (uint64_t)offset >= st.size ? -ENXIO : whence == LINUX_SEEK_DATA ? offset : (int64_t)st.size;
+            at = offset < 0 || (uint64_t)offset >= st.size ? -ENXIO
+                 : whence == LINUX_SEEK_DATA               ? offset
+                                                           : (int64_t)st.size;
     }
     file_unref(real);
     return at;
@@ -158,7 +161,8 @@ static int dir_readdir(struct file *f, struct dir_emit *e) {
         const struct overlay_entry *entry = &of->list.entries[f->pos - 2];
         if (entry->whiteout)
             continue;
-        if (e->emit(e, of->list.names + entry->name_offset, entry->name_len, entry->ino, entry->type, f->pos + 1))
+        if (e->emit(e, of->list.names + entry->name_offset, entry->name_len, entry->ino, entry->type,
+                    f->pos + 1))
             break;
     }
     return 0;
@@ -197,7 +201,8 @@ static int prepare_to_write(struct overlay_inode *i, uint32_t flags) {
     return rc;
 }
 
-int overlay_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret) {
+int overlay_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c,
+                 struct file **ret) {
     struct overlay_inode *i = oino_of(inode);
     bool dir = inode_is_dir(inode);
     if (!dir && inode->type != LINUX_S_IFREG)
@@ -213,7 +218,8 @@ int overlay_open(struct inode *inode, const struct path *path, uint32_t flags, c
         return rc;
     }
     mutex_init(&of->real_lock, RANK_OVERLAY);
-    file_init(&of->file, dir ? &overlay_dir_ops : &overlay_file_ops, path, flags, file_mode_of(flags) | FILE_POS, c);
+    file_init(&of->file, dir ? &overlay_dir_ops : &overlay_file_ops, path, flags,
+              file_mode_of(flags) | FILE_POS, c);
     *ret = &of->file;
     return 0;
 }

@@ -78,7 +78,8 @@ static int adopt_root_attributes(struct overlay_fs *o) {
     int rc = lower->ops->getattr(lower, &st);
     if (rc < 0)
         return rc;
-    const struct setattr s = {.mask = SETATTR_MODE | SETATTR_UID | SETATTR_GID | SETATTR_ATIME | SETATTR_MTIME,
+    const struct setattr s = {.mask =
+                                  SETATTR_MODE | SETATTR_UID | SETATTR_GID | SETATTR_ATIME | SETATTR_MTIME,
                               .mode = st.mode & 07777,
                               .uid = st.uid,
                               .gid = st.gid,
@@ -91,8 +92,9 @@ static int adopt_root_attributes(struct overlay_fs *o) {
 }
 
 static int make_root(struct overlay_fs *o) {
-    struct overlay_parts parts = {
-        .upper = inode_ref(o->upper->root->inode), .lower = inode_ref(o->lower->root->inode), .lower_path = ""};
+    struct overlay_parts parts = {.upper = inode_ref(o->upper->root->inode),
+                                  .lower = inode_ref(o->lower->root->inode),
+                                  .lower_path = ""};
     struct overlay_inode *i;
     int rc = overlay_inode_get(o, &parts, /* dir= */ NULL, "", 0, &i);
     if (rc < 0)
@@ -115,11 +117,13 @@ static int fill(struct overlay_fs *o, const struct overlay_mount *m) {
     return rc == 0 ? make_root(o) : rc;
 }
 
-static int overlay_mount(struct kernel *k, struct fs_type *type, const struct mount_options *options, struct filesystem **ret) {
+static int overlay_mount(struct kernel *k, struct fs_type *type, const struct mount_options *options,
+                         struct filesystem **ret) {
     const struct overlay_mount *m = options->internal;
     if (!m)
         return -EPERM; /* boot's alone, so far */
-    if (!m->lower->layer || !m->upper->layer || !inode_is_dir(m->lower->root->inode) || !inode_is_dir(m->upper->root->inode))
+    if (!m->lower->layer || !m->upper->layer || !inode_is_dir(m->lower->root->inode) ||
+        !inode_is_dir(m->upper->root->inode))
         return -EINVAL;
     struct overlay_fs *o = heap_new(overlay_fs);
     if (!o)

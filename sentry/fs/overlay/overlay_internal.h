@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/overlay/overlay_internal.h: the objects of this folder.
  *
- * An overlay inode stands for a file of the upper layer, of the lower one, or a directory of both. It calls the layers' inode
- * operations itself (no dentries of theirs are cached: the overlay's own suffice), with their directories' locks held as vfs.h asks.
- * What Linux's overlayfs keeps in extended attributes of the upper layer is kept so here:
- *   opaque "y"      nothing of the lower directory of that name shows through
+ * An overlay inode stands for a file of the upper layer, of the lower one, or a directory of both. It calls
+ * the layers' inode operations itself (no dentries of theirs are cached: the overlay's own suffice), with
+ * their directories' locks held as vfs.h asks. What Linux's overlayfs keeps in extended attributes of the
+ * upper layer is kept so here: opaque "y"      nothing of the lower directory of that name shows through
  *   redirect PATH   the lower directory is the one at PATH from the lower root (a renamed directory)
  *   origin INO      the inode number that the file had before it was copied up
  *
- * Locks, outer first: overlay dir_lock (vfs) - copy_lock (RANK_OVERLAY): one inode's copy-up, never two at once - dir_lock of a layer's
- * directory (RANK_INODE_LOWER_DIR; two for a rename, by address) - the layer's own - table_lock (RANK_HOSTFD_CACHE): inode tables, places, links.
- * The lower layer never changes (if another does change it, files keep being what they are and names may be missed).
+ * Locks, outer first: overlay dir_lock (vfs) - copy_lock (RANK_OVERLAY): one inode's copy-up, never two at
+ * once - dir_lock of a layer's directory (RANK_INODE_LOWER_DIR; two for a rename, by address) - the layer's
+ * own - table_lock (RANK_HOSTFD_CACHE): inode tables, places, links. The lower layer never changes (if
+ * another does change it, files keep being what they are and names may be missed).
  */
 #pragma once
 
@@ -32,15 +33,15 @@ struct overlay_fs {
     struct filesystem fs;        /* first */
     struct mount *lower, *upper; /* references */
     struct creds *creds;         /* reference: root's, for what the overlay itself makes */
-    char *xattr_prefix;          /* "trusted.overlay.", or "user.overlay." where the upper layer has no trusted ones */
+    char *xattr_prefix; /* "trusted.overlay.", or "user.overlay." where the upper layer has no trusted ones */
     struct mutex table_lock;
     struct overlay_upper_tree by_upper;
     struct overlay_lower_tree by_lower;
     struct overlay_link_tree links;
 };
 
-/* A lower file of several names, once one of them was removed or it was copied up: what the names that are still in the lower layer
-   lead to. Lives as long as the file system. */
+/* A lower file of several names, once one of them was removed or it was copied up: what the names that are
+   still in the lower layer lead to. Lives as long as the file system. */
 struct overlay_link {
     RB_ENTRY(overlay_link) node;
     uint64_t lower_ino;
@@ -49,15 +50,15 @@ struct overlay_link {
 };
 
 struct overlay_inode {
-    struct inode inode;             /* first */
-    struct inode *_Atomic upper;    /* reference; set once, with copy_lock */
-    struct inode *lower;            /* reference; constant. NULL: none, or hidden */
-    char *lower_path;               /* of a directory with a lower part: from the lower root, "" for the root; constant */
+    struct inode inode;          /* first */
+    struct inode *_Atomic upper; /* reference; set once, with copy_lock */
+    struct inode *lower;         /* reference; constant. NULL: none, or hidden */
+    char *lower_path; /* of a directory with a lower part: from the lower root, "" for the root; constant */
     struct mutex copy_lock;
     /* table_lock: */
     RB_ENTRY(overlay_inode) upper_node, lower_node;
     bool in_upper, in_lower;
-    struct overlay_inode *parent;   /* reference; NULL: the root, or no name any more */
+    struct overlay_inode *parent; /* reference; NULL: the root, or no name any more */
     char *name;
     struct overlay_link *link;
 };
@@ -91,8 +92,8 @@ struct overlay_parts {
     const char *lower_path;      /* borrowed */
 };
 /* The inode that stands for these parts, as `name` of `dir` (dir NULL: the root). New reference. */
-int overlay_inode_get(struct overlay_fs *o, struct overlay_parts *parts, struct overlay_inode *dir, const char *name, size_t len,
-                      struct overlay_inode **ret) must_check;
+int overlay_inode_get(struct overlay_fs *o, struct overlay_parts *parts, struct overlay_inode *dir,
+                      const char *name, size_t len, struct overlay_inode **ret) must_check;
 void oino_place(struct overlay_inode *i, struct overlay_inode *dir, const char *name, size_t len);
 /* Its place is (dir, name) no more; has it one? */
 void oino_unplace(struct overlay_inode *i);
@@ -135,10 +136,12 @@ int overlay_lower_has(struct overlay_inode *dir, const char *name, size_t len) m
 
 /* overlay_dir.c */
 extern const struct inode_ops overlay_inode_ops;
-int overlay_make_whiteout(struct overlay_fs *o, struct inode *upper_dir, const char *name, size_t len) must_check;
+int overlay_make_whiteout(struct overlay_fs *o, struct inode *upper_dir, const char *name,
+                          size_t len) must_check;
 /* overlay_rename.c */
-int overlay_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *target, struct inode *new_dir, const char *new_name,
-                   size_t new_len, struct inode *replaced, uint32_t flags);
+int overlay_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *target,
+                   struct inode *new_dir, const char *new_name, size_t new_len, struct inode *replaced,
+                   uint32_t flags);
 /* 0 if the merged directory has no entries, else -ENOTEMPTY; whiteouts left in its upper part are removed. */
 int overlay_dir_empty(struct overlay_inode *dir) must_check;
 
@@ -154,7 +157,7 @@ struct overlay_list {
     struct overlay_entry *entries; /* heap; upper ones first */
     char *names;
     uint32_t count, capacity, upper_count;
-    uint32_t *sorted;              /* of the upper ones, while the list is made */
+    uint32_t *sorted; /* of the upper ones, while the list is made */
     size_t names_size, names_capacity;
 };
 /* Everything in the merged directory, whiteouts included. overlay_list_done() also after failure. */
@@ -162,4 +165,5 @@ int overlay_list_read(struct overlay_inode *dir, struct overlay_list *ret) must_
 void overlay_list_done(struct overlay_list *l);
 
 /* overlay_file.c */
-int overlay_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret);
+int overlay_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c,
+                 struct file **ret);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/overlay/overlay_list.c: what is in a merged directory: the upper entries, then the lower ones that none of them hides.
+ * sentry/fs/overlay/overlay_list.c: what is in a merged directory: the upper entries, then the lower ones
+ * that none of them hides.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,7 +27,8 @@ static void *grow(void *array, size_t bytes) {
 static int reserve(struct overlay_list *l, size_t name_len) {
     if (l->count == l->capacity) {
         uint32_t capacity = l->capacity ? l->capacity * 2 : 16;
-        struct overlay_entry *entries = capacity > LIST_MAX ? NULL : grow(l->entries, capacity * sizeof(*entries));
+        struct overlay_entry *entries =
+            capacity > LIST_MAX ? NULL : grow(l->entries, capacity * sizeof(*entries));
         if (!entries)
             return -ENOMEM;
         l->entries = entries;
@@ -64,7 +66,8 @@ static bool hidden(const struct overlay_list *l, const char *name, size_t len) {
     return false;
 }
 
-static int collect(struct dir_emit *emit, const char *name, size_t len, uint64_t ino, unsigned type, uint64_t next) {
+static int collect(struct dir_emit *emit, const char *name, size_t len, uint64_t ino, unsigned type,
+                   uint64_t next) {
     struct collector *c = container_of(emit, struct collector, emit);
     struct overlay_list *l = c->list;
     (void)next;
@@ -94,7 +97,8 @@ static int read_layer(struct overlay_fs *o, struct mount *m, struct inode *dir, 
     return rc < 0 ? rc : c.error;
 }
 
-/* Inode numbers as stat shows them, and which entries are whiteouts. One that has gone meanwhile counts as one. */
+/* Inode numbers as stat shows them, and which entries are whiteouts. One that has gone meanwhile counts as
+ * one. */
 static int resolve_upper(struct overlay_fs *o, struct inode *dir, struct overlay_list *l) {
     for (uint32_t n = 0; n < l->upper_count; n++) {
         struct overlay_entry *e = &l->entries[n];

@@ -71,8 +71,10 @@ static char *join(const char *dir, const char *name, size_t len) {
     return path;
 }
 
-/* The lower part of what is `name` in `dir`; *ret_path is its place in the lower layer. -ENOENT: none. `upper` may be NULL. */
-static int find_lower(struct overlay_inode *dir, const char *name, size_t len, struct inode *upper, struct inode **ret, char **ret_path) {
+/* The lower part of what is `name` in `dir`; *ret_path is its place in the lower layer. -ENOENT: none.
+ * `upper` may be NULL. */
+static int find_lower(struct overlay_inode *dir, const char *name, size_t len, struct inode *upper,
+                      struct inode **ret, char **ret_path) {
     struct overlay_fs *o = ofs_of(&dir->inode);
     int rc;
     if (upper && (!inode_is_dir(upper) || overlay_flag_get(o, upper, "opaque")))
@@ -84,7 +86,8 @@ static int find_lower(struct overlay_inode *dir, const char *name, size_t len, s
         if (!dir->lower)
             return -ENOENT;
         rc = lower_lookup(dir->lower, name, len, ret);
-        if (rc == 0 && upper && !inode_is_dir(*ret)) { /* an upper directory over a lower file: nothing to merge */
+        if (rc == 0 && upper &&
+            !inode_is_dir(*ret)) { /* an upper directory over a lower file: nothing to merge */
             inode_unref(*ret);
             return -ENOENT;
         }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/overlay/overlay_rename.c: rename in the upper layer, after everything concerned was copied up.
  *
- * A directory with a lower part takes it along: its upper part gets a redirect to where the lower one lies. (Linux gives EXDEV for it
- * unless redirect_dir is on; here it is always on.) A directory without one that goes to where a lower directory would show through becomes opaque.
+ * A directory with a lower part takes it along: its upper part gets a redirect to where the lower one lies.
+ * (Linux gives EXDEV for it unless redirect_dir is on; here it is always on.) A directory without one that
+ * goes to where a lower directory would show through becomes opaque.
  */
 #include <errno.h>
 #include <string.h>
@@ -84,8 +85,8 @@ static int rename_locked(const struct end *from, const struct end *to, uint32_t 
     int rc = clear_target_locked(to, &whiteout, &replaced);
     if (rc < 0)
         return rc;
-    rc = from->upper->ops->rename(from->upper, from->name, from->len, oino_upper(from->inode), to->upper, to->name, to->len, replaced,
-                                  flags & LINUX_RENAME_EXCHANGE);
+    rc = from->upper->ops->rename(from->upper, from->name, from->len, oino_upper(from->inode), to->upper,
+                                  to->name, to->len, replaced, flags & LINUX_RENAME_EXCHANGE);
     if (replaced)
         inode_unref(replaced);
     if (rc == 0 && from->lower_has && !(flags & LINUX_RENAME_EXCHANGE))
@@ -95,7 +96,8 @@ static int rename_locked(const struct end *from, const struct end *to, uint32_t 
     return rc;
 }
 
-/* Both ends' files are in the upper layer, and what is to be replaced is gone from it or ready to be replaced. */
+/* Both ends' files are in the upper layer, and what is to be replaced is gone from it or ready to be
+ * replaced. */
 static int prepare_files(struct end *from, struct end *to, bool exchange) {
     int rc = overlay_copy_up(from->inode, OVERLAY_COPY_ALL);
     if (rc == 0)
@@ -111,10 +113,31 @@ static int prepare_files(struct end *from, struct end *to, bool exchange) {
     return oino_count_names(to->inode, -1);
 }
 
-int overlay_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *target, struct inode *new_dir, const char *new_name,
-                   size_t new_len, struct inode *replaced, uint32_t flags) {
+static int rename_upper(const struct end *from, const struct end *to, uint32_t flags) {
+    lock_uppers(from->upper, to->upper);
+    int rc = rename_locked(from, to, flags);
+    unlock_uppers(from->upper, to->upper);
+    return rc;
+}
+
+/* Replaces what is there: a copy-up of it must not put it back. */
+static int rename_over(const struct end *from, const struct end *to) {
+    mutex_lock(&to->inode->copy_lock);
+    int rc = rename_upper(from, to, 0);
+    if (rc == 0)
+        oino_unplace(to->inode);
+    mutex_unlock(&to->inode->copy_lock);
+    return rc;
+}
+
+int overlay_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *target,
+                   struct inode *new_dir, const char *new_name, size_t new_len, struct inode *replaced,
+                   uint32_t flags) {
     struct end from = {.dir = oino_of(old_dir), .name = old_name, .len = old_len, .inode = oino_of(target)};
-    struct end to = {.dir = oino_of(new_dir), .name = new_name, .len = new_len, .inode = replaced ? oino_of(replaced) : NULL};
+    struct end to = {.dir = oino_of(new_dir),
+                     .name = new_name,
+                     .len = new_len,
+                     .inode = replaced ? oino_of(replaced) : NULL};
     bool exchange = flags & LINUX_RENAME_EXCHANGE;
     if (flags & LINUX_RENAME_WHITEOUT)
         return -EINVAL; /* as Linux: whiteouts are the overlay's own business */
@@ -125,16 +148,7 @@ int overlay_rename(struct inode *old_dir, const char *old_name, size_t old_len, 
         rc = prepare_files(&from, &to, exchange);
     if (rc < 0)
         return rc;
-    /* A copy-up of what is replaced would put it back. */
-    if (to.inode && !exchange)
-        mutex_lock(&to.inode->copy_lock);
-    lock_uppers(from.upper, to.upper);
-    rc = rename_locked(&from, &to, flags);
-    unlock_uppers(from.upper, to.upper);
-    if (rc == 0 && to.inode && !exchange)
-        oino_unplace(to.inode);
-    if (to.inode && !exchange)
-        mutex_unlock(&to.inode->copy_lock);
+    rc = to.inode && !exchange ? rename_over(&from, &to) : rename_upper(&from, &to, flags);
     if (rc < 0)
         return rc;
     oino_place(from.inode, to.dir, new_name, new_len);

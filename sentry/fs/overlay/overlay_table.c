@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/overlay/overlay_table.c: overlay inodes, found by the inodes that they stand for; their places; lower files of several names.
+ * sentry/fs/overlay/overlay_table.c: overlay inodes, found by the inodes that they stand for; their places;
+ * lower files of several names.
  */
 #include <errno.h>
 #include <string.h>
@@ -65,7 +66,8 @@ static void enlist_locked(struct overlay_fs *o, struct overlay_inode *i) {
 
 /* New reference, or NULL; one that is ending makes room. */
 static struct overlay_inode *find_locked(struct overlay_fs *o, const struct overlay_parts *parts) {
-    struct overlay_inode *i = parts->upper ? find_upper_locked(o, parts->upper) : find_lower_locked(o, parts->lower);
+    struct overlay_inode *i =
+        parts->upper ? find_upper_locked(o, parts->upper) : find_lower_locked(o, parts->lower);
     if (!i)
         return NULL;
     if (inode_tryref(&i->inode))
@@ -121,7 +123,8 @@ static void follow_link(struct overlay_fs *o, struct overlay_parts *parts) {
     parts->upper = upper;
 }
 
-static struct overlay_inode *insert(struct overlay_fs *o, struct overlay_inode *fresh, const struct overlay_parts *parts) {
+static struct overlay_inode *insert(struct overlay_fs *o, struct overlay_inode *fresh,
+                                    const struct overlay_parts *parts) {
     mutex_lock(&o->table_lock);
     struct overlay_inode *i = find_locked(o, parts);
     if (!i) {
@@ -135,8 +138,8 @@ static struct overlay_inode *insert(struct overlay_fs *o, struct overlay_inode *
     return i;
 }
 
-int overlay_inode_get(struct overlay_fs *o, struct overlay_parts *parts, struct overlay_inode *dir, const char *name, size_t len,
-                      struct overlay_inode **ret) {
+int overlay_inode_get(struct overlay_fs *o, struct overlay_parts *parts, struct overlay_inode *dir,
+                      const char *name, size_t len, struct overlay_inode **ret) {
     follow_link(o, parts);
     mutex_lock(&o->table_lock);
     struct overlay_inode *i = find_locked(o, parts);

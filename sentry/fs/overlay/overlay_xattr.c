@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/overlay/overlay_xattr.c: extended attributes: the overlay's own in the upper layer, and everybody else's.
+ * sentry/fs/overlay/overlay_xattr.c: extended attributes: the overlay's own in the upper layer, and everybody
+ * else's.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,8 +26,10 @@ static ssize_t own_get(struct overlay_fs *o, struct inode *upper, const char *wh
     return upper->ops->getxattr ? upper->ops->getxattr(upper, own(o, which).text, buf, size) : -EOPNOTSUPP;
 }
 
-static int own_set(struct overlay_fs *o, struct inode *upper, const char *which, const void *value, size_t size) {
-    return upper->ops->setxattr ? upper->ops->setxattr(upper, own(o, which).text, value, size, 0) : -EOPNOTSUPP;
+static int own_set(struct overlay_fs *o, struct inode *upper, const char *which, const void *value,
+                   size_t size) {
+    return upper->ops->setxattr ? upper->ops->setxattr(upper, own(o, which).text, value, size, 0)
+                                : -EOPNOTSUPP;
 }
 
 bool overlay_flag_get(struct overlay_fs *o, struct inode *upper, const char *which) {

@@ -117,7 +117,7 @@ int signalfd_new(struct task *t, sigset_word set, uint32_t flags, struct file **
 
     if (!s)
         return -ENOMEM;
-    int r = file_init_anon(&s->file, &g_signalfd_ops, "anon_inode:[signalfd]", 0, LINUX_O_RDWR | flags, FILE_READ | FILE_STREAM, t->creds);
+    int r = file_init_anon(&s->file, &g_signalfd_ops, "anon_inode:[signalfd]", 0, LINUX_O_RDWR | flags, FILE_READ | FILE_WRITE | FILE_STREAM, t->creds);
     if (r < 0) {
         heap_free(s);
         return r;

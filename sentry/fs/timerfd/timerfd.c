@@ -166,7 +166,7 @@ int timerfd_new(struct task *t, int clock, uint32_t flags, struct file **ret) {
 
     if (!d)
         return r < 0 ? r : -ENOMEM;
-    r = file_init_anon(&d->file, &g_timerfd_ops, "anon_inode:[timerfd]", 0, LINUX_O_RDWR | flags, FILE_READ | FILE_STREAM, t->creds);
+    r = file_init_anon(&d->file, &g_timerfd_ops, "anon_inode:[timerfd]", 0, LINUX_O_RDWR | flags, FILE_READ | FILE_WRITE | FILE_STREAM, t->creds);
     if (r < 0) {
         heap_free(d);
         return r;

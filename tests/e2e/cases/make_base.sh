@@ -7,7 +7,7 @@ mkdir -p gen && echo '#define RUNSC_VERSION "1.2.3"
 #define RUNSC_COMMIT "abc"' >gen/version.h
 cat >Makefile <<'END'
 CFLAGS = -std=gnu17 -O1 -g -Wall -Wextra -D_GNU_SOURCE -DRUNSC_DEBUG=1 -DTEST_SUITE='"inside"' -I. -Igen -fno-strict-aliasing -pthread
-SOURCES = $(wildcard base/*.c tests/support/*.c tests/unit/base/*.c)
+SOURCES = $(filter-out %/fuzz_main.c,$(wildcard base/*.c tests/support/*.c tests/unit/base/*.c))
 WRAPS = $(foreach f,malloc calloc realloc strdup strndup asprintf vasprintf,-Wl,--wrap=$(f))
 unit_base: $(SOURCES:.c=.o)
 	$(CC) -pthread $(WRAPS) -o $@ $^

@@ -37,10 +37,11 @@ rootfs_option() { equal "$(runsc do --rootfs "$ROOTFS" -- cat /etc/hostname)" ru
 check rootfs_option rootfs_option
 big_output() { equal "$(runsc do -- sh -c 'yes | head -c 20000000' | md5sum)" "$(yes | head -c 20000000 | md5sum)"; }
 check big_output big_output
-closed_pipe() { runsc do -- yes | head -n 1 >/dev/null; equal "${PIPESTATUS[1]}" 0; }
+closed_pipe() { works || return 1; runsc do -- yes | head -n 1 >/dev/null; equal "${PIPESTATUS[1]}" 0; }
 check closed_pipe_ends_it closed_pipe
 nothing_left() {
     local before after
+    works || return 1
     before=$(grep -c . /proc/self/mountinfo)
     runsc do -- true
     after=$(grep -c . /proc/self/mountinfo)
@@ -48,6 +49,7 @@ nothing_left() {
 }
 check nothing_is_left_behind nothing_left
 killed_sandbox() {
+    works || return 1
     runsc do -- sleep 100 &
     local pid=$! i
     for i in $(seq 100); do pgrep -P $pid >/dev/null && break; sleep 0.05; done

@@ -25,7 +25,7 @@ status_of() { runsc state "$1" | sed -n 's/.*"status": *"\([a-z]*\)".*/\1/p'; }
 bundle sh -c 'echo hello from $FROM; hostname; exit 3'
 runs() { local text; text=$(runsc run --bundle "$busybox" one); equal $? 3 && equal "$text" "$(printf 'hello from config\ne2e')"; }
 check run_busybox runs
-run_gone() { ! runsc state one && equal "$(runsc list -q)" ""; }
+run_gone() { works && refused "does not exist" runsc state one && equal "$(runsc list -q)" ""; }
 check run_removes_it run_gone
 
 bundle sh -c 'echo started; trap "exit 7" TERM; while :; do sleep 0.05; done'
@@ -33,37 +33,38 @@ check create runsc create --bundle "$busybox" --pid-file "$state/pid" two
 created() { equal "$(status_of two)" created; }
 check state_created created
 check pid_file_names_a_process kill -0 "$(cat "$state/pid" 2>/dev/null || echo 999999999)"
-twice() { ! runsc create --bundle "$busybox" two; }
+twice() { refused "already exists" runsc create --bundle "$busybox" two && equal "$(status_of two)" created; }
 check create_twice_fails twice
 check start runsc start two
 running() { equal "$(status_of two)" running; }
 check state_running running
-start_again() { ! runsc start two; }
+start_again() { refused "running" runsc start two; }
 check start_twice_fails start_again
 execs() { local text; text=$(runsc exec two sh -c 'echo in exec; exit 6'); equal $? 6 && equal "$text" "in exec"; }
 check exec execs
 exec_env() { equal "$(runsc exec --env A=b --cwd /tmp two sh -c 'echo $A; pwd')" "$(printf 'b\n/tmp')"; }
 check exec_env_and_cwd exec_env
-exec_missing() { ! runsc exec two /no/such; }
+exec_missing() { refused "/no/such" runsc exec two /no/such && equal "$(status_of two)" running; }
 check exec_missing_program exec_missing
 listed() { contains "$(runsc list)" two; }
 check list listed
 ps_shows() { contains "$(runsc ps two)" sleep || contains "$(runsc ps two)" sh; }
 check ps ps_shows
-delete_running() { ! runsc delete two; }
+delete_running() { refused "not stopped" runsc delete two; }
 check delete_running_fails delete_running
 check kill_term runsc kill two TERM
 stops() { local i; for i in $(seq 100); do [ "$(status_of two)" = stopped ] && return 0; sleep 0.05; done; status_of two; return 1; }
 check state_stopped stops
-kill_stopped() { ! runsc kill two TERM; }
+kill_stopped() { refused "not running" runsc kill two TERM; }
 check kill_stopped_fails kill_stopped
 check delete runsc delete two
-gone() { ! runsc state two; }
+gone() { works && refused "does not exist" runsc state two; }
 check deleted_is_gone gone
-check delete_force_of_nothing runsc delete --force nothing
+force_nothing() { works && equal "$(runsc delete --force nothing 2>&1)" ""; }
+check delete_force_of_nothing force_nothing
 
 bundle sh -c 'while :; do sleep 1; done'
-forced() { runsc create --bundle "$busybox" three && runsc start three && runsc delete --force three && ! runsc state three; }
+forced() { runsc create --bundle "$busybox" three && runsc start three && runsc delete --force three && refused "does not exist" runsc state three; }
 check delete_force forced
 two_at_once() {
     runsc create --bundle "$busybox" a && runsc create --bundle "$busybox" b && runsc start a && runsc start b &&

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/elf/fuzz_elf.c: arbitrary bytes as a program: load_program() over platform/fake. Whatever they are, it answers with an errno or an address space whose tree
- * is sound, and leaves nothing behind. Scripts included: there is no file system, so their interpreters are not found.
+ * tests/fuzz/elf/fuzz_elf.c: arbitrary bytes as a program: load_program() over platform/fake. Whatever they
+ * are, it answers with an errno or an address space whose tree is sound, and leaves nothing behind. Scripts
+ * included; the only file that they find is a script that names itself.
  */
 
 #include <stdarg.h>
@@ -34,14 +35,23 @@ static void check(struct load_result *r) {
     mm_unref(r->mm);
 }
 
+static void set_up(void) {
+    static const char script[] = "#!/script\n";
+
+    fixture_init(&g_fixture);
+    loader_root_init(&g_fixture);
+    loader_put(&g_fixture, "/script", script, sizeof script - 1); /* its own interpreter */
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static char *argv[] = {"prog", "arg", NULL}, *envp[] = {"A=B", NULL};
     struct load_result r = {0};
 
     if (!g_fixture.kernel)
-        fixture_init(&g_fixture);
+        set_up();
     struct file *file = bytes_file_new(&g_fixture, data, size);
-    struct load_request q = {.file = file, .filename = "/prog", .argv = argv, .envp = envp, .creds = task_creds(g_fixture.task)};
+    struct load_request q = {
+        .file = file, .filename = "/prog", .argv = argv, .envp = envp, .creds = task_creds(g_fixture.task)};
     if (load_program(g_fixture.task, &q, &r) == 0)
         check(&r);
     file_unref(file);

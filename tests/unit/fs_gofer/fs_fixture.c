@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/fs_gofer/fs_fixture.c: a kernel object without tasks, and file systems on it.
+ */
 #include "fs_fixture.h"
 
 #include <stdio.h>
@@ -108,7 +110,8 @@ int fs_readlink(struct fs_fixture *f, const char *path, char *buf, size_t size) 
     int rc = path_lookup(&f->view, LINUX_AT_FDCWD, path, 0, &p);
     if (rc < 0)
         return rc;
-    rc = p.dentry->inode->ops->readlink ? p.dentry->inode->ops->readlink(p.dentry->inode, NULL, &target) : -EINVAL;
+    rc = p.dentry->inode->ops->readlink ? p.dentry->inode->ops->readlink(p.dentry->inode, NULL, &target)
+                                        : -EINVAL;
     if (rc == 0) {
         snprintf(buf, size, "%s", target);
         heap_free(target);
@@ -124,7 +127,8 @@ struct collect {
     size_t count;
 };
 
-static int collect_name(struct dir_emit *e, const char *name, size_t len, uint64_t ino, unsigned type, uint64_t next) {
+static int collect_name(struct dir_emit *e, const char *name, size_t len, uint64_t ino, unsigned type,
+                        uint64_t next) {
     struct collect *c = (struct collect *)e;
     (void)ino, (void)type, (void)next;
     if ((len == 1 && name[0] == '.') || (len == 2 && memcmp(name, "..", 2) == 0))

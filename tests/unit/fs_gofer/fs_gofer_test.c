@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/fs_gofer/fs_gofer_test.c:
  * sentry/fs/gofer against a real gofer: what the guest would see, and what is on the host.
  */
 #include <fcntl.h>
@@ -31,7 +32,8 @@ static void start(struct fixture *f, const struct gofer_fixture_options *o) {
     fs_fixture_kernel(&f->fs);
     ASSERT_OK(gofer_session_create(f->fs.k, sock, &f->session));
     struct gofer_mount m = {.session = f->session, .root = 0};
-    struct mount_options options = {.source = "none", .creds = f->fs.creds, .user_ns = f->fs.k->root_user_ns, .internal = &m};
+    struct mount_options options = {
+        .source = "none", .creds = f->fs.creds, .user_ns = f->fs.k->root_user_ns, .internal = &m};
     ASSERT_OK(filesystem_create(f->fs.k, "gofer", &options, &fs));
     fs_fixture_mount(&f->fs, fs);
 }
@@ -233,7 +235,8 @@ TEST(listing_answers_lookups) {
     }
     ASSERT_EQ(fs_stat(&f.fs, "/d/absent", &ks), -ENOENT);
     kill(f.gofer.pid, SIGCONT);
-    ASSERT_OK(fs_read_file(&f.fs, "/d/file007", buf, sizeof(buf))); /* and a handle is made when it is needed */
+    ASSERT_OK(
+        fs_read_file(&f.fs, "/d/file007", buf, sizeof(buf))); /* and a handle is made when it is needed */
     ASSERT_STREQ(buf, "x");
     ASSERT_OK(vfs_unlink(&f.fs.view, LINUX_AT_FDCWD, "/d/file008"));
     ASSERT_EQ(fs_stat(&f.fs, "/d/file008", &ks), -ENOENT);

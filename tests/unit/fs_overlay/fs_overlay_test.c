@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/overlay: tmpfs over host files behind a gofer, as `runsc do` has it. The host's directory must be the same after every test.
+ * tests/unit/fs_overlay/fs_overlay_test.c:
+ * sentry/fs/overlay: tmpfs over host files behind a gofer, as `runsc do` has it. The host's directory must be
+ * the same after every test.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -41,14 +43,16 @@ static void make_lower(struct fixture *f) {
 }
 
 static void start(struct fixture *f) {
-    static const struct gofer_fixture_options options = {.root_flags = GOFER_ROOT_EXCLUSIVE | GOFER_ROOT_READ_ONLY};
+    static const struct gofer_fixture_options options = {.root_flags =
+                                                             GOFER_ROOT_EXCLUSIVE | GOFER_ROOT_READ_ONLY};
     struct filesystem *lower, *upper, *fs;
     int sock = gofer_fixture_spawn(&f->gofer, &options);
     make_lower(f);
     fs_fixture_kernel(&f->fs);
     ASSERT_OK(gofer_session_create(f->fs.k, sock, &f->session));
     struct gofer_mount m = {.session = f->session, .layer = 1};
-    struct mount_options o = {.source = "none", .creds = f->fs.creds, .user_ns = f->fs.k->root_user_ns, .internal = &m};
+    struct mount_options o = {
+        .source = "none", .creds = f->fs.creds, .user_ns = f->fs.k->root_user_ns, .internal = &m};
     ASSERT_OK(filesystem_create(f->fs.k, "gofer", &o, &lower));
     ASSERT_OK(tmpfs_create(f->fs.k, /* layer= */ 1, 0755, &upper));
     struct overlay_mount om = {.lower = lower, .upper = upper};
@@ -423,7 +427,8 @@ TEST(mapping_of_lower_file) {
     struct host_range r;
     char c;
     ASSERT_OK(fs_open(&f.fs, "/a/b/two", LINUX_O_RDONLY, 0, &file));
-    struct mmap_request q = {.len = 4096, .prot = LINUX_PROT_READ | LINUX_PROT_EXEC, .flags = LINUX_MAP_PRIVATE, .file = file};
+    struct mmap_request q = {
+        .len = 4096, .prot = LINUX_PROT_READ | LINUX_PROT_EXEC, .flags = LINUX_MAP_PRIVATE, .file = file};
     ASSERT_OK(file->ops->mmap(file, &q, &m));
     ASSERT_OK(m->ops->range(m, 0, 4096, false, false, &r));
     ASSERT_EQ(pread(r.fd, &c, 1, (off_t)r.offset), 1); /* the host's own file: no copy in between */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/loader/elf_test.c: programs made by hand are loaded into platform/fake; areas, contents, stack and auxiliary vector are what Linux would make;
- * malformed ones give its errno.
+ * tests/unit/loader/elf_test.c: programs made by hand are loaded into platform/fake; areas, contents, stack
+ * and auxiliary vector are what Linux would make; malformed ones give its errno.
  */
 #include <stdlib.h>
 
@@ -17,7 +17,8 @@ struct loaded {
 
 static int try_load(struct loaded *l, const void *image, size_t size, char **argv, char **envp) {
     l->file = bytes_file_new(&l->f, image, size);
-    struct load_request q = {.file = l->file, .filename = "/bin/prog", .argv = argv, .envp = envp, .creds = task_creds(l->f.task)};
+    struct load_request q = {
+        .file = l->file, .filename = "/bin/prog", .argv = argv, .envp = envp, .creds = task_creds(l->f.task)};
     int result = load_program(l->f.task, &q, &l->r);
     if (result == 0) {
         mm_unref(l->f.task->mm);
@@ -203,9 +204,9 @@ TEST(malformed_programs_are_refused) {
     image_init(&i, ET_EXEC);
     ASSERT_EQ(load_error(&i, 10), -ENOEXEC);
     ASSERT_EQ(load_error(&i, sizeof(Elf64_Ehdr)), -EIO);
-#define TRY(change, error)          \
-    image_init(&i, ET_EXEC);        \
-    change;                         \
+#define TRY(change, error)                                                                                   \
+    image_init(&i, ET_EXEC);                                                                                 \
+    change;                                                                                                  \
     ASSERT_EQ(load_error(&i, sizeof i), error)
     TRY(i.h.header.e_ident[0] = 'x', -ENOEXEC);
     TRY(i.h.header.e_ident[EI_CLASS] = ELFCLASS32, -ENOEXEC);
@@ -224,9 +225,13 @@ TEST(malformed_programs_are_refused) {
     TRY(i.h.segment[IMAGE_CODE].p_vaddr = 0, -EPERM);
     TRY(i.h.header.e_entry = UINT64_MAX, -EINVAL);
     TRY((i.h.segment[IMAGE_CODE].p_type = PT_NULL, i.h.segment[IMAGE_DATA].p_type = PT_NULL), -EINVAL);
-    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_filesz = 1}, i.h.header.e_phnum = 3), -ENOEXEC);
-    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_filesz = 5000}, i.h.header.e_phnum = 3), -ENOEXEC);
-    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = 4000, .p_filesz = 10}, i.h.header.e_phnum = 3), -ENOEXEC);
+    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_filesz = 1}, i.h.header.e_phnum = 3),
+        -ENOEXEC);
+    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_filesz = 5000}, i.h.header.e_phnum = 3),
+        -ENOEXEC);
+    TRY((i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = 4000, .p_filesz = 10},
+         i.h.header.e_phnum = 3),
+        -ENOEXEC);
 }
 
 TEST(arguments_have_limits) {
@@ -247,6 +252,87 @@ TEST(arguments_have_limits) {
     ASSERT_STREQ(copy, big);
     free(copy);
     free(big);
+    done(&l);
+}
+
+static int load_script(struct fixture *f, const char *text, char **argv, struct load_image *ret) {
+    struct file *file = bytes_file_new(f, text, strlen(text));
+    int result = load_resolve(f->task, file, "/the/script", argv, ret);
+    file_unref(file);
+    return result;
+}
+
+static void check_script(struct fixture *f, const char *text, const char *want) {
+    char joined[256] = "";
+    struct load_image image;
+
+    ASSERT_OK(load_script(f, text, (char *[]){"zero", "1", "2", NULL}, &image));
+    for (char **v = image.argv; *v; v++) {
+        strcat(joined, *v);
+        strcat(joined, "|");
+    }
+    ASSERT_STREQ(joined, want);
+    load_image_done(&image);
+}
+
+TEST(scripts_find_their_interpreter) {
+    struct fixture f;
+    struct load_image image;
+    char *none[] = {NULL}, line[400];
+    fixture_init(&f);
+    loader_root_init(&f);
+    loader_put(&f, "/sh", "\177ELF", 4);
+    loader_put(&f, "/two", "#!/sh -x\n", 9);
+    loader_put(&f, "/loop", "#!/loop\n", 8);
+    check_script(&f, "#!/sh\n", "/sh|/the/script|1|2|");
+    check_script(&f, "#! \t/sh  -e  -x \t\nrest", "/sh|-e  -x|/the/script|1|2|");
+    check_script(&f, "#!/sh", "/sh|/the/script|1|2|");
+    check_script(&f, "#!/two arg\n", "/sh|-x|/two|arg|/the/script|1|2|");
+    ASSERT_OK(load_script(&f, "#!/sh\n", none, &image));
+    ASSERT_STREQ(image.argv[1], "/the/script");
+    load_image_done(&image);
+    ASSERT_EQ(load_script(&f, "#!\n/sh", none, &image), -ENOEXEC);
+    ASSERT_EQ(load_script(&f, "#!   \n", none, &image), -ENOEXEC);
+    ASSERT_EQ(load_script(&f, "#!/none\n", none, &image), -ENOENT);
+    ASSERT_EQ(load_script(&f, "#!/loop\n", none, &image), -ELOOP);
+    memset(line, 'a', sizeof line - 1);
+    line[sizeof line - 1] = '\0';
+    memcpy(line, "#!/sh", 5);
+    ASSERT_EQ(load_script(&f, line, none, &image), -ENOEXEC); /* the name may be cut */
+    line[5] = ' ';
+    ASSERT_OK(load_script(&f, line, none, &image)); /* only the argument is */
+    ASSERT_EQ(strlen(image.argv[1]), 255 - 6);
+    load_image_done(&image);
+    loader_root_done(&f);
+    fixture_done(&f);
+}
+
+TEST(interpreters_are_loaded_beside) {
+    struct loaded l = {0};
+    struct image i, ld;
+    fixture_init(&l.f);
+    loader_root_init(&l.f);
+    image_init(&ld, ET_DYN);
+    loader_put(&l.f, "/ld.so", &ld, sizeof ld);
+    image_init(&i, ET_DYN);
+    memcpy(i.rest, "/ld.so", 7);
+    i.h.segment[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = sizeof i.h, .p_filesz = 7};
+    i.h.header.e_phnum = 3;
+    ASSERT_OK(try_load(&l, &i, sizeof i, g_argv, g_envp));
+    gva_t program = auxv(&l, LINUX_AT_ENTRY) - sizeof i.h, interpreter = auxv(&l, LINUX_AT_BASE);
+    ASSERT_EQ(l.r.regs.rip, interpreter + sizeof ld.h);
+    ASSERT_GE(program, 0x555555554000);
+    ASSERT_LT(program, 0x565555555000);
+    ASSERT_GT(interpreter, 0x7e0000000000);
+    ASSERT_GE(l.f.mm->brk_start, program + 0x5000);
+    mm_unref(l.f.task->mm);
+    l.f.task->mm = NULL;
+    loader_put(&l.f, "/ld.so", "not it", 6);
+    file_unref(l.r.exe);
+    l.r.exe = NULL;
+    file_unref(l.file);
+    ASSERT_EQ(try_load(&l, &i, sizeof i, g_argv, g_envp), -ELIBBAD);
+    loader_root_done(&l.f);
     done(&l);
 }
 

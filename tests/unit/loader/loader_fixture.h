@@ -12,7 +12,14 @@
 /* An open file with these bytes, readable and mappable: new reference. */
 struct file *bytes_file_new(struct fixture *f, const void *data, size_t size);
 
-/* A program of two pages: headers and "code" (0xc3 bytes, read-execute) and a page with 16 bytes of data and bss behind, read-write. */
+/* Gives the task a root directory: an empty tmpfs. loader_root_done() before fixture_done(). */
+void loader_root_init(struct fixture *f);
+void loader_root_done(struct fixture *f);
+/* A file there, executable, with these bytes. */
+void loader_put(struct fixture *f, const char *path, const void *data, size_t size);
+
+/* A program of two pages: headers and "code" (0xc3 bytes, read-execute) and a page with 16 bytes of data and
+ * bss behind, read-write. */
 struct image {
     struct {
         Elf64_Ehdr header;

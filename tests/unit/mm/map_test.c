@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/mm/map_test.c: mmap, munmap, mprotect, mremap, brk: places, cutting, joining, errors and limits, as Linux shows them in /proc/PID/maps.
+ * tests/unit/mm/map_test.c: mmap, munmap, mprotect, mremap, brk: places, cutting, joining, errors and limits,
+ * as Linux shows them in /proc/PID/maps.
  */
 #include <stdlib.h>
 
 #include "tests/unit/mm/mm_fixture.h"
 
-enum { R = LINUX_PROT_READ, W = LINUX_PROT_WRITE, X = LINUX_PROT_EXEC, RW = R | W, PAGE = 4096,
-       ANON = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS };
+enum {
+    R = LINUX_PROT_READ,
+    W = LINUX_PROT_WRITE,
+    X = LINUX_PROT_EXEC,
+    RW = R | W,
+    PAGE = 4096,
+    ANON = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS
+};
 #define BASE 0x10000000ull
 
 static uint32_t word_at(struct fixture *f, gva_t at) {
@@ -145,8 +152,10 @@ TEST(brk_grows_and_shrinks) {
     fixture_done(&f);
 }
 
-static int64_t remap(struct fixture *f, gva_t old, uint64_t old_len, uint64_t new_len, uint32_t flags, gva_t to) {
-    struct mremap_request r = {.old = old, .old_len = old_len, .new_len = new_len, .flags = flags, .new_addr = to};
+static int64_t remap(struct fixture *f, gva_t old, uint64_t old_len, uint64_t new_len, uint32_t flags,
+                     gva_t to) {
+    struct mremap_request r = {
+        .old = old, .old_len = old_len, .new_len = new_len, .flags = flags, .new_addr = to};
 
     return mm_mremap(f->task, &r);
 }
@@ -188,7 +197,8 @@ TEST(mremap_errors) {
     ASSERT_EQ(remap(&f, BASE, 0, PAGE, LINUX_MREMAP_MAYMOVE, 0), -EINVAL);
     ASSERT_EQ(remap(&f, BASE + 8 * PAGE, PAGE, 2 * PAGE, LINUX_MREMAP_MAYMOVE, 0), -EFAULT);
     ASSERT_EQ(remap(&f, BASE, 5 * PAGE, 6 * PAGE, LINUX_MREMAP_MAYMOVE, 0), -EFAULT);
-    ASSERT_EQ(remap(&f, BASE, 2 * PAGE, 2 * PAGE, LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED, BASE + PAGE), -EINVAL);
+    ASSERT_EQ(remap(&f, BASE, 2 * PAGE, 2 * PAGE, LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED, BASE + PAGE),
+              -EINVAL);
     ASSERT_EQ(remap(&f, BASE, PAGE, 2 * PAGE, LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_DONTUNMAP, 0), -EINVAL);
     fixture_done(&f);
 }

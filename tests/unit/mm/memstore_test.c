@@ -136,8 +136,13 @@ TEST(random_stores_agree_with_a_model) {
 }
 
 /* A mapping of a store as a file would make it. */
-static gva_t map_store(struct fixture *f, struct memstore *s, gva_t at, uint64_t len, bool shared, uint32_t max_prot) {
-    struct map_plan p = {.start = at, .end = at + len, .prot = max_prot, .max_prot = max_prot, .flags = shared ? VMA_SHARED : 0,
+static gva_t map_store(struct fixture *f, struct memstore *s, gva_t at, uint64_t len, bool shared,
+                       uint32_t max_prot) {
+    struct map_plan p = {.start = at,
+                         .end = at + len,
+                         .prot = max_prot,
+                         .max_prot = max_prot,
+                         .flags = shared ? VMA_SHARED : 0,
                          .mappable = memstore_mappable(s)};
     struct list dead;
 
@@ -209,7 +214,10 @@ TEST(strings_are_bounded) {
     char *s, **v;
     fixture_init(&f);
     gva_t at = 0x20000000;
-    struct mmap_request r = {.addr = at, .len = 2 * PAGE, .prot = RW, .flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED};
+    struct mmap_request r = {.addr = at,
+                             .len = 2 * PAGE,
+                             .prot = RW,
+                             .flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED};
     ASSERT_EQ(mm_mmap(f.task, f.mm, &r), at);
     ASSERT_OK(copy_out(f.task, at + PAGE - 3, "across", 7));
     ASSERT_OK(copy_in_string(f.task, at + PAGE - 3, 100, &s));
@@ -241,7 +249,10 @@ TEST(iovecs_move_and_revert) {
     char text[16] = "";
     fixture_init(&f);
     gva_t at = 0x20000000;
-    struct mmap_request r = {.addr = at, .len = PAGE, .prot = RW, .flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED};
+    struct mmap_request r = {.addr = at,
+                             .len = PAGE,
+                             .prot = RW,
+                             .flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED};
     ASSERT_EQ(mm_mmap(f.task, f.mm, &r), at);
     uint64_t iov[6] = {at + 1000, 3, at + 2000, 0, at + 3000, 5};
     ASSERT_OK(copy_out(f.task, at, iov, sizeof iov));

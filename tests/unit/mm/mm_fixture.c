@@ -20,6 +20,7 @@ void fixture_init(struct fixture *f) {
     f->task->kernel = f->kernel;
     f->task->group = heap_new(thread_group);
     mutex_init(&f->task->group->limits_lock, RANK_LIMITS);
+    mutex_init(&f->task->lock, RANK_TASK);
     for (int i = 0; i < LINUX_RLIM_NLIMITS; i++)
         f->task->group->limits[i] = (struct linux_rlimit64){LINUX_RLIM_INFINITY, LINUX_RLIM_INFINITY};
     fixture_limit(f, LINUX_RLIMIT_STACK, 8 << 20);
@@ -30,6 +31,7 @@ void fixture_init(struct fixture *f) {
     ASSERT_OK(mm_create(f->kernel, &f->mm));
     f->mm->mmap_base = 0x700000000000;
     f->task->mm = f->mm;
+    f->mnt_ns = NULL;
 }
 
 void fixture_done(struct fixture *f) {
@@ -52,7 +54,8 @@ int64_t map(struct fixture *f, gva_t addr, uint64_t len, uint32_t prot, uint32_t
 }
 
 gva_t map_anon(struct fixture *f, gva_t addr, uint64_t len, uint32_t prot) {
-    int64_t got = map(f, addr, len, prot, LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | (addr ? LINUX_MAP_FIXED : 0));
+    int64_t got =
+        map(f, addr, len, prot, LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | (addr ? LINUX_MAP_FIXED : 0));
 
     ASSERT_GT(got, 0);
     return (gva_t)got;
@@ -68,9 +71,10 @@ const char *areas_text(struct fixture *f, gva_t base) {
     mutex_lock(&mm->lock);
     mm_check_locked(mm);
     RB_FOREACH(v, vma_tree, &mm->areas)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%lld-%lld%c%c%c%c", n ? " " : "", (long long)(v->start - base) / 4096,
-                              (long long)(v->end - base) / 4096, v->prot & 1 ? 'r' : '-', v->prot & 2 ? 'w' : '-',
-                              v->prot & 4 ? 'x' : '-', v->flags & VMA_SHARED ? 's' : 'p');
+    n += (size_t)snprintf(text + n, sizeof text - n, "%s%lld-%lld%c%c%c%c", n ? " " : "",
+                          (long long)(v->start - base) / 4096, (long long)(v->end - base) / 4096,
+                          v->prot & 1 ? 'r' : '-', v->prot & 2 ? 'w' : '-', v->prot & 4 ? 'x' : '-',
+                          v->flags & VMA_SHARED ? 's' : 'p');
     mutex_unlock(&mm->lock);
     return text;
 }

@@ -13,7 +13,8 @@
 struct fixture {
     struct kernel *kernel;
     struct task *task;
-    struct mm *mm; /* the task's */
+    struct mm *mm;         /* the task's */
+    struct mnt_ns *mnt_ns; /* loader tests: the root */
 };
 
 /* Limits as Linux gives them: stack 8 MiB, memlock 8 MiB, the rest unlimited. */
@@ -25,5 +26,6 @@ void fixture_limit(struct fixture *f, int resource, uint64_t value);
 /* Anonymous private memory, anywhere or (addr != 0) there. */
 gva_t map_anon(struct fixture *f, gva_t addr, uint64_t len, uint32_t prot);
 int64_t map(struct fixture *f, gva_t addr, uint64_t len, uint32_t prot, uint32_t flags);
-/* The areas, one a line: start-end in pages from the first area's start, "rwxp" and flags; checks the tree too. */
+/* The areas, one a line: start-end in pages from the first area's start, "rwxp" and flags; checks the tree
+ * too. */
 const char *areas_text(struct fixture *f, gva_t base);

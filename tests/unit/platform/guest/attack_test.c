@@ -172,12 +172,18 @@ TEST(stores_to_the_stubs_pages) {
     guest_end(&g);
 }
 
+static void set_context(struct breaker *b, struct context *c) {
+    pthread_mutex_lock(&b->lock);
+    b->g->context = c;
+    pthread_mutex_unlock(&b->lock);
+}
+
 static void *scribble(void *arg) {
     struct breaker *b = arg;
     struct guest g = *b->g;
     if (g.ops->context_create(g.as, &g.context))
         return NULL;
-    b->g->context = g.context;
+    set_context(b, g.context);
     guest_enter(&g, GUEST(guest_scribble));
     g.regs.rdi = STUB_BASE;
     g.regs.rcx = 4096;
@@ -185,6 +191,7 @@ static void *scribble(void *arg) {
         g.regs.rax++;
         guest_run(&g);
     } while (g.event.kind == EVENT_INTERRUPT && !b->stop);
+    set_context(b, NULL);
     g.ops->context_destroy(g.context);
     return NULL;
 }
@@ -197,7 +204,7 @@ TEST_TIMEOUT(a_spoilt_bell_delays_and_no_more, 120) {
     guest_start(&g);
     struct guest other = g;
     other.context = NULL;
-    struct breaker b = {.g = &other};
+    struct breaker b = {.g = &other, .lock = PTHREAD_MUTEX_INITIALIZER};
     ASSERT_EQ(pthread_create(&t, NULL, scribble, &b), 0);
     for (int i = 0; i < 300; i++)
         still_works(&g);
@@ -206,7 +213,10 @@ TEST_TIMEOUT(a_spoilt_bell_delays_and_no_more, 120) {
     ASSERT_EQ(guest_word(&child, CODE_ADDRESS), guest_word(&g, CODE_ADDRESS));
     g.ops->as_unref(child.as);
     b.stop = true;
-    g.ops->context_interrupt(((struct guest volatile *)&other)->context);
+    pthread_mutex_lock(&b.lock);
+    if (other.context)
+        g.ops->context_interrupt(other.context);
+    pthread_mutex_unlock(&b.lock);
     pthread_join(t, NULL);
     still_works(&g);
     guest_end(&g);
@@ -405,7 +415,9 @@ TEST_TIMEOUT(slots_spoilt_by_another_thread, 120) {
         g.ops->as_kill(g.as);
         for (int i = 0; i < 3; i++)
             pthread_join(t[i], NULL);
-        guest_run(&g);
+        do
+            guest_run(&g);
+        while (g.event.kind == EVENT_INTERRUPT); /* the last one may still be owed */
         ASSERT_EQ(g.event.kind, EVENT_DEAD);
         start_over(&g);
     }

@@ -402,6 +402,39 @@ TEST(fpu_starts_as_at_execve_and_garbage_is_refused) {
     guest_end(&g);
 }
 
+/* Whatever a context left behind, the next one of its address space starts anew. */
+TEST(a_new_context_is_new) {
+    struct guest g;
+    guest_start(&g);
+    size_t size = g.platform->fpu_size;
+    unsigned char *area = calloc(1, size);
+    for (int i = 0; i < 50; i++) {
+        guest_enter(&g, GUEST(guest_fill_fpu));
+        g.regs.rdi = DATA_ADDRESS;
+        g.regs.gs_base = g.regs.fs_base = DATA_ADDRESS;
+        guest_set_word(&g, DATA_ADDRESS, ~0ull);
+        guest_expect_call(&g, 39);
+        if (i & 1) {
+            guest_enter(&g, GUEST(guest_hot));
+            for (int n = 0; n < 10; n++)
+                guest_expect_call(&g, 102);
+        }
+        if (i % 3 == 0)
+            g.ops->context_interrupt(g.context);
+        g.ops->context_destroy(g.context);
+        ASSERT_EQ(g.ops->context_create(g.as, &g.context), 0);
+        ASSERT_GE(g.ops->context_get_fpu(g.context, area, size), 576);
+        ASSERT_EQ(area[160], 0);
+        ASSERT_EQ(area[0] | area[1] << 8, 0x37f);
+        guest_enter(&g, GUEST(guest_getpid));
+        guest_expect_call(&g, 39);
+        ASSERT_EQ(g.regs.gs_base, 0);
+        ASSERT_EQ(g.regs.fs_base, 0);
+    }
+    free(area);
+    guest_end(&g);
+}
+
 /* ---- atomic operations ---- */
 
 TEST(atomic_operations) {

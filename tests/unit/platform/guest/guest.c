@@ -58,6 +58,10 @@ void guest_end(struct guest *g) {
     close(g_proc_fd);
 }
 
+void guest_close_proc(void) {
+    close(g_proc_fd);
+}
+
 void guest_enter(struct guest *g, uint64_t rip) {
     g->regs = (struct guest_regs){
         .rip = rip, .rsp = STACK_TOP - 16, .rflags = 0x202, .cs = 0x33, .ss = 0x2b, .orig_rax = ~0ull};

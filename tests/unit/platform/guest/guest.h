@@ -42,6 +42,7 @@ void guest_start(struct guest *g);          /* platform, address space, context 
 void guest_start_platform(struct guest *g); /* the platform alone */
 void guest_fill(struct guest *g);           /* code, data and stack into g->as */
 void guest_end(struct guest *g);
+void guest_close_proc(void); /* after a platform that guest_end() did not end */
 void guest_enter(struct guest *g, uint64_t rip); /* sets the registers to a fresh start there */
 void guest_run(struct guest *g);                 /* one switch */
 void guest_step_once(struct guest *g);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/platform/guest/patch_test.c: hot call sites. On systrap they are patched (systrap_patch_host.c); what the sentry sees
- * must be the same as on every platform.
+ * tests/unit/platform/guest/patch_test.c: hot call sites. On systrap they are patched (systrap_patch_host.c);
+ * what the sentry sees must be the same as on every platform.
  */
 #include "tests/unit/platform/guest/guest.h"
 
@@ -48,7 +48,8 @@ TEST(all_registers_and_flags_pass_through_a_hot_site) {
         uint64_t *all = &g.regs.r15;
         for (int i = 0; i < 15; i++)
             all[i] = 0x1122334455667788ull * (unsigned)(i + round + 1);
-        g.regs.rflags = round & 1 ? 0xad7 : 0x202; /* carry, parity, adjust, zero, sign, direction?, overflow */
+        g.regs.rflags =
+            round & 1 ? 0xad7 : 0x202; /* carry, parity, adjust, zero, sign, direction?, overflow */
         struct guest_regs before = g.regs;
         guest_expect_call(&g, 102);
         ASSERT_MEMEQ(&g.regs, &before, offsetof(struct guest_regs, r11));
@@ -70,7 +71,8 @@ TEST(all_registers_and_flags_pass_through_a_hot_site) {
     guest_end(&g);
 }
 
-/* What only a full frame can bring about: other segment bases, registers that `syscall` would have changed, a step. */
+/* What only a full frame can bring about: other segment bases, registers that `syscall` would have changed, a
+ * step. */
 TEST(every_kind_of_resumption_from_a_hot_site) {
     struct guest g;
     guest_start(&g);
@@ -210,8 +212,8 @@ static void *call_on(void *arg) {
                 return NULL; /* seen in the middle of things */
             continue;
         }
-        if (g->event.kind != EVENT_SYSCALL || g->regs.orig_rax != 102 || g->regs.rip != GUEST(guest_hot_after) ||
-            (calls && g->regs.rbx != (uint64_t)calls))
+        if (g->event.kind != EVENT_SYSCALL || g->regs.orig_rax != 102 ||
+            g->regs.rip != GUEST(guest_hot_after) || (calls && g->regs.rbx != (uint64_t)calls))
             return NULL;
         g->regs.rax = (uint64_t)++calls;
     }

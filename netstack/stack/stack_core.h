@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/stack/stack_internal.h: what the library's own files share: stack, namespace, interface, route, neighbour.
+ * netstack/stack/stack_core.h: what the library's own files share: stack, namespace, interface, route,
+ * neighbour.
  *
- * Everything here is protected by netstack.lock. Functions without a word about locks are called with it held.
- * References: a socket holds its namespace; a namespace holds its stack's list entry; an interface belongs to its
- * namespace and is never held across calls but by index.
+ * Everything here is protected by netstack.lock. Functions without a word about locks are called with it
+ * held. References: a socket holds its namespace; a namespace holds its stack's list entry; an interface
+ * belongs to its namespace and is never held across calls but by index.
  */
 #pragma once
 
@@ -14,8 +15,8 @@
 #include "netstack/stack/ntimer.h"
 #include "netstack/stack/siphash.h"
 
-#define MSEC(n) ((int64_t)(n) * 1000000)
-#define SEC(n) ((int64_t)(n) * 1000000000)
+#define MSEC(n) ((int64_t)(n)*1000000)
+#define SEC(n) ((int64_t)(n)*1000000000)
 
 enum { IPV4_MIN_MTU_LIMIT = 68 };
 
@@ -62,9 +63,9 @@ struct netns {
     uint32_t next_ifindex;
     struct nic *lo;
 
-    struct list tables;     /* fib_table.link */
-    struct list rules;      /* fib_rule.link, by priority, both families */
-    uint32_t route_gen;     /* any change of routes, addresses, interfaces, path MTUs */
+    struct list tables;      /* fib_table.link */
+    struct list rules;       /* fib_rule.link, by priority, both families */
+    uint32_t route_gen;      /* any change of routes, addresses, interfaces, path MTUs */
     struct htab local_addrs; /* ifaddr.hnode */
     struct htab neighs;
     struct list neigh_lru;
@@ -82,7 +83,7 @@ struct netns {
     struct list raw_socks;
     struct list ping_socks;
     struct list packet_socks;
-    struct list tcp_all;        /* every tcp_sock: for dumps and teardown */
+    struct list tcp_all; /* every tcp_sock: for dumps and teardown */
     struct list tcp_tws;
     uint32_t tcp_tw_count, tcp_orphans;
     uint32_t port_hint;
@@ -96,12 +97,13 @@ struct ifaddr {
     struct nic *nic;
     struct nic_addr a;
     int64_t valid_until, preferred_until; /* NETSTACK_NEVER */
-    struct ntimer timer; /* duplicate detection, then lifetimes */
+    struct ntimer timer;                  /* duplicate detection, then lifetimes */
     uint8_t dad_left;
     bool temporary_route; /* made by address autoconfiguration */
 };
 
-/* A multicast group that the interface is in, and its state towards routers (RFC 3376 section 5, RFC 3810). */
+/* A multicast group that the interface is in, and its state towards routers (RFC 3376 section 5, RFC 3810).
+ */
 struct nic_group {
     struct list link;
     struct nic *nic;
@@ -215,7 +217,7 @@ struct flow {
     struct ipa dst, src; /* src any: choose */
     uint32_t oif, iif, mark;
     uint8_t tos;
-    bool onlink;   /* SO_DONTROUTE */
+    bool onlink; /* SO_DONTROUTE */
 };
 struct rt {
     uint8_t type; /* NS_RTN_UNICAST, _LOCAL, _BROADCAST, _MULTICAST */
@@ -243,8 +245,10 @@ int neigh_output(struct nic *nic, const struct ipa *nexthop, struct pkt *p);
 void neigh_confirm(struct nic *nic, const struct ipa *addr);
 enum neigh_event { NEIGH_SEEN, NEIGH_SOLICITED, NEIGH_UNSOLICITED_OVERRIDE, NEIGH_UNSOLICITED };
 /* A mapping learnt from ARP or NDP. `create`: also if unknown so far. */
-void neigh_learn(struct nic *nic, const struct ipa *addr, const struct mac *mac, enum neigh_event ev, bool create);
-/* Tells the origin of p (IP header at p->net_off), local or not, that its next hop cannot be reached. Borrows. */
+void neigh_learn(struct nic *nic, const struct ipa *addr, const struct mac *mac, enum neigh_event ev,
+                 bool create);
+/* Tells the origin of p (IP header at p->net_off), local or not, that its next hop cannot be reached.
+ * Borrows. */
 void neigh_unreachable(struct nic *nic, struct pkt *p);
 void neigh_flush_nic(struct nic *nic);
 void neigh_done(struct netns *ns);
@@ -271,7 +275,8 @@ int ip_send_built(struct netns *ns, struct pkt *p, const struct rt *rt);
 void arp_input(struct nic *nic, struct pkt *p);
 void ipv4_input(struct nic *nic, struct pkt *p);
 void ipv6_input(struct nic *nic, struct pkt *p);
-/* Upper-layer dispatch once the headers up to p->trans_off are done; fields src, dst, proto, ttl, tos are set. */
+/* Upper-layer dispatch once the headers up to p->trans_off are done; fields src, dst, proto, ttl, tos are
+ * set. */
 void ip_deliver(struct nic *nic, struct pkt *p);
 /* Returns the whole packet when it is complete, else NULL. Takes p. */
 struct pkt *ipfrag_input(struct nic *nic, struct pkt *p, uint32_t id, uint32_t offset, bool more);
@@ -302,8 +307,8 @@ int icmp6_send(struct nic *nic, const struct ipa *src, const struct ipa *dst, st
 
 /* An ICMP error that reached us, for the transport that it is about. */
 struct icmp_err {
-    int err; /* positive errno */
-    bool fatal; /* hard error (RFC 1122 section 4.2.3.9) */
+    int err;      /* positive errno */
+    bool fatal;   /* hard error (RFC 1122 section 4.2.3.9) */
     uint32_t mtu; /* > 0: packet too big */
     uint8_t origin, type, code;
     struct ipa offender;
