@@ -118,9 +118,7 @@ static int64_t seek_file_locked(struct file *f, int64_t offset, int whence) {
         return whence == LINUX_SEEK_DATA ? offset : base;
     }
     int64_t to;
-    if (__builtin_add_overflow(base, offset, &to))
-        return -EOVERFLOW;
-    return to < 0 ? -EINVAL : to;
+    return __builtin_add_overflow(base, offset, &to) || to < 0 ? -EINVAL : to;
 }
 
 int64_t file_seek(struct file *f, int64_t offset, int whence) {

@@ -66,6 +66,8 @@ static int limit_size(struct io *io, uint64_t at, uint64_t *ret_cut) {
 
 static ssize_t do_limited(struct io *io, uint64_t *offset) {
     uint64_t cut = 0;
+    if (offset && *offset != FILE_APPEND && *offset + io->uio->remaining > INT64_MAX)
+        return -EINVAL;
     int r = offset ? limit_size(io, *offset, &cut) : 0;
 
     if (r < 0)

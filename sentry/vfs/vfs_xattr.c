@@ -28,7 +28,15 @@ static int user_check(struct inode *i, const struct creds *c, bool write) {
     return inode_permission(i, c, write ? MAY_WRITE : MAY_READ);
 }
 
+/* A namespace alone is no name. */
+static bool lacks_suffix(const char *name) {
+    return strcmp(name, LINUX_XATTR_USER_PREFIX) == 0 || strcmp(name, LINUX_XATTR_TRUSTED_PREFIX) == 0 ||
+           strcmp(name, LINUX_XATTR_SECURITY_PREFIX) == 0;
+}
+
 static int xattr_check(struct inode *i, const char *name, const struct creds *c, bool write) {
+    if (lacks_suffix(name))
+        return -EINVAL;
     if (has_prefix(name, LINUX_XATTR_TRUSTED_PREFIX)) {
         if (!admin_over(i, c))
             return write ? -EPERM : -ENODATA;

@@ -8,7 +8,6 @@
 #include <errno.h>
 
 #include "base/abi/linux/capability.h"
-#include "base/abi/linux/mman.h"
 #include "sentry/fs/tmpfs/tmpfs_internal.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/mm/mm.h"
@@ -20,7 +19,7 @@ enum {
     ALL_SEALS = LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE |
                 LINUX_F_SEAL_FUTURE_WRITE
 };
-#define TMPFS_MAX_SIZE ((uint64_t)INT64_MAX - 4095)
+#define TMPFS_MAX_SIZE ((uint64_t)INT64_MAX - PAGE_SIZE) /* what a memstore can hold */
 
 /* The store, made now if there is none. base.lock held. */
 static int store_locked(struct tmpfs_inode *i, struct memstore **ret) {
@@ -226,9 +225,8 @@ static int64_t tmpfs_seek(struct file *f, int64_t offset, int whence) {
 
     if (whence == LINUX_SEEK_END) {
         int64_t to;
-        if (__builtin_add_overflow(s ? (int64_t)memstore_size(s) : 0, offset, &to))
-            return -EOVERFLOW;
-        return to < 0 ? -EINVAL : to;
+        return __builtin_add_overflow(s ? (int64_t)memstore_size(s) : 0, offset, &to) || to < 0 ? -EINVAL
+                                                                                                 : to;
     }
     if (offset < 0 || !s)
         return -ENXIO;
@@ -281,17 +279,13 @@ static int tmpfs_fallocate(struct file *f, int mode, uint64_t offset, uint64_t l
 
 /* ---- mapping, seals ---- */
 
+/* Seals against writing are mm's to check: mappable.write_sealed. */
 static int tmpfs_mmap(struct file *f, const struct mmap_request *request, struct mappable **ret) {
-    struct tmpfs_inode *i = tmpfs_inode_of(f->inode);
     struct memstore *s;
 
+    (void)request;
     mutex_lock(&f->inode->lock);
-    int r = 0;
-    if (request->flags & LINUX_MAP_SHARED && request->prot & LINUX_PROT_WRITE &&
-        i->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
-        r = -EPERM;
-    if (r == 0)
-        r = store_locked(i, &s);
+    int r = store_locked(tmpfs_inode_of(f->inode), &s);
     mutex_unlock(&f->inode->lock);
     if (r < 0)
         return r;
@@ -299,19 +293,44 @@ static int tmpfs_mmap(struct file *f, const struct mmap_request *request, struct
     return 0;
 }
 
-static int tmpfs_seals(struct file *f, int cmd, uint32_t arg) {
-    struct tmpfs_inode *i = tmpfs_inode_of(f->inode);
+/* F_SEAL_WRITE: -EBUSY while a mapping may write. F_SEAL_FUTURE_WRITE leaves those alone. */
+static int seal_writes_locked(struct tmpfs_inode *i, uint32_t seals) {
+    struct memstore *s;
+    int r = store_locked(i, &s);
+
+    if (r < 0)
+        return r;
+    struct mappable *m = memstore_mappable(s);
+    mutex_lock(&m->lock);
+    if (seals & LINUX_F_SEAL_WRITE && m->writable_shared > 0)
+        r = -EBUSY;
+    else
+        m->write_sealed = true;
+    mutex_unlock(&m->lock);
+    return r;
+}
+
+static int add_seals_locked(struct file *f, struct tmpfs_inode *i, uint32_t seals) {
     int r = 0;
 
+    if (!(f->mode & FILE_WRITE))
+        return -EPERM;
+    if (seals & ~(uint32_t)ALL_SEALS)
+        return -EINVAL;
+    if (i->seals & LINUX_F_SEAL_SEAL)
+        return -EPERM;
+    if (seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
+        r = seal_writes_locked(i, seals);
+    if (r == 0)
+        i->seals |= seals;
+    return r;
+}
+
+static int tmpfs_seals(struct file *f, int cmd, uint32_t arg) {
+    struct tmpfs_inode *i = tmpfs_inode_of(f->inode);
+
     mutex_lock(&f->inode->lock);
-    if (cmd == LINUX_F_GET_SEALS)
-        r = (int)i->seals;
-    else if (!(f->mode & FILE_WRITE) || i->seals & LINUX_F_SEAL_SEAL)
-        r = -EPERM;
-    else if (arg & ~(uint32_t)ALL_SEALS)
-        r = -EINVAL;
-    else
-        i->seals |= arg;
+    int r = cmd == LINUX_F_GET_SEALS ? (int)i->seals : add_seals_locked(f, i, arg);
     mutex_unlock(&f->inode->lock);
     return r;
 }
