@@ -383,6 +383,15 @@ int epoll_collect(struct task *t, struct file *epf, struct linux_epoll_event *re
     return n > 0 ? n : r == -ETIMEDOUT ? 0 : r;
 }
 
+size_t epoll_item_count(struct file *f) {
+    struct epoll *ep = core_of(f);
+
+    mutex_lock(&ep->lock);
+    size_t n = ep->count;
+    mutex_unlock(&ep->lock);
+    return n;
+}
+
 /* ---- as a file ---- */
 
 static uint32_t epoll_ready(struct file *f, uint32_t events) {

@@ -10,6 +10,7 @@ struct file;
 struct task;
 
 int epoll_create(struct task *t, struct file **ret) must_check;
+size_t epoll_item_count(struct file *ep); /* how many events there may be at once */
 bool file_is_epoll(const struct file *f);
 /* op: LINUX_EPOLL_CTL_*. fd is the descriptor that `target` was found at: interest is per (descriptor, open
  * file). */

@@ -147,6 +147,9 @@ static int tmpfs_statfs(struct filesystem *base, struct kstatfs *ret) {
     struct tmpfs *fs = container_of(base, struct tmpfs, base);
     uint64_t max = fs->max_bytes, used = fs->used_bytes, inodes = fs->used_inodes;
 
+    if (max == 0 && base->layer > 0) /* what programs want to know of an overlay: how much they may write */
+        max = base->kernel->total_memory;
+
     ret->blocks = max / PAGE_SIZE;
     ret->bfree = ret->bavail = max > used ? (max - used) / PAGE_SIZE : 0;
     ret->files = fs->max_inodes;
