@@ -211,7 +211,7 @@ struct platform_config {
     int proc_fd;       /* directory descriptor of a procfs of this pid namespace (DESIGN 2), borrowed for the
                           platform's life; -1: none */
     bool no_privilege; /* --zero-privilege: ptrace and process_vm_* may be denied */
-    bool no_patches; /* systrap: never patch a guest's call sites */
+    bool no_patches;   /* systrap: never patch a guest's call sites */
     int pin_cpus;      /* 0: pin a stub thread to its sentry thread's cpu (default); -1: never pin (tests) */
 };
 
@@ -226,6 +226,6 @@ int platform_kvm_create(const struct platform_config *config, struct platform **
 int platform_create(const char *name, const struct platform_config *config, struct platform **ret,
                     struct err **err);
 
-/* Host calls that the sandbox process makes on behalf of the platform, for the seccomp list (boot/filter.c):
-   number and, in each platform's *_host.c, the argument checks. Ends with -1. */
+/* Host calls that the sandbox process makes on behalf of the platform, with any arguments, beside those of
+   boot/filter.c's own list. Ends with -1. */
 const int *platform_host_calls(const char *name);

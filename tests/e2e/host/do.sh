@@ -19,7 +19,7 @@ check not_executable not_executable
 arguments() { equal "$(runsc do -- printf '%s|' 'a b' '' '$x' '*')" 'a b||$x|*|'; }
 check arguments_untouched arguments
 signal_passed() {
-    runsc do -- sh -c 'trap "echo got; exit 9" TERM; echo ready; while :; do sleep 0.05; done' >"$state/sig" &
+    runsc_itself do -- sh -c 'trap "echo got; exit 9" TERM; echo ready; while :; do sleep 0.05; done' >"$state/sig" &
     local pid=$! i
     for i in $(seq 100); do grep -q ready "$state/sig" && break; sleep 0.1; done
     kill -TERM $pid
@@ -50,7 +50,7 @@ nothing_left() {
 check nothing_is_left_behind nothing_left
 killed_sandbox() {
     works || return 1
-    runsc do -- sleep 100 &
+    runsc_itself do -- sleep 100 &
     local pid=$! i
     for i in $(seq 100); do pgrep -P $pid >/dev/null && break; sleep 0.05; done
     sleep 0.3
