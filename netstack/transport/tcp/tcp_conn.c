@@ -233,7 +233,7 @@ static void take_handshake(struct tcp_sock *c, const struct tcp_req *r) {
     c->iss = r->iss;
     c->irs = r->irs;
     c->snd_una = c->snd_nxt = c->write_seq = c->snd_sml = r->iss + 1;
-    c->snd_up = c->snd_una;
+    c->snd_up = c->rack_fack = c->snd_una;
     c->rcv_nxt = c->rcv_wup = c->copied_seq = r->irs + 1;
     c->rcv_wnd = r->rcv_wnd;
     c->peer_mss = r->peer_mss;

@@ -178,6 +178,7 @@ void xc_established(struct xc *x, const struct seg *syn) {
     g.seq = 1000;
     xc_send(x, &g);
     xc_expect(x, &(struct seg){.flags = TH_SYN | TH_ACK | (g.flags & TH_CWR ? TH_ECE : 0), .ack = 1001}, __FILE__, __LINE__);
+    xc_wait(x, SIM_MS(x->handshake_ms));
     struct seg a = {.flags = TH_ACK, .seq = 1001, .ack = 1, .window = syn->window ? syn->window : 65535, .ts = g.ts,
                     .ts_val = g.ts_val, .ts_ecr = x->last_ts_val};
     xc_send(x, &a);

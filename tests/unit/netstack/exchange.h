@@ -39,6 +39,7 @@ struct xc {
     bool isn_known;
     struct seg last; /* last segment seen by EXPECT, with absolute numbers; options filled in */
     uint16_t peer_port, our_port;
+    int handshake_ms; /* round trip of xc_established(): the stack's first sample */
     struct nsock *listener, *sock;
     uint32_t last_ts_val;
     uint8_t frame[70000]; /* last frame read */
