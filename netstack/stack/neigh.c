@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/stack/neigh.c: the neighbour cache: link addresses of next hops, with the states of RFC 4861
- * section 7.3.2, used for IPv4 over ARP alike (as Linux does). Packets wait here, at most three per entry
- * (RFC 1122 section 2.3.2.2 asks for at least one), while an address is being resolved.
+ * section 7.3.2, used for IPv4 over ARP alike (as Linux does). Packets wait here, up to a bound in bytes
+ * (RFC 1122 section 2.3.2.2 asks for at least one packet), while an address is being resolved.
  */
 #include <errno.h>
 
 #include "netstack/stack/stack_core.h"
 
-enum { QUEUE_MAX = 3, MAX_SOLICITS = 3 };
+enum { QUEUE_MAX_BYTES = 212992, MAX_SOLICITS = 3 }; /* Linux: neigh/default/unres_qlen_bytes */
 
 struct neigh {
     struct hnode hnode;
@@ -17,7 +17,7 @@ struct neigh {
     struct mac mac;
     uint16_t state; /* NS_NUD_* */
     uint8_t probes;
-    uint32_t queued;
+    uint32_t queued;   /* bytes of memory in the queue */
     struct list queue; /* pkt.link, oldest first */
     struct ntimer timer;
     int64_t confirmed;
@@ -183,15 +183,15 @@ static int send_to(struct nic *nic, const struct mac *dst, struct pkt *p) {
 
 /* Queues behind resolution; the oldest gives way. */
 static void enqueue(struct neigh *e, struct pkt *p) {
-    if (e->queued >= QUEUE_MAX) {
+    while (!list_empty(&e->queue) && e->queued + p->truesize > QUEUE_MAX_BYTES) {
         struct pkt *old = list_first_entry(&e->queue, struct pkt, link);
         list_del(&old->link);
         e->nic->stats.tx_dropped++;
+        e->queued -= old->truesize;
         pkt_free(old);
-        e->queued--;
     }
     list_add_tail(&e->queue, &p->link);
-    e->queued++;
+    e->queued += p->truesize;
 }
 
 static int resolve_and_send(struct nic *nic, const struct ipa *nexthop, struct pkt *p) {

@@ -35,7 +35,8 @@ static uint32_t drain(uint32_t *ret_segments) {
     return bytes;
 }
 
-/* RFC 5681 section 4.2, RFC 9293 section 3.8.6.3: every second full segment at once; else within the delay. */
+/* RFC 5681 section 4.2, RFC 9293 section 3.8.6.3: every second full segment at once; else within the delay.
+ */
 XTEST(delayed_ack) {
     xc_start(&x);
     xc_established(&x, &(struct seg){.mss = 1460});
@@ -121,20 +122,24 @@ XTEST(overlaps_are_trimmed) {
 XTEST(paws) {
     xc_start(&x);
     xc_established(&x, &(struct seg){.mss = 1460, .ts = true, .ts_val = 1000});
-    SEND(.flags = TH_ACK, .seq = 1001, .ack = 1, .window = 1000, .len = 10, .ts = true, .ts_val = 1005, .ts_ecr = x.last_ts_val);
+    SEND(.flags = TH_ACK, .seq = 1001, .ack = 1, .window = 1000, .len = 10, .ts = true, .ts_val = 1005,
+         .ts_ecr = x.last_ts_val);
     EXPECT(.flags = TH_ACK, .seq = 1, .ack = 1011, .ts = true, .ts_ecr = 1005);
-    SEND(.flags = TH_ACK, .seq = 1011, .ack = 1, .window = 1000, .len = 10, .ts = true, .ts_val = 1004, .ts_ecr = x.last_ts_val);
+    SEND(.flags = TH_ACK, .seq = 1011, .ack = 1, .window = 1000, .len = 10, .ts = true, .ts_val = 1004,
+         .ts_ecr = x.last_ts_val);
     EXPECT(.flags = TH_ACK, .seq = 1, .ack = 1011, .ts = true, .ts_ecr = 1005);
     ASSERT_EQ(mib().tcp_paws_drops, 1);
     ASSERT_EQ(nsock_inq(x.sock), 10);
     /* RFC 7323 section 5.5: after 24 days of silence the clock may have wrapped */
     xc_wait(&x, SIM_S(25ll * 86400));
-    SEND(.flags = TH_ACK, .seq = 1011, .ack = 1, .window = 1000, .len = 10, .ts = true, .ts_val = 3, .ts_ecr = x.last_ts_val);
+    SEND(.flags = TH_ACK, .seq = 1011, .ack = 1, .window = 1000, .len = 10, .ts = true, .ts_val = 3,
+         .ts_ecr = x.last_ts_val);
     ASSERT_EQ(nsock_inq(x.sock), 20);
     xc_end(&x);
 }
 
-/* RFC 6298 (5.4)-(5.6): the first unacknowledged segment, with doubled time. RFC 5681: one segment after a timeout. */
+/* RFC 6298 (5.4)-(5.6): the first unacknowledged segment, with doubled time. RFC 5681: one segment after a
+ * timeout. */
 XTEST(retransmission_timeout) {
     xc_start(&x);
     xc_established(&x, &(struct seg){.mss = 1000});
@@ -197,7 +202,8 @@ XTEST(rack_marks_the_hole_lost) {
     SEND(.flags = TH_ACK, .seq = 1001, .ack = 1001, .window = 65535, .sacks = 1, .sack = {{2001, 3001}});
     EXPECT_NOTHING(); /* may be reordering */
     SEND(.flags = TH_ACK, .seq = 1001, .ack = 1001, .window = 65535, .sacks = 1, .sack = {{2001, 5001}});
-    EXPECT(.flags = TH_ACK, .seq = 1001, .ack = 1001, .len = 1000); /* three segments' worth: no more waiting */
+    EXPECT(.flags = TH_ACK, .seq = 1001, .ack = 1001,
+           .len = 1000); /* three segments' worth: no more waiting */
     EXPECT_NOTHING();
     SEND(.flags = TH_ACK, .seq = 1001, .ack = 5001, .window = 65535);
     ASSERT_EQ(info().total_retrans, 1);
@@ -241,7 +247,8 @@ XTEST(tail_loss_probe) {
     xc_end(&x);
 }
 
-/* RFC 9293 section 3.8.6.1: a closed window is probed with growing pauses, for as long as the peer answers. */
+/* RFC 9293 section 3.8.6.1: a closed window is probed with growing pauses, for as long as the peer answers.
+ */
 XTEST(zero_window_probes) {
     xc_start(&x);
     xc_established(&x, &(struct seg){.mss = 1000, .window = 500});
@@ -278,7 +285,8 @@ XTEST(receive_window_closes_and_opens) {
         window = x.last.window;
     }
     ASSERT_GE(seq - 1001, 60000);
-    SEND(.flags = TH_ACK, .seq = seq, .ack = 1, .window = 1000, .len = 1000); /* beyond the window: cut or refused */
+    SEND(.flags = TH_ACK, .seq = seq, .ack = 1, .window = 1000,
+         .len = 1000); /* beyond the window: cut or refused */
     EXPECT(.flags = TH_ACK, .seq = 1, .any_ack = true);
     ASSERT_EQ(x.last.window, 0);
     while (sim_recv(x.sock, text, 10000, 0) > 0) {
