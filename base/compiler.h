@@ -21,12 +21,12 @@
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 #define page_down(x) ((uint64_t)(x) & PAGE_MASK)
 #define page_up(x) (((uint64_t)(x) + PAGE_SIZE - 1) & PAGE_MASK) /* wraps to 0 near 2^64: check first */
-/* Names are made unique by __COUNTER__, so that MIN and MAX may nest under -Wshadow. */
-#define CMP_PICK(a, b, op, n) CMP_PICK_NAMED(a, b, op, n)
-#define CMP_PICK_NAMED(a, b, op, n) \
-    ({ __typeof__(a) a_##n = (a); __typeof__(b) b_##n = (b); a_##n op b_##n ? a_##n : b_##n; })
-#define MIN(a, b) CMP_PICK(a, b, <, __COUNTER__)
-#define MAX(a, b) CMP_PICK(a, b, >, __COUNTER__)
+/* Each argument once; they may be nested, so every use has its own names. */
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+#define PICK_(op, a, b, x, y) ({ __typeof__(a) x = (a); __typeof__(b) y = (b); x op y ? x : y; })
+#define MIN(a, b) PICK_(<, a, b, PASTE(min_a_, __COUNTER__), PASTE(min_b_, __COUNTER__))
+#define MAX(a, b) PICK_(>, a, b, PASTE(max_a_, __COUNTER__), PASTE(max_b_, __COUNTER__))
 
 /* Hands a pointer over and clears the variable, for variables with a cleanup attribute. */
 #define TAKE(p) ({ __typeof__(p) take_ = (p); (p) = NULL; take_; })

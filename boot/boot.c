@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "boot/controller.h"
+#include "boot/crash.h"
 #include "boot/filter.h"
 #include "boot/walls.h"
 #include "platform/platform.h"
@@ -23,9 +24,6 @@
 #else
 #define INSTRUMENTED 0
 #endif
-
-/* TODO(platform): its list is not there yet; without it the filter holds the sentry's own calls only. */
-#pragma weak platform_host_calls
 
 struct sandbox {
     struct walls walls;
@@ -43,7 +41,7 @@ static int put_up_filter(struct sandbox *s, const struct boot_options *o, struct
         s->walls.zero_privilege = zero;
         return r;
     }
-    const int *calls = s->platform && platform_host_calls ? platform_host_calls(s->platform->ops->name) : NULL;
+    const int *calls = s->platform ? platform_host_calls(s->platform->ops->name) : NULL;
     struct err *why = NULL;
     int r = filter_install(calls, STDERR_FILENO, &why);
     if (r >= 0)
@@ -103,7 +101,7 @@ static int make_kernel(struct sandbox *s, const struct boot_options *o, struct e
 
     if (r < 0)
         return r;
-    struct boot_kernel_config kernel = {.platform = s->platform, .strace_fd = o->strace_fd, .xray = o->xray,
+    struct boot_kernel_config kernel = {.platform = s->platform, .proc_fd = s->proc_fd, .strace_fd = o->strace_fd, .xray = o->xray,
                                         .on_exit = controller_on_exit, .arg = s->controller};
     r = boot_kernel_create(&kernel, &s->kernel, err);
     if (r >= 0)
@@ -114,8 +112,10 @@ static int make_kernel(struct sandbox *s, const struct boot_options *o, struct e
 int boot_main(const struct boot_options *o) {
     struct sandbox s = {.walls.zero_privilege = o->zero_privilege, .proc_fd = -1};
     cleanup(err_freep) struct err *err = NULL;
-    int r = put_up_walls(&s, o, &err);
+    int r = INSTRUMENTED ? 0 : crash_handlers_install();
 
+    if (r >= 0)
+        r = put_up_walls(&s, o, &err);
     if (r >= 0)
         r = make_platform(&s, o, &err);
     if (r >= 0)
@@ -132,6 +132,11 @@ int boot_main(const struct boot_options *o) {
     cleanup(freep) char *report = walls_json(&s.walls);
     boot_report_ready(o->status_fd, report ? report : "[]");
     int code = controller_run(s.controller);
+#ifndef RUNSC_DEBUG
+    /* The host takes everything down faster than we could, stubs first (we are their namespace's init). Debug builds look for leaks. */
+    _exit(code);
+#endif
+    controller_end_containers(s.controller);
     boot_kernel_destroy(s.kernel);
     controller_free(s.controller);
     walls_done(&s.walls);

@@ -86,7 +86,6 @@ static void owner_gone(struct connection *n) {
 
     if (!p)
         return;
-    p->owner = NULL;
     if (!p->ended && n->owned_in->kernel_container) {
         bool init = p->pid == n->owned_in->init_pid;
         log_info(LOG_CONTROL, "owner of %s process %d is gone: killing it", n->owned_in->id, p->pid);
@@ -313,6 +312,17 @@ int controller_run(struct controller *c) {
     }
     log_info(LOG_CONTROL, "the sandbox ends");
     return 0;
+}
+
+void controller_end_containers(struct controller *c) {
+    struct controlled *t;
+
+    list_for_each_entry(t, &c->containers, node) {
+        if (t->kernel_container)
+            boot_container_destroy(t->kernel_container);
+        t->kernel_container = NULL;
+    }
+    take_queue(c);
 }
 
 void controller_free(struct controller *c) {

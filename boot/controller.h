@@ -8,7 +8,7 @@
  *
  * Requests, one JSON object a line (boot/control_channel.h); answers repeat "id" and have "ok": true, or false and "error":
  *   hello                                     -> version, walls, platform, containers
- *   create  container, spec, [overlay, policy, extra, join] + fds: gofers..., stdio..., tty, status file, extra..., owner   -> pid
+ *   create  container, spec, [overlay, policy, init_killable, join] + fds: gofers..., stdio..., tty, status file, extra..., owner   -> pid
  *   start   container
  *   exec    container, process, [extra] + fds: stdio..., tty, extra..., owner                                -> pid
  *   signal  container, signal, [pid, scope: "process"|"foreground"|"all"]
@@ -17,7 +17,7 @@
  *   ps      container                         -> pids
  *   winsize container, rows, columns, [pid]
  *   pause, resume, destroy   container
- * "fds_gofer": n, "fds_stdio": [bool,bool,bool], "fds_tty": bool, "fds_status": bool, "fds_extra": n, "fds_owner": bool say which come.
+ * "fds_gofer": n, "fds_stdio": [bool,bool,bool], "fds_tty": bool, "fds_status": bool, "fds_extra": n, "fds_owner": n say which come.
  * An *owner* is a connection that stands for one process: it gets {"event":"exit",...} when that ends, may send signal and winsize
  * without naming anything, and its end kills the process (a stand-in that was killed takes its guest process along).
  */
@@ -43,4 +43,6 @@ void controller_set_kernel(struct controller *c, struct boot_kernel *kernel);
 /* Serves until the root container has been destroyed or has ended and its owner has been told, or until no client and no container
    is left. Returns the process's exit code. */
 int controller_run(struct controller *c);
+/* After controller_run(): destroys what containers are left, so that the kernel can be. Owners of their processes are told. */
+void controller_end_containers(struct controller *c);
 void controller_free(struct controller *c);

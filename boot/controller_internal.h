@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * boot/controller_internal.h: objects of the control server. All belong to the loop thread, except where a comment says "job".
  *
- * References: a controlled container holds its processes and spec; a process holds its waiters and knows its owner connection, which
- * outlives neither; a job holds its container busy, so that the container is not freed under it.
+ * References: a controlled container holds its processes and spec; a process holds its waiters and is pointed at by its owners' connections; a job holds its container busy, so that the container is not freed under it.
  */
 #pragma once
 
@@ -12,6 +11,7 @@
 #include "boot/controller.h"
 
 #define CONTROL_MAX_CONNECTIONS 1024
+#define CONTROL_MAX_OWNERS 4
 #define CONTROL_MAX_ENDED 1024 /* ends nobody has asked for, per container */
 
 enum controlled_state { CONTROLLED_CREATING, CONTROLLED_CREATED, CONTROLLED_RUNNING, CONTROLLED_PAUSED, CONTROLLED_STOPPED };
@@ -39,7 +39,6 @@ struct process {
     enum boot_end_reason reason;
     char *why;
     struct list waiters;
-    struct connection *owner;
 };
 
 struct controlled {
@@ -66,7 +65,8 @@ struct job {
     struct controlled *target;  /* busy */
     uint64_t connection;
     json_t *request;            /* reference, not touched by the thread */
-    int owner_fd;
+    int owner_fds[CONTROL_MAX_OWNERS];
+    size_t owner_count;
     struct spec *process_spec;  /* exec: owned */
     /* job: in */
     struct boot_kernel *kernel;

@@ -23,7 +23,7 @@ struct job *job_new(struct controller *c, enum job_kind kind, struct controlled 
     j->target = t;
     j->connection = from->serial;
     j->request = json_incref(request);
-    j->owner_fd = j->process.tty_fd = -1;
+    j->process.tty_fd = -1;
     for (int i = 0; i < 3; i++)
         j->process.stdio[i] = -1;
     j->kernel = c->kernel;
@@ -45,7 +45,8 @@ static void job_close_fds(struct job *j) {
 void job_free(struct job *j) {
     if (!j)
         return;
-    close_fd(j->owner_fd);
+    for (size_t i = 0; i < j->owner_count; i++)
+        close_fd(j->owner_fds[i]);
     json_decref(j->request);
     spec_free(j->process_spec);
     err_free(j->err);
@@ -120,24 +121,24 @@ json_t *process_end_json(const struct process *p) {
     return json_pack("{s:i,s:i,s:s,s:s*}", "pid", (int)p->pid, "status", p->wait_status, "reason", reason_name(p->reason), "why", p->why);
 }
 
-static void process_free(struct process *p) {
+static void process_free(struct controller *c, struct process *p) {
     struct waiter *w, *next;
+    struct connection *n;
 
     list_for_each_entry_safe(w, next, &p->waiters, node) {
         list_del(&w->node);
         json_decref(w->id);
         free(w);
     }
-    if (p->owner) {
-        p->owner->owned = NULL;
-        p->owner->owned_in = NULL;
-    }
+    list_for_each_entry(n, &c->connections, node)
+        if (n->owned == p)
+            n->owned = NULL;
     list_del(&p->node);
     free(p->why);
     free(p);
 }
 
-/* Tells all who wait. The owner's connection closes when it has heard. */
+/* Tells all who wait. An owner's connection closes when it has heard. */
 static void tell_end(struct controller *c, struct process *p) {
     struct waiter *w, *next;
 
@@ -147,14 +148,16 @@ static void tell_end(struct controller *c, struct process *p) {
         json_decref(w->id);
         free(w);
     }
-    if (p->owner) {
+    struct connection *n;
+    list_for_each_entry(n, &c->connections, node) {
+        if (n->owned != p)
+            continue;
         json_t *event = process_end_json(p);
         if (event)
             json_object_set_new(event, "event", json_string("exit"));
-        p->owner->owned = NULL;
-        p->owner->closing = true;
-        connection_send(c, p->owner, event);
-        p->owner = NULL;
+        n->owned = NULL;
+        n->closing = true;
+        connection_send(c, n, event);
     }
 }
 
@@ -171,14 +174,14 @@ static void write_status(struct controlled *t, const struct process *p) {
 }
 
 /* Ends that nobody asks for are forgotten beyond a bound: health checks run for years. */
-static void forget_old_ends(struct controlled *t) {
+static void forget_old_ends(struct controller *c, struct controlled *t) {
     struct process *p, *next;
 
     list_for_each_entry_safe(p, next, &t->processes, node) {
         if (t->ended_count <= CONTROL_MAX_ENDED)
             return;
         if (p->ended && p->pid != t->init_pid) {
-            process_free(p);
+            process_free(c, p);
             t->ended_count--;
         }
     }
@@ -206,7 +209,7 @@ void process_ended(struct controller *c, struct end_note *e) {
     }
     log_info(LOG_CONTROL, "container %s: process %d ended, status 0x%x (%s)", t->id, p->pid, (unsigned)p->wait_status, reason_name(p->reason));
     tell_end(c, p);
-    forget_old_ends(t);
+    forget_old_ends(c, t);
     if (e->is_init && t->is_root)
         c->finished = true;
 }
@@ -216,9 +219,13 @@ void process_ended(struct controller *c, struct end_note *e) {
 void controlled_free(struct controller *c, struct controlled *t) {
     struct process *p, *next;
 
-    (void)c;
+    struct connection *n;
+
+    list_for_each_entry(n, &c->connections, node)
+        if (n->owned_in == t)
+            n->owned_in = NULL;
     list_for_each_entry_safe(p, next, &t->processes, node)
-        process_free(p);
+        process_free(c, p);
     list_del(&t->node);
     close_fd(t->gofer_watch);
     close_fd(t->status_fd);
@@ -233,16 +240,15 @@ static void register_process(struct controller *c, struct job *j) {
     struct process *p = controlled_process(t, j->pid, /* make= */ true);
 
     ASSERT(p);
-    if (j->owner_fd < 0)
-        return;
-    struct connection *owner = connection_add(c, steal_fd(&j->owner_fd), /* owner= */ true);
-    if (!owner) {
-        (void)!boot_signal(t->kernel_container, SIGNAL_PROCESS, j->pid, 9);
-        return;
+    for (size_t i = 0; i < j->owner_count; i++) {
+        struct connection *owner = connection_add(c, steal_fd(&j->owner_fds[i]), /* owner= */ true);
+        if (!owner) {
+            (void)!boot_signal(t->kernel_container, SIGNAL_PROCESS, j->pid, 9);
+            return;
+        }
+        owner->owned = p;
+        owner->owned_in = t;
     }
-    owner->owned = p;
-    owner->owned_in = t;
-    p->owner = owner;
     if (p->ended)
         tell_end(c, p);
 }

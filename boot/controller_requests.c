@@ -76,7 +76,10 @@ static int check_fds(const struct request *q, struct err **err) {
     if (list && json_array_size(list) != 3)
         return bad(err, "fds_stdio must have three entries");
     size_t gofers = get_count(q->json, "fds_gofer"), extra = get_count(q->json, "fds_extra");
-    size_t want = gofers + stdio + extra + get_bool(q->json, "fds_tty") + get_bool(q->json, "fds_status") + get_bool(q->json, "fds_owner");
+    size_t want = gofers + stdio + extra + get_bool(q->json, "fds_tty") + get_bool(q->json, "fds_status") + get_count(q->json, "fds_owner");
+
+    if (get_count(q->json, "fds_owner") > CONTROL_MAX_OWNERS)
+        return bad(err, "too many owners");
     return want == q->fd_count ? 0 : bad(err, "the descriptors do not match what it says of them");
 }
 
@@ -92,7 +95,9 @@ static void take_process_fds(struct request *q, struct job *j) {
     for (size_t i = 0; i < j->process.extra_fd_count; i++)
         j->extra_fds[i] = next_fd(q);
     j->process.extra_fds = j->extra_fds;
-    j->owner_fd = get_bool(q->json, "fds_owner") ? next_fd(q) : -1;
+    j->owner_count = get_count(q->json, "fds_owner");
+    for (size_t i = 0; i < j->owner_count; i++)
+        j->owner_fds[i] = next_fd(q);
     j->process.rows = (uint16_t)j->process.spec->console_size.height;
     j->process.columns = (uint16_t)j->process.spec->console_size.width;
 }
@@ -154,6 +159,7 @@ static int start_create(struct request *q, struct spec *spec, struct err **err) 
         j->config.id = t->id;
         j->config.spec = spec;
         j->config.process = j->process;
+        j->config.init_killable = get_bool(q->json, "init_killable");
         j->config.root_readonly = spec->root.readonly;
         j->config.root_overlay = get_bool(q->json, "overlay");
         j->config.join_container = json_string_value(json_object_get(q->json, "join"));

@@ -28,6 +28,7 @@ struct fake_process {
     size_t arg_count;
     int stdio[3], wake_fd;
     bool init, started, ended;
+    pthread_t thread;
     int signo; /* container lock */
 };
 
@@ -166,6 +167,11 @@ static struct fake_process *process_new(struct boot_container *c, const struct b
     (void)init;
     if (!p || strcmp(program, "missing") == 0 || strcmp(program, "/denied") == 0) {
         free(p);
+        for (int i = 0; i < 3; i++)
+            close_fd(b->stdio[i]);
+        close_fd(b->tty_fd);
+        for (size_t i = 0; i < b->extra_fd_count; i++)
+            close_fd(b->extra_fds[i]);
         (void)boot_exec_error(err, program, strcmp(program, "/denied") == 0 ? EACCES : ENOENT);
         return NULL;
     }
@@ -190,11 +196,9 @@ static struct fake_process *process_new(struct boot_container *c, const struct b
 }
 
 static int process_start(struct fake_process *p, struct err **err) {
-    pthread_t thread;
-    int r = pthread_create(&thread, NULL, process_thread, p);
+    int r = pthread_create(&p->thread, NULL, process_thread, p);
 
-    if (r == 0)
-        pthread_detach(thread);
+    p->started = r == 0;
     return r ? err_set(err, r, "sandbox.threads", "starting a process") : 0;
 }
 
@@ -223,7 +227,6 @@ int boot_container_create(struct boot_kernel *k, const struct boot_container_con
 int boot_container_start(struct boot_container *c, struct err **err) {
     struct fake_process *p = list_first_entry(&c->processes, struct fake_process, node);
 
-    p->started = true;
     return process_start(p, err);
 }
 
@@ -233,7 +236,6 @@ int boot_exec(struct boot_container *c, const struct boot_process *process, boot
     if (!p)
         return -ENOENT;
     *ret_pid = p->pid;
-    p->started = true;
     return process_start(p, err);
 }
 
@@ -295,5 +297,17 @@ void boot_container_destroy(struct boot_container *c) {
     mutex_unlock(&c->kernel->lock);
     for (size_t i = 0; i < c->gofer_count; i++)
         close_fd(c->gofer_fds[i]);
-    /* processes may still be ending: the fake leaks them */
+    struct fake_process *p, *next;
+    list_for_each_entry_safe(p, next, &c->processes, node) {
+        if (p->started)
+            pthread_join(p->thread, NULL);
+        for (size_t i = 0; i < p->arg_count; i++)
+            free(p->args[i]);
+        free(p->args);
+        close_fd(p->wake_fd);
+        list_del(&p->node);
+        free(p);
+    }
+    free(c->id);
+    free(c);
 }

@@ -4,6 +4,7 @@
 #include "boot/kernel_real.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@
 
 int boot_kernel_create(const struct boot_kernel_config *config, struct boot_kernel **ret, struct err **err) {
     struct boot_kernel *k = calloc(1, sizeof *k);
-    struct kernel_config kc = {.platform = config->platform, .proc_fd = -1};
+    struct kernel_config kc = {.platform = config->platform, .proc_fd = config->proc_fd};
 
     if (!k)
         return err_set(err, ENOMEM, "out-of-memory", "making the kernel");
@@ -43,14 +44,6 @@ int boot_kernel_create(const struct boot_kernel_config *config, struct boot_kern
         syscall_strace_enable(true);
     *ret = k;
     return 0;
-}
-
-void boot_kernel_destroy(struct boot_kernel *k) {
-    ASSERT(list_empty(&k->containers));
-    host_poll_destroy(k->kernel);
-    kernel_destroy(k->kernel);
-    close_fd(k->config.strace_fd);
-    free(k);
 }
 
 /* ---- ends of processes ---- */
@@ -161,6 +154,8 @@ int boot_container_create(struct boot_kernel *k, const struct boot_container_con
             container_free(c);
         return err_wrap(err, r, "creating container \"%s\"", config->id);
     }
+    if (config->init_killable)
+        c->container->init->group->unkillable = false; /* it has not run yet */
     mutex_lock(&k->lock);
     list_add_tail(&k->containers, &c->node);
     mutex_unlock(&k->lock);
@@ -203,6 +198,15 @@ void boot_container_destroy(struct boot_container *c) {
     container_free(c);
 }
 
+void boot_kernel_destroy(struct boot_kernel *k) {
+    while (!list_empty(&k->containers))
+        boot_container_destroy(list_first_entry(&k->containers, struct boot_container, node));
+    host_poll_destroy(k->kernel);
+    kernel_destroy(k->kernel);
+    close_fd(k->config.strace_fd);
+    free(k);
+}
+
 /* ---- signals, sizes, pause ---- */
 
 static struct tty *terminal_of(struct boot_container *c, boot_pid_t pid) {
@@ -227,8 +231,12 @@ static int signal_foreground(struct boot_container *c, boot_pid_t pid, int signo
         mutex_unlock(&tty->lock);
     }
     tty_unref(tty);
+    struct task *t = group ? NULL : container_find_process(c->container, pid);
+    if (t)
+        group = task_get_pgrp(t);
+    task_unref(t);
     if (!group)
-        return boot_signal(c, SIGNAL_PROCESS, pid, signo);
+        return -ESRCH;
     struct linux_siginfo info = {.signo = signo, .code = LINUX_SI_USER};
     if (signo > 0)
         signal_send_pgrp(group, &info);

@@ -33,6 +33,7 @@ struct boot_exit {
 
 struct boot_kernel_config {
     struct platform *platform; /* taken over; NULL only for the fake kernel */
+    int proc_fd;               /* the sandbox's own procfs as a directory; taken over; -1: none */
     int strace_fd;             /* --strace: where lines go; -1: off. Taken over */
     bool xray;
     /* Called once for every process that was started by boot_container_start() or boot_exec(), from any thread, after the process's
@@ -72,6 +73,7 @@ struct boot_container_config {
     const int *gofer_fds;            /* connections to the container's gofer, taken over (gofer/protocol.h) */
     size_t gofer_fd_count;
     struct boot_mount root;          /* destination "/"; gofer_root 0 */
+    bool init_killable;              /* `do`: signals whose default is to end a process end init too, as the caller of a command expects */
     bool root_readonly;
     bool root_overlay;               /* an overlay in the sandbox's memory over it: the host's directory is never written */
     const struct boot_mount *mounts; /* in the spec's order */
@@ -93,7 +95,7 @@ int boot_container_start(struct boot_container *c, struct err **err) must_check;
 int boot_exec(struct boot_container *c, const struct boot_process *process, boot_pid_t *ret_pid, struct err **err) must_check;
 
 enum boot_signal_scope { SIGNAL_PROCESS, SIGNAL_FOREGROUND, SIGNAL_ALL };
-/* A guest signal number; 0 probes. PROCESS: thread group `pid`. FOREGROUND: the foreground group of pid's terminal (else pid).
+/* A guest signal number; 0 probes. PROCESS: thread group `pid`. FOREGROUND: the foreground group of pid's terminal (else pid's group).
    ALL: every process of the container. From outside the pid namespace, so init is not shielded. Does not block. -ESRCH if gone. */
 int boot_signal(struct boot_container *c, enum boot_signal_scope scope, boot_pid_t pid, int signo) must_check;
 /* SIGWINCH follows. Does not block. */

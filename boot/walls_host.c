@@ -207,7 +207,7 @@ int walls_drop_privileges(struct walls *walls, uint64_t keep, struct err **err) 
 }
 
 int walls_limits(struct walls *walls, struct err **err) {
-    struct rlimit none = {0, 0}, files;
+    struct rlimit none = {1, 1}, files; /* 1 byte: 0 would still start the program of core_pattern (core(5)) */
 
     if (setrlimit(RLIMIT_CORE, &none) < 0)
         return wall_failed(walls, WALL_LIMITS, errno, "forbidding core dumps", err);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * gofer/batch_host.c: the attributes of many entries of one directory, by io_uring where that is faster.
  *
- * io_uring hands every STATX to a worker thread of the kernel. For inodes in the host's cache that costs ten times a
- * plain call; where each waits for a disk, the batch waits for all of them at once. So a batch starts with plain calls
- * and goes on in the ring only if those were slow. The ring is made before the process's filter is up, one per gofer,
- * restricted to IORING_OP_STATX for good; a batch that finds it in use makes plain calls. WALK gains nothing from it:
- * the directory of each step is the descriptor that the step before it opens, and openat takes no ring-relative one.
+ * io_uring hands every STATX to a worker thread of the kernel. For inodes in the host's cache that costs ten
+ * times a plain call; where each waits for a disk, the batch waits for all of them at once. So a batch starts
+ * with plain calls and goes on in the ring only if those were slow. The ring is made before the process's
+ * filter is up, one per gofer, restricted to IORING_OP_STATX for good; a batch that finds it in use makes
+ * plain calls. WALK gains nothing from it: the directory of each step is the descriptor that the step before
+ * it opens, and openat takes no ring-relative one.
  */
 #include "gofer/server_internal.h"
 

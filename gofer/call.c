@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * gofer/call.c: argument checks that every operation of the server needs.
+ */
 #include "gofer/server_internal.h"
 
 #include <errno.h>

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gofer/channel_host.c: one channel: receives, dispatches, replies. HELLO and CHANNEL, which concern the connection, too.
+ * gofer/channel_host.c: one channel: receives, dispatches, replies. HELLO and CHANNEL, which concern the
+ * connection, too.
  */
 #include "gofer/server_internal.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -89,7 +92,7 @@ size_t gofer_dispatch(struct gofer_server *s, const uint8_t *in, size_t in_size,
         .fd = -1,
     };
     int rc = gofer_get(&c.in, &req, sizeof(req));
-    if (rc == 0 && (req.size != in_size || req.version != GOFER_PROTOCOL_VERSION || req.zero ||
+    if (rc == 0 && (req.size != in_size || req.version != GOFER_PROTOCOL_VERSION || req.cpu > CPU_SETSIZE ||
                     req.type >= GOFER_TYPES || !g_ops[req.type]))
         rc = -EPROTO;
     if (rc == 0)
@@ -101,14 +104,27 @@ size_t gofer_dispatch(struct gofer_server *s, const uint8_t *in, size_t in_size,
         c.out.size = sizeof(struct gofer_reply_header);
     }
     struct gofer_reply_header *reply = (struct gofer_reply_header *)out;
-    *reply = (struct gofer_reply_header){.size = (uint32_t)c.out.size,
-                                         .type = req.type,
-                                         .fd_count = c.fd >= 0,
-                                         .seq = req.seq,
-                                         .error = rc};
+    *reply = (struct gofer_reply_header){
+        .size = (uint32_t)c.out.size, .type = req.type, .fd_count = c.fd >= 0, .seq = req.seq, .error = rc};
     log_trace(LOG_GOFER, "request %u: %d", req.type, rc);
     *ret_fd = c.fd;
     return c.out.size;
+}
+
+/* Moves this thread to the cpu that the request came from, whose thread now waits for us. The sandbox chooses
+ * nothing by it but on which of the cpus that this process may use one thread of the gofer runs. */
+static void follow(struct channel *ch, const uint8_t *in, size_t in_size) {
+    struct gofer_request_header req;
+    if (in_size < sizeof(req))
+        return;
+    memcpy(&req, in, sizeof(req));
+    if (req.cpu == 0 || req.cpu == ch->cpu || req.cpu > CPU_SETSIZE)
+        return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(req.cpu - 1, &set);
+    if (sched_setaffinity(0, sizeof(set), &set) == 0)
+        ch->cpu = req.cpu;
 }
 
 void channel_serve(struct channel *ch) {
@@ -120,6 +136,7 @@ void channel_serve(struct channel *ch) {
             continue; /* descriptors, which it has no business to send: dropped, with their message */
         if (rc < 0)
             break;
+        follow(ch, ch->in, in_size);
         cleanup(closep) int fd = -1;
         size_t out_size = gofer_dispatch(ch->server, ch->in, in_size, ch->out, &fd);
         struct iovec out = {.iov_base = ch->out, .iov_len = out_size};

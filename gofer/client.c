@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gofer/client.c: every message, as client.h says. Building and checking only; host calls are in client_host.c.
+ * gofer/client.c: every message, as client.h says. Building and checking only; host calls are in
+ * client_host.c.
  */
 #include "gofer/client.h"
 
@@ -106,12 +107,13 @@ static int read_walk(struct exchange *x, uint32_t asked, struct gofer_node *node
         return exchange_breach(x);
     rc = read_target(x, reply.target_size, target);
     if (rc == 0)
-        *ret = (struct gofer_walked){.count = reply.count, .error = reply.error, .target_size = reply.target_size};
+        *ret = (struct gofer_walked){
+            .count = reply.count, .error = reply.error, .target_size = reply.target_size};
     return rc;
 }
 
-int gofer_conn_walk(struct gofer_conn *conn, gofer_handle_t dir, const struct gofer_name *names, uint32_t count,
-                    struct gofer_node *nodes, char *target, struct gofer_walked *ret) {
+int gofer_conn_walk(struct gofer_conn *conn, gofer_handle_t dir, const struct gofer_name *names,
+                    uint32_t count, struct gofer_node *nodes, char *target, struct gofer_walked *ret) {
     if (count == 0 || count > GOFER_WALK_MAX)
         return -EINVAL;
     struct exchange x;
@@ -132,8 +134,9 @@ int gofer_conn_walk(struct gofer_conn *conn, gofer_handle_t dir, const struct go
 static int read_look(struct exchange *x, struct gofer_attr *ret) {
     struct gofer_walk_reply reply;
     struct gofer_node node;
-    if (gofer_get(&x->reply, &reply, sizeof(reply)) < 0 || reply.count > 1 || reply.zero || reply.target_size ||
-        reply.error > 0 || reply.error < -4095 || (reply.count == 1) != (reply.error == 0))
+    if (gofer_get(&x->reply, &reply, sizeof(reply)) < 0 || reply.count > 1 || reply.zero ||
+        reply.target_size || reply.error > 0 || reply.error < -4095 ||
+        (reply.count == 1) != (reply.error == 0))
         return exchange_breach(x);
     if (reply.error)
         return reply.error;
@@ -144,7 +147,8 @@ static int read_look(struct exchange *x, struct gofer_attr *ret) {
     return 0;
 }
 
-int gofer_conn_look(struct gofer_conn *conn, gofer_handle_t dir, struct gofer_name name, struct gofer_attr *ret) {
+int gofer_conn_look(struct gofer_conn *conn, gofer_handle_t dir, struct gofer_name name,
+                    struct gofer_attr *ret) {
     struct exchange x;
     int rc = exchange_begin(&x, conn, GOFER_WALK);
     if (rc < 0)
@@ -236,8 +240,8 @@ int gofer_conn_symlink(struct gofer_conn *conn, const struct gofer_symlink *args
     return call_node(&x, TYPE_LINK, ret);
 }
 
-int gofer_conn_link(struct gofer_conn *conn, gofer_handle_t file, gofer_handle_t parent, struct gofer_name name,
-                    struct gofer_attr *ret) {
+int gofer_conn_link(struct gofer_conn *conn, gofer_handle_t file, gofer_handle_t parent,
+                    struct gofer_name name, struct gofer_attr *ret) {
     struct exchange x;
     int rc = exchange_begin(&x, conn, GOFER_LINK);
     if (rc < 0)
@@ -248,7 +252,8 @@ int gofer_conn_link(struct gofer_conn *conn, gofer_handle_t file, gofer_handle_t
     return call_attr(&x, ret);
 }
 
-int gofer_conn_unlink(struct gofer_conn *conn, gofer_handle_t parent, struct gofer_name name, uint32_t flags) {
+int gofer_conn_unlink(struct gofer_conn *conn, gofer_handle_t parent, struct gofer_name name,
+                      uint32_t flags) {
     struct exchange x;
     int rc = exchange_begin(&x, conn, GOFER_UNLINK);
     if (rc < 0)
@@ -272,7 +277,8 @@ int gofer_conn_rename(struct gofer_conn *conn, const struct gofer_rename *args, 
 }
 
 /* Begins a request that is a handle and nothing else. */
-static int begin_handle(struct exchange *x, struct gofer_conn *conn, enum gofer_type type, gofer_handle_t handle) {
+static int begin_handle(struct exchange *x, struct gofer_conn *conn, enum gofer_type type,
+                        gofer_handle_t handle) {
     int rc = exchange_begin(x, conn, type);
     if (rc < 0)
         return rc;
@@ -346,7 +352,8 @@ static int read_page(struct exchange *x, struct gofer_page *page) {
     return 0;
 }
 
-int gofer_conn_listdir(struct gofer_conn *conn, gofer_handle_t dir, uint64_t cookie, struct gofer_page *page) {
+int gofer_conn_listdir(struct gofer_conn *conn, gofer_handle_t dir, uint64_t cookie,
+                       struct gofer_page *page) {
     ASSERT((uintptr_t)page->data % 8 == 0);
     struct exchange x;
     int rc = exchange_begin(&x, conn, GOFER_LISTDIR);
@@ -401,12 +408,13 @@ static int get_bytes(struct gofer_conn *conn, gofer_handle_t file, const char *n
     return rc;
 }
 
-int gofer_conn_getxattr(struct gofer_conn *conn, gofer_handle_t file, const char *name, void *value, size_t size,
-                        size_t *ret_size) {
+int gofer_conn_getxattr(struct gofer_conn *conn, gofer_handle_t file, const char *name, void *value,
+                        size_t size, size_t *ret_size) {
     return get_bytes(conn, file, name, value, size, ret_size);
 }
 
-int gofer_conn_listxattr(struct gofer_conn *conn, gofer_handle_t file, char *list, size_t size, size_t *ret_size) {
+int gofer_conn_listxattr(struct gofer_conn *conn, gofer_handle_t file, char *list, size_t size,
+                         size_t *ret_size) {
     size_t got;
     int rc = get_bytes(conn, file, /* name= */ NULL, list, size, &got);
     if (rc < 0)
@@ -417,8 +425,8 @@ int gofer_conn_listxattr(struct gofer_conn *conn, gofer_handle_t file, char *lis
     return 0;
 }
 
-int gofer_conn_setxattr(struct gofer_conn *conn, gofer_handle_t file, const char *name, const void *value, size_t size,
-                        uint32_t flags) {
+int gofer_conn_setxattr(struct gofer_conn *conn, gofer_handle_t file, const char *name, const void *value,
+                        size_t size, uint32_t flags) {
     if (size > GOFER_PAYLOAD_MAX)
         return -E2BIG;
     struct exchange x;

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/host_fstat.h"
 #include "base/log.h"
 #include "gofer/transport_host.h"
 
@@ -67,8 +69,8 @@ static void push(struct gofer_conn *conn, struct client_channel *ch, uint32_t us
         syscall(SYS_futex, &conn->wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-/* Waits for a free channel. *ret_more: it waited, and there are still more threads than channels: the caller is to add
- * the one already counted. */
+/* Waits for a free channel. *ret_more: it waited, and there are still more threads than channels: the caller
+ * is to add the one already counted. */
 static struct client_channel *pop(struct gofer_conn *conn, bool *ret_more) {
     mutex_lock(&conn->lock);
     conn->users++;
@@ -130,11 +132,14 @@ static int receive(struct exchange *x, enum donation donation) {
     return header.error;
 }
 
-static void begin_on(struct exchange *x, struct gofer_conn *conn, struct client_channel *ch, enum gofer_type type) {
+static void begin_on(struct exchange *x, struct gofer_conn *conn, struct client_channel *ch,
+                     enum gofer_type type) {
     *x = (struct exchange){
         .conn = conn,
         .ch = ch,
-        .request = {.data = ch->request, .size = sizeof(struct gofer_request_header), .capacity = GOFER_MESSAGE_MAX},
+        .request = {.data = ch->request,
+                    .size = sizeof(struct gofer_request_header),
+                    .capacity = GOFER_MESSAGE_MAX},
         .type = (uint16_t)type,
         .fd = -1,
     };
@@ -148,7 +153,8 @@ int exchange_call(struct exchange *x, enum donation donation) {
     struct gofer_request_header header = {.size = (uint32_t)x->request.size,
                                           .type = x->type,
                                           .version = GOFER_PROTOCOL_VERSION,
-                                          .seq = ++x->ch->seq};
+                                          .seq = ++x->ch->seq,
+                                          .cpu = (uint32_t)(sched_getcpu() + 1)};
     memcpy(x->ch->request, &header, sizeof(header));
     struct iovec iov = {.iov_base = x->ch->request, .iov_len = x->request.size};
     int rc = gofer_send(x->ch->sock, &iov, 1, /* fd= */ -1);
@@ -157,7 +163,8 @@ int exchange_call(struct exchange *x, enum donation donation) {
     return rc < 0 ? break_connection(x->conn) : receive(x, donation);
 }
 
-/* Asks, over a channel that is ours, for one more and gives it to the others. Failure only means less concurrency. */
+/* Asks, over a channel that is ours, for one more and gives it to the others. Failure only means less
+ * concurrency. */
 static void add_channel(struct gofer_conn *conn, struct client_channel *ch) {
     struct exchange x;
     begin_on(&x, conn, ch, GOFER_CHANNEL);
@@ -226,7 +233,7 @@ void exchange_end(struct exchange *x) {
 bool donated_file_valid(int fd, uint32_t access) {
     struct stat st;
     int flags = fcntl(fd, F_GETFL);
-    return flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == (int)access && fstat(fd, &st) == 0 &&
+    return flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == (int)access && host_fstat(fd, &st) == 0 &&
            S_ISREG(st.st_mode);
 }
 
@@ -247,8 +254,8 @@ static int read_hello(struct exchange *x) {
     struct gofer_conn *conn = x->conn;
     struct gofer_hello_reply hello;
     if (gofer_get(&x->reply, &hello, sizeof(hello)) < 0 || hello.version != GOFER_PROTOCOL_VERSION ||
-        hello.message_max != GOFER_MESSAGE_MAX || hello.handle_max == 0 || hello.root_count == 0 || hello.root_count > GOFER_ROOTS_MAX ||
-        x->reply.left != hello.root_count * sizeof(struct gofer_root))
+        hello.message_max != GOFER_MESSAGE_MAX || hello.handle_max == 0 || hello.root_count == 0 ||
+        hello.root_count > GOFER_ROOTS_MAX || x->reply.left != hello.root_count * sizeof(struct gofer_root))
         return exchange_breach(x);
     conn->roots = calloc(hello.root_count, sizeof(*conn->roots));
     if (!conn->roots)

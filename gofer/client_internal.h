@@ -4,9 +4,11 @@
  *   struct exchange x;
  *   int rc = exchange_begin(&x, conn, GOFER_GETATTR);     a channel is ours
  *   rc = exchange_put(&x, &req, sizeof(req));              errors stick until exchange_call()
- *   rc = exchange_call(&x, want);                          sends, receives, checks the header and the descriptor
+ *   rc = exchange_call(&x, want);                          sends, receives, checks the header and the
+ * descriptor
  *   ... read x.reply with gofer_get(); a reply that does not parse: exchange_breach(&x) ...
- *   exchange_end(&x);                                      gives the channel back, closes x.fd if it is still there
+ *   exchange_end(&x);                                      gives the channel back, closes x.fd if it is still
+ * there
  */
 #pragma once
 
@@ -17,7 +19,7 @@
 struct client_channel {
     int sock;
     uint32_t seq;
-    uint8_t *request, *reply; /* GOFER_MESSAGE_MAX each */
+    uint8_t *request, *reply;    /* GOFER_MESSAGE_MAX each */
     struct client_channel *next; /* in the free stack */
 };
 
@@ -33,7 +35,7 @@ struct gofer_conn {
     uint32_t channels; /* made or being made */
     uint32_t users;    /* threads that have or want one */
     uint32_t waiters;
-    bool at_limit; /* the gofer gave no further channel */
+    bool at_limit;         /* the gofer gave no further channel */
     _Atomic uint32_t wake; /* counts channels given back while somebody waited: a futex */
 };
 

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * gofer/codec.c: bounded reading and writing of message bodies.
+ */
 #include "gofer/codec.h"
 
 #include <errno.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gofer/codec.h: bounded reading and writing of message bodies (gofer/protocol.h). Pure: no host calls, no allocation.
+ * gofer/codec.h: bounded reading and writing of message bodies (gofer/protocol.h). Pure: no host calls, no
+ * allocation.
  *
- * A reader never passes its end: every get says -EPROTO instead and leaves its output untouched. A writer that would
- * overflow takes nothing and says -EMSGSIZE.
+ * A reader never passes its end: every get says -EPROTO instead and leaves its output untouched. A writer
+ * that would overflow takes nothing and says -EMSGSIZE.
  */
 #pragma once
 

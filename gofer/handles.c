@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gofer/handles.c: the table from handle to open file. It grows as needed up to what RLIMIT_NOFILE leaves, and then says
- * -EMFILE, upon which the sentry gives back what its dentry cache holds and asks again. A handle's upper half is a
- * generation, so that one used after CLOSE finds nothing rather than another file.
+ * gofer/handles.c: the table from handle to open file. It grows as needed up to what RLIMIT_NOFILE leaves,
+ * and then says -EMFILE, upon which the sentry gives back what its dentry cache holds and asks again. A
+ * handle's upper half is a generation, so that one used after CLOSE finds nothing rather than another file.
  */
 #include "gofer/server_internal.h"
 

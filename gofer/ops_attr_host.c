@@ -152,7 +152,8 @@ static int set_times(struct gofer_call *c, const struct gofer_handle *h, const s
     return utimensat(c->server->proc_fd, fd_name(h->fd).text, ts, 0) < 0 ? -errno : 0;
 }
 
-static int set_attributes(struct gofer_call *c, const struct gofer_handle *h, const struct gofer_setattr *req) {
+static int set_attributes(struct gofer_call *c, const struct gofer_handle *h,
+                          const struct gofer_setattr *req) {
     if (req->mask & GOFER_SET_SIZE) {
         if (h->type != S_IFREG)
             return h->type == S_IFDIR ? -EISDIR : -EINVAL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gofer/ops_dir_host.c: LISTDIR, a page of a directory with the attributes of every entry. Stateless between pages: a page
- * opens the directory anew and goes on at the cookie, the host's own directory offset (getdents64(2): d_off).
+ * gofer/ops_dir_host.c: LISTDIR, a page of a directory with the attributes of every entry. Stateless between
+ * pages: a page opens the directory anew and goes on at the cookie, the host's own directory offset
+ * (getdents64(2): d_off).
  */
 #include "gofer/server_internal.h"
 
@@ -14,8 +15,8 @@
 #include "base/cleanup.h"
 
 #define LIST_SIZE_MIN 1024u
-/* An entry of ours is 152 bytes and the name where the kernel's is 19 and the name: five times as much for names of 8
- * bytes. What was read and does not fit is read again for the next page. */
+/* An entry of ours is 152 bytes and the name where the kernel's is 19 and the name: five times as much for
+ * names of 8 bytes. What was read and does not fit is read again for the next page. */
 #define ENTRY_RATIO 5u
 #define ENTRIES_MAX (GOFER_PAYLOAD_MAX / sizeof(struct gofer_dirent))
 

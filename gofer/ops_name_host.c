@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * gofer/ops_name_host.c: opening, making, linking, renaming and removing files.
  *
- * A file that was made is given its owner and mode before it is described; if that fails it is removed again, provided
- * that its name still leads to it.
+ * A file that was made is given its owner and mode before it is described; if that fails it is removed again,
+ * provided that its name still leads to it.
  */
 #include "gofer/server_internal.h"
 
@@ -91,7 +91,8 @@ static int get_create(struct gofer_call *c, struct gofer_create *req, char *name
         rc = gofer_get_end(&c->in);
     if (rc < 0)
         return rc;
-    if (req->mode > 07777 || req->access > GOFER_READ_WRITE || req->flags & ~GOFER_CREATE_TMPFILE || req->zero)
+    if (req->mode > 07777 || req->access > GOFER_READ_WRITE || req->flags & ~GOFER_CREATE_TMPFILE ||
+        req->zero)
         return -EPROTO;
     if (req->flags & GOFER_CREATE_TMPFILE && req->access == GOFER_READ)
         return -EINVAL;

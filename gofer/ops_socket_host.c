@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gofer/ops_socket_host.c: unix sockets that the guest shares with host processes, where the root allows them.
+ * gofer/ops_socket_host.c: unix sockets that the guest shares with host processes, where the root allows
+ * them.
  */
 #include "gofer/server_internal.h"
 

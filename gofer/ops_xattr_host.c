@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gofer/ops_xattr_host.c: extended attributes, of the namespaces that mean something to a guest. trusted.* is the host
- * administrator's, and so is what security modules keep in security.*.
+ * gofer/ops_xattr_host.c: extended attributes, of the namespaces that mean something to a guest. trusted.* is
+ * the host administrator's, and so is what security modules keep in security.*.
  */
 #include "gofer/server_internal.h"
 

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gofer/protocol.h: what the sentry and its gofer say to each other. Shared by both sides; neither trusts the other.
+ * gofer/protocol.h: what the sentry and its gofer say to each other. Shared by both sides; neither trusts the
+ * other.
  *
- * Transport: AF_UNIX SOCK_SEQPACKET, one message a packet, descriptors by SCM_RIGHTS from the gofer to the sentry only.
- * A *channel* is one such socket and carries one request at a time: request, reply, request, ... Several sentry threads
- * use several channels (GOFER_CHANNEL donates one more), each served by a thread of its own in the gofer, so that no
- * request waits for another and no lock is held across one on either side. Handles belong to the connection: every
- * channel of it may use them.
+ * Transport: AF_UNIX SOCK_SEQPACKET, one message a packet, descriptors by SCM_RIGHTS from the gofer to the
+ * sentry only. A *channel* is one such socket and carries one request at a time: request, reply, request, ...
+ * Several sentry threads use several channels (GOFER_CHANNEL donates one more), each served by a thread of
+ * its own in the gofer, so that no request waits for another and no lock is held across one on either side.
+ * Handles belong to the connection: every channel of it may use them.
  *
  * Every message is a header, a fixed struct, and then variable parts in the order given beside the struct:
  *   name    uint16_t size, then the bytes; 1..255 of them, no '/', no NUL, not "." and not "..".
  *   bytes   as many as the fixed struct says, or all that are left.
- * All integers are of the host (both sides are one machine, one binary); structs hold no padding that is not named and
- * named padding is zero. Whoever breaks a rule gets -EPROTO (the gofer answers; the sentry drops the connection).
+ * All integers are of the host (both sides are one machine, one binary); structs hold no padding that is not
+ * named and named padding is zero. Whoever breaks a rule gets -EPROTO (the gofer answers; the sentry drops
+ * the connection).
  *
- * Names: the gofer resolves one name at a time beneath a directory handle and follows nothing: a symbolic link is
- * returned as itself with its target; what it means is the sentry's business, as are permissions, `..` and mounts.
- * Descriptors: only regular files (and, where a root allows them, sockets) are ever donated, never a directory, a
- * device or an O_PATH descriptor. One opened for reading is O_RDONLY, so that no mprotect can make its pages writable.
+ * Names: the gofer resolves one name at a time beneath a directory handle and follows nothing: a symbolic
+ * link is returned as itself with its target; what it means is the sentry's business, as are permissions,
+ * `..` and mounts. Descriptors: only regular files (and, where a root allows them, sockets) are ever donated,
+ * never a directory, a device or an O_PATH descriptor. One opened for reading is O_RDONLY, so that no
+ * mprotect can make its pages writable.
  */
 #pragma once
 
@@ -25,12 +28,12 @@
 #define GOFER_PROTOCOL_VERSION 1
 
 #define GOFER_NAME_MAX 255
-#define GOFER_TARGET_MAX 4095      /* of a symbolic link */
-#define GOFER_WALK_MAX 64          /* names in one WALK */
-#define GOFER_CLOSE_MAX 1024       /* handles in one CLOSE */
+#define GOFER_TARGET_MAX 4095 /* of a symbolic link */
+#define GOFER_WALK_MAX 64     /* names in one WALK */
+#define GOFER_CLOSE_MAX 1024  /* handles in one CLOSE */
 #define GOFER_ROOTS_MAX 256
 #define GOFER_CHANNELS_MAX 32
-#define GOFER_PAYLOAD_MAX 65536    /* one xattr value or list, one page of a directory */
+#define GOFER_PAYLOAD_MAX 65536 /* one xattr value or list, one page of a directory */
 #define GOFER_MESSAGE_MAX (GOFER_PAYLOAD_MAX + 4096)
 
 enum gofer_type {
@@ -67,7 +70,8 @@ struct gofer_request_header {
     uint16_t type; /* enum gofer_type */
     uint16_t version;
     uint32_t seq; /* the reply's */
-    uint32_t zero;
+    uint32_t cpu; /* where the sender runs, + 1; 0: it does not say. The gofer may serve the channel there: a
+                   * hand-over to another cpu that sleeps costs ten times as much */
 };
 
 /* error is 0 or -4095..-1; a reply with an error is the header alone, without descriptors. */
@@ -100,7 +104,8 @@ struct gofer_attr {
     struct gofer_time atime, mtime, ctime, btime;
 };
 
-/* A file that was walked to or made. watch: the inotify watch of a directory under a watched root, -1 if none. */
+/* A file that was walked to or made. watch: the inotify watch of a directory under a watched root, -1 if
+ * none. */
 struct gofer_node {
     gofer_handle_t handle;
     int32_t watch;
@@ -108,9 +113,9 @@ struct gofer_node {
     struct gofer_attr attr;
 };
 
-/* HELLO: the first request of a connection, on its first channel. Donates the inotify descriptor if a root is watched
- * or shared and the host has inotify: the sentry reads events from it directly, so that a change made by another
- * process of the host is in the queue before that process's own call returns. */
+/* HELLO: the first request of a connection, on its first channel. Donates the inotify descriptor if a root is
+ * watched or shared and the host has inotify: the sentry reads events from it directly, so that a change made
+ * by another process of the host is in the queue before that process's own call returns. */
 struct gofer_hello {
     uint32_t version;
     uint32_t zero;
@@ -135,7 +140,7 @@ struct gofer_hello_reply { /* then root_count x struct gofer_root */
 
 /* WALK: from a directory by up to GOFER_WALK_MAX names. Ends early after a file that is no directory. */
 #define GOFER_WALK_NO_HANDLE 1u /* one name only: its attributes; the node's handle is 0 */
-struct gofer_walk { /* then `count` names */
+struct gofer_walk {             /* then `count` names */
     gofer_handle_t handle;
     uint32_t count, flags;
 };
@@ -159,10 +164,10 @@ struct gofer_attr_reply {
     struct gofer_attr attr;
 };
 
-/* CREATE: a new regular file (never an existing one: -EEXIST), open; donates its descriptor. Owner and mode are as
- * given, whatever the gofer's own ids and the directory's setgid bit. */
+/* CREATE: a new regular file (never an existing one: -EEXIST), open; donates its descriptor. Owner and mode
+ * are as given, whatever the gofer's own ids and the directory's setgid bit. */
 #define GOFER_CREATE_TMPFILE 1u /* no name: O_TMPFILE; LINK may name it later */
-struct gofer_create { /* then a name unless TMPFILE */
+struct gofer_create {           /* then a name unless TMPFILE */
     gofer_handle_t parent;
     uint32_t mode, uid, gid, access, flags, zero;
 };
@@ -170,7 +175,8 @@ struct gofer_node_reply {
     struct gofer_node node;
 };
 
-/* MKDIR, MKNOD. MKNOD: regular file, FIFO, socket, and character device 0:0 (a whiteout); others are -EPERM. */
+/* MKDIR, MKNOD. MKNOD: regular file, FIFO, socket, and character device 0:0 (a whiteout); others are -EPERM.
+ */
 struct gofer_make { /* then a name */
     gofer_handle_t parent;
     uint32_t mode, uid, gid, rdev_major, rdev_minor, zero;
@@ -194,7 +200,8 @@ struct gofer_rename { /* then the old name, then the new one; empty reply */
     gofer_handle_t old_parent, new_parent;
     uint32_t flags, zero;
 };
-struct gofer_handle_only { /* READLINK (reply: bytes), GETATTR (gofer_attr_reply), STATFS (gofer_statfs_reply) */
+struct gofer_handle_only { /* READLINK (reply: bytes), GETATTR (gofer_attr_reply), STATFS (gofer_statfs_reply)
+                            */
     gofer_handle_t handle;
 };
 
@@ -237,8 +244,8 @@ struct gofer_listdir_reply { /* then `count` entries */
     uint64_t cookie; /* where the next page starts */
 };
 
-/* GETXATTR, LISTXATTR: size 0 asks for the size alone (reply without bytes); -ERANGE as on Linux. Only user.*,
- * security.capability and system.posix_acl_* exist; a list shows no others, names end with NUL. */
+/* GETXATTR, LISTXATTR: size 0 asks for the size alone (reply without bytes); -ERANGE as on Linux. Only
+ * user.*, security.capability and system.posix_acl_* exist; a list shows no others, names end with NUL. */
 struct gofer_getxattr { /* then a name (GETXATTR only), of at most 255 bytes, '/' allowed */
     gofer_handle_t handle;
     uint32_t size, zero;
@@ -261,7 +268,7 @@ struct gofer_statfs_reply {
 
 #define GOFER_SYNC_DATA 1u /* fdatasync */
 #define GOFER_SYNC_FS 2u   /* syncfs */
-struct gofer_fsync { /* empty reply */
+struct gofer_fsync {       /* empty reply */
     gofer_handle_t handle;
     uint32_t flags, zero;
 };
@@ -271,8 +278,8 @@ struct gofer_close { /* then `count` gofer_handle_t */
     uint32_t count, zero;
 };
 
-/* CONNECT: donates a socket connected to the one at `handle`. BIND: makes a socket file and donates the bound socket;
- * reply gofer_node_reply. type: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
+/* CONNECT: donates a socket connected to the one at `handle`. BIND: makes a socket file and donates the bound
+ * socket; reply gofer_node_reply. type: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
 struct gofer_connect {
     gofer_handle_t handle;
     uint32_t type, zero;
@@ -282,8 +289,9 @@ struct gofer_bind { /* then a name */
     uint32_t type, mode, uid, gid;
 };
 
-/* WATCH: adds events (IN_*, those of inotify(7) from IN_ACCESS to IN_MOVE_SELF) to the watch of a file; the watch lasts
- * until the last handle of that file that asked for one is closed. -EOPNOTSUPP where HELLO donated no descriptor. */
+/* WATCH: adds events (IN_*, those of inotify(7) from IN_ACCESS to IN_MOVE_SELF) to the watch of a file; the
+ * watch lasts until the last handle of that file that asked for one is closed. -EOPNOTSUPP where HELLO
+ * donated no descriptor. */
 struct gofer_watch {
     gofer_handle_t handle;
     uint32_t mask, zero;

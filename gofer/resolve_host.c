@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * gofer/resolve_host.c: from a directory handle and one name to an open file, and what is known of it.
  *
- * Why no race leads out of a root: a step opens ONE name relative to an O_PATH descriptor of its directory. The name has
- * no '/' and is not "..", so the kernel looks at exactly one entry of that one directory; O_NOFOLLOW with O_PATH
- * returns a link as itself; RESOLVE_BENEATH, NO_SYMLINKS and NO_MAGICLINKS say the same to the kernel once more. What a
- * racing process can change is which entry is found, and all that it can put there lies in a directory of the root.
- * A descriptor, once held, refers to its file whatever happens to names. Files are opened for data through
- * /proc/self/fd/N of an O_PATH descriptor whose type was read from that descriptor, so nothing can be swapped between
- * the check and the open. openat2(2), proc(5).
+ * Why no race leads out of a root: a step opens ONE name relative to an O_PATH descriptor of its directory.
+ * The name has no '/' and is not "..", so the kernel looks at exactly one entry of that one directory;
+ * O_NOFOLLOW with O_PATH returns a link as itself; RESOLVE_BENEATH, NO_SYMLINKS and NO_MAGICLINKS say the
+ * same to the kernel once more. What a racing process can change is which entry is found, and all that it can
+ * put there lies in a directory of the root. A descriptor, once held, refers to its file whatever happens to
+ * names. Files are opened for data through /proc/self/fd/N of an O_PATH descriptor whose type was read from
+ * that descriptor, so nothing can be swapped between the check and the open. openat2(2), proc(5).
  */
 #include "gofer/server_internal.h"
 
@@ -37,8 +37,9 @@ int beneath_open(struct gofer_server *s, int dir, const char *name) {
         int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
         if (fd >= 0)
             return fd;
-        /* RESOLVE_BENEATH fails so if the entry was found and then moved to another directory before the call was
-         * over (tests/unit/gofer: moving_directories): then it was there when looked for, and the plain call is as safe. */
+        /* RESOLVE_BENEATH fails so if the entry was found and then moved to another directory before the call
+         * was over (tests/unit/gofer: moving_directories): then it was there when looked for, and the plain
+         * call is as safe. */
         if (errno != EXDEV && errno != EAGAIN)
             return -errno;
     }
@@ -91,8 +92,9 @@ int attr_of_fd(int fd, struct gofer_attr *ret) {
     return 0;
 }
 
-/* Watches a directory of a watched root, then reads its attributes anew: what changed before is read, what changes
- * later is an event. Without room for a watch the node says so (-1), and the sentry revalidates what it finds there. */
+/* Watches a directory of a watched root, then reads its attributes anew: what changed before is read, what
+ * changes later is an event. Without room for a watch the node says so (-1), and the sentry revalidates what
+ * it finds there. */
 static int watch_node(struct gofer_server *s, struct gofer_handle *h, struct gofer_node *node) {
     if (h->type != S_IFDIR || !(h->root->flags & GOFER_ROOT_WATCHED))
         return 0;

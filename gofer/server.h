@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * gofer/server.h: the gofer process: serves the host files of one container to one sandbox.
  *
- * Whoever calls gofer_main() has already put the process where it shall live: namespaces, pivot_root into the container's
- * mounts, capabilities dropped to what ownership changes need. gofer_main() raises RLIMIT_NOFILE to its hard limit,
- * makes what it needs before its filter is up (inotify, io_uring, the root handles), installs the filter
- * (gofer/filter.c) and serves until the sandbox's connection closes.
+ * Whoever calls gofer_main() has already put the process where it shall live: namespaces, pivot_root into the
+ * container's mounts, capabilities dropped to what ownership changes need. gofer_main() raises RLIMIT_NOFILE
+ * to its hard limit, makes what it needs before its filter is up (inotify, io_uring, the root handles),
+ * installs the filter (gofer/gofer_filter.c) and serves until the sandbox's connection closes.
  */
 #pragma once
 
 #include "base/compiler.h"
 
 struct gofer_config_root {
-    int fd;         /* any descriptor (O_PATH will do) of the root: a directory, or a file that is bind-mounted; taken */
+    int fd; /* any descriptor (O_PATH will do) of the root: a directory, or a file that is bind-mounted; taken
+             */
     uint32_t flags; /* GOFER_ROOT_*; exactly one of EXCLUSIVE, WATCHED, SHARED */
 };
 
@@ -34,6 +35,7 @@ struct gofer_config {
     uint32_t options;
 };
 
-/* Serves; returns 0 when the connection has closed, or a negative errno if it could not start. The log is log_init()'s.
- * May be called once per process: it changes the working directory, the umask and limits of the process. */
+/* Serves; returns 0 when the connection has closed, or a negative errno if it could not start. The log is
+ * log_init()'s. May be called once per process: it changes the working directory, the umask and limits of the
+ * process. */
 int gofer_main(const struct gofer_config *config) must_check;

@@ -60,7 +60,8 @@ static bool root_flags_valid(uint32_t flags) {
     return !(flags & ~GOFER_ROOT_FLAGS) && modes && !(modes & (modes - 1));
 }
 
-static int add_root(struct gofer_server *s, struct server_root *root, const struct gofer_config_root *config) {
+static int add_root(struct gofer_server *s, struct server_root *root,
+                    const struct gofer_config_root *config) {
     if (!root_flags_valid(config->flags)) {
         close_fd(config->fd);
         return -EINVAL;

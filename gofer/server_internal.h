@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * gofer/server_internal.h: what the server's files share.
  *
- * Locks: handle_table.lock and channels.lock are leaves; watch_table.lock is held over inotify calls. None nests in another.
- * Host names: the working directory of the process is /proc/self/fd, so "17" names the open file 17 for the calls that
- * take no descriptor (truncate, setxattr, connect, inotify_add_watch, ...). No other relative name is ever used.
+ * Locks: handle_table.lock and channels.lock are leaves; watch_table.lock is held over inotify calls. None
+ * nests in another. Host names: the working directory of the process is /proc/self/fd, so "17" names the open
+ * file 17 for the calls that take no descriptor (truncate, setxattr, connect, inotify_add_watch, ...). No
+ * other relative name is ever used.
  */
 #pragma once
 
@@ -31,10 +32,10 @@ struct gofer_handle {
     struct gofer_server *server;
     const struct server_root *root;
     int fd;
-    uint32_t type; /* S_IFMT bits: an inode never changes them */
-    int watch;     /* added when the handle was made; -1 if none */
+    uint32_t type;  /* S_IFMT bits: an inode never changes them */
+    int watch;      /* added when the handle was made; -1 if none */
     int watch_held; /* added by WATCH; -1 if none */
-    bool pinned;   /* a root: CLOSE leaves it */
+    bool pinned;    /* a root: CLOSE leaves it */
 };
 DECLARE_REF(gofer_handle);
 
@@ -52,7 +53,7 @@ struct handle_table {
 
 struct watch_table {
     struct mutex lock;
-    void *tree; /* tsearch(3) tree of struct watch by wd */
+    void *tree;     /* tsearch(3) tree of struct watch by wd */
     int inotify_fd; /* -1: none */
 };
 
@@ -61,7 +62,8 @@ struct channel {
     struct gofer_server *server;
     pthread_t thread;
     int sock;
-    bool ended; /* thread is about to return: to be joined */
+    uint32_t cpu;      /* + 1: that its thread is bound to; 0: none */
+    bool ended;        /* thread is about to return: to be joined */
     uint8_t *in, *out; /* GOFER_MESSAGE_MAX each */
 };
 
@@ -102,7 +104,8 @@ struct gofer_handle *handle_table_get(struct handle_table *t, gofer_handle_t id)
 /* Removes it and returns the table's reference; NULL if unknown, or pinned (then *pinned is set). */
 struct gofer_handle *handle_table_remove(struct handle_table *t, gofer_handle_t id, bool *pinned) must_check;
 /* Takes fd. Type and watches are filled in by the caller. NULL without memory (fd is closed). */
-struct gofer_handle *gofer_handle_new(struct gofer_server *s, const struct server_root *root, int fd) must_check;
+struct gofer_handle *gofer_handle_new(struct gofer_server *s, const struct server_root *root,
+                                      int fd) must_check;
 
 /* call.c: argument checks that every operation needs. */
 int call_handle(struct gofer_call *c, gofer_handle_t id, struct gofer_handle **ret) must_check;
@@ -123,9 +126,10 @@ int reopen(struct gofer_server *s, int path_fd, int flags) must_check;
 int attr_of_fd(int fd, struct gofer_attr *ret) must_check;
 void attr_from_statx(const struct statx *stx, struct gofer_attr *ret);
 /* Registers an O_PATH descriptor (taken, also on failure) under `root` and describes it. */
-int node_of_fd(struct gofer_server *s, const struct server_root *root, int fd, struct gofer_node *ret) must_check;
-/* Gives a file just made the owner and mode that were asked for. created_fd: of any kind. -EBUSY if the file is not
- * one that this process can just have made (somebody put another in its place). */
+int node_of_fd(struct gofer_server *s, const struct server_root *root, int fd,
+               struct gofer_node *ret) must_check;
+/* Gives a file just made the owner and mode that were asked for. created_fd: of any kind. -EBUSY if the file
+ * is not one that this process can just have made (somebody put another in its place). */
 struct new_file {
     uint32_t type, mode, uid, gid;
 };
@@ -160,13 +164,14 @@ void channel_end(struct channel *ch);
 void channel_serve(struct channel *ch);
 /* Ends and joins every channel in the list. */
 void channels_end(struct gofer_server *s);
-/* One request of any bytes to one reply of at most GOFER_MESSAGE_MAX in `out`; returns the reply's size, and in *ret_fd the
- * descriptor to be sent with it (-1: none; caller closes). */
+/* One request of any bytes to one reply of at most GOFER_MESSAGE_MAX in `out`; returns the reply's size, and
+ * in *ret_fd the descriptor to be sent with it (-1: none; caller closes). */
 size_t gofer_dispatch(struct gofer_server *s, const uint8_t *in, size_t in_size, uint8_t *out, int *ret_fd);
 
-/* server_host.c: everything but serving; for gofer_main, the fuzzer and tests. Takes the config's root and proc descriptors. */
+/* server_host.c: everything but serving; for gofer_main, the fuzzer and tests. Takes the config's root and
+ * proc descriptors. */
 int gofer_server_new(const struct gofer_config *config, struct gofer_server **ret) must_check;
 void gofer_server_free(struct gofer_server *s);
 
-/* filter.c: -errno if the kernel refuses it. */
+/* gofer_filter.c: -errno if the kernel refuses it. */
 int gofer_filter_install(int log_fd) must_check;

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * gofer/transport_host.c: one packet with descriptors over a socket.
+ */
 #include "gofer/transport_host.h"
 
 #include <errno.h>

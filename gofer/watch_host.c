@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gofer/watch_host.c: inotify watches, counted, since the kernel gives one inode one watch however often it is added.
+ * gofer/watch_host.c: inotify watches, counted, since the kernel gives one inode one watch however often it
+ * is added.
  *
- * The sentry holds the inotify descriptor too (HELLO donates it) and reads the events; here watches are only added and removed. Adding and
- * counting are one step under the lock, else a removal by another thread could take away a watch just given out.
+ * The sentry holds the inotify descriptor too (HELLO donates it) and reads the events; here watches are only
+ * added and removed. Adding and counting are one step under the lock, else a removal by another thread could
+ * take away a watch just given out.
  */
 #include "gofer/server_internal.h"
 
@@ -12,8 +14,9 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define WATCH_DEFAULT                                                                                         \
-    (IN_ATTRIB | IN_MODIFY | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_MOVED_FROM | IN_MOVED_TO)
+#define WATCH_DEFAULT                                                                                        \
+    (IN_ATTRIB | IN_MODIFY | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_MOVED_FROM |         \
+     IN_MOVED_TO)
 
 struct watch {
     int wd;

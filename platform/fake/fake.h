@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/fake/fake.h: a platform for unit tests of the sentry: no processes, no privileges, no machine code. Guest memory is
- * ordinary memory of this process; guest code is C functions that make calls and touch memory through the functions below.
+ * platform/fake/fake.h: a platform for unit tests of the sentry: no processes, no privileges, no machine
+ * code. Guest memory is ordinary memory of this process; guest code is C functions that make calls and touch
+ * memory through the functions below.
  *
- * A guest function runs as a coroutine (a thread of its own, one of the two ever running). fake_at() says which function lies at
- * which guest address; a context that is switched to with such an address in rip runs it. When the sentry resumes a guest
- * elsewhere than where it stopped, that is followed: a rip of fake_at() is entered as a nested function (a signal handler), the
- * place of an outer, unfinished call is returned to by leaving the nested ones (rt_sigreturn), and anything else is a SIGSEGV there.
- * A fork's child cannot have its parent's C stack: fake_call_forking() says what the child runs.
+ * A guest function runs as a coroutine (a thread of its own, one of the two ever running). fake_at() says
+ * which function lies at which guest address; a context that is switched to with such an address in rip runs
+ * it. When the sentry resumes a guest elsewhere than where it stopped, that is followed: a rip of fake_at()
+ * is entered as a nested function (a signal handler), the place of an outer, unfinished call is returned to
+ * by leaving the nested ones (rt_sigreturn), and anything else is a SIGSEGV there. A fork's child cannot have
+ * its parent's C stack: fake_call_forking() says what the child runs.
  */
 #pragma once
 
@@ -20,7 +22,8 @@ int platform_fake_create(struct platform **ret) must_check;
 void fake_at(struct platform *p, gva_t entry, fake_code_fn *fn, void *arg);
 /* Live address spaces and contexts: 0 at a test's end. */
 unsigned fake_live(struct platform *p);
-/* The next `count` calls of as_create, as_fork, as_apply or context_create fail so (a negative errno), for tests of error paths. */
+/* The next `count` calls of as_create, as_fork, as_apply or context_create fail so (a negative errno), for
+ * tests of error paths. */
 void fake_fail(struct platform *p, int error, unsigned count);
 
 /* ---- for guest functions ---- */
@@ -29,7 +32,8 @@ void fake_fail(struct platform *p, int error, unsigned count);
 uint64_t fake_call(struct fake_guest *g, uint64_t number, const uint64_t args[6]);
 #define FAKE_CALL(g, number, ...) fake_call((g), (number), (const uint64_t[6]){__VA_ARGS__})
 /* As fake_call(), for fork and clone: a new context that starts behind this call runs child(arg). */
-uint64_t fake_call_forking(struct fake_guest *g, uint64_t number, const uint64_t args[6], fake_code_fn *child, void *arg);
+uint64_t fake_call_forking(struct fake_guest *g, uint64_t number, const uint64_t args[6], fake_code_fn *child,
+                           void *arg);
 /* Memory, with faults (EVENT_FAULT SIGSEGV) until the sentry has mended them. */
 void fake_load(struct fake_guest *g, void *to, gva_t from, size_t size);
 void fake_store(struct fake_guest *g, gva_t to, const void *from, size_t size);

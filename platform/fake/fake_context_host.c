@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/fake/fake_context_host.c: guest functions as coroutines. `turn` says which of the two threads runs; the other sleeps on it.
+ * platform/fake/fake_context_host.c: guest functions as coroutines. `turn` says which of the two threads
+ * runs; the other sleeps on it.
  */
 #include <errno.h>
 #include <limits.h>
@@ -38,10 +39,14 @@ static void raise_event(struct fake_guest *g, struct platform_event event) {
 
 static void segv_at(struct fake_guest *g, gva_t address, int code) {
     g->regs.orig_rax = ~0ull;
-    raise_event(g, (struct platform_event){.kind = EVENT_FAULT, .signo = SIGSEGV, .code = code, .address = address, .trap = 14, .error = 4});
+    raise_event(
+        g,
+        (struct platform_event){
+            .kind = EVENT_FAULT, .signo = SIGSEGV, .code = code, .address = address, .trap = 14, .error = 4});
 }
 
-/* Goes where regs.rip says: returns if that is `here`, else runs what lies there, or leaves for an outer call. */
+/* Goes where regs.rip says: returns if that is `here`, else runs what lies there, or leaves for an outer
+ * call. */
 static void follow_rip(struct fake_guest *g, gva_t here) {
     while (g->regs.rip != here) {
         struct fake_entry e;
@@ -58,7 +63,9 @@ static void follow_rip(struct fake_guest *g, gva_t here) {
         e.fn(g, e.arg);
         g->regs.rip = at;
         g->regs.orig_rax = ~0ull; /* it has returned to nowhere */
-        raise_event(g, (struct platform_event){.kind = EVENT_FAULT, .signo = SIGILL, .code = ILL_ILLOPN, .address = at, .trap = 6});
+        raise_event(g,
+                    (struct platform_event){
+                        .kind = EVENT_FAULT, .signo = SIGILL, .code = ILL_ILLOPN, .address = at, .trap = 6});
     }
 }
 
@@ -93,7 +100,8 @@ uint64_t fake_call(struct fake_guest *g, uint64_t number, const uint64_t args[6]
     return call_at(g, fake_new_place(g->space->platform), number, args);
 }
 
-uint64_t fake_call_forking(struct fake_guest *g, uint64_t number, const uint64_t args[6], fake_code_fn *child, void *arg) {
+uint64_t fake_call_forking(struct fake_guest *g, uint64_t number, const uint64_t args[6], fake_code_fn *child,
+                           void *arg) {
     gva_t place = fake_new_place(g->space->platform);
     fake_at(&g->space->platform->base, place + 2, child, arg);
     return call_at(g, place, number, args);
@@ -139,7 +147,8 @@ static void raise_here(struct fake_guest *g, struct platform_event event) {
 }
 
 void fake_fault(struct fake_guest *g, int signo, int code, gva_t address) {
-    raise_here(g, (struct platform_event){.kind = EVENT_FAULT, .signo = signo, .code = code, .address = address});
+    raise_here(
+        g, (struct platform_event){.kind = EVENT_FAULT, .signo = signo, .code = code, .address = address});
 }
 
 void fake_spin(struct fake_guest *g, const _Atomic uint32_t *until) {
@@ -204,13 +213,15 @@ void fake_context_destroy(struct context *context) {
     free(g);
 }
 
-void fake_context_switch(struct context *context, struct guest_regs *regs, bool step, struct platform_event *ret_event) {
+void fake_context_switch(struct context *context, struct guest_regs *regs, bool step,
+                         struct platform_event *ret_event) {
     struct fake_guest *g = fake_guest_of(context);
     might_block();
     *ret_event = (struct platform_event){.kind = EVENT_DEAD};
     if (atomic_load(&g->space->dead))
         return;
-    if (step || atomic_exchange(&g->interrupted, 0)) { /* an "instruction" of a C function cannot be told from the next */
+    if (step || atomic_exchange(&g->interrupted,
+                                0)) { /* an "instruction" of a C function cannot be told from the next */
         ret_event->kind = step ? EVENT_STEP : EVENT_INTERRUPT;
         return;
     }
@@ -254,8 +265,8 @@ int fake_context_reset_fpu(struct context *context) {
     return 0;
 }
 
-int fake_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand, uint32_t expected,
-                          uint32_t *ret_old) {
+int fake_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand,
+                          uint32_t expected, uint32_t *ret_old) {
     struct fake_space *s = fake_guest_of(context)->space;
     return atomic_load(&s->dead) ? -ESRCH : fake_atomic(s, op, address, operand, expected, ret_old);
 }

@@ -76,7 +76,8 @@ static inline struct fake_guest *fake_guest_of(struct context *c) {
 /* fake_space_host.c */
 int fake_as_create(struct platform *p, struct address_space **ret_as) must_check;
 int fake_as_fork(struct address_space *as, struct address_space **ret_as) must_check;
-int fake_as_apply(struct address_space *as, const struct as_op *ops, size_t count, size_t *ret_done) must_check;
+int fake_as_apply(struct address_space *as, const struct as_op *ops, size_t count,
+                  size_t *ret_done) must_check;
 ssize_t fake_as_copy_in(struct address_space *as, void *to, gva_t from, size_t size);
 ssize_t fake_as_copy_out(struct address_space *as, gva_t to, const void *from, size_t size);
 ssize_t fake_as_peek(struct address_space *as, void *to, gva_t from, size_t size);
@@ -84,20 +85,23 @@ ssize_t fake_as_poke(struct address_space *as, gva_t to, const void *from, size_
 int fake_as_usage(struct address_space *as, struct as_usage *ret);
 void fake_as_kill(struct address_space *as);
 void fake_as_unref(struct address_space *as);
-/* Copies with the guest's protections; stops at the first address that has none, *ret_fault. Returns bytes. */
+/* Copies with the guest's protections; stops at the first address that has none, *ret_fault. Returns bytes.
+ */
 size_t fake_access(struct fake_space *s, gva_t at, void *buffer, size_t size, int prot, gva_t *ret_fault);
-int fake_atomic(struct fake_space *s, enum as_atomic_op op, gva_t at, uint32_t operand, uint32_t expected, uint32_t *ret_old);
+int fake_atomic(struct fake_space *s, enum as_atomic_op op, gva_t at, uint32_t operand, uint32_t expected,
+                uint32_t *ret_old);
 
 /* fake_context_host.c */
 int fake_context_create(struct address_space *as, struct context **ret_context) must_check;
 void fake_context_destroy(struct context *context);
-void fake_context_switch(struct context *context, struct guest_regs *regs, bool step, struct platform_event *ret_event);
+void fake_context_switch(struct context *context, struct guest_regs *regs, bool step,
+                         struct platform_event *ret_event);
 void fake_context_interrupt(struct context *context);
 ssize_t fake_context_get_fpu(struct context *context, void *buffer, size_t size);
 int fake_context_set_fpu(struct context *context, const void *buffer, size_t size);
 int fake_context_reset_fpu(struct context *context);
-int fake_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand, uint32_t expected,
-                          uint32_t *ret_old);
+int fake_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand,
+                          uint32_t expected, uint32_t *ret_old);
 
 /* fake_platform.c: the injected error, or 0. */
 int fake_take_failure(struct fake_platform *p);

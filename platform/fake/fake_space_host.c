@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/fake/fake_space_host.c: the fake platform's address spaces: sorted ranges, each with host memory behind it. Accesses go
- * through the host (process_vm_* on ourselves), so that a page behind a file's end is an error and not a SIGBUS of the test.
+ * platform/fake/fake_space_host.c: the fake platform's address spaces: sorted ranges, each with host memory
+ * behind it. Accesses go through the host (process_vm_* on ourselves), so that a page behind a file's end is
+ * an error and not a SIGBUS of the test.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -89,16 +90,19 @@ static int map_locked(struct fake_space *s, const struct as_op *op) {
     bool shared = op->flags & AS_SHARED, file = op->kind == AS_MAP_FILE;
     if (!file && shared)
         return -EINVAL;
-    /* what the guest may not write must stay mappable: memory of a read-only descriptor is mapped read-only */
+    /* what the guest may not write must stay mappable: memory of a read-only descriptor is mapped read-only
+     */
     int prot = PROT_READ | (shared && !(op->prot & PROT_WRITE) ? 0 : PROT_WRITE);
-    void *memory = mmap(NULL, op->len, prot, MAP_NORESERVE | (shared ? MAP_SHARED : MAP_PRIVATE) | (file ? 0 : MAP_ANONYMOUS),
+    void *memory = mmap(NULL, op->len, prot,
+                        MAP_NORESERVE | (shared ? MAP_SHARED : MAP_PRIVATE) | (file ? 0 : MAP_ANONYMOUS),
                         file ? op->fd : -1, file ? (off_t)op->offset : 0);
     if (memory == MAP_FAILED)
         return -errno;
     int r = unmap_locked(s, op->addr, op->addr + op->len);
     if (r == 0)
-        r = insert_locked(s, find_locked(s, op->addr),
-                          (struct fake_range){op->addr, op->addr + op->len, memory, op->prot, shared, false, false});
+        r = insert_locked(
+            s, find_locked(s, op->addr),
+            (struct fake_range){op->addr, op->addr + op->len, memory, op->prot, shared, false, false});
     if (r)
         munmap(memory, op->len);
     return r;
@@ -117,9 +121,11 @@ static int protect_locked(struct fake_space *s, const struct as_op *op) {
     if (!all_mapped_locked(s, op->addr, op->addr + op->len))
         return -ENOMEM;
     int r = cut_locked(s, op->addr, op->addr + op->len);
-    for (size_t i = find_locked(s, op->addr); r == 0 && i < s->count && s->ranges[i].start < op->addr + op->len; i++) {
+    for (size_t i = find_locked(s, op->addr);
+         r == 0 && i < s->count && s->ranges[i].start < op->addr + op->len; i++) {
         struct fake_range *range = &s->ranges[i];
-        if (range->shared && op->prot & PROT_WRITE && mprotect(range->memory, range->end - range->start, PROT_READ | PROT_WRITE))
+        if (range->shared && op->prot & PROT_WRITE &&
+            mprotect(range->memory, range->end - range->start, PROT_READ | PROT_WRITE))
             return -errno;
         range->prot = op->prot;
     }
@@ -166,7 +172,8 @@ static int remap_locked(struct fake_space *s, const struct as_op *op) {
     if (r == 0)
         r = insert_locked(s, find_locked(s, range.start), range);
     if (r == 0 && op->flags & AS_DONTUNMAP)
-        r = map_locked(s, &(struct as_op){.kind = AS_MAP_ANON, .addr = op->addr, .len = op->old_len, .prot = range.prot});
+        r = map_locked(s, &(struct as_op){
+                              .kind = AS_MAP_ANON, .addr = op->addr, .len = op->old_len, .prot = range.prot});
     return r;
 }
 
@@ -196,7 +203,9 @@ int fake_as_apply(struct address_space *as, const struct as_op *ops, size_t coun
     int r = atomic_load(&s->dead) ? -ESRCH : fake_take_failure(s->platform);
     mutex_lock(&s->lock);
     while (r == 0 && done < count) {
-        r = ops[done].len == 0 || ops[done].addr % PAGE_SIZE || ops[done].len % PAGE_SIZE ? -EINVAL : apply_one_locked(s, &ops[done]);
+        r = ops[done].len == 0 || ops[done].addr % PAGE_SIZE || ops[done].len % PAGE_SIZE
+                ? -EINVAL
+                : apply_one_locked(s, &ops[done]);
         done += r == 0;
     }
     mutex_unlock(&s->lock);
@@ -218,7 +227,8 @@ static int fork_range_locked(struct fake_space *child, const struct fake_range *
         return 0;
     /* old size 0: another mapping of the same shared pages */
     copy.memory = range->shared ? mremap(range->memory, 0, len, MREMAP_MAYMOVE)
-                                : mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                                : mmap(NULL, len, PROT_READ | PROT_WRITE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (copy.memory == MAP_FAILED)
         return -errno;
     for (size_t at = 0; !range->shared && !range->wipe_on_fork && at < len; at += PAGE_SIZE) {
@@ -281,13 +291,15 @@ static ssize_t copy_result(struct fake_space *s, size_t n, size_t size) {
 ssize_t fake_as_copy_in(struct address_space *as, void *to, gva_t from, size_t size) {
     gva_t fault;
     might_block();
-    return copy_result(fake_space_of(as), fake_access(fake_space_of(as), from, to, size, PROT_READ, &fault), size);
+    return copy_result(fake_space_of(as), fake_access(fake_space_of(as), from, to, size, PROT_READ, &fault),
+                       size);
 }
 
 ssize_t fake_as_copy_out(struct address_space *as, gva_t to, const void *from, size_t size) {
     gva_t fault;
     might_block();
-    return copy_result(fake_space_of(as), fake_access(fake_space_of(as), to, (void *)from, size, PROT_WRITE, &fault), size);
+    return copy_result(fake_space_of(as),
+                       fake_access(fake_space_of(as), to, (void *)from, size, PROT_WRITE, &fault), size);
 }
 
 ssize_t fake_as_peek(struct address_space *as, void *to, gva_t from, size_t size) {
@@ -327,7 +339,8 @@ static uint32_t combine(enum as_atomic_op op, uint32_t old, uint32_t operand, ui
 }
 
 /* Atomic among guests of this platform: all their accesses take the space's lock. */
-int fake_atomic(struct fake_space *s, enum as_atomic_op op, gva_t at, uint32_t operand, uint32_t expected, uint32_t *ret_old) {
+int fake_atomic(struct fake_space *s, enum as_atomic_op op, gva_t at, uint32_t operand, uint32_t expected,
+                uint32_t *ret_old) {
     uint32_t old, new;
     if (at % 4)
         return -EFAULT;
@@ -349,7 +362,8 @@ int fake_as_usage(struct address_space *as, struct as_usage *ret) {
     *ret = (struct as_usage){0};
     mutex_lock(&s->lock);
     for (size_t i = 0; i < s->count; i++)
-        for (char *p = s->ranges[i].memory; p < s->ranges[i].memory + (s->ranges[i].end - s->ranges[i].start); p += PAGE_SIZE) {
+        for (char *p = s->ranges[i].memory; p < s->ranges[i].memory + (s->ranges[i].end - s->ranges[i].start);
+             p += PAGE_SIZE) {
             unsigned char there;
             if (mincore(p, PAGE_SIZE, &there) == 0 && there & 1)
                 ret->rss_bytes += PAGE_SIZE;

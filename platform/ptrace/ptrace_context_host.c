@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/ptrace/ptrace_context_host.c: how guest threads begin and end under ptrace, and how anyone interrupts one.
+ * platform/ptrace/ptrace_context_host.c: how guest threads begin and end under ptrace, and how anyone
+ * interrupts one.
  *
- * The helper clones a thread, which installs its filter and then sleeps at `park`. The sentry thread that wants it seizes it,
- * interrupts it wherever it is, and if that is before the filter drives it on, call by call, until it stands at its place.
- * Source: ptrace(2).
+ * The helper clones a thread, which installs its filter and then sleeps at `park`. The sentry thread that
+ * wants it seizes it, interrupts it wherever it is, and if that is before the filter drives it on, call by
+ * call, until it stands at its place. Source: ptrace(2).
  */
 #include <errno.h>
 #include <signal.h>
@@ -30,7 +31,8 @@ bool ptrace_await_stop(struct ptrace_context *c, int *ret_status) {
         return true;
     }
     c->dead = true; /* exited, killed, or (ECHILD) no longer ours */
-    c->oom = pid == c->tid && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !atomic_load(&c->space->killed);
+    c->oom = pid == c->tid && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+             !atomic_load(&c->space->killed);
     stub_space_kill(c->space);
     return false;
 }
@@ -54,8 +56,9 @@ bool ptrace_request(struct ptrace_context *c, int request, void *data) {
     return !ptrace_lost(c, ESRCH);
 }
 
-/* True once the thread has been in its wait at `park`: behind the call, not at its entry (where rax is the host's -ENOSYS), as a
-   call that is skipped from there still goes through the filter, with a number that this does not know. */
+/* True once the thread has been in its wait at `park`: behind the call, not at its entry (where rax is the
+   host's -ENOSYS), as a call that is skipped from there still goes through the filter, with a number that
+   this does not know. */
 static bool is_parked(const struct guest_regs *r) {
     return r->rip == SYM_site_park && r->rax != (uint64_t)-ENOSYS;
 }
@@ -108,7 +111,8 @@ int ptrace_context_create(struct address_space *as, struct context **ret_context
     struct ptrace_context *c = calloc(1, sizeof(*c));
     if (!c)
         return -ENOMEM;
-    int64_t tid = stub_space_run(s, DO_CHECK | DO_KEEP | DO_THREAD, 0, (struct stub_call){SYS_clone, {STUB_THREAD_FLAGS}});
+    int64_t tid = stub_space_run(s, DO_CHECK | DO_KEEP | DO_THREAD, 0,
+                                 (struct stub_call){SYS_clone, {STUB_THREAD_FLAGS}});
     if (tid <= 0) {
         free(c);
         return tid == 0 ? -EAGAIN : (int)tid;
@@ -152,6 +156,7 @@ void ptrace_context_destroy(struct context *context) {
         return;
     if (!c->dead)
         end_thread(c);
+    stub_pair_done(&c->pair);
     stub_space_unref(c->space);
     free(c);
 }
@@ -159,7 +164,8 @@ void ptrace_context_destroy(struct context *context) {
 void ptrace_context_interrupt(struct context *context) {
     struct ptrace_context *c = ptrace_context_of(context);
     atomic_store(&c->interrupted, 1);
-    if (atomic_load(&c->running)) /* the owner sets it, then looks at `interrupted`: one of us sees the other */
+    if (atomic_load(
+            &c->running)) /* the owner sets it, then looks at `interrupted`: one of us sees the other */
         syscall(SYS_tgkill, c->space->pid, c->tid, STUB_KICK_SIGNAL);
 }
 

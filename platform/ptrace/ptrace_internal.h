@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/ptrace/ptrace_internal.h: a guest thread under ptrace. The host thread that made the context is its tracer, and the
- * only one that ptrace lets touch it.
+ * platform/ptrace/ptrace_internal.h: a guest thread under ptrace. The host thread that made the context is
+ * its tracer, and the only one that ptrace lets touch it.
  */
 #pragma once
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 struct ptrace_context {
     struct stub_space *space; /* holds a reference */
@@ -13,9 +13,9 @@ struct ptrace_context {
     _Atomic uint32_t running;     /* inside context_switch() with the thread let go */
     _Atomic uint32_t interrupted; /* by anyone; the owner takes it back when a switch returns */
     /* owner's alone: */
-    bool dead;               /* the thread is gone and reaped */
-    bool oom;                /* ... and not by us */
-    bool known;              /* `last` is what the thread's registers are */
+    bool dead;  /* the thread is gone and reaped */
+    bool oom;   /* ... and not by us */
+    bool known; /* `last` is what the thread's registers are */
     struct guest_regs last;
     struct stub_pair pair;
 };
@@ -31,14 +31,15 @@ void ptrace_context_interrupt(struct context *context);
 void ptrace_context_follow_cpu(struct context *context);
 
 /* ptrace_switch_host.c */
-void ptrace_context_switch(struct context *context, struct guest_regs *regs, bool step, struct platform_event *ret_event);
+void ptrace_context_switch(struct context *context, struct guest_regs *regs, bool step,
+                           struct platform_event *ret_event);
 
 /* ptrace_state_host.c */
 ssize_t ptrace_context_get_fpu(struct context *context, void *buffer, size_t size);
 int ptrace_context_set_fpu(struct context *context, const void *buffer, size_t size);
 int ptrace_context_reset_fpu(struct context *context);
-int ptrace_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand, uint32_t expected,
-                            uint32_t *ret_old);
+int ptrace_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand,
+                            uint32_t expected, uint32_t *ret_old);
 
 /* Waits for the thread's next stop. False: it is gone, and c->dead is set. */
 bool ptrace_await_stop(struct ptrace_context *c, int *ret_status) must_check;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/ptrace/ptrace_platform.c: guests in stub processes (platform/stub), their threads under PTRACE_SYSEMU. Works wherever
- * ptrace does; the reference for correctness.
+ * platform/ptrace/ptrace_platform.c: guests in stub processes (platform/stub), their threads under
+ * PTRACE_SYSEMU. Works wherever ptrace does; the reference for correctness.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 
 #include "platform/platform.h"
-#include "platform/platform_internal.h"
+#include "platform/platform_calls.h"
 #include "platform/ptrace/ptrace_internal.h"
 #include "platform/stub/stub_filter.h"
 
@@ -42,12 +42,32 @@ static const struct platform_ops ptrace_ops = {
     .destroy = ptrace_destroy,
 };
 
-/* Arguments: openat with proc_fd as its directory; kill and tgkill with SIGKILL and SIGUSR1; recvfrom and sendmsg on the
-   platform's own socket; mmap without PROT_EXEC. */
+/* Arguments: openat with proc_fd as its directory; kill and tgkill with SIGKILL and SIGUSR1; recvfrom and
+   sendmsg on the platform's own socket; mmap without PROT_EXEC. */
 const int ptrace_host_calls[] = {
-    SYS_ptrace, SYS_wait4, SYS_waitid, SYS_tgkill, SYS_kill, SYS_futex, SYS_get_robust_list, SYS_process_vm_readv,
-    SYS_process_vm_writev, SYS_sendmsg, SYS_recvfrom, SYS_ftruncate, SYS_fallocate, SYS_mmap, SYS_munmap, SYS_sched_setaffinity,
-    SYS_getcpu, SYS_openat, SYS_read, SYS_pread64, SYS_pwrite64, SYS_close, -1,
+    SYS_ptrace,
+    SYS_wait4,
+    SYS_waitid,
+    SYS_tgkill,
+    SYS_kill,
+    SYS_futex,
+    SYS_get_robust_list,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_sendmsg,
+    SYS_recvfrom,
+    SYS_ftruncate,
+    SYS_fallocate,
+    SYS_mmap,
+    SYS_munmap,
+    SYS_sched_setaffinity,
+    SYS_getcpu,
+    SYS_openat,
+    SYS_read,
+    SYS_pread64,
+    SYS_pwrite64,
+    SYS_close,
+    -1,
 };
 
 int platform_ptrace_create(const struct platform_config *config, struct platform **ret, struct err **err) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/ptrace/ptrace_state_host.c: a stopped guest thread's FPU, and atomic operations that it performs on guest words.
- * Source: ptrace(2) PTRACE_GETREGSET; Intel SDM vol. 1 13.4 (XSAVE area).
+ * platform/ptrace/ptrace_state_host.c: a stopped guest thread's FPU, and atomic operations that it performs
+ * on guest words. Source: ptrace(2) PTRACE_GETREGSET; Intel SDM vol. 1 13.4 (XSAVE area).
  */
 #include <elf.h>
 #include <errno.h>
@@ -28,7 +28,8 @@ ssize_t ptrace_context_get_fpu(struct context *context, void *buffer, size_t siz
     return ptrace_lost(c, error) ? -ESRCH : -error;
 }
 
-/* The host takes the whole area or nothing: what a short buffer lacks is marked absent in its header or in its initial state. */
+/* The host takes the whole area or nothing: what a short buffer lacks is marked absent in its header or in
+ * its initial state. */
 int ptrace_context_set_fpu(struct context *context, const void *buffer, size_t size) {
     struct ptrace_context *c = ptrace_context_of(context);
     size_t whole = c->space->platform->regset_size;
@@ -77,7 +78,8 @@ static uint64_t routine(enum as_atomic_op op) {
     return 0;
 }
 
-/* Runs the routine to its end. 0 and *ret_regs, -EFAULT, -ESRCH. Kicks that come meanwhile stay noted in c->interrupted. */
+/* Runs the routine to its end. 0 and *ret_regs, -EFAULT, -ESRCH. Kicks that come meanwhile stay noted in
+ * c->interrupted. */
 static int run_routine(struct ptrace_context *c, struct guest_regs *ret_regs) {
     for (;;) {
         int status;
@@ -97,15 +99,21 @@ static int run_routine(struct ptrace_context *c, struct guest_regs *ret_regs) {
     }
 }
 
-int ptrace_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand, uint32_t expected,
-                            uint32_t *ret_old) {
+int ptrace_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand,
+                            uint32_t expected, uint32_t *ret_old) {
     struct ptrace_context *c = ptrace_context_of(context);
     might_block();
     if (c->dead)
         return -ESRCH;
     if (address % 4 || address >= c->space->platform->base.limits.max_address)
         return -EFAULT;
-    struct guest_regs r = {.orig_rax = ~0ull, .rip = routine(op), .rflags = 0x202, .rdi = address, .rsi = operand, .rax = expected, .r9 = SYM_atomic_trap};
+    struct guest_regs r = {.orig_rax = ~0ull,
+                           .rip = routine(op),
+                           .rflags = 0x202,
+                           .rdi = address,
+                           .rsi = operand,
+                           .rax = expected,
+                           .r9 = SYM_atomic_trap};
     ptrace_sanitize(&r);
     c->known = false; /* the next switch loads all registers */
     if (!ptrace_request(c, PTRACE_SETREGS, &r))

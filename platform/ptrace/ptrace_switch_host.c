@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/ptrace/ptrace_switch_host.c: context_switch() under PTRACE_SYSEMU: load registers, let go, wait, find out why it stopped.
+ * platform/ptrace/ptrace_switch_host.c: context_switch() under PTRACE_SYSEMU: load registers, let go, wait,
+ * find out why it stopped.
  *
- * SYSEMU has one hole: calls at the vsyscall page, which the guest's seccomp filter turns into SIGSYS. `int $0x80` stops like
- * `syscall`; only GET_SYSCALL_INFO tells them apart for sure. As `syscall` leaves rip in rcx and the flags in r11, a stop where
- * they agree needs no second question; a guest that makes an int 0x80 look so gets its call as a 64-bit one, which is its own
- * business. Source: ptrace(2), PLATFORM.md 2.
+ * SYSEMU has one hole: calls at the vsyscall page, which the guest's seccomp filter turns into SIGSYS. `int
+ * $0x80` stops like `syscall`; only GET_SYSCALL_INFO tells them apart for sure. As `syscall` leaves rip in
+ * rcx and the flags in r11, a stop where they agree needs no second question; a guest that makes an int 0x80
+ * look so gets its call as a 64-bit one, which is its own business. Source: ptrace(2), PLATFORM.md 2.
  */
 #include <errno.h>
 #include <linux/audit.h>
@@ -22,8 +23,10 @@
 #include "platform/stub/stub_thread.h"
 
 static_assert(sizeof(struct guest_regs) == sizeof(struct user_regs_struct), "registers");
-static_assert(offsetof(struct guest_regs, orig_rax) == offsetof(struct user_regs_struct, orig_rax), "registers");
-static_assert(offsetof(struct guest_regs, fs_base) == offsetof(struct user_regs_struct, fs_base), "registers");
+static_assert(offsetof(struct guest_regs, orig_rax) == offsetof(struct user_regs_struct, orig_rax),
+              "registers");
+static_assert(offsetof(struct guest_regs, fs_base) == offsetof(struct user_regs_struct, fs_base),
+              "registers");
 static_assert(offsetof(struct guest_regs, gs) == offsetof(struct user_regs_struct, gs), "registers");
 
 enum { USER_CS = 0x33, USER32_CS = 0x23, USER_DS = 0x2b, FLAG_TF = 0x100 };
@@ -51,7 +54,12 @@ void ptrace_sanitize(struct guest_regs *r) {
 }
 
 static bool same_but_rax(const struct guest_regs *a, const struct guest_regs *b) {
-    enum { BEFORE = offsetof(struct guest_regs, rax), AFTER = offsetof(struct guest_regs, rcx), NUMBER = offsetof(struct guest_regs, orig_rax), BEHIND = offsetof(struct guest_regs, rip) };
+    enum {
+        BEFORE = offsetof(struct guest_regs, rax),
+        AFTER = offsetof(struct guest_regs, rcx),
+        NUMBER = offsetof(struct guest_regs, orig_rax),
+        BEHIND = offsetof(struct guest_regs, rip)
+    };
     const char *x = (const char *)a, *y = (const char *)b;
     return memcmp(x, y, BEFORE) == 0 && memcmp(x + AFTER, y + AFTER, NUMBER - AFTER) == 0 &&
            memcmp(x + BEHIND, y + BEHIND, sizeof(*a) - BEHIND) == 0;
@@ -104,7 +112,8 @@ static bool on_call(struct ptrace_context *c, struct guest_regs *regs, struct pl
     if (!store_registers(c, regs, true))
         return false;
     ev->kind = EVENT_SYSCALL;
-    if (unlikely(regs->rcx != regs->rip || ((regs->r11 ^ regs->rflags) & ~(uint64_t)FLAG_TF) || regs->cs != USER_CS))
+    if (unlikely(regs->rcx != regs->rip || ((regs->r11 ^ regs->rflags) & ~(uint64_t)FLAG_TF) ||
+                 regs->cs != USER_CS))
         ev->compat_call = is_compat_call(c);
     return true;
 }
@@ -126,7 +135,8 @@ static uint32_t fault_vector(int signo, int code) {
     }
 }
 
-/* What ptrace shows of the page fault's error code: user mode, whether the page was there, whether it was a fetch. */
+/* What ptrace shows of the page fault's error code: user mode, whether the page was there, whether it was a
+ * fetch. */
 static uint32_t fault_error(int signo, int code, uint64_t address, uint64_t rip) {
     if (fault_vector(signo, code) != 14)
         return 0;
@@ -138,7 +148,8 @@ static uint32_t fault_error(int signo, int code, uint64_t address, uint64_t rip)
     return error;
 }
 
-static bool on_fault(struct ptrace_context *c, struct guest_regs *regs, const siginfo_t *info, struct platform_event *ev) {
+static bool on_fault(struct ptrace_context *c, struct guest_regs *regs, const siginfo_t *info,
+                     struct platform_event *ev) {
     if (!store_registers(c, regs, false))
         return false;
     ev->kind = EVENT_FAULT;
@@ -150,8 +161,10 @@ static bool on_fault(struct ptrace_context *c, struct guest_regs *regs, const si
     return true;
 }
 
-/* SIGSYS by the guest's filter: a vsyscall, as nothing else comes so far. rip is the return address already. */
-static bool on_vsyscall(struct ptrace_context *c, struct guest_regs *regs, const siginfo_t *info, struct platform_event *ev) {
+/* SIGSYS by the guest's filter: a vsyscall, as nothing else comes so far. rip is the return address already.
+ */
+static bool on_vsyscall(struct ptrace_context *c, struct guest_regs *regs, const siginfo_t *info,
+                        struct platform_event *ev) {
     if (!store_registers(c, regs, false))
         return false;
     ev->kind = EVENT_SYSCALL;
@@ -167,7 +180,8 @@ static bool is_fault_signal(int signo) {
 
 enum verdict { EVENT_THERE, GO_ON, GONE };
 
-static enum verdict on_signal(struct ptrace_context *c, int signo, struct guest_regs *regs, bool step, struct platform_event *ev) {
+static enum verdict on_signal(struct ptrace_context *c, int signo, struct guest_regs *regs, bool step,
+                              struct platform_event *ev) {
     siginfo_t info;
     if (signo == STUB_KICK_SIGNAL) {
         if (!atomic_load(&c->interrupted))
@@ -190,7 +204,8 @@ static enum verdict on_signal(struct ptrace_context *c, int signo, struct guest_
     return on_fault(c, regs, &info, ev) ? EVENT_THERE : GONE;
 }
 
-static enum verdict decode(struct ptrace_context *c, int status, struct guest_regs *regs, bool step, struct platform_event *ev) {
+static enum verdict decode(struct ptrace_context *c, int status, struct guest_regs *regs, bool step,
+                           struct platform_event *ev) {
     int signo = WSTOPSIG(status);
     if (likely(signo == (SIGTRAP | 0x80)))
         return on_call(c, regs, ev) ? EVENT_THERE : GONE;
@@ -201,7 +216,8 @@ static enum verdict decode(struct ptrace_context *c, int status, struct guest_re
 
 /* ---- the switch ---- */
 
-static enum verdict run(struct ptrace_context *c, struct guest_regs *regs, bool step, struct platform_event *ev) {
+static enum verdict run(struct ptrace_context *c, struct guest_regs *regs, bool step,
+                        struct platform_event *ev) {
     int status;
     atomic_store(&c->running, 1); /* then look: context_interrupt() does it the other way round */
     if (unlikely(atomic_load(&c->interrupted))) {
@@ -210,12 +226,14 @@ static enum verdict run(struct ptrace_context *c, struct guest_regs *regs, bool 
         regs->orig_rax = ~0ull;
         return EVENT_THERE;
     }
-    bool alive = ptrace_request(c, step ? PTRACE_SYSEMU_SINGLESTEP : PTRACE_SYSEMU, NULL) && ptrace_await_stop(c, &status);
+    bool alive = ptrace_request(c, step ? PTRACE_SYSEMU_SINGLESTEP : PTRACE_SYSEMU, NULL) &&
+                 ptrace_await_stop(c, &status);
     atomic_store(&c->running, 0);
     return alive ? decode(c, status, regs, step, ev) : GONE;
 }
 
-void ptrace_context_switch(struct context *context, struct guest_regs *regs, bool step, struct platform_event *ret_event) {
+void ptrace_context_switch(struct context *context, struct guest_regs *regs, bool step,
+                           struct platform_event *ret_event) {
     struct ptrace_context *c = ptrace_context_of(context);
     enum verdict v = GONE;
     might_block();

@@ -156,7 +156,8 @@ int bpf_finish(struct bpf_builder *b) {
     return b->error ? -EINVAL : 0;
 }
 
-int bpf_run(const struct sock_filter *code, size_t count, const struct seccomp_data *data, uint32_t *ret_action) {
+int bpf_run(const struct sock_filter *code, size_t count, const struct seccomp_data *data,
+            uint32_t *ret_action) {
     uint32_t a = 0, x = 0;
     for (size_t i = 0; i < count; i++) {
         const struct sock_filter *f = &code[i];

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/bpf.h: a small checked assembler for classic BPF, for seccomp programs that test the instruction pointer and
- * sums of arguments, which libseccomp cannot express; and an interpreter, with which unit tests put every case to a program.
+ * platform/stub/bpf.h: a small checked assembler for classic BPF, for seccomp programs that test the
+ * instruction pointer and sums of arguments, which libseccomp cannot express; and an interpreter, with which
+ * unit tests put every case to a program.
  *
- * Jumps name labels; bpf_finish() resolves them and refuses a program that the kernel would refuse or that is not what was
- * meant: a label used but not placed, placed twice or never used, a jump backwards or too far, code after a return or a jump that
- * nothing leads to, a program that runs off its end.
+ * Jumps name labels; bpf_finish() resolves them and refuses a program that the kernel would refuse or that is
+ * not what was meant: a label used but not placed, placed twice or never used, a jump backwards or too far,
+ * code after a return or a jump that nothing leads to, a program that runs off its end.
  */
 #pragma once
 
@@ -45,5 +46,7 @@ void bpf_return(struct bpf_builder *b, uint32_t action);
 /* Returns 0, or -EINVAL and b->error says what is wrong. The program is b->code[0 .. b->count). */
 int bpf_finish(struct bpf_builder *b) must_check;
 
-/* Runs a program as the kernel would. Returns 0 and the action, -EINVAL if it is not one that this assembler could have made. */
-int bpf_run(const struct sock_filter *code, size_t count, const struct seccomp_data *data, uint32_t *ret_action) must_check;
+/* Runs a program as the kernel would. Returns 0 and the action, -EINVAL if it is not one that this assembler
+ * could have made. */
+int bpf_run(const struct sock_filter *code, size_t count, const struct seccomp_data *data,
+            uint32_t *ret_action) must_check;

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub.S: the code that every stub process holds at STUB_TEXT: the helper thread, the start of guest threads, and
- * the little routines that guest threads run on the sentry's behalf. Linked on its own (stub.ld) and embedded in the platform.
+ * platform/stub/stub.S: the code that every stub process holds at STUB_TEXT: the helper thread, the start of
+ * guest threads, and
+ * the little routines that guest threads run on the sentry's behalf. Linked on its own (stub.ld) and embedded
+ * in the platform.
  *
- * The helper touches no memory that a guest can write, and has no stack. Its state: %rbp command page, %r15d number of the last
- * batch, %rbx command, %r12d commands left, %r13 value to report, %r14 flags (low half) and extra (high half) of the command.
+ * The helper touches no memory that a guest can write, and has no stack. Its state: %rbp command page, %r15d
+ * number of the last
+ * batch, %rbx command, %r12d commands left, %r13 value to report, %r14 flags (low half) and extra (high half)
+ * of the command.
  *
- * Guest code may jump to any byte of this page with any registers. What that can do is decided by the seccomp programs
- * (stub_filter.c), which know each `syscall` by the address behind it: the site_ labels. docs/security-stub.md argues each.
+ * Guest code may jump to any byte of this page with any registers. What that can do is decided by the seccomp
+ * programs
+ * (stub_filter.c), which know each `syscall` by the address behind it: the site_ labels. docs/security-
+ * stub.md argues each.
  */
 #include <asm/unistd.h>
 
@@ -16,7 +22,8 @@
     .globl text_start
 text_start:
 
-/* The zygote's last act before it becomes a helper: unmap all that is not stub, by the table that it has left behind. */
+/* The zygote's last act before it becomes a helper: unmap all that is not stub, by the table that it has left
+   behind. */
     .globl strip
 strip:
     movabs  $(STUB_BASE + MSG_STRIP), %rbx
@@ -61,7 +68,8 @@ site_helper_wait:
 next:
     sub     $1, %r12d
     jb      report
-    mov     56(%rbx), %r14              /* before the call: the child of a clone must not look at this page again */
+    /* before the call: the child of a clone must not look at this page again */
+    mov     56(%rbx), %r14
     mov     (%rbx), %rax
     mov     8(%rbx), %rdi
     mov     16(%rbx), %rsi
@@ -103,8 +111,10 @@ failed:
     bts     $REPORT_FAILED_BIT, %rax
     mov     %rax, %r13
 /*
- * The way back that no guest can forge: a word of the helper's task that the kernel keeps, set from registers and read by the
- * sentry with get_robust_list. Bit 63 makes it no user address, so the kernel follows it nowhere when the helper ends.
+ * The way back that no guest can forge: a word of the helper's task that the kernel keeps, set from registers
+ * and read by the
+ * sentry with get_robust_list. Bit 63 makes it no user address, so the kernel follows it nowhere when the
+ * helper ends.
  */
 report:
     mov     %r15, %rdi
@@ -177,7 +187,8 @@ park:
 site_park:
     jmp     park
 
-/* In its own slot from now on, all of which guests can write: so nothing here decides what the thread may do, its filter does. */
+/* In its own slot from now on, all of which guests can write: so nothing here decides what the thread may do,
+   its filter does. */
 thread_in_slot:
     shr     $32, %r14
     imul    $SLOT_SIZE, %r14, %rdi
@@ -194,6 +205,85 @@ restorer:
     .globl site_sigreturn
 site_sigreturn:
     hlt
+
+/*
+ * From a trampoline: %r11 the slot (the thread's gs base), %eax the call's number, %rcx where to go on. The guest's stack and red zone are
+ * not touched. A kick that arrives
+ *   - before patched_entered is told with the registers as they are, and the sentry goes back to the call site;
+ *   - in the C code is noted in the slot, and told at patched_back;
+ *   - from patched_back on is told with the registers in the slot: the return is complete in all but name.
+ */
+#define REG(i) (SLOT_REGS + 8 * i)
+    .globl patched_entry
+patched_entry:
+    mov     %r8, REG(0)(%r11)
+    mov     %r9, REG(1)(%r11)
+    mov     %r10, REG(2)(%r11)
+    mov     %r12, REG(4)(%r11)
+    mov     %r13, REG(5)(%r11)
+    mov     %r14, REG(6)(%r11)
+    mov     %r15, REG(7)(%r11)
+    mov     %rdi, REG(8)(%r11)
+    mov     %rsi, REG(9)(%r11)
+    mov     %rbp, REG(10)(%r11)
+    mov     %rbx, REG(11)(%r11)
+    mov     %rdx, REG(12)(%r11)
+    mov     %rax, REG(13)(%r11)
+    mov     %rsp, REG(15)(%r11)
+    mov     %rcx, REG(16)(%r11)
+    lea     SLOT_SIZE(%r11), %rsp
+    .globl patched_switched
+patched_switched:
+    pushfq
+    pop     REG(17)(%r11)
+    movl    $1, SLOT_IN_CALL(%r11)
+    .globl patched_entered
+patched_entered:
+    cld
+    mov     %r11, %rbx
+    mov     %r11, %rdi
+    call    stub_patched_call
+    .globl patched_back
+patched_back:
+    cmpl    $0, SLOT_KICKED(%rbx)
+    jne     patched_kicked
+    movl    $0, SLOT_IN_CALL(%rbx)
+    mov     %rbx, %rcx
+    push    REG(17)(%rcx)
+    popfq
+    mov     REG(0)(%rcx), %r8
+    mov     REG(1)(%rcx), %r9
+    mov     REG(2)(%rcx), %r10
+    mov     REG(3)(%rcx), %r11
+    mov     REG(4)(%rcx), %r12
+    mov     REG(5)(%rcx), %r13
+    mov     REG(6)(%rcx), %r14
+    mov     REG(7)(%rcx), %r15
+    mov     REG(8)(%rcx), %rdi
+    mov     REG(9)(%rcx), %rsi
+    mov     REG(10)(%rcx), %rbp
+    mov     REG(11)(%rcx), %rbx
+    mov     REG(12)(%rcx), %rdx
+    mov     REG(13)(%rcx), %rax
+    mov     REG(15)(%rcx), %rsp
+    mov     REG(16)(%rcx), %rcx
+    jmp     *%rcx
+    .globl patched_end
+patched_end:
+patched_kicked:
+    movl    $0, SLOT_KICKED(%rbx)
+    mov     %rbx, %rdi
+    call    stub_patched_kick
+    jmp     patched_back
+
+/* void stub_make_frame(void): a call that the guest filter traps, for the sake of the frame that this makes */
+    .globl stub_make_frame
+stub_make_frame:
+    mov     $-1, %eax
+    syscall
+    .globl site_frame
+site_frame:
+    ret
 
 /* long stub_futex(word, op, value) */
     .globl stub_futex
@@ -235,8 +325,10 @@ site_exit:
     hlt
 
 /*
- * Atomic operations on a guest word, by the guest thread itself: %rdi address, %esi operand, %eax expected value (compare and
- * exchange). The old value comes back in %eax. A fault anywhere in [atomic_start, atomic_done) means that the word is not there.
+ * Atomic operations on a guest word, by the guest thread itself: %rdi address, %esi operand, %eax expected
+ * value (compare and
+ * exchange). The old value comes back in %eax. A fault anywhere in [atomic_start, atomic_done) means that the
+ * word is not there.
  */
     .globl atomic_start
 atomic_start:

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_apply_host.c: turns the sentry's operations on an address space into batches of host calls.
+ * platform/stub/stub_apply_host.c: turns the sentry's operations on an address space into batches of host
+ * calls.
  *
- * A file's descriptor travels by SCM_RIGHTS over one socket that all stubs share, so only one is under way at a time
- * (stub_platform.donation), and the batch that takes it begins with the recvmsg: whatever fails later, it is not left for another
- * stub to find. The number it gets is the lowest free one, FD_SPARE. Operations in a row that name the same descriptor share it.
+ * A file's descriptor travels by SCM_RIGHTS over one socket that all stubs share, so only one is under way at
+ * a time (stub_platform.donation), and the batch that takes it begins with the recvmsg: whatever fails later,
+ * it is not left for another stub to find. The number it gets is the lowest free one, FD_SPARE. Operations in
+ * a row that name the same descriptor share it.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 enum { BATCH_MAX = CMD_LIST_SIZE - 2 }; /* room for the recvmsg and the close */
 
@@ -87,8 +89,8 @@ static struct stub_call call_of(const struct as_op *op) {
 
 static bool in_guest_range(const struct stub_space *s, uint64_t addr, uint64_t len) {
     const struct platform_limits *l = &s->platform->base.limits;
-    return addr % PAGE_SIZE == 0 && len % PAGE_SIZE == 0 && addr >= l->min_address && addr <= l->max_address &&
-           len <= l->max_address - addr;
+    return addr % PAGE_SIZE == 0 && len % PAGE_SIZE == 0 && addr >= l->min_address &&
+           addr <= l->max_address && len <= l->max_address - addr;
 }
 
 /* The caller has checked; a mistake there must not cost the stub's own pages. */
@@ -111,8 +113,10 @@ static int send_descriptor(struct stub_platform *p, int fd) {
         struct cmsghdr align;
     } control = {0};
     struct iovec part = {&byte, 1};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.space,
+                             .msg_controllen = sizeof(control.space)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&message);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
@@ -124,7 +128,8 @@ static int send_descriptor(struct stub_platform *p, int fd) {
 /* After a stub died with a descriptor under way, which it may or may not have taken. */
 static void drain_descriptors(struct stub_platform *p) {
     char byte;
-    while (recv(p->sockets[1], &byte, 1, MSG_DONTWAIT) >= 0) /* no room for control data: the descriptor is dropped */
+    while (recv(p->sockets[1], &byte, 1, MSG_DONTWAIT) >=
+           0) /* no room for control data: the descriptor is dropped */
         ;
 }
 
@@ -145,10 +150,13 @@ static struct piece next_piece(const struct stub_space *s, const struct as_op *o
     return piece;
 }
 
-static int run_piece_locked(struct stub_space *s, const struct piece *piece, size_t *ret_done) REQUIRES(&s->lock) {
+static int run_piece_locked(struct stub_space *s, const struct piece *piece, size_t *ret_done)
+    REQUIRES(&s->lock) {
     uint32_t left = 0, total = (uint32_t)piece->count;
     if (piece->fd >= 0)
-        stub_batch_add(s, 0, 0, (struct stub_call){SYS_recvmsg, {FD_SOCKET, STUB_CMD + offsetof(struct stub_command_page, message)}});
+        stub_batch_add(s, 0, 0,
+                       (struct stub_call){
+                           SYS_recvmsg, {FD_SOCKET, STUB_CMD + offsetof(struct stub_command_page, message)}});
     for (size_t i = 0; i < piece->count; i++)
         stub_batch_add(s, DO_CHECK, 0, call_of(&piece->ops[i]));
     if (piece->fd >= 0) {
@@ -164,7 +172,8 @@ static int run_piece_locked(struct stub_space *s, const struct piece *piece, siz
     return r < 0 ? (int)r : 0;
 }
 
-static int run_with_descriptor_locked(struct stub_space *s, const struct piece *piece, size_t *ret_done) REQUIRES(&s->lock) {
+static int run_with_descriptor_locked(struct stub_space *s, const struct piece *piece, size_t *ret_done)
+    REQUIRES(&s->lock) {
     struct stub_platform *p = s->platform;
     mutex_lock(&p->donation);
     int r = send_descriptor(p, piece->fd);

@@ -1,19 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0
  * platform/stub/stub_cpu_host.c: which cpu a pair of sentry thread and guest thread runs on.
  *
- * Handing control to a thread that sleeps on another cpu costs ten times a hand-off on the same one, and unpinned pairs hop; so
- * both are pinned to one cpu, and spreading the pairs is our duty. `busy` counts the pairs of each cpu that are inside
- * context_switch(), that is whose guest code wants to run. A new pair goes where that is least; a pair that has often found its
- * cpu shared while another was idle moves there.
+ * Handing control to a thread that sleeps on another cpu costs ten times a hand-off on the same one, and
+ * unpinned pairs hop; so both are pinned to one cpu, and spreading the pairs is our duty. `busy` counts the
+ * pairs of each cpu that are inside context_switch(), that is whose guest code wants to run.
+ *  - A new pair goes where that is least.
+ *  - A pair that comes by often and finds its cpu shared while another is idle moves there (push).
+ *  - A pair whose leaving makes its cpu idle looks for one that has been inside for long on a crowded cpu and
+ * moves that here (pull): such a pair computes, and would not come by itself. At most one pull in PULL_GAP,
+ * so that a pair which leaves and enters all the time moves no one to and fro. A pair is moved by whoever
+ * exchanges `inside`: its owner by leaving, or a puller.
  */
 #include <sched.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <x86intrin.h>
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
+
+enum { LOOK_EVERY = 64 };      /* switches on a shared cpu between looks at the others */
+#define LONG_INSIDE 8000000ull /* cycles: some ms */
+#define PULL_GAP 20000000ull
 
 void stub_cpus_init(struct stub_cpus *c, bool pin) {
     cpu_set_t allowed;
     memset(c, 0, sizeof(*c));
+    mutex_init(&c->lock, RANK_LEAF);
+    list_init(&c->pairs);
     c->pin = pin;
     if (sched_getaffinity(0, sizeof(allowed), &allowed)) {
         c->pin = false;
@@ -26,16 +40,32 @@ void stub_cpus_init(struct stub_cpus *c, bool pin) {
         c->pin = false;
 }
 
+static int32_t busy_on(const struct stub_cpus *c, int i) {
+    return atomic_load_explicit(&c->busy[i], memory_order_relaxed);
+}
+
+static int32_t add_busy(struct stub_cpus *c, int i) {
+    int32_t old = atomic_fetch_add_explicit(&c->busy[i], 1, memory_order_relaxed);
+    if (old == 1)
+        atomic_fetch_add_explicit(&c->crowded, 1, memory_order_relaxed);
+    return old;
+}
+
+static int32_t drop_busy(struct stub_cpus *c, int i) {
+    int32_t old = atomic_fetch_sub_explicit(&c->busy[i], 1, memory_order_relaxed);
+    if (old == 2)
+        atomic_fetch_sub_explicit(&c->crowded, 1, memory_order_relaxed);
+    return old;
+}
+
 static int least_busy(const struct stub_cpus *c, int prefer) {
     int best = prefer;
-    int32_t least = atomic_load_explicit(&c->busy[prefer], memory_order_relaxed);
-    for (int i = 0; i < c->count && least > 0; i++) {
-        int32_t n = atomic_load_explicit(&c->busy[i], memory_order_relaxed);
-        if (n < least) {
-            least = n;
+    int32_t least = busy_on(c, prefer);
+    for (int i = 0; i < c->count && least > 0; i++)
+        if (busy_on(c, i) < least) {
+            least = busy_on(c, i);
             best = i;
         }
-    }
     return best;
 }
 
@@ -46,15 +76,9 @@ static bool pin_thread(pid_t tid, int cpu) {
     return sched_setaffinity(tid, sizeof(one), &one) == 0;
 }
 
-/* Both halves go to the cpu, or the pair stays as it is. */
-static bool move_to(struct stub_pair *pair, int index) {
+static bool pin_both(const struct stub_pair *pair, int index) {
     int cpu = pair->cpus->id[index];
-    if (!pin_thread(pair->tid, cpu))
-        return false;
-    if (!pin_thread(0, cpu))
-        return false;
-    pair->cpu = index;
-    return true;
+    return pin_thread(pair->tid, cpu) && pin_thread(pair->own_tid, cpu);
 }
 
 static int current_index(const struct stub_cpus *c) {
@@ -66,28 +90,91 @@ static int current_index(const struct stub_cpus *c) {
 }
 
 void stub_pair_init(struct stub_pair *pair, struct stub_cpus *c, pid_t tid) {
-    *pair = (struct stub_pair){.cpus = c, .tid = tid, .cpu = -1};
-    if (c->pin)
-        move_to(pair, least_busy(c, current_index(c)));
+    *pair = (struct stub_pair){
+        .cpus = c, .tid = tid, .own_tid = (pid_t)syscall(SYS_gettid), .cpu = -1, .inside = -1};
+    list_init(&pair->link);
+    if (!c->pin)
+        return;
+    int index = least_busy(c, current_index(c));
+    if (!pin_both(pair, index))
+        return;
+    pair->cpu = index;
+    mutex_lock(&c->lock);
+    list_add(&c->pairs, &pair->link);
+    mutex_unlock(&c->lock);
+}
+
+void stub_pair_done(struct stub_pair *pair) {
+    mutex_lock(&pair->cpus->lock);
+    list_del(&pair->link);
+    mutex_unlock(&pair->cpus->lock);
 }
 
 void stub_pair_follow(struct stub_pair *pair) {
     struct stub_cpus *c = pair->cpus;
-    if (!c->pin)
-        return;
     int index = current_index(c);
-    if (index != pair->cpu && pin_thread(pair->tid, c->id[index]))
+    if (pair->cpu >= 0 && index != pair->cpu && pin_thread(pair->tid, c->id[index]))
         pair->cpu = index;
 }
 
-void stub_pair_rebalance(struct stub_pair *pair) {
+/* The owner, on its way in, finds its cpu shared again and again. Returns where it is now. */
+static int push_self(struct stub_pair *pair, int here) {
     struct stub_cpus *c = pair->cpus;
-    int old = pair->cpu, best = least_busy(c, old);
+    int best = least_busy(c, here);
     pair->enters = 0;
-    if (best == old || atomic_load_explicit(&c->busy[best], memory_order_relaxed) > 0)
-        return; /* only an idle cpu is worth a move */
-    if (move_to(pair, best)) {
-        atomic_fetch_add_explicit(&c->busy[best], 1, memory_order_relaxed);
-        atomic_fetch_sub_explicit(&c->busy[old], 1, memory_order_relaxed);
+    if (best == here || busy_on(c, best) > 0 || !pin_both(pair, best))
+        return here; /* only an idle cpu is worth a move */
+    add_busy(c, best);
+    drop_busy(c, here);
+    return best;
+}
+
+void stub_pair_enter(struct stub_pair *pair) {
+    if (pair->cpu < 0)
+        return;
+    int here = pair->cpu;
+    if (unlikely(add_busy(pair->cpus, here) > 0) && ++pair->enters >= LOOK_EVERY)
+        here = push_self(pair, here);
+    atomic_store_explicit(&pair->entered_tsc, __rdtsc(), memory_order_relaxed);
+    atomic_store_explicit(&pair->inside, here, memory_order_release);
+}
+
+/* A pair that has computed for long on a cpu that it shares, or NULL. */
+static struct stub_pair *find_pullable_locked(struct stub_cpus *c, uint64_t now) {
+    struct stub_pair *p;
+    list_for_each_entry(p, &c->pairs, link) {
+        int at = atomic_load(&p->inside);
+        if (at >= 0 && busy_on(c, at) > 1 && now - atomic_load(&p->entered_tsc) > LONG_INSIDE)
+            return p;
     }
+    return NULL;
+}
+
+static void pull_to(struct stub_cpus *c, int here) {
+    uint64_t now = __rdtsc();
+    if (!mutex_trylock(&c->lock))
+        return; /* somebody else is at it */
+    if (now - c->last_pull_tsc > PULL_GAP) {
+        struct stub_pair *p = find_pullable_locked(c, now);
+        int from = p ? atomic_load(&p->inside) : -1;
+        if (from >= 0 && from != here && atomic_compare_exchange_strong(&p->inside, &from, here)) {
+            add_busy(c, here);
+            drop_busy(c, from);
+            c->last_pull_tsc = now;
+            (void)pin_both(
+                p,
+                here); /* it may have gone: then its owner finds its cpu out of date, which only costs time */
+        }
+    }
+    mutex_unlock(&c->lock);
+}
+
+void stub_pair_leave(struct stub_pair *pair) {
+    if (pair->cpu < 0)
+        return;
+    int here = atomic_exchange(&pair->inside, -1);
+    pair->cpu = here;
+    if (drop_busy(pair->cpus, here) == 1 &&
+        atomic_load_explicit(&pair->cpus->crowded, memory_order_relaxed) > 0)
+        pull_to(pair->cpus, here);
 }

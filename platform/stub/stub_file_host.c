@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_file_host.c: memory files cut into equal units, one or more for each address space, that grow as needed.
- * Units keep their place for good, so pointers into them are stable; a unit given back loses its memory at once.
+ * platform/stub/stub_file_host.c: memory files cut into equal units, one or more for each address space, that
+ * grow as needed. Units keep their place for good, so pointers into them are stable; a unit given back loses
+ * its memory at once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 int stub_file_init(struct stub_file *f, const char *name, uint32_t unit) {
     memset(f, 0, sizeof(*f));

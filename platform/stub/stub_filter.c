@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_filter.c: see stub_filter.h. A call is known by the address behind its `syscall` instruction (the site_
- * labels of stub.S), so that a guest which jumps into the stub's code gets what that one place may do and no more.
+ * platform/stub/stub_filter.c: see stub_filter.h. A call is known by the address behind its `syscall`
+ * instruction (the site_ labels of stub.S), so that a guest which jumps into the stub's code gets what that
+ * one place may do and no more.
  */
 #include "platform/stub/stub_filter.h"
 
@@ -16,11 +17,29 @@
 #include "platform/stub/stub_symbols.h"
 
 enum {
-    L_ARCH = 1, L_SITE, L_ANY, L_REPORT, L_MAP, L_FILTER, L_EXIT, L_DIE, L_WAIT, L_WAKE, L_PARK, L_CLONE, L_CLONE_LOW, L_PRCTL,
-    L_FUTEX, L_FUTEX_OP, L_RETURN, L_ALLOW, L_TRAP,
+    L_ARCH = 1,
+    L_SITE,
+    L_ANY,
+    L_REPORT,
+    L_MAP,
+    L_FILTER,
+    L_EXIT,
+    L_DIE,
+    L_WAIT,
+    L_WAKE,
+    L_PARK,
+    L_CLONE,
+    L_CLONE_LOW,
+    L_PRCTL,
+    L_FUTEX,
+    L_FUTEX_OP,
+    L_RETURN,
+    L_ALLOW,
+    L_TRAP,
 };
 
-/* Everything that does not come from a 64-bit `syscall` in the stub's own gigabytes is trapped; then A holds the low half of rip. */
+/* Everything that does not come from a 64-bit `syscall` in the stub's own gigabytes is trapped; then A holds
+ * the low half of rip. */
 static void only_stub_code(struct bpf_builder *b) {
     bpf_load_ip_high(b);
     bpf_if_equal(b, STUB_HIGH, L_ARCH, L_TRAP);
@@ -51,8 +70,8 @@ static void finish_actions(struct bpf_builder *b) {
 
 /* Calls of a batch: their arguments come from the sentry, by a page that no guest can write. */
 static void batch_calls(struct bpf_builder *b) {
-    static const uint32_t numbers[] = {SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_mlock, SYS_munlock,
-                                       SYS_recvmsg, SYS_close, SYS_getppid};
+    static const uint32_t numbers[] = {SYS_mmap,  SYS_munmap,  SYS_mprotect, SYS_mremap, SYS_madvise,
+                                       SYS_mlock, SYS_munlock, SYS_recvmsg,  SYS_close,  SYS_getppid};
     bpf_label(b, L_ANY);
     bpf_load_number(b);
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
@@ -144,7 +163,8 @@ static size_t put_program(char *page, unsigned header, size_t at, const struct b
     return at + b->count * sizeof(b->code[0]);
 }
 
-int stub_filters_image(const struct bpf_builder *helper, const struct bpf_builder *guest, void *page, size_t size) {
+int stub_filters_image(const struct bpf_builder *helper, const struct bpf_builder *guest, void *page,
+                       size_t size) {
     if (FILTER_CODE + (size_t)(helper->count + guest->count) * sizeof(helper->code[0]) > size)
         return -EINVAL;
     size_t at = put_program(page, HELPER_PROGRAM, FILTER_CODE, helper);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_guest.c: systrap's signal handler, part of the stub's text. It runs in guest threads, on the alternate stack in the
- * thread's slot, under the guest filter: whatever a guest does to this code's stack, or jumps into, gains it nothing that the filter
- * does not grant. It hands the saved frame to the sentry, sleeps, does what the sentry asks for, and returns into the frame.
+ * platform/stub/stub_guest.c: systrap's signal handler, part of the stub's text. It runs in guest threads, on
+ * the alternate stack in the thread's slot, under the guest filter: whatever a guest does to this code's
+ * stack, or jumps into, gains it nothing that the filter does not grant. It hands the saved frame to the
+ * sentry, sleeps, does what the sentry asks for, and returns into the frame.
  *
  * Compiled for general registers only: the FPU state is in the frame, and stays there.
  */
@@ -10,7 +11,7 @@
 
 #include "platform/stub/stub_layout.h"
 
-enum { STUB_SIGSEGV = 11, STUB_SIGBUS = 7, STUB_SIGSYS = 31 };
+enum { STUB_SIGSEGV = 11, STUB_SIGBUS = 7, STUB_SIGSYS = 31, STUB_KICK = 10 };
 
 /* The host's siginfo_t, as far as it is needed (sigaction(2)). */
 struct stub_siginfo {
@@ -22,11 +23,15 @@ struct stub_siginfo {
 
 long stub_futex(_Atomic uint32_t *word, int op, uint32_t value);
 int stub_atomic(uint64_t routine, uint64_t address, uint32_t operand, uint32_t *value);
+void stub_make_frame(void);
 _Noreturn void stub_exit(void);
+extern const char text_start[], text_end[], patched_back[], patched_end[];
 extern const char atomic_start[], atomic_end[], stub_atomic_fault[];
 
 void stub_handler(int signo, const struct stub_siginfo *info, struct stub_ucontext *frame);
 uint64_t stub_thread_start(struct stub_slot *s);
+void stub_patched_call(struct stub_slot *s);
+void stub_patched_kick(struct stub_slot *s);
 
 static void hand_over(struct stub_slot *s) {
     atomic_store_explicit(&s->go, 0, memory_order_relaxed);
@@ -48,31 +53,78 @@ static void serve(struct stub_slot *s) {
             return;
         if (s->request == REQUEST_EXIT)
             stub_exit();
-        s->atomic_failed = stub_atomic(s->atomic_routine, s->atomic_address, s->atomic_operand, &s->atomic_value);
+        if (s->request == REQUEST_FRAME) {
+            stub_make_frame(); /* the handler hands over, and leaves into the guest */
+            continue;
+        }
+        s->atomic_failed =
+            stub_atomic(s->atomic_routine, s->atomic_address, s->atomic_operand, &s->atomic_value);
         s->kind = 0;
     }
 }
 
 static void load_bases(const struct stub_slot *s) {
+    uint64_t gs = s->gs_base ? s->gs_base : s->use_gs ? (uint64_t)s : 0;
     __asm__ volatile("wrfsbase %0" : : "r"(s->fs_base));
-    __asm__ volatile("wrgsbase %0" : : "r"(s->gs_base));
+    __asm__ volatile("wrgsbase %0" : : "r"(gs));
+}
+
+static void save_bases(struct stub_slot *s) {
+    uint64_t fs, gs;
+    __asm__ volatile("rdfsbase %0" : "=r"(fs));
+    __asm__ volatile("rdgsbase %0" : "=r"(gs));
+    s->fs_base = fs;
+    s->gs_base = gs == (uint64_t)s ? 0 : gs;
+}
+
+static bool within(uint64_t rip, const char *start, const char *end) {
+    return rip >= (uint64_t)start && rip < (uint64_t)end;
+}
+
+/* True if a kick is to wait until the patched call that it came in has come to its end. */
+static bool postpone_kick(struct stub_slot *s, uint64_t rip) {
+    if (within(rip, patched_back, patched_end)) {
+        s->in_call = 0;
+        return false;
+    }
+    if (!s->in_call || !within(rip, text_start, text_end))
+        return false;
+    s->kicked = 1;
+    return true;
 }
 
 void stub_handler(int signo, const struct stub_siginfo *info, struct stub_ucontext *frame) {
-    struct stub_slot *s = (struct stub_slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_SIZE - 1));
-    if ((signo == STUB_SIGSEGV || signo == STUB_SIGBUS) && frame->rip >= (uint64_t)atomic_start && frame->rip < (uint64_t)atomic_end) {
+    struct stub_slot *s =
+        (struct stub_slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_SIZE - 1));
+    if ((signo == STUB_SIGSEGV || signo == STUB_SIGBUS) && within(frame->rip, atomic_start, atomic_end)) {
         frame->rip = (uint64_t)stub_atomic_fault;
         return;
     }
+    if (signo == STUB_KICK && postpone_kick(s, frame->rip))
+        return;
     s->kind = (uint32_t)signo;
     s->code = info->code;
     s->arch = signo == STUB_SIGSYS ? info->arch : 0;
     s->address = info->address;
     s->frame = (uint64_t)frame;
-    __asm__ volatile("rdfsbase %0" : "=r"(s->fs_base));
-    __asm__ volatile("rdgsbase %0" : "=r"(s->gs_base));
+    save_bases(s);
     serve(s);
     load_bases(s);
+}
+
+static void serve_call(struct stub_slot *s, uint32_t kind) {
+    s->kind = kind;
+    save_bases(s);
+    serve(s);
+    load_bases(s);
+}
+
+void stub_patched_call(struct stub_slot *s) {
+    serve_call(s, KIND_CALL);
+}
+
+void stub_patched_kick(struct stub_slot *s) {
+    serve_call(s, KIND_KICK);
 }
 
 uint64_t stub_thread_start(struct stub_slot *s) {

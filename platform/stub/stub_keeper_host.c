@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_keeper_host.c: the keeper thread. It clones the zygote, so that it is the parent of every stub (they clone
- * with CLONE_PARENT) for as long as the platform lives: a parent's death signal fires when the creating THREAD ends. It sleeps in
- * waitid() for its own children alone (__WNOTHREAD), and so neither disturbs other waits of the process, those of ptrace
- * included, nor costs a descriptor per stub.
+ * platform/stub/stub_keeper_host.c: the keeper thread. It clones the zygote, so that it is the parent of
+ * every stub (they clone with CLONE_PARENT) for as long as the platform lives: a parent's death signal fires
+ * when the creating THREAD ends. It sleeps in waitid() for its own children alone (__WNOTHREAD), and so
+ * neither disturbs other waits of the process, those of ptrace included, nor costs a descriptor per stub.
  *
- * A dead stub is first marked, then reaped: whoever finds `dead` unset under the table's lock may still use the pid.
+ * A dead stub is first marked, then reaped: whoever finds `dead` unset under the table's lock may still use
+ * the pid.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 #include "platform/stub/stub_zygote.h"
 
 enum keeper_state { KEEPER_STARTING, KEEPER_RUNS, KEEPER_FAILED, KEEPER_END };
@@ -102,7 +103,8 @@ static bool reap_one(struct stub_platform *p) {
     siginfo_t gone;
     while (waitid(P_PID, (id_t)info.si_pid, &gone, WEXITED | __WALL | __WNOTHREAD) && errno == EINTR)
         ;
-    log_debug(LOG_PLATFORM, "stub %d ended, status %d%s", (int)info.si_pid, status, s && s->killed ? " (killed by us)" : "");
+    log_debug(LOG_PLATFORM, "stub %d ended, status %d%s", (int)info.si_pid, status,
+              s && s->killed ? " (killed by us)" : "");
     if (s) {
         stub_space_wake(s);
         stub_space_put(s);
@@ -145,6 +147,7 @@ int stub_keeper_start(struct stub_platform *p, const struct zygote_plan *plan, s
     p->keeper = k;
     sigset_t all, old;
     sigfillset(&all);
+    sigdelset(&all, SIGSYS); /* a forbidden host call is reported, never silent */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int r = pthread_create(&k->thread, NULL, keeper_main, k);
     pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -1,21 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_layout.h: the fixed layout of a stub process, and what sentry and helper say to each other.
- * Read by stub.S as well as by C.
+ * platform/stub/stub_layout.h: the fixed layout of a stub process, and what sentry and helper say to each
+ * other. Read by stub.S as well as by C.
  *
  *   min_address ..   the guest's
- *   STUB_BASE        message area, read-write, shared with the sentry: the helper's bell and scratch, later one slot per thread
- *   STUB_CMD         two pages, read-only (the stub's descriptor is O_RDONLY, so no mprotect makes them writable): commands
- *   STUB_TEXT        the helper's code, then the seccomp programs; one read-only file for all stubs
- *   STUB_VDSO        the host's [vvar]* and [vdso], moved here so that their addresses are the same in every stub
- *   STUB_END ..      nothing, up to the host's own end of user addresses
+ *   STUB_BASE        message area, read-write, shared with the sentry: the helper's bell and scratch, later
+ * one slot per thread STUB_CMD         two pages, read-only (the stub's descriptor is O_RDONLY, so no
+ * mprotect makes them writable): commands STUB_TEXT        the helper's code, then the seccomp programs; one
+ * read-only file for all stubs STUB_VDSO        the host's [vvar]* and [vdso], moved here so that their
+ * addresses are the same in every stub STUB_END ..      nothing, up to the host's own end of user addresses
  *
- * What lies in the message area is hostile: it is read once and checked. Nothing that decides anything is read from it.
+ * What lies in the message area is hostile: it is read once and checked. Nothing that decides anything is
+ * read from it.
  */
 #pragma once
 
+/* systrap: one page of pointers, then trampolines for patched call sites; read-execute, from a descriptor
+   that cannot write. Bytes 3 and 4 of an address here are 06 00: 06 is no instruction, so that a jump to an
+   old `syscall` faults (patch.c). */
+#define PATCH_BASE 0x60000
+#define PATCH_CODE 0x61000
+#define PATCH_SITES 511
+#define PATCH_ENTRY (PATCH_BASE + 8 * PATCH_SITES) /* the last pointer: where trampolines go on */
+#define TRAMPOLINE_SIZE 64
+#define PATCH_SIZE 0x9000
+#define PATCH_END 0x70000
+
 #define STUB_BASE 0x7fff00000000
 #define STUB_HIGH 0x7fff /* upper half of every stub address */
-#define STUB_MSG_SIZE 0x80000000 /* room for 65536 slots, more than a host has thread ids for one process by default */
+#define STUB_MSG_SIZE                                                                                        \
+    0x80000000 /* room for 65536 slots, more than a host has thread ids for one process by default */
 #define STUB_CMD 0x7fff80000000
 #define CMD_SIZE 0x2000
 #define STUB_TEXT 0x7fff80010000
@@ -25,7 +38,8 @@
 #define STUB_VDSO 0x7fff80100000
 #define STUB_VDSO_SIZE 0x100000
 #define STUB_END 0x7fff80200000
-#define HOST_TASK_END 0x7ffffffff000 /* with 4-level page tables; 5-level hosts give no more unless asked to by a hint */
+#define HOST_TASK_END                                                                                        \
+    0x7ffffffff000 /* with 4-level page tables; 5-level hosts give no more unless asked to by a hint */
 
 /* Where the two struct sock_fprog lie at STUB_FILTERS. */
 #define HELPER_PROGRAM 0
@@ -36,7 +50,8 @@
 #define FD_CMD 0
 #define FD_MSG 1
 #define FD_SOCKET 2
-#define FD_SPARE 3
+#define FD_PATCH 3
+#define FD_SPARE 4
 
 /* struct stub_command.flags */
 #define DO_CHECK 1   /* a failure ends the batch */
@@ -44,10 +59,12 @@
 #define DO_PROCESS 4 /* a clone whose child is the helper of the space with command page number `extra` */
 #define DO_THREAD 8  /* a clone whose child is a guest thread; `extra` is its slot */
 #define DO_EXPECT 16 /* the result must be `extra`, or the stub ends */
-#define DO_SLOT 32   /* with DO_THREAD: the thread lives in its slot (systrap); without: it parks and is taken over (ptrace) */
+#define DO_SLOT                                                                                              \
+    32 /* with DO_THREAD: the thread lives in its slot (systrap); without: it parks and is taken over        \
+          (ptrace) */
 
-/* A report, as the helper's robust list head: bit 63 set | 15 bits of the batch's number | failed | value. Failed: commands
-   that were not reached from bit 12 on, errno below. */
+/* A report, as the helper's robust list head: bit 63 set | 15 bits of the batch's number | failed | value.
+   Failed: commands that were not reached from bit 12 on, errno below. */
 #define REPORT_BATCH_SHIFT 48
 #define REPORT_BATCH_MASK 0x7fff
 #define REPORT_FAILED_BIT 47
@@ -59,16 +76,17 @@
 #define MSG_SCRATCH 512 /* where recvmsg may write what nobody reads */
 
 /*
- * Slots (systrap): one per guest thread, SLOT_SIZE aligned, in chunks of SLOT_CHUNK; slot 0's first page is the helper's. The
- * thread's alternate signal stack is the slot's upper half, so that every frame the host makes lies where the sentry sees it.
+ * Slots (systrap): one per guest thread, SLOT_SIZE aligned, in chunks of SLOT_CHUNK; slot 0's first page is
+ * the helper's. The thread's alternate signal stack is the slot's upper half, so that every frame the host
+ * makes lies where the sentry sees it.
  */
 #define SLOT_SIZE 0x8000
 #define SLOT_CHUNK 8
-#define SLOT_FRAME 0x400     /* struct stub_ucontext that a new thread starts from */
-#define SLOT_FPU 0x800       /* FPU image that the sentry has put together */
+#define SLOT_FRAME 0x400 /* struct stub_ucontext that a new thread starts from */
+#define SLOT_FPU 0x800   /* FPU image that the sentry has put together */
 #define SLOT_FPU_SIZE 0x3400
-#define SLOT_DATA 0x3c00     /* scratch */
-#define SLOT_STACK 0x4000    /* alternate stack, to the slot's end */
+#define SLOT_DATA 0x3c00  /* scratch */
+#define SLOT_STACK 0x4000 /* alternate stack, to the slot's end */
 
 /* stub_slot.turn. The host stores 0 when the thread ends (CLONE_CHILD_CLEARTID). */
 #define TURN_DEAD 0
@@ -79,6 +97,16 @@
 #define REQUEST_RUN 0    /* run guest code */
 #define REQUEST_ATOMIC 1 /* an atomic operation, then come back */
 #define REQUEST_EXIT 2
+#define REQUEST_FRAME 3 /* from a patched call: trap, so that all of the thread's state lies in a frame */
+
+/* stub_slot.kind besides signal numbers; the guest's registers are in `regs`. */
+#define KIND_CALL 0x100 /* a patched call */
+#define KIND_KICK 0x101 /* a kick that came during one, told when that is done */
+
+/* Offsets in struct stub_slot, for stub.S. */
+#define SLOT_IN_CALL 92
+#define SLOT_KICKED 96
+#define SLOT_REGS 104
 
 #define CMD_LIST_SIZE 63
 #define CMD_PARK 8 /* a word that is always 0: what parked threads sleep on */
@@ -132,7 +160,10 @@ struct stub_slot {
     uint64_t atomic_routine, atomic_address;
     uint32_t atomic_operand, atomic_value; /* expected value in, old value out */
     int32_t atomic_failed;
-    uint32_t unused;
+    uint32_t in_call;  /* a patched call is under way: `regs` are the guest's registers */
+    uint32_t kicked;   /* ... and a kick came meanwhile */
+    uint32_t use_gs;   /* a gs base of 0 is the slot's address in truth, for trampolines to find it */
+    uint64_t regs[18]; /* in the order of struct stub_ucontext, r8 to rflags */
 };
 
 /* The host's struct ucontext and sigcontext for 64-bit signals (asm/ucontext.h, asm/sigcontext.h). */
@@ -146,7 +177,11 @@ struct stub_ucontext {
 };
 
 static_assert(sizeof(struct stub_slot) <= SLOT_FRAME, "slot head");
-static_assert(sizeof(struct stub_ucontext) == 304 && SLOT_FRAME + sizeof(struct stub_ucontext) <= SLOT_FPU, "frame");
+static_assert(offsetof(struct stub_slot, in_call) == SLOT_IN_CALL, "in_call");
+static_assert(offsetof(struct stub_slot, kicked) == SLOT_KICKED, "kicked");
+static_assert(offsetof(struct stub_slot, regs) == SLOT_REGS, "regs");
+static_assert(sizeof(struct stub_ucontext) == 304 && SLOT_FRAME + sizeof(struct stub_ucontext) <= SLOT_FPU,
+              "frame");
 static_assert(sizeof(struct stub_command) == 64, "command");
 static_assert(sizeof(struct stub_command_page) == CMD_SIZE, "command page");
 static_assert(offsetof(struct stub_command_page, park) == CMD_PARK, "park word");

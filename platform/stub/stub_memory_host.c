@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 /* Cuts [at, at+size) off at the end of what is the guest's; 0: nothing left. */
 static size_t guest_part(const struct stub_space *s, gva_t at, size_t size) {
@@ -66,7 +66,8 @@ static int open_proc(const struct stub_space *s, const char *name, int flags) {
     return fd < 0 ? -errno : fd;
 }
 
-/* The descriptor refers to the memory itself, not to the pid: it stays right when the stub is gone (reads then give 0). */
+/* The descriptor refers to the memory itself, not to the pid: it stays right when the stub is gone (reads
+ * then give 0). */
 static int mem_fd(struct stub_space *s) {
     int fd = atomic_load(&s->mem_fd), none = -1;
     if (fd >= 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_platform_host.c: sets up what all stubs of a platform share: the files, the socket, the code and filters, the
- * keeper thread with its zygote.
+ * platform/stub/stub_platform_host.c: sets up what all stubs of a platform share: the files, the socket, the
+ * code and filters, the keeper thread with its zygote.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "platform/stub/stub_filter.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 #include "platform/stub/stub_zygote.h"
 
 extern const char stub_image[], stub_image_end[];
@@ -52,6 +52,8 @@ static int open_files(struct stub_platform *p, const struct stub_role *role, str
     int r = stub_file_init(&p->commands, "stub-commands", CMD_SIZE);
     if (r == 0)
         r = stub_file_init(&p->messages, "stub-messages", role->message_unit);
+    if (r == 0)
+        r = stub_file_init(&p->patches, "stub-patches", PATCH_SIZE);
     if (r)
         return err_set(err, -r, "platform.memfd", "platform: cannot make a memory file");
     p->text_fd = memfd_create("stub-text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -75,8 +77,10 @@ static int greet_zygote(struct stub_platform *p, struct err **err) {
         return 0;
     int status = atomic_load(&z->status);
     if (status >= 0)
-        return err_set(err, ECHILD, "platform.zygote", "platform: the first stub ended while it was %s", stub_zygote_step(status));
-    err_set(err, ECHILD, "platform.zygote", "platform: the first stub was killed by signal %d while it was made", -status);
+        return err_set(err, ECHILD, "platform.zygote", "platform: the first stub ended while it was %s",
+                       stub_zygote_step(status));
+    err_set(err, ECHILD, "platform.zygote",
+            "platform: the first stub was killed by signal %d while it was made", -status);
     err_explain(err, "the host refuses a call that stubs need (seccomp, mremap, munmap)", NULL);
     return -ECHILD;
 }
@@ -144,8 +148,10 @@ static int start(struct stub_platform *p, const struct stub_role *role, struct e
         return err_set(err, -r, "platform.memory", "platform: no memory for the first stub");
     cleanup(closep) int commands = reopen_read_only(p, p->commands.fd);
     cleanup(closep) int text = reopen_read_only(p, p->text_fd);
-    if (commands < 0 || text < 0) {
-        err_set(err, -MIN(commands, text), "platform.reopen", "platform: cannot open the stubs' pages read-only");
+    cleanup(closep) int patches = reopen_read_only(p, p->patches.fd);
+    if (commands < 0 || text < 0 || patches < 0) {
+        err_set(err, -MIN(commands, MIN(text, patches)), "platform.reopen",
+                "platform: cannot open the stubs' pages read-only");
         err_explain(err, "/proc/self/fd is not there", "mount a procfs, or pass one to the platform");
         return -EACCES;
     }
@@ -154,6 +160,7 @@ static int start(struct stub_platform *p, const struct stub_role *role, struct e
         .message_fd = p->messages.fd,
         .socket_fd = p->sockets[1],
         .text_fd = text,
+        .patch_fd = patches,
         .handlers = role->handlers,
         .command_offset = (uint64_t)p->zygote->command_index * p->commands.unit,
         .message_offset = (uint64_t)p->zygote->message_index * p->messages.unit,
@@ -166,15 +173,19 @@ static int start(struct stub_platform *p, const struct stub_role *role, struct e
     if (r)
         return r;
     set_limits(p, &plan.vdso);
+    if (role->handlers)
+        p->base.limits.min_address = PATCH_END;
     prefer_for_oom(p);
     return 0;
 }
 
-int stub_platform_init(struct stub_platform *p, const struct platform_config *config, const struct stub_role *role,
-                       struct err **err) {
+int stub_platform_init(struct stub_platform *p, const struct platform_config *config,
+                       const struct stub_role *role, struct err **err) {
     p->proc_fd = config->proc_fd;
+    p->no_patches = config->no_patches;
+    p->hooks = role->hooks;
     p->pid = getpid();
-    p->text_fd = p->commands.fd = p->messages.fd = p->sockets[0] = p->sockets[1] = -1;
+    p->text_fd = p->commands.fd = p->messages.fd = p->patches.fd = p->sockets[0] = p->sockets[1] = -1;
     mutex_init(&p->donation, RANK_AS_DONATION);
     mutex_init(&p->table, RANK_LEAF);
     for (unsigned i = 0; i < STUB_TABLE_BUCKETS; i++)
@@ -202,6 +213,7 @@ void stub_platform_done(struct stub_platform *p) {
     }
     stub_file_done(&p->commands);
     stub_file_done(&p->messages);
+    stub_file_done(&p->patches);
     p->text_fd = close_fd(p->text_fd);
     p->sockets[0] = close_fd(p->sockets[0]);
     p->sockets[1] = close_fd(p->sockets[1]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_slot_host.c: slots of guest threads (systrap): a space's message area grows by units of SLOT_CHUNK slots, which its
- * helper maps behind each other. Slots are zeroed before reuse.
+ * platform/stub/stub_slot_host.c: slots of guest threads (systrap): a space's message area grows by units of
+ * SLOT_CHUNK slots, which its helper maps behind each other. Slots are zeroed before reuse.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 static struct stub_slot *slot_at(const struct stub_space *s, uint32_t number) {
     char *unit = number < SLOT_CHUNK ? (char *)s->messages : s->chunks[number / SLOT_CHUNK - 1].unit;
@@ -52,14 +52,17 @@ static int grow_locked(struct stub_space *s) REQUIRES(&s->lock) {
     if (r)
         return r;
     chunk.unit = unit;
-    stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_mmap, {at, f->unit, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-                                                                FD_MSG, (uint64_t)chunk.index * f->unit}});
+    stub_batch_add(s, DO_CHECK, 0,
+                   (struct stub_call){SYS_mmap,
+                                      {at, f->unit, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, FD_MSG,
+                                       (uint64_t)chunk.index * f->unit}});
     int64_t result = stub_batch_run(s, NULL);
     if (result < 0 && result != -ESRCH) {
         stub_file_put(f, chunk.index); /* not mapped, says the helper */
         return (int)result;
     }
-    s->chunks[s->chunk_count++] = chunk; /* a dying process may have it mapped: given back when that is reaped */
+    s->chunks[s->chunk_count++] =
+        chunk; /* a dying process may have it mapped: given back when that is reaped */
     if (result < 0)
         return (int)result;
     uint32_t first = s->chunk_count * SLOT_CHUNK;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_space_host.c: one host process per guest address space: its life, and the batches that its helper runs.
+ * platform/stub/stub_space_host.c: one host process per guest address space: its life, and the batches that
+ * its helper runs.
  *
- * A batch is published on the space's command page (read-only in the stub), which wakes the helper; the report comes back in a
- * word of the helper's kernel task that only it can set (set_robust_list) and that the sentry reads (get_robust_list). The bell
- * beside it lies in memory that guest threads can write. What a hostile guest can do with it is put an old value back between the
- * helper's store and the sentry's sleep, so that a wake-up is lost: hence the sleep's timeout, which an honest guest never sees
- * run out except in long calls. The death of a helper shows as a missing robust list, and by the keeper's mark.
+ * A batch is published on the space's command page (read-only in the stub), which wakes the helper; the
+ * report comes back in a word of the helper's kernel task that only it can set (set_robust_list) and that the
+ * sentry reads (get_robust_list). The bell beside it lies in memory that guest threads can write. What a
+ * hostile guest can do with it is put an old value back between the helper's store and the sentry's sleep, so
+ * that a wake-up is lost: hence the sleep's timeout, which an honest guest never sees run out except in long
+ * calls. The death of a helper shows as a missing robust list, and by the keeper's mark.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 #include "platform/stub/stub_thread.h"
 
 enum { BELL_FIRST_NS = 10000000, BELL_MAX_NS = 200000000 };
@@ -118,8 +120,9 @@ int64_t stub_space_run(struct stub_space *s, uint32_t flags, uint32_t extra, str
 
 /* ---- life ---- */
 
-/* The helper's recvmsg: header and iovec on the read-only page, so that the call ends in EFAULT with the descriptor installed
-   and nothing that a guest could change decides anything; the control data goes where nobody reads it. */
+/* The helper's recvmsg: header and iovec on the read-only page, so that the call ends in EFAULT with the
+   descriptor installed and nothing that a guest could change decides anything; the control data goes where
+   nobody reads it. */
 static void fill_message(struct stub_command_page *c) {
     uint64_t at = STUB_CMD + offsetof(struct stub_command_page, message), scratch = STUB_BASE + MSG_SCRATCH;
     struct iovec part = {(void *)(scratch + 1024), 1};
@@ -144,6 +147,7 @@ int stub_space_new(struct stub_platform *p, struct stub_space **ret) {
     s->mem_fd = -1;
     list_init(&s->table_link);
     list_init(&s->waiters);
+    list_init(&s->parked);
     mutex_init(&s->lock, RANK_AS);
     int r = stub_file_get(&p->commands, &s->command_index, &commands);
     if (r) {
@@ -175,6 +179,8 @@ void stub_space_put(struct stub_space *s) {
     /* reaped, or never made: the pages are nobody's */
     int fd = s->mem_fd;
     close_fd(fd);
+    if (s->platform->hooks)
+        s->platform->hooks->free(s);
     stub_slots_free(s);
     stub_file_put(&s->platform->messages, s->message_index);
     stub_file_put(&s->platform->commands, s->command_index);
@@ -230,22 +236,32 @@ bool stub_space_oom(struct stub_space *s) {
 /* ---- clones ---- */
 
 /* What a new helper does before anything else. It is put on its page before it exists. */
-static void publish_first_batch(struct stub_space *s, uint32_t parents_chunks) REQUIRES(&s->lock) {
+static int publish_first_batch(struct stub_space *s, struct stub_space *parent) REQUIRES(&s->lock)
+    REQUIRES(&parent->lock) {
     struct stub_platform *p = s->platform;
+    int r = 0;
     uint64_t offset = (uint64_t)s->message_index * p->messages.unit;
     stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_prctl, {PR_SET_PDEATHSIG, SIGKILL}});
     /* if the sandbox died before that, its death signal will never come */
     stub_batch_add(s, DO_EXPECT, (uint32_t)p->pid, (struct stub_call){SYS_getppid, {0}});
-    stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_mmap, {STUB_BASE, p->messages.unit, PROT_READ | PROT_WRITE,
-                                                                MAP_SHARED | MAP_FIXED, FD_MSG, offset}});
-    if (parents_chunks)
-        stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_munmap, {STUB_BASE + p->messages.unit,
-                                                                      (uint64_t)parents_chunks * p->messages.unit}});
-    stub_batch_publish(s);
+    stub_batch_add(s, DO_CHECK, 0,
+                   (struct stub_call){SYS_mmap,
+                                      {STUB_BASE, p->messages.unit, PROT_READ | PROT_WRITE,
+                                       MAP_SHARED | MAP_FIXED, FD_MSG, offset}});
+    if (parent->chunk_count)
+        stub_batch_add(s, DO_CHECK, 0,
+                       (struct stub_call){
+                           SYS_munmap,
+                           {STUB_BASE + p->messages.unit, (uint64_t)parent->chunk_count * p->messages.unit}});
+    if (p->hooks)
+        r = p->hooks->fork(parent, s);
+    if (r == 0)
+        stub_batch_publish(s);
+    return r;
 }
 
-/* If its cloner died in the midst, a child may exist that nobody knows: it finds this as its next batch. Its pages are never
-   used again. */
+/* If its cloner died in the midst, a child may exist that nobody knows: it finds this as its next batch. Its
+   pages are never used again. */
 static void abandon(struct stub_space *s) {
     struct stub_platform *p = s->platform;
     mutex_lock(&s->lock);
@@ -262,11 +278,16 @@ static void abandon(struct stub_space *s) {
 static int64_t clone_helper(struct stub_space *from, struct stub_space *s, bool *ret_tried) {
     mutex_lock(&from->lock);
     mutex_lock_nested(&s->lock); /* nobody else knows it yet */
-    publish_first_batch(s, from->chunk_count);
+    int64_t pid = publish_first_batch(s, from);
     mutex_unlock(&s->lock);
-    *ret_tried = can_run(from);
-    stub_batch_add(from, DO_CHECK | DO_KEEP | DO_PROCESS, s->command_index, (struct stub_call){SYS_clone, {STUB_PROCESS_FLAGS}});
-    int64_t pid = stub_batch_run(from, NULL);
+    *ret_tried = pid == 0 && can_run(from);
+    if (pid) {
+        mutex_unlock(&from->lock);
+        return pid;
+    }
+    stub_batch_add(from, DO_CHECK | DO_KEEP | DO_PROCESS, s->command_index,
+                   (struct stub_call){SYS_clone, {STUB_PROCESS_FLAGS}});
+    pid = stub_batch_run(from, NULL);
     mutex_unlock(&from->lock);
     return pid;
 }

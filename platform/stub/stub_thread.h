@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_thread.h: how the helper clones: the only two sets of flags that its filter lets through.
+ * platform/stub/stub_thread.h: how the helper clones: the only two sets of flags that its filter lets
+ * through.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_vdso_host.c: finds the host's vDSO and its data pages in this process, and the functions in it.
- * Sources: vdso(7), elf(5); proc_pid_maps(5).
+ * platform/stub/stub_vdso_host.c: finds the host's vDSO and its data pages in this process, and the functions
+ * in it. Sources: vdso(7), elf(5); proc_pid_maps(5).
  */
 #include <elf.h>
 #include <fcntl.h>
@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 static FILE *open_maps(int proc_fd) {
-    int fd = proc_fd >= 0 ? openat(proc_fd, "self/maps", O_RDONLY | O_CLOEXEC) : open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    int fd = proc_fd >= 0 ? openat(proc_fd, "self/maps", O_RDONLY | O_CLOEXEC)
+                          : open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;
     FILE *f = fdopen(fd, "r");
@@ -104,7 +105,8 @@ static void find_functions(struct stub_vdso *v) {
                   {"__vdso_getcpu", &v->getcpu}};
     for (uint64_t i = 0; d.symbols && d.strings && i < d.count; i++)
         for (size_t w = 0; w < ARRAY_SIZE(wanted); w++)
-            if (d.symbols[i].st_shndx != SHN_UNDEF && strcmp(d.strings + d.symbols[i].st_name, wanted[w].name) == 0)
+            if (d.symbols[i].st_shndx != SHN_UNDEF &&
+                strcmp(d.strings + d.symbols[i].st_name, wanted[w].name) == 0)
                 *wanted[w].offset = bias + d.symbols[i].st_value - v->start;
 }
 

@@ -3,18 +3,22 @@
  */
 #pragma once
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 enum zygote_step { /* exit statuses */
-    ZYGOTE_DESCRIPTORS = 90, ZYGOTE_MAP, ZYGOTE_VDSO, ZYGOTE_PROCESS,
-    ZYGOTE_STUB = 99, /* `die` of stub.S */
+                   ZYGOTE_DESCRIPTORS = 90,
+                   ZYGOTE_MAP,
+                   ZYGOTE_VDSO,
+                   ZYGOTE_PROCESS,
+                   ZYGOTE_STUB = 99, /* `die` of stub.S */
 };
 
 struct zygote_plan {
     int command_fd; /* opened read-only */
     int message_fd, socket_fd;
-    int text_fd;    /* opened read-only */
-    bool handlers;  /* install stub_handler for what guest threads can bring about */
+    int text_fd;   /* opened read-only */
+    int patch_fd;  /* opened read-only */
+    bool handlers; /* install stub_handler for what guest threads can bring about */
     uint64_t command_offset, message_offset, message_size;
     struct stub_vdso vdso;
 };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * platform/stub/stub_zygote_host.c: makes the zygote, the stub from which every address space is cloned.
  *
- * The keeper thread clones itself; the child keeps three descriptors, maps the stub's pages, moves the host's vDSO next to them,
- * and lets the stub's code unmap everything else, the stack that it stands on included. It runs on a copy of a process that may
- * have other threads (sanitizers do), so it calls nothing that takes a lock. What goes wrong ends it with a step's number as its
- * exit status, which stub_platform_init() turns into a sentence.
+ * The keeper thread clones itself; the child keeps three descriptors, maps the stub's pages, moves the host's
+ * vDSO next to them, and lets the stub's code unmap everything else, the stack that it stands on included. It
+ * runs on a copy of a process that may have other threads (sanitizers do), so it calls nothing that takes a
+ * lock. What goes wrong ends it with a step's number as its exit status, which stub_platform_init() turns
+ * into a sentence.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 #include "platform/stub/stub_thread.h"
 #include "platform/stub/stub_zygote.h"
 #include "platform/stub/stub_symbols.h"
@@ -40,12 +41,16 @@ static IN_CHILD void need(long result, enum zygote_step step) {
 
 /* Descriptors 0 to 2, whatever numbers the sources have, and no others. */
 static IN_CHILD void take_descriptors(const struct zygote_plan *plan, int *ret_text) {
-    int cmd = (int)syscall(SYS_fcntl, plan->command_fd, F_DUPFD, 16), msg = (int)syscall(SYS_fcntl, plan->message_fd, F_DUPFD, 16);
-    int sock = (int)syscall(SYS_fcntl, plan->socket_fd, F_DUPFD, 16), text = (int)syscall(SYS_fcntl, plan->text_fd, F_DUPFD, 16);
-    need(cmd < 0 || msg < 0 || sock < 0 || text < 0 ? -1 : 0, ZYGOTE_DESCRIPTORS);
+    int cmd = (int)syscall(SYS_fcntl, plan->command_fd, F_DUPFD, 16),
+        msg = (int)syscall(SYS_fcntl, plan->message_fd, F_DUPFD, 16);
+    int sock = (int)syscall(SYS_fcntl, plan->socket_fd, F_DUPFD, 16),
+        text = (int)syscall(SYS_fcntl, plan->text_fd, F_DUPFD, 16),
+        patch = (int)syscall(SYS_fcntl, plan->patch_fd, F_DUPFD, 16);
+    need(cmd < 0 || msg < 0 || sock < 0 || text < 0 || patch < 0 ? -1 : 0, ZYGOTE_DESCRIPTORS);
     need(syscall(SYS_dup3, cmd, FD_CMD, 0), ZYGOTE_DESCRIPTORS);
     need(syscall(SYS_dup3, msg, FD_MSG, 0), ZYGOTE_DESCRIPTORS);
     need(syscall(SYS_dup3, sock, FD_SOCKET, 0), ZYGOTE_DESCRIPTORS);
+    need(syscall(SYS_dup3, patch, FD_PATCH, 0), ZYGOTE_DESCRIPTORS);
     need(syscall(SYS_dup3, text, FD_SPARE, 0), ZYGOTE_DESCRIPTORS);
     need(syscall(SYS_close_range, FD_SPARE + 1, ~0u, 0), ZYGOTE_DESCRIPTORS);
     *ret_text = FD_SPARE;
@@ -79,9 +84,12 @@ static IN_CHILD void map_stub(const struct zygote_plan *plan, int text) {
     bool moved = move_vdso(&plan->vdso);
     if (plan->vdso.parts && !moved && plan->vdso.end > STUB_BASE && plan->vdso.start < STUB_END)
         child_fail(ZYGOTE_VDSO); /* sealed, and where the stub must be */
-    need(raw_mmap(STUB_TEXT, STUB_TEXT_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, text, 0), ZYGOTE_MAP);
-    need(raw_mmap(STUB_CMD, CMD_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, FD_CMD, plan->command_offset), ZYGOTE_MAP);
-    need(raw_mmap(STUB_BASE, plan->message_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, FD_MSG, plan->message_offset),
+    need(raw_mmap(STUB_TEXT, STUB_TEXT_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, text, 0),
+         ZYGOTE_MAP);
+    need(raw_mmap(STUB_CMD, CMD_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, FD_CMD, plan->command_offset),
+         ZYGOTE_MAP);
+    need(raw_mmap(STUB_BASE, plan->message_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, FD_MSG,
+                  plan->message_offset),
          ZYGOTE_MAP);
     need(syscall(SYS_close, text), ZYGOTE_DESCRIPTORS);
     struct stub_message_page *m = (struct stub_message_page *)STUB_BASE;
@@ -125,9 +133,11 @@ static IN_CHILD void become_harmless(void) {
     syscall(SYS_prctl, PR_SET_TIMERSLACK, 1, 0, 0, 0);
     need(syscall(SYS_setrlimit, RLIMIT_CORE, &core), ZYGOTE_PROCESS);
     need(syscall(SYS_setsid), ZYGOTE_PROCESS); /* no signal of a terminal reaches a stub */
-    /* the C library's leftovers: a registered rseq area that is unmapped kills the thread at its next migration */
+    /* the C library's leftovers: a registered rseq area that is unmapped kills the thread at its next
+     * migration */
     if (__rseq_size)
-        syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32, RSEQ_FLAG_UNREGISTER, 0x53053053);
+        syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32, RSEQ_FLAG_UNREGISTER,
+                0x53053053);
     syscall(SYS_set_robust_list, NULL, 24);
     syscall(SYS_set_tid_address, NULL);
     struct {
@@ -142,13 +152,16 @@ struct host_sigaction {
     uint64_t handler, flags, restorer, mask;
 };
 
-/* The handler's own accesses to guest memory may fault while it runs: SIGSEGV and SIGBUS nest, nothing else does. */
+/* The handler's own accesses to guest memory may fault while it runs: SIGSEGV and SIGBUS nest, nothing else
+ * does. */
 static IN_CHILD void install_handlers(void) {
     static const int signals[] = {SIGSYS, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, STUB_KICK_SIGNAL};
     uint64_t memory = 1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1);
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
         bool nests = memory >> (signals[i] - 1) & 1;
-        struct host_sigaction a = {SYM_stub_handler, SA_SIGINFO | SA_ONSTACK | 0x04000000 /* SA_RESTORER */ | (nests ? SA_NODEFER : 0),
+        struct host_sigaction a = {SYM_stub_handler,
+                                   SA_SIGINFO | SA_ONSTACK | 0x04000000 /* SA_RESTORER */ |
+                                       (nests ? SA_NODEFER : 0),
                                    SYM_restorer, ~memory};
         need(syscall(SYS_rt_sigaction, signals[i], &a, NULL, 8), ZYGOTE_PROCESS);
     }
@@ -163,7 +176,8 @@ static IN_CHILD void reset_signals(void) {
         syscall(SYS_rt_sigaction, i, &standard, NULL, 8);
 }
 
-/* What every guest thread starts with: the FPU as at execve. Neither this code nor the helper's uses it afterwards. */
+/* What every guest thread starts with: the FPU as at execve. Neither this code nor the helper's uses it
+ * afterwards. */
 static IN_CHILD void reset_fpu(void) {
     static const struct {
         uint16_t control, status, tag, opcode;

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/systrap/systrap_context_host.c: guest threads' life, and the hand-off between sentry thread and stub thread.
+ * platform/systrap/systrap_context_host.c: guest threads' life, and the hand-off between sentry thread and
+ * stub thread.
  *
- * `turn` says whose turn it is; each side sleeps on a word of its own (`turn`, `go`), so that a wake-up finds the right one. All of it
- * lies in memory that any guest thread of the process can write. What a hostile guest gains by that is confusion about its own threads; what
- * it must not gain is a sentry thread that waits for ever. So the sentry's sleep ends
- *  - when the thread ends (the host stores TURN_DEAD: CLONE_CHILD_CLEARTID) or the process does (the keeper does so);
- *  - when somebody interrupts, or the thread owes an answer for another reason (it was told to end, to do an atomic operation): the
- *    sleeper then looks now and again how it fares, and kills the stub if it does not exist, has run for a second without
- *    answering (all its signals blocked by a forged sigreturn), or sleeps. A thread that merely gets no cpu has all the time it needs.
+ * `turn` says whose turn it is; each side sleeps on a word of its own (`turn`, `go`), so that a wake-up finds
+ * the right one. All of it lies in memory that any guest thread of the process can write. What a hostile
+ * guest gains by that is confusion about its own threads; what it must not gain is a sentry thread that waits
+ * for ever. So the sentry's sleep ends
+ *  - when the thread ends (the host stores TURN_DEAD: CLONE_CHILD_CLEARTID) or the process does (the keeper
+ * does so);
+ *  - when somebody interrupts, or the thread owes an answer for another reason (it was told to end, to do an
+ * atomic operation): the sleeper then looks now and again how it fares, and kills the stub if it does not
+ * exist, has run for a second without answering (all its signals blocked by a forged sigreturn), or sleeps. A
+ * thread that merely gets no cpu has all the time it needs.
+ *
+ * The thread of a context that is destroyed waits for the next one of its process (never of another: what a
+ * thread carries along is that guest's): half of what a thread costs is its seccomp filter.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +32,10 @@
 #include "platform/stub/stub_thread.h"
 #include "platform/systrap/systrap_internal.h"
 
-#define LOOK_NS (250 * 1000000ll)        /* between looks */
-#define RUN_LIMIT_NS (1000 * 1000000ll)  /* of the thread's own cpu time */
+#define LOOK_NS (250 * 1000000ll)       /* between looks */
+#define RUN_LIMIT_NS (1000 * 1000000ll) /* of the thread's own cpu time */
 #define REASON_NS (100 * 1000000ll)
+enum { PARKED_MAX = 64 };
 enum { SLEEP_LOOKS = 8, BLIND_LOOKS = 120 }; /* in a row: found asleep; without a procfs to look into */
 
 static void give_up(struct systrap_context *c) {
@@ -89,6 +97,8 @@ static bool wait_a_step(struct systrap_context *c, struct patience *p) {
     stub_futex_wait(&c->slot->turn, TURN_GUEST, LOOK_NS);
     if (atomic_load(&c->slot->turn) != TURN_GUEST || may_still_answer(c, p))
         return true;
+    if (atomic_load(&c->slot->turn) != TURN_GUEST) /* it answered, or ended, while we looked */
+        return true;
     log_warning(LOG_PLATFORM, "guest thread %d does not answer: its stub is killed", (int)c->tid);
     return false;
 }
@@ -98,7 +108,8 @@ static bool await(struct systrap_context *c, bool urgent) {
     struct stub_slot *s = c->slot;
     struct patience p = {0};
     while (atomic_load(&s->turn) == TURN_GUEST) {
-        if (atomic_load(&c->space->dead)) /* after our store of TURN_GUEST, as the keeper marks before it stores */
+        if (atomic_load(
+                &c->space->dead)) /* after our store of TURN_GUEST, as the keeper marks before it stores */
             break;
         atomic_store(&s->sentry_asleep, 1);
         bool hope = true;
@@ -119,6 +130,10 @@ static bool await(struct systrap_context *c, bool urgent) {
 
 bool systrap_await(struct systrap_context *c) {
     return await(c, /* urgent= */ false);
+}
+
+bool systrap_await_answer(struct systrap_context *c) {
+    return await(c, /* urgent= */ true);
 }
 
 bool systrap_take_frame(struct systrap_context *c) {
@@ -162,13 +177,61 @@ static int start_thread(struct systrap_context *c) {
     return 0;
 }
 
-int systrap_context_create(struct address_space *as, struct context **ret_context) {
-    struct stub_space *s = stub_space_of(as);
-    might_block();
+/* A thread that waits for work, or NULL. It is as a new one in all that its next owner can see. */
+static struct systrap_context *take_parked(struct stub_space *s) {
+    struct systrap_context *c = NULL;
+    mutex_lock(&s->lock);
+    if (!list_empty(&s->parked)) {
+        c = list_first_entry(&s->parked, struct systrap_context, parked_link);
+        list_del(&c->parked_link);
+        s->parked_count--;
+    }
+    mutex_unlock(&s->lock);
+    if (!c)
+        return NULL;
+    (void)stub_space_ref(s);
+    if (atomic_load(&c->slot->turn) != TURN_SENTRY || atomic_load(&s->dead) ||
+        systrap_context_reset_fpu((struct context *)c)) {
+        /* ended or spoilt meanwhile; whose slot it is now, nobody knows: it stays unused */
+        stub_waiter_remove(s, &c->waiter);
+        stub_space_unref(s);
+        free(c);
+        return NULL;
+    }
+    atomic_store(&c->interrupted, 0);
+    return c;
+}
+
+/* Keeps the thread of a context that ends. False: it must end too. */
+static bool park(struct systrap_context *c) {
+    struct stub_space *s = c->space;
+    bool room = false;
+    if (!systrap_ready(c) || !systrap_need_frame(c) || atomic_load(&s->dead))
+        return false;
+    mutex_lock(&s->lock);
+    if (s->parked_count < PARKED_MAX) {
+        room = true;
+        s->parked_count++;
+        list_add(&s->parked, &c->parked_link);
+    }
+    mutex_unlock(&s->lock);
+    return room;
+}
+
+void systrap_free_parked(struct stub_space *s) {
+    while (!list_empty(&s->parked)) {
+        struct systrap_context *c = list_first_entry(&s->parked, struct systrap_context, parked_link);
+        list_del(&c->parked_link);
+        free(c);
+    }
+}
+
+static int create_new(struct stub_space *s, struct systrap_context **ret) {
     struct systrap_context *c = calloc(1, sizeof(*c));
     if (!c)
         return -ENOMEM;
     c->space = stub_space_ref(s);
+    list_init(&c->parked_link);
     int r = stub_slot_get(s, &c->number, &c->slot);
     if (r == 0) {
         r = start_thread(c);
@@ -182,6 +245,17 @@ int systrap_context_create(struct address_space *as, struct context **ret_contex
     }
     c->waiter.word = &c->slot->turn;
     stub_waiter_add(s, &c->waiter);
+    *ret = c;
+    return 0;
+}
+
+int systrap_context_create(struct address_space *as, struct context **ret_context) {
+    struct stub_space *s = stub_space_of(as);
+    might_block();
+    struct systrap_context *c = take_parked(s);
+    int r = c ? 0 : create_new(s, &c);
+    if (r)
+        return r;
     stub_pair_init(&c->pair, &s->platform->cpus, c->tid);
     *ret_context = (struct context *)c;
     return 0;
@@ -190,9 +264,11 @@ int systrap_context_create(struct address_space *as, struct context **ret_contex
 /* Waits for the host's word that the thread has ended. */
 static void await_end(struct systrap_context *c) {
     struct patience p = {0};
-    while (atomic_load(&c->slot->turn) != TURN_DEAD && !atomic_load(&c->space->dead)) {
+    while (!atomic_load(&c->space->dead)) {
         uint32_t turn = atomic_load(&c->slot->turn);
-        if (turn == TURN_GUEST ? !wait_a_step(c, &p) : true) { /* any other value is forged */
+        if (turn == TURN_DEAD)
+            return;
+        if (turn != TURN_GUEST || !wait_a_step(c, &p)) { /* any other value is forged */
             give_up(c);
             return;
         }
@@ -203,6 +279,12 @@ void systrap_context_destroy(struct context *context) {
     struct systrap_context *c = systrap_context_of(context);
     if (!c)
         return;
+    stub_pair_done(&c->pair);
+    struct stub_space *s = c->space;
+    if (park(c)) { /* from here on it may be another's */
+        stub_space_unref(s);
+        return;
+    }
     if (systrap_ready(c)) {
         systrap_resume(c, REQUEST_EXIT);
         await_end(c);
@@ -210,14 +292,15 @@ void systrap_context_destroy(struct context *context) {
     stub_waiter_remove(c->space, &c->waiter);
     if (!c->dead)
         stub_slot_put(c->space, c->number); /* else the slot goes with its space */
-    stub_space_unref(c->space);
+    stub_space_unref(s);
     free(c);
 }
 
 void systrap_context_interrupt(struct context *context) {
     struct systrap_context *c = systrap_context_of(context);
     atomic_store(&c->interrupted, 1);
-    if (!atomic_load(&c->running)) /* the owner sets it, then looks at `interrupted`: one of us sees the other */
+    if (!atomic_load(
+            &c->running)) /* the owner sets it, then looks at `interrupted`: one of us sees the other */
         return;
     syscall(SYS_tgkill, c->space->pid, c->tid, STUB_KICK_SIGNAL);
     stub_futex_wake(&c->slot->turn, 1); /* the owner sleeps with a limit from now on */
@@ -248,8 +331,8 @@ static uint64_t routine(enum as_atomic_op op) {
     return 0;
 }
 
-int systrap_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand, uint32_t expected,
-                             uint32_t *ret_old) {
+int systrap_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand,
+                             uint32_t expected, uint32_t *ret_old) {
     struct systrap_context *c = systrap_context_of(context);
     struct stub_slot *s = c->slot;
     might_block();

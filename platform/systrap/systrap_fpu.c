@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/systrap/systrap_fpu.c: the FPU state of a stopped guest thread is the XSAVE image of its signal frame, in the slot. A new image
- * is put together at SLOT_FPU and the frame pointed at it. The host checks it at rt_sigreturn; what it would refuse is refused here.
- * Sources: asm/sigcontext.h (struct _fpx_sw_bytes), Intel SDM vol. 1 13.4.
+ * platform/systrap/systrap_fpu.c: the FPU state of a stopped guest thread is the XSAVE image of its signal
+ * frame, in the slot. A new image is put together at SLOT_FPU and the frame pointed at it. The host checks it
+ * at rt_sigreturn; what it would refuse is refused here. Sources: asm/sigcontext.h (struct _fpx_sw_bytes),
+ * Intel SDM vol. 1 13.4.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,8 +12,8 @@
 enum {
     UC_FPU = 1,
     XSAVE_MIN = 576,
-    HEADER = 512,          /* xstate_bv, xcomp_bv, reserved */
-    SOFTWARE = 464,        /* struct _fpx_sw_bytes */
+    HEADER = 512,   /* xstate_bv, xcomp_bv, reserved */
+    SOFTWARE = 464, /* struct _fpx_sw_bytes */
     CONTROL = 0,
     MXCSR = 24,
     MXCSR_MASK = 0xffff,
@@ -69,7 +70,7 @@ ssize_t systrap_context_get_fpu(struct context *context, void *buffer, size_t si
     struct systrap_context *c = systrap_context_of(context);
     const char *image;
     size_t whole = c->space->platform->base.fpu_size;
-    if (!systrap_ready(c))
+    if (!systrap_ready(c) || !systrap_need_frame(c))
         return -ESRCH;
     if (size < XSAVE_MIN)
         return -EINVAL;
@@ -88,21 +89,24 @@ ssize_t systrap_context_get_fpu(struct context *context, void *buffer, size_t si
 
 static bool acceptable(const struct systrap_context *c, const char *image) {
     static const char zero[48];
-    return !(load32(image + MXCSR) & ~MXCSR_MASK) && !(load64(image + HEADER) & ~c->space->platform->fpu_features) &&
-           load64(image + HEADER + 8) == 0 && memcmp(image + HEADER + 16, zero, sizeof(zero)) == 0;
+    return !(load32(image + MXCSR) & ~MXCSR_MASK) &&
+           !(load64(image + HEADER) & ~c->space->platform->fpu_features) && load64(image + HEADER + 8) == 0 &&
+           memcmp(image + HEADER + 16, zero, sizeof(zero)) == 0;
 }
 
 int systrap_context_set_fpu(struct context *context, const void *buffer, size_t size) {
     struct systrap_context *c = systrap_context_of(context);
     uint32_t whole = (uint32_t)c->space->platform->base.fpu_size, magic2 = FPU_MAGIC2;
-    if (!systrap_ready(c))
+    if (!systrap_ready(c) || !systrap_need_frame(c))
         return -ESRCH;
     if (size < XSAVE_MIN || size > whole || whole + sizeof(magic2) > SLOT_FPU_SIZE || !acceptable(c, buffer))
         return -EINVAL;
     struct stub_ucontext *u = systrap_frame(c);
     char *image = (char *)c->slot + SLOT_FPU;
-    struct software_bytes sw = {
-        .magic = FPU_MAGIC1, .extended_size = whole + (uint32_t)sizeof(magic2), .features = c->space->platform->fpu_features, .size = whole};
+    struct software_bytes sw = {.magic = FPU_MAGIC1,
+                                .extended_size = whole + (uint32_t)sizeof(magic2),
+                                .features = c->space->platform->fpu_features,
+                                .size = whole};
     memcpy(image, buffer, size);
     memset(image + size, 0, whole - size);
     memcpy(image + SOFTWARE, &sw, sizeof(sw));
@@ -115,7 +119,7 @@ int systrap_context_set_fpu(struct context *context, const void *buffer, size_t 
 /* A frame without an image is loaded as the initial state. */
 int systrap_context_reset_fpu(struct context *context) {
     struct systrap_context *c = systrap_context_of(context);
-    if (!systrap_ready(c))
+    if (!systrap_ready(c) || !systrap_need_frame(c))
         return -ESRCH;
     struct stub_ucontext *u = systrap_frame(c);
     u->fpu = 0;

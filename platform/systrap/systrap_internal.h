@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/systrap/systrap_internal.h: a guest thread that traps by seccomp and signals into the stub's handler.
+ * platform/systrap/systrap_internal.h: a guest thread that traps by seccomp and signals into the stub's
+ * handler.
  */
 #pragma once
 
-#include "platform/stub/stub_internal.h"
+#include "platform/stub/stub.h"
 
 struct systrap_context {
     struct stub_space *space; /* holds a reference */
     struct stub_slot *slot;   /* shared with the stub: hostile */
     uint32_t number;          /* of the slot */
-    uint32_t frame;           /* offset in the slot of the saved frame that the thread will return to; checked */
+    uint32_t frame; /* offset in the slot of the saved frame that the thread will return to; checked */
     pid_t tid;
     struct stub_waiter waiter;
+    struct list parked_link; /* space->parked, when it is nobody's; then it holds no reference */
     /* written by the owner, read by whoever interrupts: */
     _Atomic uint32_t running;     /* inside context_switch() with the thread let go */
     _Atomic uint32_t interrupted; /* by anyone; the owner takes it back when a switch returns */
     /* owner's alone: */
-    bool ready;              /* the thread has come to us and is stopped */
-    bool dead;               /* it is gone, or no longer believed */
+    bool in_call; /* stopped in a patched call: its registers are in slot->regs, and there is no frame */
+    bool ready;   /* the thread has come to us and is stopped */
+    bool dead;    /* it is gone, or no longer believed */
     struct stub_pair pair;
 };
 
@@ -38,19 +41,25 @@ int systrap_context_create(struct address_space *as, struct context **ret_contex
 void systrap_context_destroy(struct context *context);
 void systrap_context_interrupt(struct context *context);
 void systrap_context_follow_cpu(struct context *context);
-int systrap_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand, uint32_t expected,
-                             uint32_t *ret_old);
+int systrap_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand,
+                             uint32_t expected, uint32_t *ret_old);
+/* Frees the contexts that are parked in a space whose process is gone. */
+void systrap_free_parked(struct stub_space *s);
 /* Lets the thread go with a request. */
 void systrap_resume(struct systrap_context *c, uint32_t request);
 /* Waits until it has come back. False: it is gone, or will not come: c->dead is set and its stub killed. */
 bool systrap_await(struct systrap_context *c) must_check;
+bool systrap_await_answer(struct systrap_context *c) must_check; /* of a thread that runs no guest code */
 /* The thread is stopped and c->frame right, as before any operation. False as above. */
 bool systrap_ready(struct systrap_context *c) must_check;
 /* Reads where the thread has put its frame. False: nowhere that it could be; the stub is killed. */
 bool systrap_take_frame(struct systrap_context *c) must_check;
 
 /* systrap_switch.c */
-void systrap_context_switch(struct context *context, struct guest_regs *regs, bool step, struct platform_event *ret_event);
+/* Has the thread put all of its state into a frame, if it is stopped in a patched call. False: it is gone. */
+bool systrap_need_frame(struct systrap_context *c) must_check;
+void systrap_context_switch(struct context *context, struct guest_regs *regs, bool step,
+                            struct platform_event *ret_event);
 
 /* systrap_fpu.c */
 ssize_t systrap_context_get_fpu(struct context *context, void *buffer, size_t size);

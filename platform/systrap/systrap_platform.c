@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/systrap/systrap_platform.c: guests in stub processes (platform/stub), whose threads trap their own calls by seccomp and
- * their faults by signals into the stub's handler, which hands over by shared memory and futexes. Needs no ptrace and no privilege.
+ * platform/systrap/systrap_platform.c: guests in stub processes (platform/stub), whose threads trap their own
+ * calls by seccomp and their faults by signals into the stub's handler, which hands over by shared memory and
+ * futexes. Needs no ptrace and no privilege.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -8,9 +9,10 @@
 #include <sys/syscall.h>
 
 #include "platform/platform.h"
-#include "platform/platform_internal.h"
+#include "platform/platform_calls.h"
 #include "platform/stub/stub_filter.h"
 #include "platform/systrap/systrap_internal.h"
+#include "platform/systrap/systrap_patch.h"
 
 static void systrap_destroy(struct platform *base) {
     struct stub_platform *p = (struct stub_platform *)base;
@@ -44,26 +46,47 @@ static const struct platform_ops systrap_ops = {
 
 /* Arguments as in ptrace_host_calls. */
 const int systrap_host_calls[] = {
-    SYS_waitid, SYS_tgkill, SYS_kill, SYS_futex, SYS_get_robust_list, SYS_process_vm_readv, SYS_process_vm_writev, SYS_sendmsg,
-    SYS_recvfrom, SYS_ftruncate, SYS_fallocate, SYS_mmap, SYS_munmap, SYS_sched_setaffinity, SYS_getcpu, SYS_openat, SYS_read,
-    SYS_pread64, SYS_pwrite64, SYS_close, -1,
+    SYS_waitid,
+    SYS_tgkill,
+    SYS_kill,
+    SYS_futex,
+    SYS_get_robust_list,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_sendmsg,
+    SYS_recvfrom,
+    SYS_ftruncate,
+    SYS_fallocate,
+    SYS_mmap,
+    SYS_munmap,
+    SYS_sched_setaffinity,
+    SYS_getcpu,
+    SYS_openat,
+    SYS_read,
+    SYS_pread64,
+    SYS_pwrite64,
+    SYS_close,
+    -1,
 };
 
 enum { HWCAP2_FSGSBASE_BIT = 2 };
 
 static int check_host(struct err **err, const struct stub_platform *p) {
     if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT)) {
-        err_set(err, ENOTSUP, "platform.fsgsbase", "systrap: the host does not let programs set fs and gs bases");
+        err_set(err, ENOTSUP, "platform.fsgsbase",
+                "systrap: the host does not let programs set fs and gs bases");
         err_explain(err, "a cpu before 2012 or a kernel before 5.9", "use --platform=ptrace");
         return -ENOTSUP;
     }
     if (p->base.fpu_size + 4 > SLOT_FPU_SIZE)
-        return err_set(err, ENOTSUP, "platform.fpu", "systrap: FPU state of %zu bytes does not fit a slot", p->base.fpu_size);
+        return err_set(err, ENOTSUP, "platform.fpu", "systrap: FPU state of %zu bytes does not fit a slot",
+                       p->base.fpu_size);
     return 0;
 }
 
 int platform_systrap_create(const struct platform_config *config, struct platform **ret, struct err **err) {
-    struct stub_role role = {.message_unit = SLOT_SIZE * SLOT_CHUNK, .handlers = true};
+    struct stub_role role = {
+        .message_unit = SLOT_SIZE * SLOT_CHUNK, .handlers = true, .hooks = &systrap_hooks};
     if (stub_filter_systrap_guest(&role.guest))
         return err_set(err, EINVAL, "platform.filter", "platform: guest filter: %s", role.guest.error);
     struct stub_platform *p = calloc(1, sizeof(*p));

@@ -3,6 +3,7 @@
  * listening socket 5, status 6, debug log 7, strace 8. Number 3 stays free for boot's procfs.
  */
 #include <fcntl.h>
+#include <malloc.h>
 
 #include "base/log.h"
 #include "boot/boot.h"
@@ -31,6 +32,8 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
         return err_set(err, 0, "usage", "boot is started by runsc itself only");
     for (int fd = SPAWN_FIRST_FD; fd < SPAWN_FIRST_FD + 5; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    /* Few arenas: less memory, and the C library does not ask /sys for the number of cpus to choose how many. */
+    (void)mallopt(M_ARENA_MAX, 4);
     if (log_init("boot", log, a->log_level) < 0)
         return err_set(err, 0, "usage", "boot: bad log level");
     struct boot_options o = {.control_fd = SPAWN_FIRST_FD, .listen_fd = SPAWN_FIRST_FD + 1, .status_fd = SPAWN_FIRST_FD + 2,

@@ -90,17 +90,17 @@ int create_from_bundle(struct cli *cli, const struct create_args *a, const char 
     if (r >= 0)
         r = prepare_terminal(a, spec, f, &slave, err);
     struct create_options o = {.id = id, .bundle = a->bundle ? a->bundle : ".", .config = config, .spec = spec, .stdio = {0, 1, 2}, .tty_fd = slave,
-                               .extra_fds = extra, .extra_fd_count = (size_t)a->preserve_fds, .standin = !f, .keep_stderr = f != NULL,
+                               .extra_fds = extra, .extra_fd_count = (size_t)a->preserve_fds, .standin = true, .cgroups = true, .keep_stderr = f != NULL,
                                .owner_fd = f ? f->owner[1] : -1};
     if (r >= 0)
         r = root_policy(a, spec, &o, err);
     if (r >= 0)
-        r = container_create(cli, &o, ret, err);
+        r = runsc_container_create(cli, &o, ret, err);
     if (r >= 0 && a->pid_file) {
         const struct container_state *s = &(*ret)->state;
         r = write_pid_file(a->pid_file, s->standin.pid ? s->standin.pid : getpid(), err);
         if (r < 0) {
-            (void)!container_destroy(*ret, NULL);
+            (void)!runsc_container_destroy(*ret, NULL);
             container_close(*ret);
             *ret = NULL;
         }

@@ -31,7 +31,7 @@ static int delete_one(struct cli *cli, const char *id, bool force, struct err **
     enum container_status status = container_status(c);
     if (!force && status != STATUS_STOPPED && status != STATUS_CREATED && status != STATUS_CREATING)
         return err_set(err, EBUSY, "container.running", "cannot delete container %s that is not stopped: %s", id, container_status_name(status));
-    return container_destroy(c, err);
+    return runsc_container_destroy(c, err);
 }
 
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {

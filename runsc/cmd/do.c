@@ -107,16 +107,17 @@ static int create_and_run(struct cli *cli, struct foreground *f, const struct do
     if (r < 0)
         return r;
     struct create_options o = {.id = id, .config = config, .spec = spec, .stdio = {0, 1, 2}, .tty_fd = f->slave_fd, .overlay = true,
-                               .exclusive_root = true, .keep_stderr = true, .owner_fd = f->owner[1]};
+                               .exclusive_root = true, .init_killable = true, .keep_stderr = true, .owner_fd = f->owner[1]};
     (void)a;
-    r = container_create(cli, &o, &c, err);
+    r = runsc_container_create(cli, &o, &c, err);
     if (r < 0)
         return r;
     r = container_start(c, err);
+    pid_t sandbox = c ? c->state.sandbox.pid : 0;
+    container_close(TAKE(c)); /* other verbs may work on it while we wait */
     if (r >= 0)
-        r = foreground_run(f, err);
-    int end = container_destroy(c, r < 0 ? NULL : err);
-    return r < 0 || end >= 0 ? r : end;
+        r = foreground_run(f, sandbox, err);
+    return container_end_run(cli, id, r, err);
 }
 
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {

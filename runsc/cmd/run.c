@@ -27,7 +27,7 @@ static int run_detached(struct cli *cli, struct run_args *a, const char *id, str
     int r = create_from_bundle(cli, &a->create, id, NULL, &c, err);
 
     if (r >= 0 && (r = container_start(c, err)) < 0)
-        (void)!container_destroy(c, NULL);
+        (void)!runsc_container_destroy(c, NULL);
     return r;
 }
 
@@ -38,14 +38,13 @@ static int run_foreground(struct cli *cli, struct run_args *a, const char *id, s
 
     if (r >= 0)
         r = container_start(c, err);
+    bool created = c != NULL;
+    pid_t sandbox = c ? c->state.sandbox.pid : 0;
+    container_close(TAKE(c)); /* other verbs may work on it while we wait */
     if (r >= 0)
-        r = foreground_run(&f, err);
+        r = foreground_run(&f, sandbox, err);
     foreground_done(&f);
-    if (c && (r < 0 || !a->keep)) {
-        int end = container_destroy(c, r < 0 ? NULL : err);
-        r = r < 0 || end >= 0 ? r : end;
-    }
-    return r;
+    return created && (r < 0 || !a->keep) ? container_end_run(cli, id, r, err) : r;
 }
 
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {

@@ -76,8 +76,9 @@ void container_add_exec(struct container *c, pid_t pid);
 uint64_t host_process_start_time(pid_t pid); /* 0: no such process */
 struct host_process host_process_of(pid_t pid);
 bool host_process_alive(const struct host_process *p);
-/* SIGKILL and wait (at most about 10 s) until it is gone. */
-void host_process_kill(const struct host_process *p);
+/* SIGKILL and wait, at most timeout_ms, until it is gone. A stand-in that is a pid namespace's init cannot go before all exec'd ones have
+   been reaped by their parents, which are the client's: do not wait long for those. */
+void host_process_kill(const struct host_process *p, int timeout_ms);
 
 /* ---- making one ---- */
 
@@ -92,15 +93,20 @@ struct create_options {
     size_t extra_fd_count;
     bool overlay;            /* root overlay in memory */
     bool exclusive_root;
+    bool init_killable;      /* boot/kernel_seam.h */
     bool standin;            /* a process that clients can take for the container's */
+    bool cgroups;            /* put it into control groups of the host */
     bool keep_stderr;        /* the sandbox may complain there: a foreground run */
-    int owner_fd;            /* without a stand-in: the sandbox's end of the caller's owner connection, or -1; borrowed */
+    int owner_fd;            /* the sandbox's end of the caller's owner connection, or -1; borrowed */
 };
 /* The container, locked and created, in *ret; everything is undone on failure. */
-int container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) must_check;
+int runsc_container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) must_check;
 int container_start(struct container *c, struct err **err) must_check;
 /* Ends what is left of it and removes all traces. Works on anything half made. */
-int container_destroy(struct container *c, struct err **err) must_check;
+int runsc_container_destroy(struct container *c, struct err **err) must_check;
+
+/* The end of a foreground run whose result was r: destroys the container unless somebody has done so; returns r, or the error. */
+int container_end_run(struct cli *cli, const char *id, int r, struct err **err) must_check;
 
 /* Reads BUNDLE/config.json. Both results are the caller's. Warnings of the spec are logged. */
 int bundle_load(struct cli *cli, const char *bundle, json_t **ret_config, struct spec **ret_spec, struct err **err) must_check;

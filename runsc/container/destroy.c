@@ -8,24 +8,45 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "runsc/cgroup/cgroup.h"
 #include "runsc/container/container.h"
+#include "runsc/container/hooks.h"
 
-int container_start(struct container *c, struct err **err) {
+static int ask_start(struct container *c, struct err **err) {
     struct control_channel channel;
-
-    if (!c->state.has_init)
-        return err_set(err, EINVAL, "container.creating", "container %s was never fully created", c->id);
     int r = container_connect(c, &channel, err);
+
     if (r < 0)
         return r;
     json_t *request = container_request(c, "start");
     r = control_call(&channel, request, NULL, 0, NULL, err);
     json_decref(request);
     control_channel_done(&channel);
+    return r;
+}
+
+int container_start(struct container *c, struct err **err) {
+    cleanup(spec_freep) struct spec *kept = NULL;
+
+    if (!c->state.has_init)
+        return err_set(err, EINVAL, "container.creating", "container %s was never fully created", c->id);
+    enum container_status status = container_status(c);
+    if (status == STATUS_STOPPED)
+        return err_set(err, EINVAL, "container.stopped", "cannot start a container that has stopped");
+    int r = c->state.hooks ? hooks_load(c, &kept, err) : 0;
+    if (r >= 0 && kept && status == STATUS_CREATED)
+        r = hooks_run_in_guest(c, &kept->hooks.start_container, err);
+    if (r >= 0)
+        r = ask_start(c, err);
     if (r < 0)
         return r;
     c->state.started = true;
-    return container_save(c, err);
+    r = container_save(c, err);
+    if (r >= 0 && kept) {
+        cleanup(json_decrefp) json_t *state = container_state_json(c, STATUS_RUNNING);
+        hooks_run_leniently(c->cli, &kept->hooks.poststart, "poststart", c->state.bundle, state);
+    }
+    return r;
 }
 
 /* A container in another's sandbox is destroyed there; the sandbox goes on. */
@@ -45,20 +66,73 @@ static void reap(const struct host_process *p) {
         (void)!waitpid(p->pid, NULL, WNOHANG);
 }
 
-int container_destroy(struct container *c, struct err **err) {
+static void kill_execs(struct container *c) {
+    json_t *one;
+    size_t i;
+
+    json_array_foreach(c->state.execs, i, one) {
+        struct host_process p = {.pid = (pid_t)json_integer_value(json_object_get(one, "pid")),
+                                 .started = (uint64_t)json_integer_value(json_object_get(one, "started"))};
+        host_process_kill(&p, 300);
+    }
+}
+
+static void remove_cgroups(struct container *c) {
+    struct cgroup g;
+    struct err *err = NULL;
+
+    if (!c->state.cgroups || cgroup_from_json(c->state.cgroups, &g, NULL) < 0)
+        return;
+    if (cgroup_remove(&g, &err) < 0) {
+        char *text = err ? err_text(err) : NULL;
+        cli_warn(c->cli, "%s", text ? text : "Failed to remove cgroups");
+        free(text);
+    }
+    err_free(err);
+    cgroup_done(&g);
+}
+
+static void run_poststop(struct container *c) {
+    cleanup(spec_freep) struct spec *kept = NULL;
+
+    if (!c->state.hooks || hooks_load(c, &kept, NULL) < 0)
+        return;
+    cleanup(json_decrefp) json_t *state = container_state_json(c, STATUS_STOPPED);
+    hooks_run_leniently(c->cli, &kept->hooks.poststop, "poststop", "/", state);
+}
+
+int runsc_container_destroy(struct container *c, struct err **err) {
     struct container_state *s = &c->state;
     bool own_sandbox = !s->sandbox_id || strcmp(s->sandbox_id, c->id) == 0;
 
     if (!own_sandbox && host_process_alive(&s->sandbox))
         destroy_in_sandbox(c);
     if (own_sandbox)
-        host_process_kill(&s->sandbox);
-    host_process_kill(&s->standin);
-    host_process_kill(&s->gofer);
+        host_process_kill(&s->sandbox, 10000);
+    kill_execs(c);
+    host_process_kill(&s->standin, 300);
+    host_process_kill(&s->gofer, 10000);
     /* Ours to reap if we made them; else the caller's subreaper does it. */
     reap(&s->sandbox);
     reap(&s->standin);
     reap(&s->gofer);
+    remove_cgroups(c);
+    run_poststop(c);
     log_info(LOG_CLI, "container %s is destroyed", c->id);
     return container_remove_files(c, err);
+}
+
+int container_end_run(struct cli *cli, const char *id, int r, struct err **err) {
+    cleanup(container_closep) struct container *c = NULL;
+    struct err *why = NULL;
+    int end = container_open(cli, id, CONTAINER_OLD, &c, &why);
+
+    if (end >= 0)
+        end = runsc_container_destroy(c, &why);
+    if (r >= 0 && end < 0 && end != -ENOENT) {
+        *err = TAKE(why);
+        r = end;
+    }
+    err_free(why);
+    return r;
 }

@@ -52,7 +52,9 @@ static void hand_on_signal(struct foreground *f) {
             console_set_size(f->master_fd, rows, columns);
             request = json_pack("{s:s,s:i,s:i}", "verb", "winsize", "rows", rows, "columns", columns);
         } else {
-            request = json_pack("{s:s,s:i}", "verb", "signal", "signal", (int)info.ssi_signo);
+            /* What our terminal sent to our whole group (^C) goes to the guest's whole group; what kill(1) sent, to its one process. */
+            request = json_pack("{s:s,s:i,s:s}", "verb", "signal", "signal", (int)info.ssi_signo, "scope",
+                                info.ssi_code == SI_KERNEL ? "foreground" : "process");
         }
         if (request)
             (void)!control_send(&f->channel, request, NULL, 0, NULL);
@@ -61,7 +63,7 @@ static void hand_on_signal(struct foreground *f) {
 }
 
 /* 1 and the status when the process has ended, 0 not yet. */
-static int read_events(struct foreground *f, int *ret_status, struct err **err) {
+static int read_events(struct foreground *f, int *ret_status) {
     json_t *message;
     int r = control_read(&f->channel);
 
@@ -80,8 +82,21 @@ static int read_events(struct foreground *f, int *ret_status, struct err **err) 
     }
     if (r >= 0 && !f->channel.ended)
         return 0;
-    r = err_set(err, ECONNRESET, "sandbox.lost", "the sandbox process ended before the container did");
-    err_explain(err, "it was killed or has failed", "see --debug-log");
+    return r < 0 ? r : -ECONNRESET;
+}
+
+/* It is ending, as its socket has closed: waiting is short. */
+static int sandbox_lost(pid_t sandbox, struct err **err) {
+    char cause[128] = "it was killed or has failed";
+    int status, r = err_set(err, ECONNRESET, "sandbox.lost", "the sandbox process ended before the container did");
+
+    if (sandbox > 0 && waitpid(sandbox, &status, 0) == sandbox) {
+        if (WIFSIGNALED(status))
+            snprintf(cause, sizeof cause, "it was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        else
+            snprintf(cause, sizeof cause, "it exited with code %d", WEXITSTATUS(status));
+    }
+    err_explain(err, cause, "see --debug-log");
     return r;
 }
 
@@ -93,7 +108,15 @@ static void drain_master(struct foreground *f) {
         ;
 }
 
-int foreground_run(struct foreground *f, struct err **err) {
+/* The end of our input: a terminal that hung up takes the guest's along; the end of a pipe or file is what a person would type. */
+static void input_ended(struct foreground *f) {
+    if (f->raw)
+        closep(&f->master_fd);
+    else
+        (void)!write(f->master_fd, "\004", 1);
+}
+
+int foreground_run(struct foreground *f, pid_t sandbox, struct err **err) {
     enum { SIGNALS, OWNER, MASTER, INPUT };
     int status = 0, r = 0;
 
@@ -111,13 +134,16 @@ int foreground_run(struct foreground *f, struct err **err) {
             hand_on_signal(f);
         if (p[MASTER].revents && console_copy(f->master_fd, STDOUT_FILENO) <= 0)
             p[MASTER].fd = -1;
-        if (p[INPUT].revents && console_copy(STDIN_FILENO, f->master_fd) <= 0)
+        if (p[INPUT].revents && console_copy(STDIN_FILENO, f->master_fd) <= 0) {
+            input_ended(f);
             p[INPUT].fd = -1;
+            p[MASTER].fd = f->master_fd;
+        }
         if (p[OWNER].revents)
-            r = read_events(f, &status, err);
+            r = read_events(f, &status);
     }
     drain_master(f);
-    return r < 0 ? r : exit_code_of(status);
+    return r < 0 ? sandbox_lost(sandbox, err) : exit_code_of(status);
 }
 
 void foreground_done(struct foreground *f) {

@@ -19,8 +19,9 @@ struct foreground {
 
 /* Blocks the signals that will be handed on; with `terminal` makes the pty pair and learns the size for *rows and *columns. Before create. */
 int foreground_prepare(struct foreground *f, struct cli *cli, bool terminal, uint16_t *rows, uint16_t *columns, struct err **err) must_check;
-/* After create and start: until the process ends. Returns its exit code (128 + signal). */
-int foreground_run(struct foreground *f, struct err **err) must_check;
+/* After create and start: until the process ends. Returns its exit code (128 + signal). `sandbox`: our child, if it is, to tell how it ended
+   should it end first; else 0. */
+int foreground_run(struct foreground *f, pid_t sandbox, struct err **err) must_check;
 void foreground_done(struct foreground *f);
 /* What wait(2) said as an exit code. */
 int exit_code_of(int wait_status);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/container/launch.c: container_create(): sandbox, gofer and stand-in side by side, then the create request, then their reports.
+ * runsc/container/launch.c: runsc_container_create(): sandbox, gofer and stand-in side by side, then the create request, then their reports.
  *
  * Order (crash safety): directory, children held back, state.json with their pids, release. A runsc that dies before the release takes the
  * children along (their release pipe closes); after it `delete --force` finds them in state.json.
@@ -173,12 +173,16 @@ static int send_create(struct launch *l, struct control_channel *channel, struct
         return err_set(err, E2BIG, "launch.preserve-fds", "too many descriptors to preserve");
     for (size_t i = 0; i < o->extra_fd_count; i++)
         fds[n++] = o->extra_fds[i];
-    if (l->owner_fd >= 0)
-        fds[n++] = l->owner_fd;
-    json_t *request = json_pack("{s:s,s:s,s:O,s:b,s:s,s:i,s:o,s:b,s:b,s:i,s:b}", "verb", "create", "container", l->container->id, "spec", o->config,
-                                "overlay", o->overlay, "policy", o->exclusive_root ? "exclusive" : "watched", "fds_gofer", 1, "fds_stdio", stdio,
+    int owners = 0;
+    if (l->standin_socket >= 0)
+        fds[n + (size_t)owners++] = l->standin_socket;
+    if (o->owner_fd >= 0)
+        fds[n + (size_t)owners++] = o->owner_fd;
+    n += (size_t)owners;
+    json_t *request = json_pack("{s:s,s:s,s:O,s:b,s:s,s:b,s:i,s:o,s:b,s:b,s:i,s:i}", "verb", "create", "container", l->container->id, "spec", o->config,
+                                "overlay", o->overlay, "policy", o->exclusive_root ? "exclusive" : "watched", "init_killable", o->init_killable, "fds_gofer", 1, "fds_stdio", stdio,
                                 "fds_tty", o->tty_fd >= 0, "fds_status", l->exit_fd >= 0, "fds_extra", (int)o->extra_fd_count, "fds_owner",
-                                l->owner_fd >= 0);
+                                owners);
     int r = request ? control_send(channel, request, fds, n, err) : err_set(err, ENOMEM, "out-of-memory", "creating a container");
     json_decref(request);
     return r;
@@ -256,6 +260,30 @@ static int fill_state(struct launch *l, struct err **err) {
     return 0;
 }
 
+/* Before anything of the container runs, and recorded before they are made, so that `delete --force` knows them. */
+static int make_cgroups(struct launch *l, struct err **err) {
+    const struct create_options *o = l->options;
+
+    if (!o->cgroups)
+        return 0;
+    int r = cgroup_discover(&l->cgroup, err);
+    if (r >= 0)
+        r = cgroup_plan(&l->cgroup, o->spec, o->id, err);
+    if (r < 0)
+        return r;
+    l->container->state.cgroups = cgroup_to_json(&l->cgroup);
+    r = container_save(l->container, err);
+    if (r >= 0)
+        r = cgroup_create(&l->cgroup, &o->spec->linux_.resources, err);
+    if (r < 0 && strcmp(err && *err ? (*err)->code : "", "cgroup.frozen") == 0) {
+        json_decref(l->container->state.cgroups); /* another's: not ours to remove */
+        l->container->state.cgroups = NULL;
+    }
+    if (r >= 0)
+        r = cgroup_join(&l->cgroup, l->sandbox.pid, err);
+    return r < 0 ? r : cgroup_join(&l->cgroup, l->gofer.pid, err);
+}
+
 static int start_children(struct launch *l, struct err **err) {
     int r = spawn_sandbox(l, err);
 
@@ -265,7 +293,9 @@ static int start_children(struct launch *l, struct err **err) {
         return r;
     l->container->state.sandbox = host_process_of(l->sandbox.pid);
     l->container->state.gofer = host_process_of(l->gofer.pid);
-    r = container_save(l->container, err);
+    r = make_cgroups(l, err);
+    if (r >= 0)
+        r = container_save(l->container, err);
     if (r >= 0)
         r = child_release(&l->sandbox, err);
     if (r >= 0)
@@ -280,14 +310,16 @@ static void launch_done(struct launch *l) {
     closep(&l->gofer_socket[0]);
     closep(&l->gofer_socket[1]);
     closep(&l->exit_fd);
+    closep(&l->standin_socket);
     for (size_t i = 1; i < l->root_count; i++)
         free((char *)(uintptr_t)l->roots[i].path);
     free(l->roots);
+    cgroup_done(&l->cgroup);
 }
 
-int container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) {
+int runsc_container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) {
     struct launch l = {.options = o, .sandbox = CHILD_NONE, .gofer = CHILD_NONE, .standin = CHILD_NONE, .listen_fd = -1, .control = {-1, -1},
-                       .gofer_socket = {-1, -1}, .exit_fd = -1, .owner_fd = o->owner_fd};
+                       .gofer_socket = {-1, -1}, .exit_fd = -1, .standin_socket = -1};
     int r = container_open(cli, o->id, CONTAINER_NEW, &l.container, err);
 
     if (r < 0)
@@ -312,7 +344,7 @@ int container_create(struct cli *cli, const struct create_options *o, struct con
         child_end(&l.standin);
         child_end(&l.sandbox);
         child_end(&l.gofer);
-        (void)!container_destroy(l.container, NULL);
+        (void)!runsc_container_destroy(l.container, NULL);
         container_close(l.container);
     } else {
         *ret = l.container;

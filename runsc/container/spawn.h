@@ -8,6 +8,7 @@
 
 #include "base/compiler.h"
 #include "base/err.h"
+#include "boot/spec/spec.h"
 
 struct child {
     pid_t pid;       /* 0: none */
@@ -22,6 +23,7 @@ struct spawn {
     int namespaces;       /* CLONE_NEW* wanted */
     bool may_lack;        /* --zero-privilege: fewer will do */
     bool become_nobody;   /* a new user namespace's only user is an unprivileged one of the host (if we are root), else ourselves */
+    const struct spec_linux *maps; /* else: the users of a new user namespace, as the spec says */
     bool sibling;         /* CLONE_PARENT: the child of our parent */
     /* In the child, once released: returns only on failure, or does not return. status_fd is for the report, if it does not exec. */
     int (*run)(void *arg, int status_fd, int namespaces, struct err **err);

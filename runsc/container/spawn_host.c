@@ -44,6 +44,25 @@ static int write_maps(pid_t pid, struct err **err) {
     return r < 0 ? err_set(err, -r, "spawn.maps", "mapping the user of a new user namespace") : 0;
 }
 
+static int write_mapping(pid_t pid, const char *name, const struct spec_id_mappings *m) {
+    char text[4096];
+    size_t used = 0;
+
+    for (size_t i = 0; i < m->count && used < sizeof text - 64; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%u %u %u\n", m->items[i].container_id, m->items[i].host_id, m->items[i].size);
+    return m->count ? write_file(pid, name, text) : 0;
+}
+
+static int write_spec_maps(pid_t pid, const struct spec_linux *l, struct err **err) {
+    int r = geteuid() == 0 ? 0 : write_file(pid, "setgroups", "deny");
+
+    if (r >= 0)
+        r = write_mapping(pid, "uid_map", &l->uid_mappings);
+    if (r >= 0)
+        r = write_mapping(pid, "gid_map", &l->gid_mappings);
+    return r < 0 ? err_set(err, -r, "spawn.maps", "linux.uidMappings: mapping the users of the container's user namespace") : 0;
+}
+
 static int become_namespace_root(struct err **err) {
     if ((setgroups(0, NULL) < 0 && errno != EPERM) || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
         return err_set(err, errno, "spawn.user", "becoming the user of the new user namespace");
@@ -65,7 +84,7 @@ static noreturn_fn void child_main(const struct spawn *s, int release_fd, int st
     if (r != 1)
         _exit(1); /* the parent gave up */
     close_fd(release_fd);
-    r = (namespaces & CLONE_NEWUSER) && s->become_nobody ? become_namespace_root(&err) : 0;
+    r = (namespaces & CLONE_NEWUSER) && (s->become_nobody || s->maps) ? become_namespace_root(&err) : 0;
     if (r >= 0)
         r = s->run(s->arg, status_fd, namespaces, &err);
     if (!err)
@@ -114,6 +133,8 @@ int child_spawn(const struct spawn *s, struct child *ret, struct err **err) {
                     "runsc doctor tells why; --zero-privilege runs with the walls that are left");
     } else if ((namespaces & CLONE_NEWUSER) && s->become_nobody) {
         r = write_maps(pid, err);
+    } else if ((namespaces & CLONE_NEWUSER) && s->maps) {
+        r = write_spec_maps(pid, s->maps, err);
     }
     if (r < 0)
         child_end(ret);

@@ -59,7 +59,7 @@ bool host_process_alive(const struct host_process *p) {
     return p->pid > 0 && p->started != 0 && host_process_start_time(p->pid) == p->started;
 }
 
-void host_process_kill(const struct host_process *p) {
+void host_process_kill(const struct host_process *p, int timeout_ms) {
     if (p->pid <= 0)
         return;
     cleanup(closep) int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
@@ -67,7 +67,7 @@ void host_process_kill(const struct host_process *p) {
         return;
     (void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
     struct pollfd wait = {.fd = fd, .events = POLLIN};
-    while (poll(&wait, 1, 10000) < 0 && errno == EINTR)
+    while (poll(&wait, 1, timeout_ms) < 0 && errno == EINTR)
         ;
 }
 

@@ -3,16 +3,18 @@
  *
  * Bytes and arrays: size classes up to 2 KiB, each a cache of its own per kind, runs of pages above.
  */
-#include "sentry/heap/heap_internal.h"
+#include "sentry/heap/heap.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
+
+#include "sentry/heap/heap_internal.h"
 
 static const uint16_t CLASSES[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048};
 enum { CLASS_COUNT = ARRAY_SIZE(CLASSES), MAX_CLASS = 2048, KIND_PLAIN = 0, KIND_ARRAY = 1 };
 
-/* Where nothing else of a process lies: free of PIE, mmap, stack, and of ASan's shadow and allocator; TSan knows only some ranges as program memory. */
+/* Where nothing else of a process lies: free of PIE, mmap, stack, and of ASan's shadow and allocator; TSan
+ * knows only some ranges as program memory. */
 #if defined(__SANITIZE_THREAD__)
 #define WINDOW_START 0x1000000000ull
 #define WINDOW_END 0x7000000000ull
@@ -55,7 +57,8 @@ int heap_init(uint64_t max_bytes, uint64_t seed, struct err **err) {
     if (max_bytes < PAGE_SIZE || max_bytes > HEAP_MAX_BYTES)
         return err_set(err, EINVAL, "heap.size", "sentry heap of %llu bytes", (unsigned long long)max_bytes);
     uint64_t data_pages = page_up(max_bytes) / PAGE_SIZE;
-    uint64_t head_bytes = page_up(sizeof(struct arena)), spare = data_pages / 4 + 1024; /* spare: for fragmentation */
+    uint64_t head_bytes = page_up(sizeof(struct arena)),
+             spare = data_pages / 4 + 1024; /* spare: for fragmentation */
     uint64_t map_bytes = page_up((data_pages + spare) * 2 * sizeof(struct page_info));
     uint64_t reserved = head_bytes + map_bytes + (data_pages + spare) * PAGE_SIZE;
     struct arena *arena = reserve_somewhere(reserved, seed);
@@ -74,6 +77,7 @@ int heap_init(uint64_t max_bytes, uint64_t seed, struct err **err) {
     arena->first_page = arena->frontier = (uint32_t)((head_bytes + map_bytes) / PAGE_SIZE);
     mutex_init(&arena->lock, RANK_HEAP_ARENA);
     g_arena = arena;
+    arena_is_root(arena, reserved);
     init_classes();
     heap_bind_types();
     return 0;
@@ -82,6 +86,7 @@ int heap_init(uint64_t max_bytes, uint64_t seed, struct err **err) {
 void heap_destroy(void) {
     quarantine_flush();
     unpoison(g_arena, g_arena->reserved_bytes);
+    arena_is_no_root(g_arena, g_arena->reserved_bytes);
     heap_host_release(g_arena, g_arena->reserved_bytes);
     g_arena = NULL;
 }

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/heap/heap.h: the typed heap in which every kernel object lives (DESIGN 4).
  *
- * One arena, mapped privately at a base chosen at random per sandbox from a window that ASan, TSan, PIE and mmap leave free, and kept
- * for its life. On it a slab allocator with one cache a type: a slab (aligned, power-of-two run of pages) holds objects of one type
- * only, and from any object's address its slab header, hence its type, is found. Memory of one type is never reused for another while
- * the kernel runs, except empty slabs' pages after a quarantine in debug builds.
+ * One arena, mapped privately at a base chosen at random per sandbox from a window that ASan, TSan, PIE and
+ * mmap leave free, and kept for its life. On it a slab allocator with one cache a type: a slab (aligned,
+ * power-of-two run of pages) holds objects of one type only, and from any object's address its slab header,
+ * hence its type, is found. Memory of one type is never reused for another while the kernel runs, except
+ * empty slabs' pages after a quarantine in debug builds.
  *
- * What an object may hold: plain data, pointers into the arena, pointers to static const tables of the binary, `struct hostref`.
- * Nothing else: heap_lint() (debug builds) walks every slab and names any word that breaks this. Types made with HEAP_PLAIN hold no
- * pointers at all (buffers) and are skipped.
+ * What an object may hold: plain data, pointers into the arena, pointers to static const tables of the
+ * binary, `struct hostref`. Nothing else: heap_lint() (debug builds) walks every slab and names any word that
+ * breaks this. Types made with HEAP_PLAIN hold no pointers at all (buffers) and are skipped.
  *
- * All functions may be called from any thread and with any lock below RANK_HEAP held; they do not block. Memory comes zeroed.
- * Objects are freed with heap_free(); the type is found from the address. ASan builds poison freed objects and red zones and keep a
- * quarantine. Limits: heap_init's max_bytes; then NULL is returned and the guest gets ENOMEM.
+ * All functions may be called from any thread and with any lock below RANK_HEAP held; they do not block.
+ * Memory comes zeroed. Objects are freed with heap_free(); the type is found from the address. ASan builds
+ * poison freed objects and red zones and keep a quarantine. Limits: heap_init's max_bytes; then NULL is
+ * returned and the guest gets ENOMEM.
  */
 #pragma once
 
@@ -34,23 +36,25 @@ struct heap_type {
 void heap_type_register(struct heap_type *type);
 
 /* At file scope, once per type: HEAP_TYPE(task, struct task, 0); then heap_new(task). */
-#define HEAP_TYPE(tag, ctype, flag)                                                              \
-    struct heap_type heap_type_##tag = {.name = #tag, .size = sizeof(ctype),                     \
-                                        .align = _Alignof(ctype), .flags = (flag)};              \
-    __attribute__((constructor)) static void heap_register_##tag(void) {                         \
-        heap_type_register(&heap_type_##tag);                                                    \
-    }                                                                                            \
+#define HEAP_TYPE(tag, ctype, flag)                                                                          \
+    struct heap_type heap_type_##tag = {                                                                     \
+        .name = #tag, .size = sizeof(ctype), .align = _Alignof(ctype), .flags = (flag)};                     \
+    __attribute__((constructor)) static void heap_register_##tag(void) {                                     \
+        heap_type_register(&heap_type_##tag);                                                                \
+    }                                                                                                        \
     _Static_assert(sizeof(ctype) > 0, "")
 #define HEAP_TYPE_DECLARE(tag) extern struct heap_type heap_type_##tag
 #define heap_new(tag) heap_alloc(&heap_type_##tag)
 
 /* Zeroed object of the type, or NULL (no memory). */
 void *heap_alloc(struct heap_type *type) must_check;
-/* Zeroed run of `size` plain bytes (no pointers in it), any size up to the heap's; NULL on no memory. Size classes below a page, page runs above. */
+/* Zeroed run of `size` plain bytes (no pointers in it), any size up to the heap's; NULL on no memory. Size
+ * classes below a page, page runs above. */
 void *heap_alloc_bytes(size_t size) must_check;
 /* Zeroed array of pointers or small structs that hold pointers into the arena: linted. */
 void *heap_alloc_array(size_t count, size_t element_size) must_check;
-/* Grows or shrinks what heap_alloc_bytes/array gave (kept kind), contents kept, new part zeroed; NULL: unchanged original. */
+/* Grows or shrinks what heap_alloc_bytes/array gave (kept kind), contents kept, new part zeroed; NULL:
+ * unchanged original. */
 void *heap_realloc(void *p, size_t size) must_check;
 char *heap_strdup(const char *s) must_check;
 char *heap_strndup(const char *s, size_t max) must_check;
@@ -66,8 +70,9 @@ bool heap_contains(const void *p);
 void heap_set_root(void *root);
 void *heap_root(void);
 
-/* Dump of a quiet kernel to a descriptor, and mapping it in a fresh process at the same base: pages, caches, root. Type ids are matched by
-   name; ops pointers are patched by the difference of the binary's load address (same binary only for now). */
+/* Dump of a quiet kernel to a descriptor, and mapping it in a fresh process at the same base: pages, caches,
+   root. Type ids are matched by name; ops pointers are patched by the difference of the binary's load address
+   (same binary only for now). */
 int heap_dump(int fd, struct err **err) must_check;
 int heap_load(int fd, struct err **err) must_check;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/heap/heap_host.c: the host calls of the heap: reserving, committing and giving back memory, image files. Raw calls for files, as ASan's
- * wrappers would complain of poisoned objects inside an image.
- * Source: mmap(2), madvise(2), mincore(2).
+ * sentry/heap/heap_host.c: the host calls of the heap: reserving, committing and giving back memory, image
+ * files. Raw calls for files, as ASan's wrappers would complain of poisoned objects inside an image. Source:
+ * mmap(2), madvise(2), mincore(2).
  */
 #include "sentry/heap/heap_internal.h"
 
@@ -12,7 +12,8 @@
 
 void *heap_host_reserve(uint64_t base, uint64_t size) {
     void *want = (void *)(uintptr_t)base;
-    void *p = mmap(want, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    void *p =
+        mmap(want, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
     if (p == MAP_FAILED)
         return NULL;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/heap/heap_image.c: registration of types, and the heap as an image: dumped to a file, mapped again at the same base.
+ * sentry/heap/heap_image.c: registration of types, and the heap as an image: dumped to a file, mapped again
+ * at the same base.
  *
- * File: one page of header, then the arena as it lies in memory from its base to the frontier; what is free is a hole. Mapping is private, so it costs
- * nothing until pages are touched. Pointers into the binary are moved by the difference of load addresses. The image is trusted (our own, sealed by its
- * owner): a checkpoint from elsewhere is checked above.
+ * File: one page of header, then the arena as it lies in memory from its base to the frontier; what is free
+ * is a hole. Mapping is private, so it costs nothing until pages are touched. Pointers into the binary are
+ * moved by the difference of load addresses. The image is trusted (our own, sealed by its owner): a
+ * checkpoint from elsewhere is checked above.
  */
 #include "sentry/heap/heap_internal.h"
 
@@ -46,7 +48,8 @@ static int dump_pages(int fd) {
     uint64_t head = (uint64_t)((char *)map - (char *)g_arena) + map_bytes;
     int result = heap_host_write(fd, g_arena, head, PAGE_SIZE);
 
-    for (uint32_t page = g_arena->first_page; result == 0 && page < g_arena->frontier; page += map[page].count)
+    for (uint32_t page = g_arena->first_page; result == 0 && page < g_arena->frontier;
+         page += map[page].count)
         if (map[page].kind != PAGE_FREE)
             result = heap_host_write(fd, page_address(page), map[page].count * PAGE_SIZE,
                                      PAGE_SIZE + (uint64_t)page * PAGE_SIZE);
@@ -94,7 +97,8 @@ static void patch_all(const struct patch *patch) {
 
     for (uint32_t page = g_arena->first_page; page < g_arena->frontier; page += map[page].count) {
         if (map[page].kind == PAGE_SLAB) {
-            poison((char *)page_address(page) + sizeof(struct slab), map[page].count * PAGE_SIZE - sizeof(struct slab));
+            poison((char *)page_address(page) + sizeof(struct slab),
+                   map[page].count * PAGE_SIZE - sizeof(struct slab));
             cache_for_each(page, patch_object, (void *)(uintptr_t)patch);
         } else if (map[page].kind == PAGE_RUN_ARRAY) {
             patch_words(page_address(page), map[page].size, patch);
@@ -111,7 +115,8 @@ int heap_load(int fd, struct err **err) {
         return err_set(err, EINVAL, "heap.image", "not an image of a sentry heap");
     void *p = heap_host_reserve(h.base, h.reserved_bytes);
     if (!p)
-        return err_set(err, errno, "heap.reserve", "reserving the sentry heap's addresses at %llx", (unsigned long long)h.base);
+        return err_set(err, errno, "heap.reserve", "reserving the sentry heap's addresses at %llx",
+                       (unsigned long long)h.base);
     uint64_t committed = h.frontier * PAGE_SIZE;
     result = heap_host_map(fd, p, committed, PAGE_SIZE);
     if (result < 0) {
@@ -119,6 +124,7 @@ int heap_load(int fd, struct err **err) {
         return err_set(err, -result, "heap.map", "mapping the sentry heap's image");
     }
     g_arena = p;
+    arena_is_root(p, h.reserved_bytes);
     struct patch patch = {g_arena->image_start, g_arena->image_end, 0};
     uint64_t start, end;
     heap_image_range(&start, &end);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/heap/heap_internal.h: the arena's layout, shared by the files of this folder.
  *
- * From the base upward: struct arena (with the table of caches), the page map (one struct page_info a page of the arena), then pages. Pages up to
- * `frontier` are committed; beyond it nothing is accessible. All of it is plain memory at a fixed base, so that it can be dumped and mapped again.
+ * From the base upward: struct arena (with the table of caches), the page map (one struct page_info a page of
+ * the arena), then pages. Pages up to `frontier` are committed; beyond it nothing is accessible. All of it is
+ * plain memory at a fixed base, so that it can be dumped and mapped again.
  *
- * Locks: cache->lock (RANK_HEAP), then arena->lock (RANK_HEAP_ARENA: page map, bins, frontier); the quarantine's lock (RANK_HEAP_ARENA) alone.
+ * Locks: cache->lock (RANK_HEAP), then arena->lock (RANK_HEAP_ARENA: page map, bins, frontier); the
+ * quarantine's lock (RANK_HEAP_ARENA) alone.
  */
 #pragma once
 
@@ -23,11 +25,17 @@
 #endif
 #ifdef HEAP_ASAN
 #include <sanitizer/asan_interface.h>
+#include <sanitizer/lsan_interface.h>
+/* So that malloc'd things behind hostrefs do not look lost. */
+#define arena_is_root(p, n) __lsan_register_root_region(p, n)
+#define arena_is_no_root(p, n) __lsan_unregister_root_region(p, n)
 #define poison(p, n) __asan_poison_memory_region(p, n)
 #define unpoison(p, n) __asan_unpoison_memory_region(p, n)
 #define NO_ASAN __attribute__((no_sanitize_address))
 enum { HEAP_REDZONE = 16 }; /* behind every object; its last 8 bytes hold the size asked for */
 #else
+#define arena_is_root(p, n) ((void)(p), (void)(n))
+#define arena_is_no_root(p, n) ((void)(p), (void)(n))
 #define poison(p, n) ((void)(p), (void)(n))
 #define unpoison(p, n) ((void)(p), (void)(n))
 #define NO_ASAN
@@ -81,11 +89,11 @@ struct page_info {
 
 struct arena {
     uint64_t magic;
-    uint64_t reserved_bytes; /* of address space, from the base */
+    uint64_t reserved_bytes;         /* of address space, from the base */
     uint64_t image_start, image_end; /* of the binary, when dumped */
     void *root;
-    struct mutex lock; /* RANK_HEAP_ARENA; up to the caches */
-    uint32_t first_page, frontier, page_count; /* in pages from the base */
+    struct mutex lock;                           /* RANK_HEAP_ARENA; up to the caches */
+    uint32_t first_page, frontier, page_count;   /* in pages from the base */
     uint64_t max_pages, pages_used, dirty_pages; /* dirty: freed but not yet given back to the host */
     uint32_t bins[PAGE_BINS];
     uint32_t cache_count;
@@ -115,7 +123,8 @@ void pages_free(uint32_t page, uint32_t count);
 void cache_init(struct heap_cache *c, const char *name, uint32_t size, uint32_t align, uint32_t flags);
 void *cache_alloc(struct heap_cache *c, size_t size);
 void cache_free(struct heap_cache *c, struct slab *s, void *p); /* past the quarantine */
-void cache_for_each(uint32_t page, void (*fn)(struct heap_cache *c, void *object, size_t size, void *arg), void *arg);
+void cache_for_each(uint32_t page, void (*fn)(struct heap_cache *c, void *object, size_t size, void *arg),
+                    void *arg);
 size_t object_size(const struct heap_cache *c, const void *p); /* asked for (ASan), or the class's */
 void object_set_size(const struct heap_cache *c, void *p, size_t size);
 

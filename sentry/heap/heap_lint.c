@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/heap/heap_lint.c: walks every live object and names the words that break the heap's rules: host pointers other than into the arena or
- * into read-only parts of the binary (tables of ops, strings). A word is taken for a host pointer if a page is mapped there, so plain data that looks
- * like an address is not reported unless it happens to hit a mapping. The `host` part of a hostref is skipped: it follows a pointer to a table whose
- * first member points to a string and whose second to code, both in the binary.
+ * sentry/heap/heap_lint.c: walks every live object and names the words that break the heap's rules: host
+ * pointers other than into the arena or into read-only parts of the binary (tables of ops, strings). A word
+ * is taken for a host pointer if a page is mapped there, so plain data that looks like an address is not
+ * reported unless it happens to hit a mapping. The `host` part of a hostref is skipped: it follows a pointer
+ * to a table whose first member points to a string and whose second to code, both in the binary.
  */
 #include "sentry/heap/heap_lint.h"
 
@@ -39,9 +40,11 @@ static int read_headers(struct dl_phdr_info *info, size_t size, void *arg) {
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
         if (ph->p_type == PT_GNU_RELRO)
-            add_range(image, info->dlpi_addr + ph->p_vaddr, ph->p_memsz, /* code= */ false, /* constant= */ true);
+            add_range(image, info->dlpi_addr + ph->p_vaddr, ph->p_memsz, /* code= */ false,
+                      /* constant= */ true);
         else if (ph->p_type == PT_LOAD)
-            add_range(image, info->dlpi_addr + ph->p_vaddr, ph->p_memsz, ph->p_flags & PF_X, !(ph->p_flags & PF_W));
+            add_range(image, info->dlpi_addr + ph->p_vaddr, ph->p_memsz, ph->p_flags & PF_X,
+                      !(ph->p_flags & PF_W));
     }
     return 1;
 }
@@ -104,12 +107,14 @@ NO_ASAN static void lint_words(struct lint *l, const char *name, void *object, s
     for (size_t i = 0; i < size / sizeof *words; i++) {
         if (!is_bad(&l->image, words[i]))
             continue;
-        if (i > 0 && where_in_image(&l->image, words[i - 1]) == IN_CONSTANTS && is_hostref_ops(&l->image, words[i - 1]))
+        if (i > 0 && where_in_image(&l->image, words[i - 1]) == IN_CONSTANTS &&
+            is_hostref_ops(&l->image, words[i - 1]))
             continue;
         l->bad++;
         if (l->to)
-            fprintf(l->to, "heap lint: %s %p + %zu: %#llx is a host address%s\n", name, object, i * sizeof *words,
-                    (unsigned long long)words[i], where_in_image(&l->image, words[i]) == IN_DATA ? " (static data)" : "");
+            fprintf(l->to, "heap lint: %s %p + %zu: %#llx is a host address%s\n", name, object,
+                    i * sizeof *words, (unsigned long long)words[i],
+                    where_in_image(&l->image, words[i]) == IN_DATA ? " (static data)" : "");
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/heap/heap_pages.c: runs of pages in the arena: free runs in bins by size, joined with free neighbours through the page map.
+ * sentry/heap/heap_pages.c: runs of pages in the arena: free runs in bins by size, joined with free
+ * neighbours through the page map.
  *
  * Freed pages go back to the host in batches (DIRTY_LIMIT), large runs at once.
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/heap/heap_quarantine.c: freed objects wait here before their slot is used again, so that a use after free hits poison (ASan builds) or a
- * changed pattern (other debug builds). Release builds free at once.
+ * sentry/heap/heap_quarantine.c: freed objects wait here before their slot is used again, so that a use after
+ * free hits poison (ASan builds) or a changed pattern (other debug builds). Release builds free at once.
  *
- * The ring is bounded in entries; it is static memory, not part of the arena: it is emptied before the heap is dumped or linted.
+ * The ring is bounded in entries; it is static memory, not part of the arena: it is emptied before the heap
+ * is dumped or linted.
  */
 #include "sentry/heap/heap_internal.h"
 
@@ -31,7 +32,8 @@ static void let_go(void *p, size_t size) {
     for (size_t i = 0; i < size; i++) {
         if (((unsigned char *)p)[i] == PATTERN)
             continue;
-        fprintf(stderr, "heap: use after free: %p changed at byte %zu of %zu while it was free\n", p, i, size);
+        fprintf(stderr, "heap: use after free: %p changed at byte %zu of %zu while it was free\n", p, i,
+                size);
         abort();
     }
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/heap/heap_slab.c: caches and their slabs: a run of pages with a header and equal slots of one type; a bitmap tells which are taken, so that
- * nothing of the heap lies in freed objects.
+ * sentry/heap/heap_slab.c: caches and their slabs: a run of pages with a header and equal slots of one type;
+ * a bitmap tells which are taken, so that nothing of the heap lies in freed objects.
  *
  * In ASan builds every slot has a red zone behind it, whose last word keeps the size asked for.
  */
@@ -19,7 +19,7 @@ void cache_init(struct heap_cache *c, const char *name, uint32_t size, uint32_t 
     memset(c, 0, sizeof *c);
     mutex_init(&c->lock, RANK_HEAP);
     list_init(&c->partial);
-    strcpy(c->name, name);
+    memcpy(c->name, name, strlen(name));
     align = MAX(align, 8u);
     c->size = size;
     c->flags = flags;
@@ -136,7 +136,8 @@ void cache_free(struct heap_cache *c, struct slab *s, void *p) {
     mutex_unlock(&c->lock);
 }
 
-void cache_for_each(uint32_t page, void (*fn)(struct heap_cache *c, void *object, size_t size, void *arg), void *arg) {
+void cache_for_each(uint32_t page, void (*fn)(struct heap_cache *c, void *object, size_t size, void *arg),
+                    void *arg) {
     struct slab *s = page_address(page);
     struct heap_cache *c = &g_arena->caches[s->cache];
 

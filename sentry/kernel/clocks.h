@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/compiler.h"
 
 struct kernel;
 struct task;

@@ -142,10 +142,10 @@ static int translate_fs(struct fs_context *fs, struct mnt_ns *mnt) {
     int r = mnt_ns_translate(mnt, &root, &new_root);
     if (r == 0)
         r = mnt_ns_translate(mnt, &cwd, &new_cwd);
-    if (r == 0)
-        r = fs_context_set_root(fs, &new_root);
-    if (r == 0)
-        r = fs_context_set_cwd(fs, &new_cwd);
+    if (r == 0) {
+        fs_context_set_root(fs, &new_root);
+        fs_context_set_cwd(fs, &new_cwd);
+    }
     path_put(&root);
     path_put(&cwd);
     path_put(&new_root);

@@ -147,9 +147,16 @@ void container_task_enter(struct container *c) {
     }
 }
 
+/* Whoever destroys the container looks under taskset_lock: after the unlock it may be gone, and only its address is used. */
 void container_task_leave(struct container *c) {
-    if (atomic_fetch_sub(&c->active_tasks, 1) == 1)
-        container_changed(c);
+    struct kernel *k = c->kernel;
+
+    mutex_lock(&k->taskset_lock);
+    bool last = atomic_fetch_sub(&c->active_tasks, 1) == 1;
+    atomic_fetch_add(&c->changed, 1);
+    mutex_unlock(&k->taskset_lock);
+    if (last)
+        host_futex_wake(&c->changed, INT_MAX);
 }
 
 void task_park(struct task *t) {

@@ -21,8 +21,8 @@
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
-static void default_limits(struct kernel *k, struct linux_rlimit64 *limits) {
-    uint64_t tasks = MAX(k->total_memory / (64 << 10), 1024);
+void container_default_limits(struct kernel *k, struct linux_rlimit64 *limits) {
+    uint64_t tasks = MAX(k->total_memory >> 16, 1024ull);
 
     for (int i = 0; i < LINUX_RLIM_NLIMITS; i++)
         limits[i] = (struct linux_rlimit64){LINUX_RLIM_INFINITY, LINUX_RLIM_INFINITY};
@@ -141,7 +141,7 @@ static struct task *new_task(struct container *c, const struct process_spec *spe
     if (spec->limits)
         memcpy(g->limits, spec->limits, sizeof g->limits);
     else
-        default_limits(k, g->limits);
+        container_default_limits(k, g->limits);
     g->exit_cookie = spec->cookie;
     g->from_outside = true;
     t->creds = creds_ref(spec->creds);

@@ -134,6 +134,7 @@ static void creds_destroy(struct creds *c) {
     heap_free(c);
 }
 DEFINE_REF(creds, creds_destroy);
+_Static_assert(offsetof(struct creds, ref) == 0, "creds_copy() copies what follows");
 
 struct creds *creds_new_root(struct user_ns *ns) {
     struct creds *c = heap_new(creds);
@@ -151,7 +152,8 @@ struct creds *creds_copy(const struct creds *from) {
 
     if (!c)
         return NULL;
-    *c = *from;
+    /* all but the count, which others change meanwhile */
+    memcpy((char *)c + sizeof c->ref, (const char *)from + sizeof from->ref, sizeof *c - sizeof c->ref);
     c->groups = NULL;
     if (from->group_count > 0) {
         c->groups = heap_alloc_bytes(from->group_count * sizeof *c->groups);

@@ -196,6 +196,23 @@ static int exec_filename(const struct exec_request *q, char **ret) {
     return *ret ? 0 : -ENOMEM;
 }
 
+/* Set-id bits and capabilities count on the program that is run, never on a script: execve(2), "Interpreter scripts". */
+static int load(struct task *t, const struct exec_request *q, const char *filename, struct exec_state *x) {
+    struct load_image image;
+    int r = load_resolve(t, x->file, filename, q->argv, &image);
+
+    if (r < 0)
+        return r;
+    r = exec_creds(t, image.file, &x->creds, &x->secure);
+    if (r == 0) {
+        struct load_request request = {.file = image.file, .filename = filename, .argv = image.argv, .envp = q->envp, .creds = x->creds,
+                                       .secure = x->secure};
+        r = load_program(t, &request, &x->loaded);
+    }
+    load_image_done(&image);
+    return r;
+}
+
 static int prepare(struct task *t, const struct exec_request *q, const char *filename, struct exec_state *x) {
     struct vfs_view view;
 
@@ -203,11 +220,7 @@ static int prepare(struct task *t, const struct exec_request *q, const char *fil
     int r = vfs_open_exec(&view, q->dirfd, q->filename, q->flags, &x->file);
     vfs_view_done(&view);
     if (r == 0)
-        r = exec_creds(t, x->file, &x->creds, &x->secure);
-    if (r < 0)
-        return r;
-    struct load_request load = {.file = x->file, .filename = filename, .argv = q->argv, .envp = q->envp, .creds = x->creds, .secure = x->secure};
-    r = load_program(t, &load, &x->loaded);
+        r = load(t, q, filename, x);
     if (r < 0)
         return r;
     x->sighand = sighand_new();

@@ -12,6 +12,7 @@
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/users.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/uaccess.h"
 #include "sentry/vfs/fd_table.h"
@@ -22,6 +23,8 @@ void thread_group_exit_locked(struct thread_group *g, int status) {
     struct task *t;
 
     mutex_assert_held(&g->signal_lock);
+    if (g->live_count == 0)
+        return; /* too late: what it ended with stands */
     if (!g->exiting) {
         g->exiting = true;
         g->exit_status = status;
@@ -83,10 +86,6 @@ static bool stop_taking_signals(struct task *t, int *status) {
         *status = g->exit_status;
     t->exiting = true;
     bool last = --g->live_count == 0;
-    if (last && !g->exiting) {
-        g->exiting = true;
-        g->exit_status = *status;
-    }
     signal_retarget_locked(t, ~t->blocked);
     bool report = signal_stop_counted_off_locked(t) && !last;
     sigpending_flush(&t->pending, ~0ull);
@@ -98,10 +97,19 @@ static bool stop_taking_signals(struct task *t, int *status) {
 
 /* ---- the parent ---- */
 
+int process_status_locked(struct task *leader) {
+    struct thread_group *g = leader->group;
+
+    mutex_lock(&g->signal_lock);
+    int status = g->exiting ? g->exit_status : leader->exit_status;
+    mutex_unlock(&g->signal_lock);
+    return status;
+}
+
 static void fill_exit_info(struct task *t, struct task *parent, int signo, struct linux_siginfo *info) {
     struct thread_group *g = t->group;
     struct cpu_times cpu = thread_group_cpu(g);
-    int status = g->exiting ? g->exit_status : t->exit_status;
+    int status = process_status_locked(t);
     cleanup(creds_unrefp) struct creds *pc = task_get_creds(parent);
 
     *info = (struct linux_siginfo){.signo = signo, .code = status & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED};
@@ -201,7 +209,7 @@ static void reparent_children_locked(struct task *t, struct list *dead) {
             list_add_tail(dead, &child->sibling);
             continue;
         }
-        pgrp_check_orphaned_locked(t->kernel, child->group->pgrp, NULL);
+        pgrp_check_orphaned_locked(child->group, t->group, /* leaving= */ false);
     }
 }
 
@@ -246,11 +254,12 @@ static void unref_dead(struct list *dead) {
     }
 }
 
-/* The last step: zombie, or gone at once. */
-static void become_zombie(struct task *t, int status) {
+/* The last step: zombie, or gone at once. Returns the status of the process if this was its last task. */
+static int become_zombie(struct task *t, int status) {
     struct kernel *k = t->kernel;
     struct thread_group *g = t->group;
     struct list dead = LIST_INIT(dead);
+    int process_status = status;
 
     mutex_lock(&k->taskset_lock);
     reparent_children_locked(t, &dead);
@@ -264,7 +273,8 @@ static void become_zombie(struct task *t, int status) {
         list_add_tail(&dead, &t->sibling);
     }
     if (atomic_load(&leader->state) == TASK_ZOMBIE && g->task_count == 1) {
-        pgrp_check_orphaned_locked(k, g->pgrp, g);
+        pgrp_check_orphaned_locked(g, leader->parent ? leader->parent->group : NULL, /* leaving= */ true);
+        process_status = process_status_locked(leader);
         if (task_notify_parent_locked(leader)) {
             task_release_locked(leader);
             list_add_tail(&dead, &leader->sibling);
@@ -273,6 +283,7 @@ static void become_zombie(struct task *t, int status) {
     waitq_wake(&g->exec_queue, WAIT_ANY);
     mutex_unlock(&k->taskset_lock);
     unref_dead(&dead);
+    return process_status;
 }
 
 /* ---- the end of a namespace ---- */
@@ -367,9 +378,8 @@ void task_exit(struct task *t, int status) {
         end_pid_ns(t, ns);
     uint64_t cookie = g->exit_cookie;
     bool tell = last && g->from_outside;
-    int group_status = g->exiting ? g->exit_status : status;
     log_debug(LOG_KERNEL, "tid %d ends with %#x", task_tid(t), status);
-    become_zombie(t, status);
+    int process_status = become_zombie(t, status);
     if (tell)
-        container_process_ended(c, cookie, group_status);
+        container_process_ended(c, cookie, process_status);
 }

@@ -277,7 +277,7 @@ int64_t futex_wake_op(struct task *t, gva_t addr1, gva_t addr2, bool private, ui
     struct futex_key key1, key2;
     uint32_t op = code >> 28 & 7, cmp = code >> 24 & 15, old;
     int32_t oparg = (int32_t)(code << 8) >> 20, cmparg = (int32_t)(code << 20) >> 20; /* 12 bits each, signed */
-    bool also, known = compare_old(cmp, 0, 0, &also);
+    bool also = false, known = compare_old(cmp, 0, 0, &also);
 
     int r = get_key(t, addr1, private, &key1);
     if (r == 0)

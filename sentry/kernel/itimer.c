@@ -85,15 +85,17 @@ static int64_t next_cpu_event_locked(struct thread_group *g, struct cpu_times c)
     int64_t total = c.user_ns + c.system_ns, next = CLOCK_NEVER;
 
     if (g->virtual_timer.expires != CLOCK_NEVER)
-        next = MIN(next, MAX(g->virtual_timer.expires - c.user_ns, 1));
+        next = g->virtual_timer.expires - c.user_ns;
     if (g->prof_timer.expires != CLOCK_NEVER)
-        next = MIN(next, MAX(g->prof_timer.expires - total, 1));
+        next = MIN(next, g->prof_timer.expires - total);
     mutex_lock(&g->limits_lock);
     struct linux_rlimit64 limit = g->limits[LINUX_RLIMIT_CPU];
     mutex_unlock(&g->limits_lock);
-    uint64_t seconds = limit.cur == LINUX_RLIM_INFINITY ? limit.max : MIN(limit.max, MAX(limit.cur, g->cpu_limit_told));
+    uint64_t soft = MAX(limit.cur, g->cpu_limit_told);
+    uint64_t seconds = limit.cur == LINUX_RLIM_INFINITY ? limit.max : MIN(limit.max, soft);
     if (seconds < INT64_MAX / NSEC_PER_SEC)
-        next = MIN(next, MAX((int64_t)seconds * NSEC_PER_SEC - total, 1));
+        next = MIN(next, (int64_t)seconds * NSEC_PER_SEC - total);
+    next = MAX(next, 1);
     return next;
 }
 

@@ -31,8 +31,6 @@ static int create_own_parts(struct kernel *k, const struct kernel_config *config
     mutex_init(&k->taskset_lock, RANK_TASKSET);
     mutex_init(&k->containers_lock, RANK_CONTAINERS);
     list_init(&k->containers);
-    k->boot_time_ns = monotonic_ns();
-    k->monotonic_offset_ns = -k->boot_time_ns + NSEC_PER_SEC; /* a machine just started */
     k->cpu_count = config->cpu_count ? config->cpu_count : host_cpu_count();
     k->total_memory = config->total_memory ? config->total_memory : host_total_memory();
     k->next_inode = FIRST_INODE;
@@ -90,6 +88,7 @@ void kernel_destroy(struct kernel *k) {
     ASSERT(list_empty(&k->containers));
     if (k->vfs)
         vfs_destroy(k);
+    vdso_destroy(k);
     timer_queue_destroy(k->timers);
     if (k->memfile)
         memfile_destroy(k->memfile);

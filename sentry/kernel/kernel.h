@@ -14,6 +14,7 @@
 #include "sentry/kernel/pid.h"
 
 struct creds;
+struct linux_rlimit64;
 struct file;
 struct memfile;
 struct mnt_ns;
@@ -39,8 +40,9 @@ struct kernel {
     struct vdso *vdso;            /* vdso_create(); NULL: programs get none */
     struct vfs *vfs;
     struct futex_table *futexes;
+    struct hostref host_poller;   /* containers_lock; sentry/fs/host: waits for host descriptors; empty until the first */
     struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
-    int64_t boot_time_ns;         /* host CLOCK_MONOTONIC at start */
+    int64_t boot_time_ns;         /* host CLOCK_MONOTONIC when the guest's machine was started: 0 as on the host's, until a restore moves it */
     int64_t realtime_offset_ns;   /* guest CLOCK_REALTIME minus host's */
     int64_t monotonic_offset_ns;  /* guest CLOCK_MONOTONIC (and BOOTTIME) minus host's */
     unsigned cpu_count;           /* as guests see it: from the sandbox's affinity mask */
@@ -109,6 +111,8 @@ int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns /* 
    *err tells what is wrong in OCI's words ("executable file not found in $PATH", "permission denied"). */
 int container_create_process(struct container *c, const struct process_spec *spec, bool is_init, struct task **ret, struct err **err) must_check;
 int container_start_process(struct task *t) must_check;
+/* What a first process has if nothing else is said: LINUX_RLIM_NLIMITS entries. */
+void container_default_limits(struct kernel *k, struct linux_rlimit64 *limits);
 /* To one process (its thread group), or to every process of the container. -ESRCH: none. */
 int container_signal(struct container *c, struct task *process, int signo);
 int container_signal_all(struct container *c, int signo);

@@ -95,6 +95,7 @@ static int host_thread_create(struct host_thread *h) {
     sigdelset(&all, SIGSEGV);
     sigdelset(&all, SIGBUS);
     sigdelset(&all, SIGABRT);
+    sigdelset(&all, SIGSYS); /* a forbidden host call is reported by boot/filter.c */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     atomic_fetch_add(&g_thread_count, 1);
     int r = pthread_create(&thread, &attr, host_thread_main, h);
@@ -174,6 +175,19 @@ unsigned host_cpu_count(void) {
         return 1;
     int n = CPU_COUNT(&set);
     return n > 0 ? (unsigned)n : 1;
+}
+
+unsigned host_highest_cpu(void) {
+    cpu_set_t set;
+    unsigned highest = 0;
+
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) < 0)
+        return UINT32_MAX;
+    for (unsigned i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &set))
+            highest = i;
+    return highest;
 }
 
 unsigned host_current_cpu(void) {

@@ -16,6 +16,7 @@ void host_threads_drain(void);
 
 int host_random(void *to, size_t size) must_check; /* getrandom(2): 0 or -errno */
 unsigned host_cpu_count(void);                     /* of this process's affinity mask */
+unsigned host_highest_cpu(void);                   /* number of the last cpu in it; UINT32_MAX: unknown */
 unsigned host_current_cpu(void);
 uint64_t host_total_memory(void);
 uint64_t host_free_memory(void);

@@ -176,11 +176,15 @@ static bool has_stopped_locked(struct pid *pgrp) {
     return false;
 }
 
-void pgrp_check_orphaned_locked(struct kernel *k, struct pid *pgrp, struct thread_group *leaving) {
+void pgrp_check_orphaned_locked(struct thread_group *g, struct thread_group *parent, bool leaving) {
     struct linux_siginfo info;
 
-    mutex_assert_held(&k->taskset_lock);
-    if (!is_orphaned_locked(pgrp, leaving) || !has_stopped_locked(pgrp))
+    mutex_assert_held(&g->kernel->taskset_lock);
+    /* only a parent in another group of the same session can have kept the group from being orphaned */
+    if (!parent || parent->pgrp == g->pgrp || parent->session != g->session)
+        return;
+    struct pid *pgrp = g->pgrp;
+    if (!is_orphaned_locked(pgrp, leaving ? g : NULL) || !has_stopped_locked(pgrp))
         return;
     siginfo_kernel(&info, LINUX_SIGHUP);
     signal_send_pgrp_locked(pgrp, &info);

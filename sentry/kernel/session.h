@@ -34,9 +34,8 @@ bool pgrp_in_session(struct kernel *k, struct pid *pgrp, struct pid *session);
 /* The process group or session of that number as t sees it: new reference or NULL. */
 struct pid *task_find_pid(struct task *t, int number);
 
-/* taskset_lock held: after `g` leaves its group or ends, its process groups may have become orphaned with stopped members: SIGHUP, SIGCONT.
-   */
-void pgrp_check_orphaned_locked(struct kernel *k, struct pid *pgrp, struct thread_group *leaving);
+/* taskset_lock held: g ends (leaving), or has lost `parent` as its parent: if that orphans its group while a member is stopped: SIGHUP, SIGCONT to all of it. */
+void pgrp_check_orphaned_locked(struct thread_group *g, struct thread_group *parent, bool leaving);
 
 /* Implemented by sentry/fs/devpts. A session leader with this terminal has ended: SIGHUP and SIGCONT to the foreground group, the session loses
    the terminal. Borrows. No locks held. */

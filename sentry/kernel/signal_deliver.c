@@ -83,23 +83,25 @@ bool signal_stop_counted_off_locked(struct task *t) {
     return true;
 }
 
-/* Stops until SIGCONT, the end of the task, or (then to come back here) a pause. signal_lock is dropped. */
+/* Stops until SIGCONT, the end of the task, or (then to come back here) a pause. signal_lock is dropped. A SIGCONT and a new stop may both come
+   before this task has woken: it counts itself off for the new one as well. */
 static void stop_and_unlock(struct task *t) {
     struct thread_group *g = t->group;
 
-    atomic_fetch_and(&t->pending_work, ~(uint32_t)TASK_WORK_STOP);
-    bool report = signal_stop_counted_off_locked(t);
-    mutex_unlock(&g->signal_lock);
-    if (report)
-        signal_report_job_control(g, LINUX_CLD_STOPPED);
-    for (;;) {
-        mutex_lock(&g->signal_lock);
-        bool stopped = g->stop_signal != 0;
+    while (g->stop_signal) {
+        atomic_fetch_and(&t->pending_work, ~(uint32_t)TASK_WORK_STOP);
+        bool report = signal_stop_counted_off_locked(t);
         mutex_unlock(&g->signal_lock);
-        if (!stopped || (atomic_load(&t->pending_work) & (TASK_WORK_EXIT | TASK_WORK_PAUSE)))
+        if (report)
+            signal_report_job_control(g, LINUX_CLD_STOPPED);
+        if (atomic_load(&t->pending_work) & (TASK_WORK_EXIT | TASK_WORK_PAUSE)) {
+            atomic_fetch_or(&t->pending_work, TASK_WORK_STOP);
             return;
+        }
         task_block_stopped(t);
+        mutex_lock(&g->signal_lock);
     }
+    mutex_unlock(&g->signal_lock);
 }
 
 /* The default action of a stop signal. signal_lock is held, and dropped. */

@@ -165,7 +165,8 @@ struct task *task_find_process(struct task *viewer, int pid) {
     return find_in_role(viewer, pid, PID_GROUP);
 }
 
-struct task *task_next_process(struct pid_ns *ns, struct kernel *k, int number, int *ret_pid) {
+struct task *task_next_process(struct pid_ns *ns, int number, int *ret_pid) {
+    struct kernel *k = heap_root();
     struct task *t = NULL;
 
     mutex_lock(&k->taskset_lock);
@@ -179,6 +180,23 @@ struct task *task_next_process(struct pid_ns *ns, struct kernel *k, int number, 
     }
     mutex_unlock(&k->taskset_lock);
     return t;
+}
+
+struct task *task_next_thread(struct thread_group *g, struct pid_ns *ns, int tid, int *ret_tid) {
+    struct task *t, *best = NULL;
+
+    mutex_lock(&g->kernel->taskset_lock);
+    list_for_each_entry(t, &g->tasks, group_node) {
+        int number = pid_nr(t->pid, ns);
+        if (number < tid || number == 0 || (best && number > *ret_tid))
+            continue;
+        best = t;
+        *ret_tid = number;
+    }
+    if (best)
+        task_ref(best);
+    mutex_unlock(&g->kernel->taskset_lock);
+    return best;
 }
 
 int task_tid_in(struct task *t, struct pid_ns *ns) {

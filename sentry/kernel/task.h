@@ -222,7 +222,9 @@ struct task *task_find(struct task *viewer, int tid);       /* by number in view
 struct task *task_find_process(struct task *viewer, int pid); /* only thread group leaders (zombies too) */
 /* Every living process that `viewer` sees, in order of pid: the next with a number >= pid; new reference to its leader, or NULL.
    For /proc and kill(-1). */
-struct task *task_next_process(struct pid_ns *ns, struct kernel *k, int pid, int *ret_pid);
+struct task *task_next_process(struct pid_ns *ns, int pid, int *ret_pid);
+/* The threads of g in order of tid: the next with a number >= tid in `ns`. New reference or NULL. */
+struct task *task_next_thread(struct thread_group *g, struct pid_ns *ns, int tid, int *ret_tid);
 int task_tid_in(struct task *t, struct pid_ns *ns);          /* 0: not visible */
 int task_tgid_in(struct task *t, struct pid_ns *ns);
 int task_ppid_in(struct task *t, struct pid_ns *ns);

@@ -51,6 +51,16 @@ static int64_t serve_syscall(struct task *t, const struct platform_event *event)
     return result;
 }
 
+/* A platform may not know whether it was a write (ptrace). A page that is there and yet faults was not read, unless nothing may be done with it. */
+static uint32_t wanted_access(struct task *t, const struct platform_event *event) {
+    if (event->error & PF_INSTRUCTION)
+        return LINUX_PROT_EXEC;
+    if (!(event->error & PF_WRITE) && !(event->signo == LINUX_SIGSEGV && event->code == LINUX_SEGV_ACCERR))
+        return LINUX_PROT_READ;
+    t->fault.error |= PF_WRITE;
+    return LINUX_PROT_WRITE;
+}
+
 static void serve_fault(struct task *t, const struct platform_event *event) {
     struct linux_siginfo info = {.signo = event->signo, .code = event->code};
     int signo, code;
@@ -58,9 +68,7 @@ static void serve_fault(struct task *t, const struct platform_event *event) {
     t->fault = (struct task_fault){event->trap, event->error, event->address};
     if (event->trap == TRAP_PAGE_FAULT || event->signo == LINUX_SIGBUS ||
         (event->signo == LINUX_SIGSEGV && event->code != LINUX_SI_KERNEL)) {
-        uint32_t access = event->error & PF_WRITE         ? LINUX_PROT_WRITE
-                          : event->error & PF_INSTRUCTION ? LINUX_PROT_EXEC
-                                                          : LINUX_PROT_READ;
+        uint32_t access = wanted_access(t, event);
         t->min_faults++;
         if (mm_fault(t, t->mm, event->address, access, &signo, &code) == 0)
             return;

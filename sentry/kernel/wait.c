@@ -42,11 +42,9 @@ static void fill_result(struct task *t, struct task *child, struct wait_result *
 
 /* Takes the status of a zombie. True: *ret is filled; the child is released unless WNOWAIT. */
 static bool try_zombie(struct task *t, struct task *child, const struct wait_request *q, struct wait_result *ret, struct task **ret_dead) {
-    struct thread_group *g = child->group;
-
     if (!(q->options & LINUX_WEXITED) || !task_reapable_locked(child))
         return false;
-    int status = g->exiting ? g->exit_status : child->exit_status;
+    int status = process_status_locked(child);
     fill_result(t, child, ret);
     ret->wait_status = status;
     ret->code = status & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED;

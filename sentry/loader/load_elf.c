@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/loader/load_elf.c: reading and mapping ELF programs and interpreters. Source: ELF gABI ch. 4-5, elf(5); what is refused with which errno is Linux's.
+ * sentry/loader/load_elf.c: reading and mapping ELF programs and interpreters. Source: ELF gABI ch. 4-5,
+ * elf(5); what is refused with which errno is Linux's.
  *
- * libelf sees a copy of our own making: the ELF header and the program headers, side by side in one bounded buffer, never the file.
+ * libelf sees a copy of our own making: the ELF header and the program headers, side by side in one bounded
+ * buffer, never the file.
  */
 #include <errno.h>
 #include <libelf.h>
@@ -17,11 +19,13 @@
 /* ---- reading ---- */
 
 static bool header_ok(const Elf64_Ehdr *h) {
-    if (memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 || h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB)
+    if (memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 || h->e_ident[EI_CLASS] != ELFCLASS64 ||
+        h->e_ident[EI_DATA] != ELFDATA2LSB)
         return false;
     if ((h->e_type != ET_EXEC && h->e_type != ET_DYN) || h->e_machine != EM_X86_64)
         return false;
-    return h->e_phentsize == sizeof(Elf64_Phdr) && h->e_phnum > 0 && h->e_phnum * sizeof(Elf64_Phdr) <= ELF_HEADERS_MAX;
+    return h->e_phentsize == sizeof(Elf64_Phdr) && h->e_phnum > 0 &&
+           h->e_phnum * sizeof(Elf64_Phdr) <= ELF_HEADERS_MAX;
 }
 
 static int read_exact(struct task *t, struct file *file, void *to, size_t size, uint64_t offset) {
@@ -32,7 +36,8 @@ static int read_exact(struct task *t, struct file *file, void *to, size_t size, 
     return (size_t)n == size ? 0 : -EIO;
 }
 
-/* The program headers as libelf understands them, from `image`: header (its tables' places made ours) and program headers. */
+/* The program headers as libelf understands them, from `image`: header (its tables' places made ours) and
+ * program headers. */
 static int translate_headers(char *image, size_t size, struct elf_image *e) {
     elf_version(EV_CURRENT);
     Elf *elf = elf_memory(image, size);
@@ -59,7 +64,9 @@ static int read_segments(struct task *t, struct elf_image *e, int bad) {
 
     if (!image)
         return -ENOMEM;
-    int result = copy.e_phoff > INT64_MAX - bytes ? bad : read_exact(t, e->file, image + sizeof copy, bytes, copy.e_phoff);
+    int result = copy.e_phoff > INT64_MAX - bytes
+                     ? bad
+                     : read_exact(t, e->file, image + sizeof copy, bytes, copy.e_phoff);
     copy.e_phoff = sizeof copy;
     copy.e_ehsize = sizeof copy;
     copy.e_shoff = 0;
@@ -77,7 +84,9 @@ static int read_interpreter_path(struct task *t, struct elf_image *e, const Elf6
     char *path = malloc(p->p_filesz);
     if (!path)
         return -ENOMEM;
-    int result = p->p_offset > INT64_MAX - LINUX_PATH_MAX ? -EIO : read_exact(t, e->file, path, p->p_filesz, p->p_offset);
+    int result = p->p_offset > INT64_MAX - LINUX_PATH_MAX
+                     ? -EIO
+                     : read_exact(t, e->file, path, p->p_filesz, p->p_offset);
     if (result == 0 && path[p->p_filesz - 1] != '\0')
         result = -ENOEXEC;
     if (result < 0)
@@ -114,7 +123,10 @@ int elf_read(struct task *t, struct file *file, int bad, struct elf_image *e) {
         result = look_at_segments(t, e);
     if (result < 0)
         return result;
-    struct mmap_request r = {.len = PAGE_SIZE, .prot = LINUX_PROT_READ | LINUX_PROT_EXEC, .flags = LINUX_MAP_PRIVATE, .file = file};
+    struct mmap_request r = {.len = PAGE_SIZE,
+                             .prot = LINUX_PROT_READ | LINUX_PROT_EXEC,
+                             .flags = LINUX_MAP_PRIVATE,
+                             .file = file};
     return file->ops->mmap(file, &r, &e->mappable);
 }
 
@@ -128,7 +140,8 @@ void elf_done(struct elf_image *e) {
 
 /* ---- mapping ---- */
 
-/* Lowest page and end of all loadable segments, as the file numbers them. -EINVAL: none, or addresses that cannot be. */
+/* Lowest page and end of all loadable segments, as the file numbers them. -EINVAL: none, or addresses that
+ * cannot be. */
 static int measure(const struct elf_image *e, gva_t task_size, gva_t *ret_low, gva_t *ret_high) {
     gva_t low = UINT64_MAX, high = 0;
 
@@ -138,7 +151,8 @@ static int measure(const struct elf_image *e, gva_t task_size, gva_t *ret_low, g
             continue;
         if (p->p_filesz > p->p_memsz || p->p_memsz > task_size || p->p_vaddr > task_size - p->p_memsz)
             return -EINVAL;
-        if (p->p_filesz > 0 && (p->p_offset % PAGE_SIZE != p->p_vaddr % PAGE_SIZE || p->p_offset > INT64_MAX - task_size))
+        if (p->p_filesz > 0 &&
+            (p->p_offset % PAGE_SIZE != p->p_vaddr % PAGE_SIZE || p->p_offset > INT64_MAX - task_size))
             return -EINVAL;
         low = MIN(low, page_down(p->p_vaddr));
         high = MAX(high, p->p_vaddr + p->p_memsz);
@@ -178,10 +192,12 @@ static int remember_zero(struct load_state *s, gva_t start, uint64_t len) {
     return 0;
 }
 
-/* File bytes privately, then anonymous memory; the rest of the last file page is zeroed later if the segment is writable. */
+/* File bytes privately, then anonymous memory; the rest of the last file page is zeroed later if the segment
+ * is writable. */
 static int map_segment_locked(struct load_state *s, const struct elf_image *e, const Elf64_Phdr *p) {
     gva_t start = e->bias + p->p_vaddr, file_end = start + p->p_filesz, end = start + p->p_memsz;
-    struct map_plan plan = {.prot = prot_of(p), .max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC};
+    struct map_plan plan = {.prot = prot_of(p),
+                            .max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC};
     gva_t anonymous = page_down(start);
     struct list dead;
     int result = 0;
@@ -236,7 +252,8 @@ static gva_t headers_address(const struct elf_image *e) {
             return e->bias + e->segments[i].p_vaddr;
     for (unsigned i = 0; i < e->header.e_phnum; i++) {
         const Elf64_Phdr *p = &e->segments[i];
-        if (p->p_type == PT_LOAD && p->p_offset <= e->header.e_phoff && e->header.e_phoff - p->p_offset < p->p_filesz)
+        if (p->p_type == PT_LOAD && p->p_offset <= e->header.e_phoff &&
+            e->header.e_phoff - p->p_offset < p->p_filesz)
             return e->bias + p->p_vaddr + (e->header.e_phoff - p->p_offset);
     }
     return 0;
@@ -257,7 +274,8 @@ static int choose_bias_locked(struct load_state *s, struct elf_image *e, gva_t p
     if (place) {
         e->bias = (place - low) & ~(align - 1);
         gva_t start = e->bias + low;
-        if (start >= MMAP_MIN_ADDR && start <= task_size - span && range_free_locked(s->mm, start, start + span))
+        if (start >= MMAP_MIN_ADDR && start <= task_size - span &&
+            range_free_locked(s->mm, start, start + span))
             return 0;
     }
     int64_t found = mm_search_locked(s->mm, 0, span + align - PAGE_SIZE, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/loader/load_script.c: "#!" lines. Source: execve(2), "Interpreter scripts": one optional argument, the rest of the line; 255 bytes; at most five
- * scripts after each other.
+ * sentry/loader/load_script.c: "#!" lines. Source: execve(2), "Interpreter scripts": one optional argument,
+ * the rest of the line; 255 bytes; at most five scripts after each other.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,8 @@ static bool is_blank(char c) {
     return c == ' ' || c == '\t';
 }
 
-/* Splits the line in `buf` (SCRIPT_LINE bytes, zero filled behind the file's end) into interpreter and argument, both inside it. *arg NULL: none. */
+/* Splits the line in `buf` (SCRIPT_LINE bytes, zero filled behind the file's end) into interpreter and
+ * argument, both inside it. *arg NULL: none. */
 static int parse_line(char *buf, char **ret_path, char **ret_arg) {
     char *end = memchr(buf, '\n', SCRIPT_LINE), *at = buf + 2;
     bool cut = !end;
@@ -93,7 +94,8 @@ static int change_argv(char ***argv, const char *path, const char *arg, const ch
     return 0;
 }
 
-/* One step: 1 if `image` was a script and now is its interpreter, 0 if it is none. *name: the script's, then the interpreter's (malloc'd). */
+/* One step: 1 if `image` was a script and now is its interpreter, 0 if it is none. *name: the script's, then
+ * the interpreter's (malloc'd). */
 static int follow(struct task *t, struct load_image *image, char **name) {
     char buf[SCRIPT_LINE] = "", *path, *arg;
     ssize_t n = file_read_kernel(t, image->file, buf, sizeof buf, 0);
@@ -122,7 +124,8 @@ static int follow(struct task *t, struct load_image *image, char **name) {
     return 1;
 }
 
-int load_resolve(struct task *t, struct file *file, const char *filename, char **argv, struct load_image *ret) {
+int load_resolve(struct task *t, struct file *file, const char *filename, char **argv,
+                 struct load_image *ret) {
     struct load_image image = {.file = file_ref(file), .argv = copy_strings(argv)};
     char *name = strdup(filename);
     int result = image.argv && name ? 1 : -ENOMEM;

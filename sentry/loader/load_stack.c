@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/loader/load_stack.c: the first stack: strings, auxiliary vector, argv and envp, as the x86-64 psABI (3.4.1) and Linux lay them out:
+ * sentry/loader/load_stack.c: the first stack: strings, auxiliary vector, argv and envp, as the x86-64 psABI
+ * (3.4.1) and Linux lay them out:
  *
  *   stack_top - 8      a zero word
  *   file name          AT_EXECFN
@@ -22,7 +23,11 @@
 #include "sentry/loader/load_internal.h"
 #include "sentry/mm/uaccess.h"
 
-enum { RANDOM_BYTES = 16, CLOCK_TICKS = 100, FIRST_STACK = 132 * 1024 /* as Linux: 128 KiB below what is used */ };
+enum {
+    RANDOM_BYTES = 16,
+    CLOCK_TICKS = 100,
+    FIRST_STACK = 128 * 1024 /* as Linux: room below the strings */
+};
 #define PLATFORM_NAME "x86_64"
 #define STACK_LIMIT (8ull << 20)
 #define ARGUMENTS_MIN 131072ull
@@ -64,9 +69,12 @@ int stack_check_size(struct task *t, const struct load_request *r) {
 
 int stack_map_locked(struct load_state *s) {
     struct sizes z = measure(s->request);
-    uint64_t used = z.strings + (z.argc + z.envc + 64) * sizeof(uint64_t) + 3 * PAGE_SIZE, size = page_up(used) + FIRST_STACK;
-    struct map_plan p = {.end = s->stack_top, .prot = LINUX_PROT_READ | LINUX_PROT_WRITE,
-                         .max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC, .flags = VMA_GROWSDOWN};
+    uint64_t used = z.strings + (z.argc + z.envc + 64) * sizeof(uint64_t) + 3 * PAGE_SIZE,
+             size = page_up(z.strings + 8) + FIRST_STACK;
+    struct map_plan p = {.end = s->stack_top,
+                         .prot = LINUX_PROT_READ | LINUX_PROT_WRITE,
+                         .max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC,
+                         .flags = VMA_GROWSDOWN};
     struct list dead;
 
     if (s->program.exec_stack)
@@ -111,7 +119,8 @@ static gva_t put_strings(struct stack *k, gva_t at, char **v, uint64_t count, ui
     return at;
 }
 
-/* Bytes that a signal frame may take: siginfo, ucontext and the XSAVE area with its alignment (sigaltstack(2), AT_MINSIGSTKSZ). */
+/* Bytes that a signal frame may take: siginfo, ucontext and the XSAVE area with its alignment
+ * (sigaltstack(2), AT_MINSIGSTKSZ). */
 static uint64_t min_signal_stack(struct kernel *k) {
     return (kernel_platform(k)->fpu_size + 4 + 63 + 15 + 8 + 128 + 304 + 15) / 16 * 16;
 }

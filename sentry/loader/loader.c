@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/loader/loader.c: load_program(): a new address space with a program, its interpreter, stack, vDSO and break in it (loader.h).
+ * sentry/loader/loader.c: load_program(): a new address space with a program, its interpreter, stack, vDSO
+ * and break in it (loader.h).
  *
- * Layout as Linux's on x86-64, below the platform's top: the stack at a random place near the top, mmap_base below the room that it may grow into, position-independent
- * programs with an interpreter at two thirds of the space, others (static-pie, ld.so itself) where mmap puts them.
+ * Layout as Linux's on x86-64, below the platform's top: the stack at a random place near the top, mmap_base
+ * below the room that it may grow into, position-independent programs with an interpreter at two thirds of
+ * the space, others (static-pie, ld.so itself) where mmap puts them.
  */
 #include "sentry/loader/loader.h"
 
@@ -34,7 +36,8 @@ uint64_t load_random(const struct load_state *s, uint64_t limit) {
     return r % limit;
 }
 
-/* Stack top and mmap_base. As Linux: the gap is the stack's limit, and room for its randomness and guard, between 128 MiB and 5/6 of the space. */
+/* Stack top and mmap_base. As Linux: the gap is the stack's limit, and room for its randomness and guard,
+ * between 128 MiB and 5/6 of the space. */
 static void choose_layout(struct load_state *s) {
     gva_t top = mm_task_size(s->mm);
     uint64_t pad = STACK_GUARD_GAP + (s->randomize ? STACK_RANDOM_PAGES * PAGE_SIZE : 0);
@@ -125,7 +128,8 @@ static void set_name(const char *filename, char *name, size_t size) {
     const char *slash = strrchr(filename, '/');
 
     memset(name, 0, size);
-    strncpy(name, slash ? slash + 1 : filename, size - 1);
+    filename = slash ? slash + 1 : filename;
+    memcpy(name, filename, strnlen(filename, size - 1));
 }
 
 /* All that is opened and read, before there is an address space. */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/loader/vdso.c: the vDSO as the sentry sees it: one byte store a kernel with the parameter page and the image behind it, mapped into every program: [vvar]
- * shared and read-only from the read-only descriptor, so that no guest can change it for another, [vdso] privately, so that a debugger may put breakpoints in it.
+ * sentry/loader/vdso.c: the vDSO as the sentry sees it: one byte store a kernel with the parameter page and
+ * the image behind it, mapped into every program: [vvar] shared and read-only from the read-only descriptor,
+ * so that no guest can change it for another, [vdso] privately, so that a debugger may put breakpoints in it.
  */
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/kernel_host.h"
 #include "sentry/loader/load_internal.h"
 #include "sentry/loader/vdso/vdso_params.h"
 #include "sentry/mm/memfile.h"
@@ -54,7 +55,7 @@ static void fill_params(struct kernel *k, struct vdso_params *p) {
     p->use_host = l->host_clock_gettime != 0;
     p->clock_gettime = l->host_clock_gettime;
     /* Host cpu numbers are the guest's only if the sandbox has all of them. */
-    p->getcpu = k->cpu_count == (unsigned)sysconf(_SC_NPROCESSORS_CONF) ? l->host_getcpu : 0;
+    p->getcpu = k->cpu_count == host_highest_cpu() + 1 ? l->host_getcpu : 0;
     p->realtime_offset_ns = k->realtime_offset_ns;
     p->monotonic_offset_ns = k->monotonic_offset_ns;
 }
@@ -119,8 +120,13 @@ int vdso_map_locked(struct load_state *s) {
     int64_t place = mm_search_locked(mm, hint, len, 0);
     if (place < 0)
         return (int)place;
-    struct map_plan p = {.start = (gva_t)place, .end = (gva_t)place + PAGE_SIZE, .prot = LINUX_PROT_READ, .max_prot = LINUX_PROT_READ,
-                         .flags = VMA_SPECIAL | VMA_SHARED | VMA_DONTDUMP, .mappable = memstore_mappable(v->store), .name = "[vvar]"};
+    struct map_plan p = {.start = (gva_t)place,
+                         .end = (gva_t)place + PAGE_SIZE,
+                         .prot = LINUX_PROT_READ,
+                         .max_prot = LINUX_PROT_READ,
+                         .flags = VMA_SPECIAL | VMA_SHARED | VMA_DONTDUMP,
+                         .mappable = memstore_mappable(v->store),
+                         .name = "[vvar]"};
     list_init(&dead);
     int result = mm_map_locked(mm, &p, &dead);
     p.start = p.end;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/memfile.c: ranges of the shared memory file (memfile.h): free ranges in a tree by offset, each node with the largest range below it, so that
- * the lowest fitting range is found in logarithmic time; beyond `frontier` everything is free.
+ * sentry/mm/memfile.c: ranges of the shared memory file (memfile.h): free ranges in a tree by offset, each
+ * node with the largest range below it, so that the lowest fitting range is found in logarithmic time; beyond
+ * `frontier` everything is free.
  */
 #include "sentry/mm/memfile.h"
 
@@ -58,6 +59,15 @@ static void update_upward(struct free_range *r) {
         update(r);
 }
 
+/* Takes it out and frees it. RB_REMOVE looks only at the parent when there were not two children. */
+static void remove_range(struct memfile *f, struct free_range *r) {
+    struct free_range *parent = RB_PARENT(r, node);
+
+    RB_REMOVE(free_tree, &f->free, r);
+    update_upward(parent);
+    heap_free(r);
+}
+
 int memfile_create(struct kernel *k, struct memfile **ret, struct err **err) {
     struct memfile *f = heap_new(memfile);
 
@@ -77,10 +87,8 @@ int memfile_create(struct kernel *k, struct memfile **ret, struct err **err) {
 void memfile_destroy(struct memfile *f) {
     struct free_range *r;
 
-    while ((r = RB_ROOT(&f->free))) {
-        RB_REMOVE(free_tree, &f->free, r);
-        heap_free(r);
-    }
+    while ((r = RB_ROOT(&f->free)))
+        remove_range(f, r);
     hostref_release(&f->host);
     heap_free(f);
 }
@@ -113,10 +121,8 @@ int memfile_alloc(struct memfile *f, uint64_t len, uint64_t *ret_offset) {
         r->len -= len;
         *ret_offset = r->offset + r->len;
         update_upward(r);
-        if (r->len == 0) {
-            RB_REMOVE(free_tree, &f->free, r);
-            heap_free(r);
-        }
+        if (r->len == 0)
+            remove_range(f, r);
     } else if (len <= host(f)->size - f->frontier) {
         *ret_offset = f->frontier;
         f->frontier += len;
@@ -134,15 +140,13 @@ static void insert_free(struct memfile *f, uint64_t offset, uint64_t len) {
     ASSERT(!after || offset + len <= after->offset);
     ASSERT(!before || before->offset + before->len <= offset);
     if (before && before->offset + before->len == offset) {
-        RB_REMOVE(free_tree, &f->free, before);
         offset = before->offset;
         len += before->len;
-        heap_free(before);
+        remove_range(f, before);
     }
     if (after && after->offset == offset + len) {
-        RB_REMOVE(free_tree, &f->free, after);
         len += after->len;
-        heap_free(after);
+        remove_range(f, after);
     }
     if (offset + len == f->frontier) {
         f->frontier = offset;
@@ -150,7 +154,8 @@ static void insert_free(struct memfile *f, uint64_t offset, uint64_t len) {
     }
     struct free_range *r = heap_new(free_range);
     if (!r) {
-        log_warning(LOG_MM, "no memory: %llu bytes of addresses of the shared memory file are lost", (unsigned long long)len);
+        log_warning(LOG_MM, "no memory: %llu bytes of addresses of the shared memory file are lost",
+                    (unsigned long long)len);
         return;
     }
     r->offset = offset;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/memfile_host.c: host calls of the shared memory file. After memfile_host_open() only mmap of the memfd, fallocate (punch), lseek and fstat are
- * made. Source: memfd_create(2), fallocate(2), lseek(2).
+ * sentry/mm/memfile_host.c: host calls of the shared memory file. After memfile_host_open() only mmap of the
+ * memfd, fallocate (punch), lseek and fstat are made. Source: memfd_create(2), fallocate(2), lseek(2).
  */
 #include "sentry/mm/memfile_host.h"
 
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/host_fstat.h"
 
 #define LARGEST_SIZE (1ull << 46)
 #define SMALLEST_SIZE (1ull << 30)
@@ -42,7 +43,8 @@ static int reopen_readonly(int proc_dir, int fd) {
     return openat(proc_dir >= 0 ? proc_dir : AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 }
 
-/* As large as the host lets a sparse file be (RLIMIT_FSIZE may be in the way): nothing is ever grown later. */
+/* As large as the host lets a sparse file be (RLIMIT_FSIZE may be in the way): nothing is ever grown later.
+ */
 static int set_size(int fd, uint64_t *ret_size) {
     for (uint64_t size = LARGEST_SIZE; size >= SMALLEST_SIZE; size /= 2) {
         if (ftruncate(fd, (off_t)size) == 0) {
@@ -68,11 +70,13 @@ int memfile_host_open(int proc_dir, struct hostref *ret, struct err **err) {
     }
     readonly_fd = reopen_readonly(proc_dir, fd);
     if (readonly_fd < 0) {
-        result = err_set(err, errno, "memfile.reopen", "opening the shared memory file read-only through /proc/self/fd");
+        result = err_set(err, errno, "memfile.reopen",
+                         "opening the shared memory file read-only through /proc/self/fd");
         free(h);
         return result;
     }
-    void *windows = mmap(NULL, windows_bytes(h->size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *windows = mmap(NULL, windows_bytes(h->size), PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (windows == MAP_FAILED) {
         free(h);
         return err_set(err, ENOMEM, "memfile.memory", "table of the shared memory file's windows");
@@ -85,7 +89,8 @@ int memfile_host_open(int proc_dir, struct hostref *ret, struct err **err) {
 }
 
 char *memfile_host_map_window(struct memfile_host *h, uint64_t window) {
-    void *p = mmap(NULL, MEMFILE_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, h->fd, (off_t)(window * MEMFILE_WINDOW));
+    void *p = mmap(NULL, MEMFILE_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, h->fd,
+                   (off_t)(window * MEMFILE_WINDOW));
 
     return p == MAP_FAILED ? NULL : p;
 }
@@ -106,5 +111,5 @@ uint64_t memfile_host_seek(struct memfile_host *h, uint64_t offset, uint64_t end
 uint64_t memfile_host_allocated(struct memfile_host *h) {
     struct stat st;
 
-    return fstat(h->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+    return host_fstat(h->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/memfile_host.h: the host's side of the shared memory file: descriptors and windows, behind a hostref.
+ * sentry/mm/memfile_host.h: the host's side of the shared memory file: descriptors and windows, behind a
+ * hostref.
  */
 #pragma once
 
@@ -10,8 +11,9 @@
 
 struct memfile_host {
     int fd, readonly_fd;
-    uint64_t size;                /* of the memfd */
-    _Atomic(char *) *windows;     /* size / MEMFILE_WINDOW entries; NULL: not mapped yet. Set under memfile.lock */
+    uint64_t size; /* of the memfd */
+    _Atomic(char *)
+        *windows; /* size / MEMFILE_WINDOW entries; NULL: not mapped yet. Set under memfile.lock */
 };
 
 /* proc_dir: descriptor of a procfs, or -1: /proc. */

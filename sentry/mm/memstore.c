@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/memstore.c: byte stores on the shared memory file (memfile.h): the contents of tmpfs files, memfds, shared anonymous memory, SysV shm.
+ * sentry/mm/memstore.c: byte stores on the shared memory file (memfile.h): the contents of tmpfs files,
+ * memfds, shared anonymous memory, SysV shm.
  *
- * A store is a size and a tree of extents (pages of the store that lie side by side in the shared memory file); what no extent covers reads as zero.
- * Extents are made by writes, mappings and fallocate, and only truncation takes them away. Locks: mappable.lock (RANK_MAPPABLE) protects size and extents.
+ * A store is a size and a tree of extents (pages of the store that lie side by side in the shared memory
+ * file); what no extent covers reads as zero. Extents are made by writes, mappings and fallocate, and only
+ * truncation takes them away. Locks: mappable.lock (RANK_MAPPABLE) protects size and extents.
  *
- * Copies run without the lock, since they may fault in guest memory; an extent that truncation took away meanwhile is `retired` and its range is given back
- * only when no copy is in flight, so that a late copy never reaches another file's bytes.
+ * Copies run without the lock, since they may fault in guest memory; an extent that truncation took away
+ * meanwhile is `retired` and its range is given back only when no copy is in flight, so that a late copy
+ * never reaches another file's bytes.
  */
 #include <bsd/sys/tree.h>
 #include <errno.h>
@@ -24,6 +27,8 @@ struct extent {
     struct list retired_node;
     uint64_t start, len; /* in the store */
     uint64_t offset;     /* in the shared memory file */
+    uint64_t filled; /* bytes from the start that have been written: surely no hole. Reading a hole through a
+                        window would give it memory */
 };
 HEAP_TYPE(memstore_extent, struct extent, 0);
 
@@ -75,7 +80,8 @@ static struct extent *attach_locked(struct memstore *s, uint64_t at, uint64_t le
     return e;
 }
 
-/* The extent that covers page `at`; if there is none, one is made of about `len` bytes (page aligned), larger the larger the store is. */
+/* The extent that covers page `at`; if there is none, one is made of about `len` bytes (page aligned), larger
+ * the larger the store is. */
 static int make_locked(struct memstore *s, uint64_t at, uint64_t len, struct extent **ret) {
     struct extent *e = find_locked(s, at);
 
@@ -106,7 +112,8 @@ static struct memstore *of_mappable(struct mappable *m) {
     return container_of(m, struct memstore, mappable);
 }
 
-static int store_range(struct mappable *m, uint64_t offset, uint64_t len, bool shared, bool writable, struct host_range *ret) {
+static int store_range(struct mappable *m, uint64_t offset, uint64_t len, bool shared, bool writable,
+                       struct host_range *ret) {
     struct memstore *s = of_mappable(m);
     struct extent *e;
     int result = 0;
@@ -121,7 +128,8 @@ static int store_range(struct mappable *m, uint64_t offset, uint64_t len, bool s
         if (result == 0) {
             uint64_t in = offset - e->start;
             *ret = (struct host_range){.fd = memfile_fd(s->memfile, shared && writable),
-                                       .offset = e->offset + in, .len = MIN(len, e->len - in)};
+                                       .offset = e->offset + in,
+                                       .len = MIN(len, e->len - in)};
         }
     }
     mutex_unlock(&m->lock);
@@ -146,7 +154,8 @@ static int store_punch(struct mappable *m, uint64_t offset, uint64_t len) {
     return 0;
 }
 
-static const struct mappable_ops g_store_ops = {.range = store_range, .punch = store_punch, .release = store_release};
+static const struct mappable_ops g_store_ops = {
+    .range = store_range, .punch = store_punch, .release = store_release, .ranges_reused = true};
 
 int memstore_create(struct kernel *k, struct memstore **ret) {
     struct memstore *s = heap_new(memstore);
@@ -205,7 +214,7 @@ static void end_copy(struct memstore *s) {
 }
 
 struct piece {
-    bool hole;
+    bool hole, may_have_holes;
     uint64_t offset; /* in the shared memory file */
     uint64_t len;    /* 0: end of the store */
 };
@@ -221,6 +230,7 @@ static struct piece next_read_piece(struct memstore *s, uint64_t at, uint64_t le
         if (!p.hole) {
             p.offset = e->offset + (at - e->start);
             p.len = MIN(p.len, e->start + e->len - at);
+            p.may_have_holes = at - e->start + p.len > e->filled;
         } else if (e) {
             p.len = MIN(p.len, e->start - at);
         }
@@ -241,6 +251,17 @@ static ssize_t copy_piece(struct memstore *s, struct uio *u, const struct piece 
     return write ? uio_read(u, at, len) : uio_write(u, at, len);
 }
 
+/* Cuts a piece of an extent to its first hole or first data. */
+static void look_for_holes(struct memstore *s, struct piece *p) {
+    uint64_t end = p->offset + p->len, data = memfile_seek(s->memfile, p->offset, end, /* data= */ true);
+
+    p->hole = data > page_down(p->offset) && data > p->offset;
+    if (p->hole)
+        p->len = data - p->offset;
+    else
+        p->len = memfile_seek(s->memfile, p->offset, end, /* data= */ false) - p->offset;
+}
+
 ssize_t memstore_read(struct memstore *s, struct uio *to, uint64_t offset, uint64_t size) {
     uint64_t done = 0;
 
@@ -251,6 +272,8 @@ ssize_t memstore_read(struct memstore *s, struct uio *to, uint64_t offset, uint6
         struct piece p = next_read_piece(s, offset + done, size - done);
         if (p.len == 0)
             break;
+        if (p.may_have_holes)
+            look_for_holes(s, &p);
         ssize_t n = p.hole ? uio_zero(to, p.len) : copy_piece(s, to, &p, /* write= */ false);
         end_copy(s);
         if (n <= 0)
@@ -280,6 +303,16 @@ static void grow_to(struct memstore *s, uint64_t size) {
     mutex_unlock(&s->mappable.lock);
 }
 
+/* [at, end) has been written. */
+static void note_written(struct memstore *s, uint64_t at, uint64_t end) {
+    mutex_lock(&s->mappable.lock);
+    s->size = MAX(s->size, end);
+    struct extent *e = find_locked(s, at);
+    if (e && e->start <= at && at - e->start <= e->filled && end <= e->start + e->len)
+        e->filled = MAX(e->filled, end - e->start);
+    mutex_unlock(&s->mappable.lock);
+}
+
 ssize_t memstore_write(struct memstore *s, struct uio *from, uint64_t offset, uint64_t size) {
     uint64_t done = 0;
 
@@ -293,7 +326,7 @@ ssize_t memstore_write(struct memstore *s, struct uio *from, uint64_t offset, ui
         if (n == 0) {
             n = copy_piece(s, from, &p, /* write= */ true);
             if (n > 0)
-                grow_to(s, offset + done + (uint64_t)n);
+                note_written(s, offset + done, offset + done + (uint64_t)n);
             end_copy(s);
         }
         if (n <= 0)
@@ -305,7 +338,8 @@ ssize_t memstore_write(struct memstore *s, struct uio *from, uint64_t offset, ui
 
 /* ---- size and holes ---- */
 
-/* Takes all pages from `from` (page aligned) on out of the tree; they wait in `retired`. False: no memory to split an extent, which then stays longer. */
+/* Takes all pages from `from` (page aligned) on out of the tree; they wait in `retired`. Without memory to
+ * split an extent it keeps its addresses. */
 static void cut_locked(struct memstore *s, uint64_t from) {
     struct extent *e;
 
@@ -320,11 +354,13 @@ static void cut_locked(struct memstore *s, uint64_t from) {
         struct extent *tail = heap_new(memstore_extent);
         if (!tail) { /* keep its addresses, give the memory back */
             memfile_punch(s->memfile, e->offset + keep, e->len - keep);
+            e->filled = MIN(e->filled, keep);
             return;
         }
         tail->offset = e->offset + keep;
         tail->len = e->len - keep;
         e->len = keep;
+        e->filled = MIN(e->filled, keep);
         s->extent_bytes -= tail->len;
         list_init(&tail->retired_node);
         list_add_tail(&s->retired, &tail->retired_node);
@@ -340,7 +376,8 @@ int memstore_truncate(struct memstore *s, uint64_t size) {
     mutex_unlock(&s->mappable.lock);
     if (size >= old)
         return 0;
-    /* From here on no fault maps what lies beyond; then it is taken out of every mapping, and only then given back. */
+    /* From here on no fault maps what lies beyond; then it is taken out of every mapping, and only then given
+     * back. */
     mappable_invalidate(&s->mappable, page_up(size), page_up(old) - page_up(size));
     mutex_lock(&s->mappable.lock);
     cut_locked(s, page_up(size));
@@ -355,9 +392,11 @@ void memstore_punch(struct memstore *s, uint64_t offset, uint64_t len) {
     uint64_t end = offset + len;
 
     mutex_lock(&s->mappable.lock);
-    for (struct extent *e = find_locked(s, offset); e && e->start < end; e = RB_NEXT(extent_tree, &s->extents, e)) {
+    for (struct extent *e = find_locked(s, offset); e && e->start < end;
+         e = RB_NEXT(extent_tree, &s->extents, e)) {
         uint64_t from = MAX(offset, e->start), extent_end = e->start + e->len, to = MIN(end, extent_end);
         memfile_punch(s->memfile, e->offset + (from - e->start), to - from);
+        e->filled = MIN(e->filled, from - e->start);
     }
     mutex_unlock(&s->mappable.lock);
 }
@@ -390,7 +429,8 @@ static uint64_t seek_locked(struct memstore *s, uint64_t at, bool data) {
                 return at;
             at = e->start;
         }
-        uint64_t end = e->offset + e->len, found = memfile_seek(s->memfile, e->offset + (at - e->start), end, data);
+        uint64_t end = e->offset + e->len,
+                 found = memfile_seek(s->memfile, e->offset + (at - e->start), end, data);
         if (found < end)
             return MIN(e->start + (found - e->offset), s->size);
         at = e->start + e->len;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/mm.h: guest address spaces as policy: areas, the mmap family's rules, limits, faults, and copies in and out (DESIGN 5).
+ * sentry/mm/mm.h: guest address spaces as policy: areas, the mmap family's rules, limits, faults, and copies
+ * in and out (DESIGN 5).
  *
- * The host kernel does the mapping (platform/platform.h); this folder says what lies where. A struct mm owns one address space of the platform. Its
- * areas (struct vma) are in an augmented tree ordered by address (largest gap below, for address search). mm->lock (RANK_MM) protects the tree and
- * may be held over platform batches (they block).
+ * The host kernel does the mapping (platform/platform.h); this folder says what lies where. A struct mm owns
+ * one address space of the platform. Its areas (struct vma) are in an augmented tree ordered by address
+ * (largest gap below, for address search). mm->lock (RANK_MM) protects the tree and may be held over platform
+ * batches (they block).
  *
- * References: a task holds its mm; an area holds its file and mappable. An mm's last reference goes after every context of its address space has been destroyed
- * (task exit, execve): only then is it sure that nothing maps the ranges of the shared memory file any more. mm_unref() may block; call it with no lock held.
+ * References: a task holds its mm; an area holds its file and mappable. mm_unref() may block; call it with no
+ * lock held, best after the contexts of its address space have been destroyed (then the stub ends at once).
  * Source: mmap(2), mremap(2), mprotect(2), madvise(2), brk(2), mlock(2), proc(5).
  */
 #pragma once
@@ -32,61 +34,77 @@ struct user_ns;
 
 /* Where one piece of an object's bytes lies on the host. */
 struct host_range {
-    int fd;              /* borrowed while the mappable is referenced; -1: nothing there (access gives SIGBUS) */
-    uint64_t offset;     /* in fd */
-    uint64_t len;        /* bytes of contiguous range from the asked-for offset, page aligned, > 0 */
+    int fd;          /* borrowed while the mappable is referenced; -1: nothing there (access gives SIGBUS) */
+    uint64_t offset; /* in fd */
+    uint64_t len;    /* bytes of contiguous range from the asked-for offset, page aligned, > 0 */
 };
 
 struct mappable_ops {
-    /* Does: tells where bytes [offset, offset+len) (page aligned) lie, at least the first piece of them; allocates backing if there is none. With
-       `shared` and not `writable` the descriptor given is read-only: the guest must never be able to write through it. A host file whose end the host itself
-       guards (SIGBUS) may give the whole length, its end or not.
-       Caller holds RANK_MM. May block. Returns 0, -ENOMEM, -EIO; past the end of the object: fd -1. Required. */
-    int (*range)(struct mappable *m, uint64_t offset, uint64_t len, bool shared, bool writable, struct host_range *ret);
-    /* Does: MADV_REMOVE, as fallocate(PUNCH_HOLE|KEEP_SIZE). Caller holds nothing. Optional (absent: -EOPNOTSUPP). */
+    /* Does: tells where bytes [offset, offset+len) (page aligned) lie, at least the first piece of them;
+       allocates backing if there is none. With `shared` and not `writable` the descriptor given is read-only:
+       the guest must never be able to write through it. A host file whose end the host itself guards (SIGBUS)
+       may give the whole length, its end or not. Caller holds RANK_MM. May block. Returns 0, -ENOMEM, -EIO;
+       past the end of the object: fd -1. Required. */
+    int (*range)(struct mappable *m, uint64_t offset, uint64_t len, bool shared, bool writable,
+                 struct host_range *ret);
+    /* Does: MADV_REMOVE, as fallocate(PUNCH_HOLE|KEEP_SIZE). Caller holds nothing. Optional (absent:
+     * -EOPNOTSUPP). */
     int (*punch)(struct mappable *m, uint64_t offset, uint64_t len);
     void (*release)(struct mappable *m); /* the last reference is gone. No lock held. Required */
+    bool ranges_reused; /* what range() gave is given to others after release(): first it must be sure that
+                           nothing maps it */
 };
 
-/* Something that areas map: a tmpfs or memfd inode, shared anonymous memory, a host file. Embedded in (or allocated by) its owner. */
+/* Something that areas map: a tmpfs or memfd inode, shared anonymous memory, a host file. Embedded in (or
+ * allocated by) its owner. */
 struct mappable {
     struct ref ref;
     const struct mappable_ops *ops;
-    uint64_t id;               /* futex keys of shared words: (id, offset) */
-    struct mutex lock;         /* RANK_MAPPABLE */
-    struct list vmas;          /* of vma.link: shared and private mappings of it */
-    uint64_t writable_shared;  /* lock; of them, how many are shared and may become writable */
-    bool write_sealed;         /* lock; no new one of those */
+    uint64_t id;              /* futex keys of shared words: (id, offset) */
+    struct mutex lock;        /* RANK_MAPPABLE */
+    struct list vmas;         /* of vma.link: shared and private mappings of it */
+    uint64_t writable_shared; /* lock; of them, how many are shared and may become writable */
+    bool write_sealed;        /* lock; no new one of those */
 };
 DECLARE_REF(mappable);
 void mappable_init(struct mappable *m, const struct mappable_ops *ops, struct kernel *k); /* count 1 */
-/* After truncation: takes [offset, offset+len) out of every mapping, private copies included, so that the next access faults (SIGBUS past the end).
-   No RANK_MM or higher lock held. May block. */
+/* After truncation: takes [offset, offset+len) out of every mapping, private copies included, so that the
+   next access faults (SIGBUS past the end). No RANK_MM or higher lock held. May block. */
 void mappable_invalidate(struct mappable *m, uint64_t offset, uint64_t len);
 
-/* memfd seals: no new shared mapping may be writable; F_SEAL_WRITE (not future_only) gives -EBUSY while there is one. */
+/* memfd seals: no new shared mapping may be writable; F_SEAL_WRITE (not future_only) gives -EBUSY while there
+ * is one. */
 int mappable_seal_write(struct mappable *m, bool future_only) must_check;
 
 /* ---- areas ---- */
 
 enum vma_flags {
-    VMA_SHARED = 1, VMA_GROWSDOWN = 2, VMA_LOCKED = 4, VMA_DONTFORK = 8, VMA_WIPEONFORK = 16, VMA_NORESERVE = 32, VMA_DONTDUMP = 64,
-    VMA_SEALED = 128, VMA_LOCKONFAULT = 256, VMA_SPECIAL = 512 /* vdso, vvar */,
+    VMA_SHARED = 1,
+    VMA_GROWSDOWN = 2,
+    VMA_LOCKED = 4,
+    VMA_DONTFORK = 8,
+    VMA_WIPEONFORK = 16,
+    VMA_NORESERVE = 32,
+    VMA_DONTDUMP = 64,
+    VMA_SEALED = 128,
+    VMA_LOCKONFAULT = 256,
+    VMA_SPECIAL = 512 /* vdso, vvar */,
 };
 
 struct vma {
     RB_ENTRY(vma) node;
     struct mm *mm;
-    gva_t start, end;        /* page aligned, start < end */
-    uint64_t gap, max_gap;   /* free bytes below (less the guard gap of a stack); largest in the subtree */
-    uint32_t prot, max_prot; /* LINUX_PROT_* */
-    uint32_t flags;          /* enum vma_flags */
+    gva_t start, end;          /* page aligned, start < end */
+    uint64_t gap, max_gap;     /* free bytes below (less the guard gap of a stack); largest in the subtree */
+    uint32_t prot, max_prot;   /* LINUX_PROT_* */
+    uint32_t flags;            /* enum vma_flags */
     struct mappable *mappable; /* reference; NULL: private anonymous */
-    struct file *file;       /* reference, for names in maps and ETXTBSY; NULL: none */
-    uint64_t offset;         /* of `start` in the mappable, bytes */
-    gva_t mapped_end;        /* what lies from here to `end` is past the object's end (or was, when last looked at) and not mapped on the host */
-    struct list link;        /* in mappable->vmas (its lock); or on a list of areas to be freed */
-    const char *name;        /* "[vdso]" ...: static string, or NULL */
+    struct file *file;         /* reference, for names in maps and ETXTBSY; NULL: none */
+    uint64_t offset;           /* of `start` in the mappable, bytes */
+    gva_t mapped_end; /* what lies from here to `end` is past the object's end (or was, when last looked at)
+                         and not mapped on the host */
+    struct list link; /* in mappable->vmas (its lock); or on a list of areas to be freed */
+    const char *name; /* "[vdso]" ...: static string, or NULL */
 };
 
 enum { MM_AUXV_WORDS = 2 * 24 };
@@ -94,24 +112,24 @@ enum { MM_AUXV_WORDS = 2 * 24 };
 struct mm {
     struct ref ref;
     struct kernel *kernel;
-    struct hostref as;             /* host.ptr: struct address_space */
-    struct mutex lock;             /* RANK_MM; two by address order, or a new one after an old one. The rest */
+    struct hostref as; /* host.ptr: struct address_space */
+    struct mutex lock; /* RANK_MM; two by address order, or a new one after an old one. The rest */
     RB_HEAD(vma_tree, vma) areas;
     size_t area_count;
     uint64_t total_bytes, data_bytes, stack_bytes, exec_bytes, locked_bytes, peak_bytes;
-    gva_t mmap_base;               /* top-down search starts here */
+    gva_t mmap_base; /* top-down search starts here */
     gva_t brk_start, brk;
-    gva_t stack_start;             /* the first stack pointer: tells which area is [stack] */
+    gva_t stack_start; /* the first stack pointer: tells which area is [stack] */
     gva_t code_start, code_end, data_start, data_end, arg_start, arg_end, env_start, env_end, vdso;
-    uint32_t default_flags;        /* mlockall(MCL_FUTURE): VMA_LOCKED, VMA_LOCKONFAULT */
-    struct as_batch *batch;        /* operations that wait for mm_batch_end() (the loader's), or NULL */
-    gva_t spurious_addr;           /* the last fault for which the tree had no reason, and how many in a row */
+    uint32_t default_flags; /* mlockall(MCL_FUTURE): VMA_LOCKED, VMA_LOCKONFAULT */
+    struct as_batch *batch; /* operations that wait for mm_batch_end() (the loader's), or NULL */
+    gva_t spurious_addr;    /* the last fault for which the tree had no reason, and how many in a row */
     unsigned spurious_count;
-    struct file *exe;              /* reference: /proc/PID/exe */
-    uint64_t auxv[MM_AUXV_WORDS];  /* /proc/PID/auxv */
+    struct file *exe;             /* reference: /proc/PID/exe */
+    uint64_t auxv[MM_AUXV_WORDS]; /* /proc/PID/auxv */
     size_t auxv_words;
-    int dumpable;                  /* PR_SET_DUMPABLE: 0, 1, 2 */
-    struct user_ns *user_ns;       /* reference, of the exec: ptrace access checks; NULL until the exec sets it */
+    int dumpable;            /* PR_SET_DUMPABLE: 0, 1, 2 */
+    struct user_ns *user_ns; /* reference, of the exec: ptrace access checks; NULL until the exec sets it */
     int membarrier_state;
 };
 DECLARE_REF(mm);
@@ -132,8 +150,8 @@ int mm_fork(struct mm *parent, struct mm **ret) must_check;
 struct mmap_request {
     gva_t addr;
     uint64_t len;
-    uint32_t prot, flags;      /* LINUX_PROT_*, LINUX_MAP_* */
-    struct file *file;         /* borrowed; NULL: anonymous */
+    uint32_t prot, flags; /* LINUX_PROT_*, LINUX_MAP_* */
+    struct file *file;    /* borrowed; NULL: anonymous */
     uint64_t offset;
 };
 /* mmap(2) whole: limits of task `t` apply. Returns the address or -errno. OWN THREAD of t. */
@@ -144,7 +162,7 @@ int mm_mprotect(struct task *t, gva_t addr, uint64_t len, uint32_t prot);
 struct mremap_request {
     gva_t old;
     uint64_t old_len, new_len;
-    uint32_t flags;            /* LINUX_MREMAP_* */
+    uint32_t flags; /* LINUX_MREMAP_* */
     gva_t new_addr;
 };
 int64_t mm_mremap(struct task *t, const struct mremap_request *request);
@@ -159,8 +177,9 @@ int mm_msync(struct task *t, gva_t addr, uint64_t len, int flags);
 int mm_mincore(struct mm *mm, gva_t addr, uint64_t len, unsigned char *vec);
 int mm_mseal(struct mm *mm, gva_t addr, uint64_t len);
 
-/* A fault at `addr` by the guest (access: LINUX_PROT_* wanted; only page faults, x86 vector 14) or by a copy: grows a stack, maps what has come into being since.
-   0: try again; otherwise signo and si_code are set and -EFAULT comes back. `t` gives the stack's limit; NULL: no growth. May block. */
+/* A fault at `addr` by the guest (access: LINUX_PROT_* wanted; only page faults, x86 vector 14) or by a copy:
+   grows a stack, maps what has come into being since. 0: try again; otherwise signo and si_code are set and
+   -EFAULT comes back. `t` gives the stack's limit; NULL: no growth. May block. */
 int mm_fault(struct task *t, struct mm *mm, gva_t addr, uint32_t access, int *ret_signo, int *ret_code);
 
 /* Futex key of a word: shared object and offset, or the mm itself for private. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/mm/mm_advise.c: madvise, msync, mincore. Source: madvise(2), msync(2), mincore(2).
  *
- * Advice that changes what memory holds is the host's to carry out on what is mapped; advice that a fork or a dump looks at is kept in the areas too; hints are
- * passed on and what the host says of them is ignored.
+ * Advice that changes what memory holds is the host's to carry out on what is mapped; advice that a fork or a
+ * dump looks at is kept in the areas too; hints are passed on and what the host says of them is ignored.
  */
 #include <errno.h>
 
@@ -15,11 +15,11 @@ enum { CAP_SYS_ADMIN_NR = 21 };
 
 enum advice_kind {
     ADVICE_UNKNOWN,
-    ADVICE_NOTHING,  /* checked for holes only */
-    ADVICE_HINT,     /* passed on, result ignored */
-    ADVICE_FLAG,     /* a flag of areas */
+    ADVICE_NOTHING,   /* checked for holes only */
+    ADVICE_HINT,      /* passed on, result ignored */
+    ADVICE_FLAG,      /* a flag of areas */
     ADVICE_FLAG_HOST, /* and told to the host, which acts on it at fork */
-    ADVICE_DISCARD,  /* DONTNEED, FREE */
+    ADVICE_DISCARD,   /* DONTNEED, FREE */
     ADVICE_POPULATE,
     ADVICE_REMOVE,
 };
@@ -104,7 +104,8 @@ static int host_advise(struct mm *mm, gva_t start, gva_t end, int advice) {
     return mm_apply_locked(mm, &b);
 }
 
-static int advise_area_locked(struct vma *v, gva_t start, gva_t end, int advice, const struct advice *a, struct list *dead) {
+static int advise_area_locked(struct vma *v, gva_t start, gva_t end, int advice, const struct advice *a,
+                              struct list *dead) {
     struct mm *mm = v->mm;
     int result = sealed_against(v, a->kind) ? -EPERM : check_area(v, advice);
 
@@ -115,7 +116,8 @@ static int advise_area_locked(struct vma *v, gva_t start, gva_t end, int advice,
         (void)!host_advise(mm, start, end, advice);
         return 0;
     case ADVICE_DISCARD:
-        return host_advise(mm, start, end, advice == LINUX_MADV_DONTNEED_LOCKED ? LINUX_MADV_DONTNEED : advice);
+        return host_advise(mm, start, end,
+                           advice == LINUX_MADV_DONTNEED_LOCKED ? LINUX_MADV_DONTNEED : advice);
     case ADVICE_FLAG_HOST:
         result = host_advise(mm, start, end, advice);
         if (result < 0)
@@ -128,8 +130,10 @@ static int advise_area_locked(struct vma *v, gva_t start, gva_t end, int advice,
     }
 }
 
-/* Areas may be cut and joined on the way: the next is looked up by address. A hole gives -ENOMEM in the end, after the rest has been done. */
-static int advise_range_locked(struct mm *mm, gva_t start, gva_t end, int advice, const struct advice *a, struct list *dead) {
+/* Areas may be cut and joined on the way: the next is looked up by address. A hole gives -ENOMEM in the end,
+ * after the rest has been done. */
+static int advise_range_locked(struct mm *mm, gva_t start, gva_t end, int advice, const struct advice *a,
+                               struct list *dead) {
     int hole = 0;
 
     for (gva_t at = start; at < end;) {
@@ -149,7 +153,8 @@ static int advise_range_locked(struct mm *mm, gva_t start, gva_t end, int advice
     return hole;
 }
 
-/* MADV_POPULATE_*: stops at the first page that cannot be had: -ENOMEM for a hole, -EFAULT for one that would give SIGBUS or has not the rights (-EINVAL). */
+/* MADV_POPULATE_*: stops at the first page that cannot be had: -ENOMEM for a hole, -EFAULT for one that would
+ * give SIGBUS or has not the rights (-EINVAL). */
 static int populate_range_locked(struct mm *mm, gva_t start, gva_t end, int advice) {
     uint32_t want = advice == LINUX_MADV_POPULATE_WRITE ? LINUX_PROT_WRITE : LINUX_PROT_READ;
 
@@ -222,7 +227,8 @@ int mm_madvise(struct task *t, struct mm *mm, gva_t addr, uint64_t len, int advi
 
 /* ---- msync, mincore ---- */
 
-/* The file to be written back for the next area from *at on: a reference or NULL; *at moves behind that area. */
+/* The file to be written back for the next area from *at on: a reference or NULL; *at moves behind that area.
+ */
 static struct file *next_to_sync_locked(struct mm *mm, gva_t *at, gva_t end, int flags, int *ret_error) {
     struct vma *v = vma_find_locked(mm, *at);
 

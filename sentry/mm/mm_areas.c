@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/mm_areas.c: the tree of areas: finding, cutting, joining, sums, and free ranges by the largest gap in each subtree.
+ * sentry/mm/mm_areas.c: the tree of areas: finding, cutting, joining, sums, and free ranges by the largest
+ * gap in each subtree.
  */
 #include "sentry/mm/mm_areas.h"
 
@@ -19,7 +20,8 @@ static uint64_t max_gap_of(const struct vma *v) {
 }
 
 static void update(struct vma *v) {
-    uint64_t left = max_gap_of(RB_LEFT(v, node)), right = max_gap_of(RB_RIGHT(v, node)), below = MAX(left, right);
+    uint64_t left = max_gap_of(RB_LEFT(v, node)), right = max_gap_of(RB_RIGHT(v, node)),
+             below = MAX(left, right);
 
     v->max_gap = MAX(below, v->gap);
 }
@@ -166,10 +168,13 @@ void vma_insert_locked(struct vma *v) {
 }
 
 void vma_remove_locked(struct vma *v) {
-    struct vma *after = vma_next(v);
+    struct vma *after = vma_next(v), *parent = RB_PARENT(v, node);
 
     vma_account_locked(v, /* add= */ false);
     RB_REMOVE(vma_tree, &v->mm->areas, v);
+    /* RB_REMOVE looks only at the parent when there were not two children. */
+    for (; parent; parent = RB_PARENT(parent, node))
+        update(parent);
     v->mm->area_count--;
     if (after)
         recompute_gap(after);
@@ -256,7 +261,8 @@ void vma_join_locked(struct mm *mm, gva_t start, gva_t end, struct list *dead) {
             v = after;
             continue;
         }
-        gva_t joined_end = after->end, mapped_end = v->mapped_end == v->end ? after->mapped_end : v->mapped_end;
+        gva_t joined_end = after->end,
+              mapped_end = v->mapped_end == v->end ? after->mapped_end : v->mapped_end;
         vma_bury_locked(after, dead);
         vma_resize_locked(v, v->start, joined_end);
         v->mapped_end = mapped_end;
@@ -272,7 +278,8 @@ bool range_free_locked(struct mm *mm, gva_t start, gva_t end) {
     return !v || end <= room_end(v);
 }
 
-/* Highest start of `len` free bytes below areas of this subtree, inside [low, high); 0: none. Descends at most twice per level. */
+/* Highest start of `len` free bytes below areas of this subtree, inside [low, high); 0: none. Descends at
+ * most twice per level. */
 static gva_t down(struct vma *v, uint64_t len, gva_t low, gva_t high) {
     if (!v || v->max_gap < len)
         return 0;
@@ -343,7 +350,8 @@ void mm_check_locked(struct mm *mm) {
         ASSERT(v->mapped_end >= v->start);
         ASSERT(v->mapped_end <= v->end);
         ASSERT(v->gap == (to > from ? to - from : 0));
-        uint64_t left = max_gap_of(RB_LEFT(v, node)), right = max_gap_of(RB_RIGHT(v, node)), below = MAX(left, right);
+        uint64_t left = max_gap_of(RB_LEFT(v, node)), right = max_gap_of(RB_RIGHT(v, node)),
+                 below = MAX(left, right);
         ASSERT(v->max_gap == MAX(below, v->gap));
         total += v->end - v->start;
         count++;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/mm_areas.h: what the files of this folder (and the loader, which builds address spaces) share. All x_locked() want mm->lock.
+ * sentry/mm/mm_areas.h: what the files of this folder (and the loader, which builds address spaces) share.
+ * All x_locked() want mm->lock.
  *
- * How a change is made: look and check, cut areas at the ends of the range (vma_isolate_locked, which changes nothing that a guest sees), have the platform
- * do it, then change the tree, then join what can be joined. Areas taken out are collected on a list and freed after the lock is dropped, since letting go of a file may
+ * How a change is made: look and check, cut areas at the ends of the range (vma_isolate_locked, which changes
+ * nothing that a guest sees), have the platform do it, then change the tree, then join what can be joined.
+ * Areas taken out are collected on a list and freed after the lock is dropped, since letting go of a file may
  * take locks that rank before it.
  */
 #pragma once
@@ -15,14 +17,16 @@ RB_PROTOTYPE(vma_tree, vma, node, vma_compare)
 /* ---- mm_areas.c: the tree ---- */
 
 struct vma *vma_new(struct mm *mm, gva_t start, gva_t end); /* not in the tree; NULL: no memory */
-/* Takes references of what the area refers to and puts it on the mappable's list. Once, before it is mapped on the host. */
+/* Takes references of what the area refers to and puts it on the mappable's list. Once, before it is mapped
+ * on the host. */
 void vma_attach(struct vma *vma, struct mappable *mappable, struct file *file);
-void vma_insert_locked(struct vma *vma);            /* with accounting */
-void vma_remove_locked(struct vma *vma);            /* with accounting; still attached */
+void vma_insert_locked(struct vma *vma); /* with accounting */
+void vma_remove_locked(struct vma *vma); /* with accounting; still attached */
 void vma_resize_locked(struct vma *vma, gva_t start, gva_t end);
-void vma_free(struct vma *vma);                     /* detaches; no lock held */
-void vma_free_list(struct list *dead);              /* of vma.link, by vma_bury_locked() */
-void vma_discard(struct vma *vma, struct list *dead);     /* not in the tree: takes it off the mappable's list, keeps its references until freed */
+void vma_free(struct vma *vma);                       /* detaches; no lock held */
+void vma_free_list(struct list *dead);                /* of vma.link, by vma_bury_locked() */
+void vma_discard(struct vma *vma, struct list *dead); /* not in the tree: takes it off the mappable's list,
+                                                         keeps its references until freed */
 void vma_bury_locked(struct vma *vma, struct list *dead); /* removes from the tree, then the same */
 struct vma *vma_find_locked(struct mm *mm, gva_t addr); /* covers addr, or is the first behind it, or NULL */
 struct vma *vma_at_locked(struct mm *mm, gva_t addr);   /* covers addr, or NULL */
@@ -52,13 +56,16 @@ void as_batch_add(struct as_batch *b, const struct as_op *op);
 void as_batch_done(struct as_batch *b);
 /* Applies (or, while the loader gathers, keeps) and empties the batch. */
 int mm_apply_locked(struct mm *mm, struct as_batch *b) must_check;
-/* Between begin and end everything waits for one batch of the platform: a new address space nobody runs in. Descriptors must live until the end. */
+/* Between begin and end everything waits for one batch of the platform: a new address space nobody runs in.
+ * Descriptors must live until the end. */
 void mm_batch_begin(struct mm *mm, struct as_batch *b);
 int mm_batch_end(struct mm *mm) must_check;
 /* Adds what maps [start, end) of the area; *ret_mapped_end: how far it got (the object's end). */
-int vma_add_map_ops(struct vma *vma, gva_t start, gva_t end, uint32_t host_flags, struct as_batch *b, gva_t *ret_mapped_end) must_check;
+int vma_add_map_ops(struct vma *vma, gva_t start, gva_t end, uint32_t host_flags, struct as_batch *b,
+                    gva_t *ret_mapped_end) must_check;
 /* The parts of [start, end) that are mapped on the host, as operations like `op`. */
-void mm_add_range_ops_locked(struct mm *mm, gva_t start, gva_t end, const struct as_op *op, struct as_batch *b);
+void mm_add_range_ops_locked(struct mm *mm, gva_t start, gva_t end, const struct as_op *op,
+                             struct as_batch *b);
 
 /* ---- mm_map.c ---- */
 
@@ -78,7 +85,8 @@ int mm_unmap_locked(struct mm *mm, gva_t start, gva_t end, struct list *dead) mu
 void mm_unlock(struct mm *mm, struct list *dead) RELEASES(mm->lock); /* drops the lock, then frees `dead` */
 
 /* mm_protect.c: changes flags of every area in [start, end). 0, -ENOMEM. */
-int mm_change_flags_locked(struct mm *mm, gva_t start, gva_t end, uint32_t clear, uint32_t set, struct list *dead);
+int mm_change_flags_locked(struct mm *mm, gva_t start, gva_t end, uint32_t clear, uint32_t set,
+                           struct list *dead);
 
 /* ---- limits ---- */
 

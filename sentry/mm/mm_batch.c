@@ -29,7 +29,8 @@ void as_batch_done(struct as_batch *b) {
     *b = (struct as_batch){0};
 }
 
-/* Linux's calls of the mmap family know no other error from below; a stub that is gone is seen by the task's next switch. */
+/* Linux's calls of the mmap family know no other error from below; a stub that is gone is seen by the task's
+ * next switch. */
 static int translate(int result) {
     return result == 0 || result == -ESRCH ? result : -ENOMEM;
 }
@@ -72,7 +73,8 @@ int mm_batch_end(struct mm *mm) {
     return result;
 }
 
-int vma_add_map_ops(struct vma *v, gva_t start, gva_t end, uint32_t host_flags, struct as_batch *b, gva_t *ret_mapped_end) {
+int vma_add_map_ops(struct vma *v, gva_t start, gva_t end, uint32_t host_flags, struct as_batch *b,
+                    gva_t *ret_mapped_end) {
     bool shared = v->flags & VMA_SHARED;
     struct as_op op = {.prot = (int)(v->prot & 7), .flags = host_flags | (shared ? AS_SHARED : 0)};
 
@@ -105,7 +107,8 @@ int vma_add_map_ops(struct vma *v, gva_t start, gva_t end, uint32_t host_flags, 
     return 0;
 }
 
-void mm_add_range_ops_locked(struct mm *mm, gva_t start, gva_t end, const struct as_op *op, struct as_batch *b) {
+void mm_add_range_ops_locked(struct mm *mm, gva_t start, gva_t end, const struct as_op *op,
+                             struct as_batch *b) {
     struct as_op piece = *op;
 
     piece.len = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/mm_brk.c: brk(2): the heap above bss. The call never fails: it answers with the break as it is then.
+ * sentry/mm/mm_brk.c: brk(2): the heap above bss. The call never fails: it answers with the break as it is
+ * then.
  */
 #include <errno.h>
 
@@ -8,8 +9,11 @@
 #include "sentry/mm/mm_areas.h"
 
 static int grow_locked(struct task *t, struct mm *mm, gva_t from, gva_t to, struct list *dead) {
-    struct map_plan p = {.start = from, .end = to, .prot = LINUX_PROT_READ | LINUX_PROT_WRITE,
-                         .max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC, .flags = mm->default_flags};
+    struct map_plan p = {.start = from,
+                         .end = to,
+                         .prot = LINUX_PROT_READ | LINUX_PROT_WRITE,
+                         .max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC,
+                         .flags = mm->default_flags};
 
     /* A free page must stay before the next area, and more before a stack. */
     if (to > mm_task_size(mm) - PAGE_SIZE || !range_free_locked(mm, from, to + PAGE_SIZE))
@@ -32,7 +36,8 @@ static void set_brk_locked(struct task *t, struct mm *mm, gva_t to, struct list 
     if (data > task_limit(t, LINUX_RLIMIT_DATA))
         return;
     if (new_page < old_page)
-        result = mm_is_sealed_locked(mm, new_page, old_page) ? -EPERM : mm_unmap_locked(mm, new_page, old_page, dead);
+        result = mm_is_sealed_locked(mm, new_page, old_page) ? -EPERM
+                                                             : mm_unmap_locked(mm, new_page, old_page, dead);
     else if (new_page > old_page)
         result = grow_locked(t, mm, old_page, new_page, dead);
     if (result == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/mm_fault.c: what a page fault that the host could not resolve means: a stack that grows, a file that has grown, or a signal and its code. Also
- * keys of futex words. Source: sigaction(2) (si_code of SIGSEGV and SIGBUS), mmap(2) (MAP_GROWSDOWN), futex(2).
+ * sentry/mm/mm_fault.c: what a page fault that the host could not resolve means: a stack that grows, a file
+ * that has grown, or a signal and its code. Also keys of futex words. Source: sigaction(2) (si_code of
+ * SIGSEGV and SIGBUS), mmap(2) (MAP_GROWSDOWN), futex(2).
  */
 #include <errno.h>
 
@@ -10,7 +11,8 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm_areas.h"
 
-/* A fault of which the tree says that it cannot be: another thread has just mended it. So many times at one address it is the guest that broke its own host mappings. */
+/* A fault of which the tree says that it cannot be: another thread has just mended it. So many times at one
+ * address it is the guest that broke its own host mappings. */
 enum { MAX_SPURIOUS = 64 };
 
 static int fail(int signo, int code, int *ret_signo, int *ret_code) {
@@ -19,7 +21,8 @@ static int fail(int signo, int code, int *ret_signo, int *ret_code) {
     return -EFAULT;
 }
 
-/* Room between a stack that grows to `start` and what lies below it: as Linux, the guard gap counts against accessible areas that are not stacks themselves. */
+/* Room between a stack that grows to `start` and what lies below it: as Linux, the guard gap counts against
+ * accessible areas that are not stacks themselves. */
 static bool guard_gap_kept(struct vma *v, gva_t start) {
     struct vma *below = vma_prev(v);
 
@@ -43,7 +46,8 @@ static int grow_stack_locked(struct task *t, struct vma *v, gva_t addr) {
         return -ENOMEM;
     if ((v->flags & VMA_LOCKED) && mm_check_lock_limit_locked(t, mm, bytes) < 0)
         return -ENOMEM;
-    as_batch_add(&b, &(struct as_op){.kind = AS_MAP_ANON, .addr = start, .len = bytes, .prot = (int)(v->prot & 7)});
+    as_batch_add(
+        &b, &(struct as_op){.kind = AS_MAP_ANON, .addr = start, .len = bytes, .prot = (int)(v->prot & 7)});
     int result = mm_apply_locked(mm, &b);
     if (result == 0)
         vma_resize_locked(v, start, v->end);
@@ -81,7 +85,8 @@ static bool spurious_too_often(struct mm *mm, gva_t addr) {
     return ++mm->spurious_count > MAX_SPURIOUS;
 }
 
-static int fault_locked(struct task *t, struct mm *mm, gva_t addr, uint32_t access, int *ret_signo, int *ret_code) {
+static int fault_locked(struct task *t, struct mm *mm, gva_t addr, uint32_t access, int *ret_signo,
+                        int *ret_code) {
     struct vma *v = vma_find_locked(mm, addr);
 
     if (!v)

@@ -14,7 +14,8 @@ HEAP_TYPE(mm, struct mm, 0);
 static void mm_destroy(struct mm *mm);
 DEFINE_REF(mm, mm_destroy);
 
-/* All address spaces of a sandbox are of one platform; its ops are found through this when only the hostref is at hand. */
+/* All address spaces of a sandbox are of one platform; its ops are found through this when only the hostref
+ * is at hand. */
 static const struct platform_ops *g_platform_ops;
 
 static void release_as(struct hostref *h) {
@@ -45,12 +46,29 @@ static struct mm *mm_alloc(struct kernel *k) {
     return mm;
 }
 
+/* Contexts that are still there keep the stub, and guest code may run in it until they go: so what may be
+ * reused is unmapped by itself. */
+static void unmap_reused(struct mm *mm) {
+    struct as_batch b = {0};
+    struct vma *v;
+
+    mutex_lock(&mm->lock);
+    RB_FOREACH(v, vma_tree, &mm->areas)
+    if (v->mappable && v->mappable->ops->ranges_reused && !(v->flags & VMA_SPECIAL))
+        as_batch_add(&b, &(struct as_op){.kind = AS_UNMAP, .addr = v->start, .len = v->end - v->start});
+    if (b.count > 0 && mm_apply_locked(mm, &b) < 0)
+        kernel_platform(mm->kernel)->ops->as_kill(mm_as(mm));
+    mutex_unlock(&mm->lock);
+}
+
 /* The address space goes first: what areas refer to may be reused only when nothing maps it. */
 static void mm_destroy(struct mm *mm) {
     struct list dead;
     struct vma *v;
 
     might_block();
+    if (mm->as.ops)
+        unmap_reused(mm);
     hostref_release(&mm->as);
     list_init(&dead);
     mutex_lock(&mm->lock);
@@ -124,7 +142,8 @@ static void copy_layout(struct mm *to, const struct mm *from) {
     to->membarrier_state = from->membarrier_state;
 }
 
-/* Areas first, then the host's fork: an area on a mappable's list is found by mappable_invalidate(), which then waits for the child's lock. */
+/* Areas first, then the host's fork: an area on a mappable's list is found by mappable_invalidate(), which
+ * then waits for the child's lock. */
 static int fork_locked(struct mm *parent, struct mm *child) {
     struct vma *v;
     struct address_space *as;
@@ -165,6 +184,6 @@ void mm_for_each_vma(struct mm *mm, void (*fn)(const struct vma *vma, void *arg)
 
     mutex_lock(&mm->lock);
     RB_FOREACH(v, vma_tree, &mm->areas)
-        fn(v, arg);
+    fn(v, arg);
     mutex_unlock(&mm->lock);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/mm_map.c: mmap and munmap: the order of checks is Linux's (mmap(2), "ERRORS"), the places are chosen top down from mmap_base.
+ * sentry/mm/mm_map.c: mmap and munmap: the order of checks is Linux's (mmap(2), "ERRORS"), the places are
+ * chosen top down from mmap_base.
  */
 #include <errno.h>
 
@@ -95,7 +96,8 @@ int mm_unmap_locked(struct mm *mm, gva_t start, gva_t end, struct list *dead) {
     return 0;
 }
 
-/* memfd seals (fcntl(2)): counted as a writable mapping first, then checked, so that F_SEAL_WRITE sees it or it sees the seal. */
+/* memfd seals (fcntl(2)): counted as a writable mapping first, then checked, so that F_SEAL_WRITE sees it or
+ * it sees the seal. */
 static int check_seal(struct vma *v) {
     struct mappable *m = v->mappable;
 
@@ -137,10 +139,12 @@ static int apply_map(struct vma *v, uint32_t host_flags, struct list *dead) {
     }
     struct vma *old = vma_find_locked(mm, start);
     if (v->mapped_end < end && old && old->start < end)
-        as_batch_add(&b, &(struct as_op){.kind = AS_UNMAP, .addr = v->mapped_end, .len = end - v->mapped_end});
+        as_batch_add(&b,
+                     &(struct as_op){.kind = AS_UNMAP, .addr = v->mapped_end, .len = end - v->mapped_end});
     bool in_pieces = b.count > 1;
     result = mm_apply_locked(mm, &b);
-    /* Some pieces may be there and the old areas gone: then nothing is left there, as when Linux fails late. */
+    /* Some pieces may be there and the old areas gone: then nothing is left there, as when Linux fails late.
+     */
     if (result < 0 && in_pieces && mm_unmap_locked(mm, start, end, dead) == 0) {
         struct as_batch undo = {0};
         as_batch_add(&undo, &(struct as_op){.kind = AS_UNMAP, .addr = start, .len = end - start});
@@ -183,11 +187,11 @@ static int check_shared_file(const struct mmap_request *r, struct map_plan *p) {
 }
 
 /* Flags that MAP_SHARED_VALIDATE lets pass; MAP_SYNC needs a file on persistent memory. */
-#define KNOWN_FLAGS                                                                                           \
-    (LINUX_MAP_TYPE | LINUX_MAP_FIXED | LINUX_MAP_ANONYMOUS | LINUX_MAP_DENYWRITE | LINUX_MAP_EXECUTABLE |    \
-     LINUX_MAP_UNINITIALIZED | LINUX_MAP_GROWSDOWN | LINUX_MAP_LOCKED | LINUX_MAP_NORESERVE | LINUX_MAP_POPULATE | \
-     LINUX_MAP_NONBLOCK | LINUX_MAP_STACK | LINUX_MAP_HUGETLB | LINUX_MAP_32BIT | LINUX_MAP_FIXED_NOREPLACE | \
-     (LINUX_MAP_HUGE_MASK << LINUX_MAP_HUGE_SHIFT))
+#define KNOWN_FLAGS                                                                                          \
+    (LINUX_MAP_TYPE | LINUX_MAP_FIXED | LINUX_MAP_ANONYMOUS | LINUX_MAP_DENYWRITE | LINUX_MAP_EXECUTABLE |   \
+     LINUX_MAP_UNINITIALIZED | LINUX_MAP_GROWSDOWN | LINUX_MAP_LOCKED | LINUX_MAP_NORESERVE |                \
+     LINUX_MAP_POPULATE | LINUX_MAP_NONBLOCK | LINUX_MAP_STACK | LINUX_MAP_HUGETLB | LINUX_MAP_32BIT |       \
+     LINUX_MAP_FIXED_NOREPLACE | (LINUX_MAP_HUGE_MASK << LINUX_MAP_HUGE_SHIFT))
 
 static int check_file(const struct mmap_request *r, struct map_plan *p) {
     uint32_t type = r->flags & LINUX_MAP_TYPE;
@@ -248,7 +252,8 @@ static int check_request(const struct mmap_request *r, struct map_plan *p, uint6
         p->flags |= VMA_NORESERVE;
         p->host_flags |= AS_NORESERVE;
     }
-    if ((r->flags & LINUX_MAP_LOCKED) || (r->flags & (LINUX_MAP_POPULATE | LINUX_MAP_NONBLOCK)) == LINUX_MAP_POPULATE)
+    if ((r->flags & LINUX_MAP_LOCKED) ||
+        (r->flags & (LINUX_MAP_POPULATE | LINUX_MAP_NONBLOCK)) == LINUX_MAP_POPULATE)
         p->host_flags |= AS_POPULATE;
     return 0;
 }
@@ -277,7 +282,8 @@ static int find_mappable(struct mm *mm, const struct mmap_request *r, uint64_t l
     return 0;
 }
 
-static int64_t choose_place_locked(struct task *t, struct mm *mm, const struct mmap_request *r, uint64_t len) {
+static int64_t choose_place_locked(struct task *t, struct mm *mm, const struct mmap_request *r,
+                                   uint64_t len) {
     gva_t top = mm_task_size(mm);
 
     if (!(r->flags & (LINUX_MAP_FIXED | LINUX_MAP_FIXED_NOREPLACE)))
@@ -297,20 +303,23 @@ static int64_t choose_place_locked(struct task *t, struct mm *mm, const struct m
     return (int64_t)r->addr;
 }
 
-static int check_lock_rights(struct task *t, struct mm *mm, const struct mmap_request *r, uint64_t len, struct map_plan *p) {
+static int check_lock_rights(struct task *t, struct mm *mm, const struct mmap_request *r, uint64_t len,
+                             struct map_plan *p) {
     p->flags |= mm->default_flags;
     if (r->flags & LINUX_MAP_LOCKED)
         p->flags |= VMA_LOCKED;
     if (!(p->flags & VMA_LOCKED))
         return 0;
-    if ((r->flags & LINUX_MAP_LOCKED) && task_limit(t, LINUX_RLIMIT_MEMLOCK) == 0 && !task_capable(t, CAP_IPC_LOCK_NR))
+    if ((r->flags & LINUX_MAP_LOCKED) && task_limit(t, LINUX_RLIMIT_MEMLOCK) == 0 &&
+        !task_capable(t, CAP_IPC_LOCK_NR))
         return -EPERM;
     if (!(p->flags & VMA_LOCKONFAULT))
         p->host_flags |= AS_POPULATE;
     return mm_check_lock_limit_locked(t, mm, len);
 }
 
-static int64_t mmap_locked(struct task *t, struct mm *mm, const struct mmap_request *r, uint64_t len, struct map_plan *p, struct list *dead) {
+static int64_t mmap_locked(struct task *t, struct mm *mm, const struct mmap_request *r, uint64_t len,
+                           struct map_plan *p, struct list *dead) {
     int64_t place = choose_place_locked(t, mm, r, len);
 
     if (place < 0)
@@ -363,7 +372,8 @@ int mm_munmap(struct mm *mm, gva_t addr, uint64_t len) {
     len = page_up(len);
     list_init(&dead);
     mutex_lock(&mm->lock);
-    int result = mm_is_sealed_locked(mm, addr, addr + len) ? -EPERM : mm_unmap_locked(mm, addr, addr + len, &dead);
+    int result =
+        mm_is_sealed_locked(mm, addr, addr + len) ? -EPERM : mm_unmap_locked(mm, addr, addr + len, &dead);
     mm_unlock(mm, &dead);
     return result;
 }

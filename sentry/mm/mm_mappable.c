@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/mm/mm_mappable.c: what can be mapped, and taking truncated pages out of every mapping.
  *
- * mm->lock ranks before mappable.lock, so the mappings are found under the latter, their address spaces kept by a reference, and each is then worked on
- * under its own lock. An address space that came meanwhile by fork from one not yet done is found in a further round: rounds end when one finds none that
- * is new. One that came by fork from one already done is clean.
+ * mm->lock ranks before mappable.lock, so the mappings are found under the latter, their address spaces kept
+ * by a reference, and each is then worked on under its own lock. An address space that came meanwhile by fork
+ * from one not yet done is found in a further round: rounds end when one finds none that is new. One that
+ * came by fork from one already done is clean.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -37,7 +38,8 @@ int mappable_seal_write(struct mappable *m, bool future_only) {
     return result;
 }
 
-/* Maps [start, end) of the area anew: what still exists is there again (without private copies), the rest is unmapped. */
+/* Maps [start, end) of the area anew: what still exists is there again (without private copies), the rest is
+ * unmapped. */
 static void remap_locked(struct vma *v, gva_t start, gva_t end, struct as_batch *b) {
     gva_t mapped_end = start;
 
@@ -57,7 +59,8 @@ static void invalidate_in(struct mm *mm, struct mappable *m, uint64_t offset, ui
     RB_FOREACH(v, vma_tree, &mm->areas) {
         if (v->mappable != m || v->offset >= offset + len || offset >= v->offset + (v->mapped_end - v->start))
             continue;
-        uint64_t from = MAX(v->offset, offset), to = MIN(v->offset + (v->mapped_end - v->start), offset + len);
+        uint64_t from = MAX(v->offset, offset),
+                 to = MIN(v->offset + (v->mapped_end - v->start), offset + len);
         remap_locked(v, v->start + (from - v->offset), v->start + (to - v->offset), &b);
     }
     int result = mm_apply_locked(mm, &b);
@@ -81,7 +84,8 @@ static bool set_has(const struct mm_set *s, const struct mm *mm) {
     return false;
 }
 
-/* One address space that maps some of `m` and is not in the set: with a reference, or NULL. Which part it maps is not looked at: borders are the mm's lock's. */
+/* One address space that maps some of `m` and is not in the set: with a reference, or NULL. Which part it
+ * maps is not looked at: borders are the mm's lock's. */
 static struct mm *find_new(struct mappable *m, const struct mm_set *done) {
     struct mm *found = NULL;
     struct vma *v;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/mm_proc.c: texts of /proc/PID/{maps,smaps,smaps_rollup} and the numbers of statm and status (mm_proc.h). Source: proc(5).
+ * sentry/mm/mm_proc.c: texts of /proc/PID/{maps,smaps,smaps_rollup} and the numbers of statm and status
+ * (mm_proc.h). Source: proc(5).
  *
- * The areas are copied under mm->lock with references to their files, and the text is made without it: file names want locks that rank before it.
- * What is resident the host alone knows, for the whole address space: smaps gives an area a share of it by size.
+ * The areas are copied under mm->lock with references to their files, and the text is made without it: file
+ * names want locks that rank before it. What is resident the host alone knows, for the whole address space:
+ * smaps gives an area a share of it by size.
  */
 #include "sentry/mm/mm_proc.h"
 
@@ -55,10 +57,16 @@ static void take(struct mm *mm, struct areas *ret) {
     RB_FOREACH(v, vma_tree, &mm->areas) {
         if (!ret->list)
             break;
-        ret->list[ret->count++] = (struct area){
-            .start = v->start, .end = v->end, .prot = v->prot, .flags = v->flags, .offset = v->mappable ? v->offset : 0,
-            .id = v->mappable ? v->mappable->id : 0, .file = v->file ? file_ref(v->file) : NULL, .name = special_name(mm, v),
-            .shared_memory = v->mappable && !v->file && !(v->flags & VMA_SPECIAL)};
+        ret->list[ret->count++] =
+            (struct area){.start = v->start,
+                          .end = v->end,
+                          .prot = v->prot,
+                          .flags = v->flags,
+                          .offset = v->mappable ? v->offset : 0,
+                          .id = v->mappable ? v->mappable->id : 0,
+                          .file = v->file ? file_ref(v->file) : NULL,
+                          .name = special_name(mm, v),
+                          .shared_memory = v->mappable && !v->file && !(v->flags & VMA_SPECIAL)};
     }
     mutex_unlock(&mm->lock);
 }
@@ -94,10 +102,13 @@ static void append_line(struct text *out, const struct area *a, const struct pat
         st.dev = 1; /* as Linux's internal tmpfs: 00:01 */
         st.ino = a->id;
     }
-    unsigned major = (unsigned)(st.dev >> 8 & 0xfff), minor = (unsigned)((st.dev & 0xff) | (st.dev >> 12 & 0xfff00));
-    text_printf(out, "%08" PRIx64 "-%08" PRIx64 " %c%c%c%c %08" PRIx64 " %02x:%02x %" PRIu64 " ", a->start, a->end,
-                a->prot & LINUX_PROT_READ ? 'r' : '-', a->prot & LINUX_PROT_WRITE ? 'w' : '-', a->prot & LINUX_PROT_EXEC ? 'x' : '-',
-                a->flags & VMA_SHARED && !(a->flags & VMA_SPECIAL) ? 's' : 'p', a->flags & VMA_SPECIAL ? 0 : a->offset, major, minor, st.ino);
+    unsigned major = (unsigned)(st.dev >> 8 & 0xfff),
+             minor = (unsigned)((st.dev & 0xff) | (st.dev >> 12 & 0xfff00));
+    text_printf(out, "%08" PRIx64 "-%08" PRIx64 " %c%c%c%c %08" PRIx64 " %02x:%02x %" PRIu64 " ", a->start,
+                a->end, a->prot & LINUX_PROT_READ ? 'r' : '-', a->prot & LINUX_PROT_WRITE ? 'w' : '-',
+                a->prot & LINUX_PROT_EXEC ? 'x' : '-',
+                a->flags & VMA_SHARED && !(a->flags & VMA_SPECIAL) ? 's' : 'p',
+                a->flags & VMA_SPECIAL ? 0 : a->offset, major, minor, st.ino);
     if (a->file || a->name || a->shared_memory) {
         while (out->len - start < NAME_COLUMN && !out->failed)
             text_append(out, " ", 1);
@@ -122,7 +133,8 @@ static struct path *viewer_root(struct task *viewer, struct path *storage) {
     return storage;
 }
 
-static void for_each_area(struct mm *mm, struct task *viewer, struct text *out, void (*more)(const struct area *a, const void *arg, struct text *out),
+static void for_each_area(struct mm *mm, struct task *viewer, struct text *out,
+                          void (*more)(const struct area *a, const void *arg, struct text *out),
                           const void *arg) {
     struct areas areas;
     struct path storage = {0}, *root = viewer_root(viewer, &storage);
@@ -174,11 +186,13 @@ static void append_flags(struct text *out, const struct area *a) {
     static const struct {
         uint32_t flag;
         const char *name;
-    } names[] = {{VMA_GROWSDOWN, "gd "}, {VMA_LOCKED, "lo "}, {VMA_DONTFORK, "dc "}, {VMA_NORESERVE, "nr "},
-                 {VMA_DONTDUMP, "dd "}, {VMA_WIPEONFORK, "wf "}, {VMA_SEALED, "sl "}};
+    } names[] = {{VMA_GROWSDOWN, "gd "}, {VMA_LOCKED, "lo "},   {VMA_DONTFORK, "dc "},
+                 {VMA_NORESERVE, "nr "}, {VMA_DONTDUMP, "dd "}, {VMA_WIPEONFORK, "wf "},
+                 {VMA_SEALED, "sl "}};
 
-    text_printf(out, "VmFlags: %s%s%s%smr mw me ", a->prot & LINUX_PROT_READ ? "rd " : "", a->prot & LINUX_PROT_WRITE ? "wr " : "",
-                a->prot & LINUX_PROT_EXEC ? "ex " : "", a->flags & VMA_SHARED ? "sh " : "");
+    text_printf(out, "VmFlags: %s%s%s%smr mw me ", a->prot & LINUX_PROT_READ ? "rd " : "",
+                a->prot & LINUX_PROT_WRITE ? "wr " : "", a->prot & LINUX_PROT_EXEC ? "ex " : "",
+                a->flags & VMA_SHARED ? "sh " : "");
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (a->flags & names[i].flag)
             text_append(out, names[i].name, 3);
@@ -203,7 +217,8 @@ static void append_smaps(const struct area *a, const void *arg, struct text *out
     append_field(out, "Size:", size);
     append_field(out, "KernelPageSize:", PAGE_SIZE);
     append_field(out, "MMUPageSize:", PAGE_SIZE);
-    append_resident(out, rss, a->flags & VMA_SHARED, a->prot & LINUX_PROT_WRITE, a->flags & VMA_LOCKED ? rss : 0);
+    append_resident(out, rss, a->flags & VMA_SHARED, a->prot & LINUX_PROT_WRITE,
+                    a->flags & VMA_LOCKED ? rss : 0);
     text_printf(out, "THPeligible:           0\n");
     append_flags(out, a);
 }
@@ -224,8 +239,8 @@ void mm_proc_smaps_rollup(struct mm *mm, struct task *viewer, struct text *out) 
     mm_proc_numbers(mm, &n);
     take(mm, &areas);
     if (areas.count > 0)
-        text_printf(out, "%08" PRIx64 "-%08" PRIx64 " ---p 00000000 00:00 0%*s[rollup]\n", areas.list[0].start,
-                    areas.list[areas.count - 1].end, 26, "");
+        text_printf(out, "%08" PRIx64 "-%08" PRIx64 " ---p 00000000 00:00 0%*s[rollup]\n",
+                    areas.list[0].start, areas.list[areas.count - 1].end, 26, "");
     areas_done(&areas);
     append_resident(out, n.resident, /* shared= */ false, /* writable= */ true, n.locked);
 }
@@ -234,11 +249,22 @@ void mm_proc_numbers(struct mm *mm, struct mm_numbers *ret) {
     struct as_usage usage = {0};
 
     mutex_lock(&mm->lock);
-    *ret = (struct mm_numbers){
-        .total = mm->total_bytes, .peak = mm->peak_bytes, .locked = mm->locked_bytes, .data = mm->data_bytes, .stack = mm->stack_bytes,
-        .exec = mm->exec_bytes, .code_start = mm->code_start, .code_end = mm->code_end, .data_start = mm->data_start,
-        .data_end = mm->data_end, .brk_start = mm->brk_start, .stack_start = mm->stack_start, .arg_start = mm->arg_start,
-        .arg_end = mm->arg_end, .env_start = mm->env_start, .env_end = mm->env_end};
+    *ret = (struct mm_numbers){.total = mm->total_bytes,
+                               .peak = mm->peak_bytes,
+                               .locked = mm->locked_bytes,
+                               .data = mm->data_bytes,
+                               .stack = mm->stack_bytes,
+                               .exec = mm->exec_bytes,
+                               .code_start = mm->code_start,
+                               .code_end = mm->code_end,
+                               .data_start = mm->data_start,
+                               .data_end = mm->data_end,
+                               .brk_start = mm->brk_start,
+                               .stack_start = mm->stack_start,
+                               .arg_start = mm->arg_start,
+                               .arg_end = mm->arg_end,
+                               .env_start = mm->env_start,
+                               .env_end = mm->env_end};
     uint64_t text = page_up(mm->code_end) - page_down(mm->code_start);
     ret->library = mm->exec_bytes > text ? mm->exec_bytes - text : 0;
     mutex_unlock(&mm->lock);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/mm_proc.h: what /proc/PID/{maps,smaps,smaps_rollup,statm,status} say of an address space. Source: proc(5).
+ * sentry/mm/mm_proc.h: what /proc/PID/{maps,smaps,smaps_rollup,statm,status} say of an address space. Source:
+ * proc(5).
  *
- * viewer: the reading task, from whose root file names are told; may be NULL. mm->lock is taken inside; may block (paths, the platform's usage).
+ * viewer: the reading task, from whose root file names are told; may be NULL. mm->lock is taken inside; may
+ * block (paths, the platform's usage).
  */
 #pragma once
 
@@ -18,6 +20,7 @@ void mm_proc_smaps_rollup(struct mm *mm, struct task *viewer, struct text *out);
 /* Numbers in bytes for stat, statm and status; resident is the host's word. */
 struct mm_numbers {
     uint64_t total, peak, locked, resident, shared, data, stack, exec, library, page_tables;
-    gva_t code_start, code_end, data_start, data_end, brk_start, stack_start, arg_start, arg_end, env_start, env_end;
+    gva_t code_start, code_end, data_start, data_end, brk_start, stack_start, arg_start, arg_end, env_start,
+        env_end;
 };
 void mm_proc_numbers(struct mm *mm, struct mm_numbers *ret);

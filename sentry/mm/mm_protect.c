@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/mm_protect.c: mprotect, mseal, and the mlock family. As on Linux a call that meets a hole or a refusal has done its work up to there.
+ * sentry/mm/mm_protect.c: mprotect, mseal, and the mlock family. As on Linux a call that meets a hole or a
+ * refusal has done its work up to there.
  *
- * Locking is policy here: limits and VmLck count as on Linux and pages are made present, but the host is not asked to pin them (it would need the
- * privilege; the host may swap). Source: mprotect(2), mlock(2), mseal(2).
+ * Locking is policy here: limits and VmLck count as on Linux and pages are made present, but the host is not
+ * asked to pin them (it would need the privilege; the host may swap). Source: mprotect(2), mlock(2),
+ * mseal(2).
  */
 #include <errno.h>
 
@@ -17,7 +19,8 @@ enum { CAP_IPC_LOCK_NR = 14 };
 /* ---- mprotect ---- */
 
 /* How far [start, end) can be given `prot`: *ret_end, and the error that ends it there. */
-static int protectable_locked(struct task *t, struct mm *mm, gva_t start, gva_t end, uint32_t prot, gva_t *ret_end) {
+static int protectable_locked(struct task *t, struct mm *mm, gva_t start, gva_t end, uint32_t prot,
+                              gva_t *ret_end) {
     gva_t at = start;
     uint64_t new_data = 0;
     int result = 0;
@@ -50,7 +53,8 @@ static void set_prot_locked(struct mm *mm, gva_t start, gva_t end, uint32_t prot
     }
 }
 
-static int protect_locked(struct task *t, struct mm *mm, gva_t start, gva_t end, uint32_t prot, struct list *dead) {
+static int protect_locked(struct task *t, struct mm *mm, gva_t start, gva_t end, uint32_t prot,
+                          struct list *dead) {
     struct as_batch b = {0};
     gva_t stop;
     int refusal = protectable_locked(t, mm, start, end, prot, &stop);
@@ -68,7 +72,8 @@ static int protect_locked(struct task *t, struct mm *mm, gva_t start, gva_t end,
     return result < 0 ? result : refusal;
 }
 
-/* PROT_GROWSDOWN, PROT_GROWSUP: from the start (to the end) of the area, which must be of that kind. There are none that grow up on x86. */
+/* PROT_GROWSDOWN, PROT_GROWSUP: from the start (to the end) of the area, which must be of that kind. There
+ * are none that grow up on x86. */
 static int extend_to_area_locked(struct mm *mm, uint32_t prot, gva_t *start, gva_t end) {
     struct vma *v = vma_find_locked(mm, *start);
 
@@ -85,7 +90,8 @@ static int extend_to_area_locked(struct mm *mm, uint32_t prot, gva_t *start, gva
 }
 
 int mm_mprotect(struct task *t, gva_t addr, uint64_t len, uint32_t prot) {
-    const uint32_t grows = LINUX_PROT_GROWSDOWN | LINUX_PROT_GROWSUP, rwx = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC;
+    const uint32_t grows = LINUX_PROT_GROWSDOWN | LINUX_PROT_GROWSUP,
+                   rwx = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC;
     struct mm *mm = t->mm;
     struct list dead;
 
@@ -122,7 +128,8 @@ static gva_t covered_until_locked(struct mm *mm, gva_t start, gva_t end) {
     return MIN(at, end);
 }
 
-int mm_change_flags_locked(struct mm *mm, gva_t start, gva_t end, uint32_t clear, uint32_t set, struct list *dead) {
+int mm_change_flags_locked(struct mm *mm, gva_t start, gva_t end, uint32_t clear, uint32_t set,
+                           struct list *dead) {
     int result = vma_isolate_locked(mm, start, end);
 
     for (struct vma *v = vma_find_locked(mm, start); result == 0 && v && v->start < end; v = vma_next(v)) {
@@ -186,7 +193,8 @@ int mm_mlock(struct task *t, gva_t addr, uint64_t len, bool on_fault) {
         result = -ENOMEM;
     gva_t stop = covered_until_locked(mm, addr, end);
     if (result == 0 && stop > addr)
-        result = mm_change_flags_locked(mm, addr, stop, VMA_LOCKONFAULT, VMA_LOCKED | (on_fault ? VMA_LOCKONFAULT : 0), &dead);
+        result = mm_change_flags_locked(mm, addr, stop, VMA_LOCKONFAULT,
+                                        VMA_LOCKED | (on_fault ? VMA_LOCKONFAULT : 0), &dead);
     if (result == 0 && !on_fault)
         populate_locked(mm, addr, stop);
     if (result == 0 && stop < end)
@@ -234,7 +242,8 @@ int mm_mlockall(struct task *t, int flags) {
     struct list dead;
 
     might_block();
-    if (flags == 0 || (flags & ~(LINUX_MCL_CURRENT | LINUX_MCL_FUTURE | LINUX_MCL_ONFAULT)) || flags == LINUX_MCL_ONFAULT)
+    if (flags == 0 || (flags & ~(LINUX_MCL_CURRENT | LINUX_MCL_FUTURE | LINUX_MCL_ONFAULT)) ||
+        flags == LINUX_MCL_ONFAULT)
         return -EINVAL;
     bool capable = task_capable(t, CAP_IPC_LOCK_NR);
     if (task_limit(t, LINUX_RLIMIT_MEMLOCK) == 0 && !capable)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/mm/mm_remap.c: mremap(2). The order of checks is Linux's.
  *
- * Growing in place maps the new part only. Moving moves private pages by the host's mremap, piece by piece where the object's bytes lie in several; shared mappings
- * are moved in the same way.
+ * Growing in place maps the new part only. Moving moves private pages by the host's mremap, piece by piece
+ * where the object's bytes lie in several; shared mappings are moved in the same way.
  */
 #include <errno.h>
 
@@ -44,8 +44,14 @@ static int shrink_locked(struct mm *mm, const struct move *m, struct list *dead)
 }
 
 static int grow_in_place_locked(struct vma *v, uint64_t more, struct list *dead) {
-    struct map_plan p = {.start = v->end, .end = v->end + more, .prot = v->prot, .max_prot = v->max_prot, .flags = v->flags,
-                         .mappable = v->mappable, .file = v->file, .name = v->name,
+    struct map_plan p = {.start = v->end,
+                         .end = v->end + more,
+                         .prot = v->prot,
+                         .max_prot = v->max_prot,
+                         .flags = v->flags,
+                         .mappable = v->mappable,
+                         .file = v->file,
+                         .name = v->name,
                          .offset = v->mappable ? v->offset + (v->end - v->start) : 0};
 
     p.host_flags = v->flags & VMA_LOCKED ? AS_POPULATE : 0;
@@ -60,8 +66,8 @@ static int add_move_ops(struct vma *v, gva_t from, gva_t to, const struct move *
         uint64_t len = to - from;
         if (v->mappable) {
             struct host_range r;
-            int result = v->mappable->ops->range(v->mappable, v->offset + (from - v->start), len, v->flags & VMA_SHARED,
-                                                 v->max_prot & LINUX_PROT_WRITE, &r);
+            int result = v->mappable->ops->range(v->mappable, v->offset + (from - v->start), len,
+                                                 v->flags & VMA_SHARED, v->max_prot & LINUX_PROT_WRITE, &r);
             if (result < 0)
                 return result;
             len = r.fd < 0 ? len : MIN(len, r.len);
@@ -94,11 +100,13 @@ static struct vma *moved_area(struct vma *v, const struct move *m) {
 static int move_on_host(struct vma *v, struct vma *to, const struct move *m) {
     struct as_batch b = {0};
     gva_t moved_end = MIN(v->mapped_end, m->old + m->old_len);
-    gva_t moved = moved_end > m->old && m->old_len > 0 ? moved_end - m->old : 0, mapped_end = to->start + moved;
+    gva_t moved = moved_end > m->old && m->old_len > 0 ? moved_end - m->old : 0,
+          mapped_end = to->start + moved;
     int result = moved > 0 ? add_move_ops(v, m->old, m->old + moved, m, &b) : 0;
 
     if (result == 0 && mapped_end < to->end && (moved == m->old_len || m->old_len == 0))
-        result = vma_add_map_ops(to, mapped_end, to->end, v->flags & VMA_LOCKED ? AS_POPULATE : 0, &b, &mapped_end);
+        result = vma_add_map_ops(to, mapped_end, to->end, v->flags & VMA_LOCKED ? AS_POPULATE : 0, &b,
+                                 &mapped_end);
     to->mapped_end = mapped_end;
     if (result < 0) {
         as_batch_done(&b);
@@ -155,7 +163,8 @@ static int64_t remap_to_locked(struct task *t, struct mm *mm, struct move *m, st
         return -ENOMEM;
     if (m->new_addr < kernel_platform(mm->kernel)->limits.min_address)
         return -EPERM;
-    if (mm_is_sealed_locked(mm, m->new_addr, m->new_addr + m->new_len) || mm_is_sealed_locked(mm, m->old, m->old + m->old_len))
+    if (mm_is_sealed_locked(mm, m->new_addr, m->new_addr + m->new_len) ||
+        mm_is_sealed_locked(mm, m->old, m->old + m->old_len))
         return -EPERM;
     int result = mm_unmap_locked(mm, m->new_addr, m->new_addr + m->new_len, dead);
     if (result == 0 && m->old_len > m->new_len) {
@@ -202,8 +211,11 @@ static int64_t remap_anywhere_locked(struct task *t, struct mm *mm, struct move 
 
 int64_t mm_mremap(struct task *t, const struct mremap_request *r) {
     struct mm *mm = t->mm;
-    struct move m = {.old = r->old, .new_addr = r->flags & LINUX_MREMAP_FIXED ? r->new_addr : 0, .old_len = page_up(r->old_len),
-                     .new_len = page_up(r->new_len), .flags = r->flags};
+    struct move m = {.old = r->old,
+                     .new_addr = r->flags & LINUX_MREMAP_FIXED ? r->new_addr : 0,
+                     .old_len = page_up(r->old_len),
+                     .new_len = page_up(r->new_len),
+                     .flags = r->flags};
     struct list dead;
 
     might_block();
@@ -211,7 +223,8 @@ int64_t mm_mremap(struct task *t, const struct mremap_request *r) {
         return -EINVAL;
     if ((r->flags & LINUX_MREMAP_FIXED) && !(r->flags & LINUX_MREMAP_MAYMOVE))
         return -EINVAL;
-    if ((r->flags & LINUX_MREMAP_DONTUNMAP) && (!(r->flags & LINUX_MREMAP_MAYMOVE) || r->old_len != r->new_len))
+    if ((r->flags & LINUX_MREMAP_DONTUNMAP) &&
+        (!(r->flags & LINUX_MREMAP_MAYMOVE) || r->old_len != r->new_len))
         return -EINVAL;
     if (r->old % PAGE_SIZE != 0 || m.new_len == 0)
         return -EINVAL;
@@ -221,7 +234,8 @@ int64_t mm_mremap(struct task *t, const struct mremap_request *r) {
         return r->flags & LINUX_MREMAP_FIXED ? -EINVAL : -ENOMEM;
     list_init(&dead);
     mutex_lock(&mm->lock);
-    int64_t result = r->flags & LINUX_MREMAP_FIXED ? remap_to_locked(t, mm, &m, &dead) : remap_anywhere_locked(t, mm, &m, &dead);
+    int64_t result = r->flags & LINUX_MREMAP_FIXED ? remap_to_locked(t, mm, &m, &dead)
+                                                   : remap_anywhere_locked(t, mm, &m, &dead);
     mm_unlock(mm, &dead);
     return result;
 }

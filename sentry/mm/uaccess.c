@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/uaccess.c: copies in and out of guest memory (uaccess.h), over the platform's as_copy_in and as_copy_out.
+ * sentry/mm/uaccess.c: copies in and out of guest memory (uaccess.h), over the platform's as_copy_in and
+ * as_copy_out.
  *
- * A copy that stops short asks mm_fault() whether the page can be had (a stack that grows, a file that has grown) and goes on, else it ends there. What the
- * platform cannot copy although mm_fault() finds nothing wrong (a guest that unmapped its own memory behind the sentry's back) ends after MAX_RETRIES.
+ * A copy that stops short asks mm_fault() whether the page can be had (a stack that grows, a file that has
+ * grown) and goes on, else it ends there. What the platform cannot copy although mm_fault() finds nothing
+ * wrong (a guest that unmapped its own memory behind the sentry's back) ends after MAX_RETRIES.
  */
 #include "sentry/mm/uaccess.h"
 
@@ -37,7 +39,8 @@ static ssize_t copy_once(struct mm *mm, char *buffer, gva_t addr, size_t size, e
 }
 
 /* Bytes copied before the first page that cannot be had. */
-static size_t copy_some(struct task *t, struct mm *mm, char *buffer, gva_t addr, size_t size, enum direction direction) {
+static size_t copy_some(struct task *t, struct mm *mm, char *buffer, gva_t addr, size_t size,
+                        enum direction direction) {
     uint32_t access = direction == COPY_IN ? LINUX_PROT_READ : LINUX_PROT_WRITE;
     size_t done = 0;
     int retries = 0;
@@ -53,7 +56,8 @@ static size_t copy_some(struct task *t, struct mm *mm, char *buffer, gva_t addr,
             retries = 0;
             continue;
         }
-        if (n != -EFAULT || retries++ == MAX_RETRIES || mm_fault(t, mm, addr + done, access, &signo, &code) < 0)
+        if (n != -EFAULT || retries++ == MAX_RETRIES ||
+            mm_fault(t, mm, addr + done, access, &signo, &code) < 0)
             break;
     }
     return done;
@@ -114,10 +118,11 @@ ssize_t mm_write(struct mm *mm, gva_t to, const void *from, size_t size, bool fo
 
 /* ---- strings ---- */
 
-/* Reads strings through one page's worth of bytes, so that strings that lie side by side, as those of argv do, cost one copy a page. */
+/* Reads strings through one page's worth of bytes, so that strings that lie side by side, as those of argv
+ * do, cost one copy a page. */
 struct string_reader {
     struct task *task;
-    gva_t start;  /* of what is in `bytes` */
+    gva_t start; /* of what is in `bytes` */
     size_t valid;
     char bytes[PAGE_SIZE];
 };
@@ -132,7 +137,8 @@ static size_t reader_fill(struct string_reader *r, gva_t addr, size_t chunk) {
     return r->valid;
 }
 
-/* The string at `addr` with its NUL, at most `max` bytes, in malloc memory. Its length with NUL, or -errno. */
+/* The string at `addr` with its NUL, at most `max` bytes, in malloc memory. Its length with NUL, or -errno.
+ */
 static ssize_t reader_string(struct string_reader *r, gva_t addr, size_t max, char **ret) {
     char *text = NULL;
     size_t length = 0, chunk = STRING_CHUNK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/mm/uio.c: where the bytes of a read or write go: segments of guest memory or of kernel buffers (uaccess.h).
+ * sentry/mm/uio.c: where the bytes of a read or write go: segments of guest memory or of kernel buffers
+ * (uaccess.h).
  */
 #include <errno.h>
 #include <string.h>
@@ -24,7 +25,8 @@ void uio_init_guest(struct uio *u, struct uio_segment *one, struct task *t, gva_
     *u = (struct uio){.task = t, .segments = one, .segment_count = 1, .remaining = one->len};
 }
 
-/* As Linux: a length that is negative as ssize_t gives EINVAL, an address beyond guest memory EFAULT; what exceeds MAX_RW_COUNT in all is cut. */
+/* As Linux: a length that is negative as ssize_t gives EINVAL, an address beyond guest memory EFAULT; what
+ * exceeds MAX_RW_COUNT in all is cut. */
 static int check_segments(struct task *t, struct uio_segment *s, size_t count, uint64_t *ret_total) {
     gva_t max = kernel_platform(t->kernel)->limits.max_address;
     uint64_t total = 0;

@@ -56,7 +56,8 @@ int socket_init(struct socket *s, const struct file_ops *file_ops, const struct 
     mutex_init(&s->lock, RANK_LEAF);
     s->send_buffer = s->receive_buffer = BUFFER_DEFAULT;
     s->receive_low_water = 1;
-    return file_init_anon(&s->file, file_ops, "socket", LINUX_S_IFSOCK, flags | 02 /* O_RDWR */, FILE_READ | FILE_WRITE | FILE_STREAM, task_creds(t));
+    return file_init_anon(&s->file, file_ops, "socket", LINUX_S_IFSOCK, flags | 02 /* O_RDWR */, FILE_READ | FILE_WRITE | FILE_STREAM | FILE_BLOCKS,
+                          task_creds(t));
 }
 
 /* ---- options ---- */
@@ -267,27 +268,31 @@ int64_t socket_ioctl(struct socket *s, struct task *t, uint32_t cmd, uint64_t ar
 
 /* ---- read and write ---- */
 
-/* The wrappers of file.h block: these only try. */
+/* With a time-out an interrupted call is not restarted: socket(7), SO_RCVTIMEO. */
+static ssize_t finish(ssize_t r, int64_t timeout_ns) {
+    return r == -ERESTARTSYS && timeout_ns > 0 ? -EINTR : r;
+}
+
 ssize_t socket_file_read(struct file *f, struct uio *to, uint64_t *offset) {
     struct socket *s = container_of(f, struct socket, file);
     struct socket_control control = {0};
-    struct socket_message m = {.data = to, .control = &control, .flags = LINUX_MSG_DONTWAIT};
+    struct socket_message m = {.data = to, .control = &control, .deadline = socket_deadline(s->receive_timeout_ns)};
 
     (void)offset;
     if (to->remaining == 0 && s->type == LINUX_SOCK_STREAM)
         return 0;
     ssize_t r = s->ops->recv(s, to->task, &m);
     socket_control_done(&control);
-    return r;
+    return finish(r, s->receive_timeout_ns);
 }
 
 ssize_t socket_file_write(struct file *f, struct uio *from, uint64_t *offset) {
     struct socket *s = container_of(f, struct socket, file);
     struct socket_control control = {0};
-    struct socket_message m = {.data = from, .control = &control, .flags = LINUX_MSG_DONTWAIT};
+    struct socket_message m = {.data = from, .control = &control, .deadline = socket_deadline(s->send_timeout_ns)};
 
     (void)offset;
     ssize_t r = s->ops->send(s, from->task, &m);
     socket_control_done(&control);
-    return r;
+    return finish(r, s->send_timeout_ns);
 }

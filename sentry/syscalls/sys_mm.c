@@ -15,7 +15,10 @@
 #include "sentry/vfs/file.h"
 
 int64_t sys_mmap(struct task *t, const struct syscall_args *a) {
-    struct mmap_request r = {.addr = a->arg[0], .len = a->arg[1], .prot = (uint32_t)a->arg[2], .flags = (uint32_t)a->arg[3],
+    struct mmap_request r = {.addr = a->arg[0],
+                             .len = a->arg[1],
+                             .prot = (uint32_t)a->arg[2],
+                             .flags = (uint32_t)a->arg[3],
                              .offset = a->arg[5]};
 
     if (r.offset % PAGE_SIZE != 0)
@@ -64,7 +67,10 @@ int64_t sys_brk(struct task *t, const struct syscall_args *a) {
 }
 
 int64_t sys_mremap(struct task *t, const struct syscall_args *a) {
-    struct mremap_request r = {.old = a->arg[0], .old_len = a->arg[1], .new_len = a->arg[2], .flags = (uint32_t)a->arg[3],
+    struct mremap_request r = {.old = a->arg[0],
+                               .old_len = a->arg[1],
+                               .new_len = a->arg[2],
+                               .flags = (uint32_t)a->arg[3],
                                .new_addr = a->arg[4]};
 
     if (a->arg[3] >> 32)
@@ -134,7 +140,8 @@ int64_t sys_mseal(struct task *t, const struct syscall_args *a) {
 
 /* ---- process_vm_readv, process_vm_writev ---- */
 
-/* Remote segments: as they come, unchecked but for their number and total; a bad address ends the transfer. */
+/* Remote segments: as they come, unchecked but for their number and total; a bad address ends the transfer.
+ */
 static int read_remote(struct task *t, gva_t iov, uint64_t count, struct linux_iovec **ret) {
     if (count > LINUX_UIO_MAXIOV)
         return -EINVAL;
@@ -158,7 +165,8 @@ static int read_remote(struct task *t, gva_t iov, uint64_t count, struct linux_i
 enum { TRANSFER_CHUNK = 65536 };
 
 /* One piece, at most TRANSFER_CHUNK: bytes moved, fewer than `size` at a bad page, or -EFAULT. */
-static ssize_t transfer_piece(struct mm *remote, struct uio *local, gva_t addr, char *buffer, size_t size, bool write) {
+static ssize_t transfer_piece(struct mm *remote, struct uio *local, gva_t addr, char *buffer, size_t size,
+                              bool write) {
     if (!write) {
         ssize_t got = mm_read(remote, buffer, addr, size, /* force= */ false);
         return got > 0 ? uio_write(local, buffer, (size_t)got) : got;
@@ -169,7 +177,8 @@ static ssize_t transfer_piece(struct mm *remote, struct uio *local, gva_t addr, 
     return mm_write(remote, addr, buffer, (size_t)got, /* force= */ false);
 }
 
-static int64_t transfer(struct mm *remote, struct uio *local, const struct linux_iovec *v, uint64_t count, char *buffer, bool write) {
+static int64_t transfer(struct mm *remote, struct uio *local, const struct linux_iovec *v, uint64_t count,
+                        char *buffer, bool write) {
     int64_t done = 0;
 
     for (uint64_t i = 0; i < count; i++) {
@@ -188,7 +197,8 @@ static int64_t transfer(struct mm *remote, struct uio *local, const struct linux
     return done;
 }
 
-static int64_t transfer_with(struct task *t, struct task *other, struct uio *local, const struct linux_iovec *v, uint64_t count, bool write) {
+static int64_t transfer_with(struct task *t, struct task *other, struct uio *local,
+                             const struct linux_iovec *v, uint64_t count, bool write) {
     int result = task_ptrace_may_access(t, other, /* attach= */ true);
     if (result < 0)
         return result;

@@ -340,7 +340,7 @@ static int for_priority_targets(struct task *t, int which, int who, struct prior
         return -EINVAL;
     struct pid *pgrp = which != LINUX_PRIO_PGRP ? NULL : who == 0 ? task_get_pgrp(t) : task_find_pid(t, who);
     v->uid = who == 0 ? t->creds->uid : make_kuid(t->creds->user_ns, (uint32_t)who);
-    while ((p = task_next_process(task_pid_ns(t), t->kernel, number + 1, &number)) != NULL) {
+    while ((p = task_next_process(task_pid_ns(t), number + 1, &number)) != NULL) {
         if (matches(v, p, which, pgrp))
             visit_priority(v, p);
         task_unref(p);

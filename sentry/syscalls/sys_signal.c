@@ -113,7 +113,7 @@ static int kill_all(struct task *t, int signo) {
     struct task *to;
     int r = -ESRCH, number = 1;
 
-    while ((to = task_next_process(ns, t->kernel, number + 1, &number)) != NULL) {
+    while ((to = task_next_process(ns, number + 1, &number)) != NULL) {
         if (to->group != t->group) {
             int one = kill_one(t, to, signo);
             if (one != -EPERM)

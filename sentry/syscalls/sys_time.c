@@ -246,7 +246,7 @@ int64_t sys_timer_create(struct task *t, const struct syscall_args *a) {
         return -EFAULT;
     int r = posix_timer_create(t, (int)a->arg[0], a->arg[1] ? &event : NULL, &id);
     if (r == 0 && copy_out(t, a->arg[2], &id, sizeof id) < 0) {
-        (void)posix_timer_delete(t, id);
+        (void)!posix_timer_delete(t, id);
         r = -EFAULT;
     }
     return r;

@@ -355,13 +355,13 @@ bool dentry_is_below(struct dentry *d, struct dentry *ancestor) {
     return below;
 }
 
-/* A child that is still hashed: new reference, or NULL. */
-static struct dentry *first_child(struct dentry *d, bool stale_too) {
+/* A child that is still hashed and not stale: new reference, or NULL. */
+static struct dentry *first_child(struct dentry *d) {
     struct dentry *c, *found = NULL;
 
     mutex_lock(&d->lock);
     list_for_each_entry(c, &d->children, child_node) {
-        if (!atomic_load(&c->unhashed) && (stale_too || !atomic_load(&c->stale)) && dentry_tryref(c)) {
+        if (!atomic_load(&c->unhashed) && !atomic_load(&c->stale) && dentry_tryref(c)) {
             found = c;
             break;
         }
@@ -393,7 +393,7 @@ void dentry_invalidate_tree(struct dentry *top) {
     struct dentry *d = dentry_ref(top);
 
     for (;;) {
-        struct dentry *child = first_child(d, /* stale_too= */ false);
+        struct dentry *child = first_child(d);
         if (child) {
             dentry_unref(d);
             d = child;
@@ -409,12 +409,33 @@ void dentry_invalidate_tree(struct dentry *top) {
     dentry_unref(d);
 }
 
+/* A child that the LRU still has, or one without a name (removed, replaced) that its own cached children keep. */
+static struct dentry *first_child_to_prune(struct dentry *d) {
+    struct dentry *c, *found = NULL;
+
+    mutex_lock(&d->lock);
+    list_for_each_entry(c, &d->children, child_node) {
+        bool keeps = !atomic_load(&c->unhashed);
+        if (!keeps) {
+            mutex_lock_nested(&c->lock); /* parent before child */
+            keeps = !list_empty(&c->children);
+            mutex_unlock(&c->lock);
+        }
+        if (keeps && dentry_tryref(c)) {
+            found = c;
+            break;
+        }
+    }
+    mutex_unlock(&d->lock);
+    return found;
+}
+
 /* No path leads into the file system any more: every dentry but the root is kept by the LRU or its children alone. */
 void dentry_prune_tree(struct dentry *root) {
     struct dentry *d = dentry_ref(root);
 
     for (;;) {
-        struct dentry *child = first_child(d, /* stale_too= */ true);
+        struct dentry *child = first_child_to_prune(d);
         if (child) {
             dentry_unref(d);
             d = child;

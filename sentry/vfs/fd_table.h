@@ -58,5 +58,7 @@ struct fs_context *fs_context_copy(struct fs_context *from);
 void fs_context_get(struct fs_context *fs, struct path *ret_root, struct path *ret_cwd);
 void fs_context_set_root(struct fs_context *fs, const struct path *root);
 void fs_context_set_cwd(struct fs_context *fs, const struct path *cwd);
+/* Root or cwd that is `from` becomes `to` (pivot_root). */
+void fs_context_move(struct fs_context *fs, const struct path *from, const struct path *to);
 uint32_t fs_context_umask(struct fs_context *fs);
 uint32_t fs_context_set_umask(struct fs_context *fs, uint32_t mask); /* the old one */

@@ -38,6 +38,7 @@ struct dir_emit {
 enum file_mode {
     FILE_READ = 1, FILE_WRITE = 2, FILE_PATH = 4 /* O_PATH */, FILE_POS = 8 /* has a position: pread, pwrite, lseek work */,
     FILE_STREAM = 32 /* no pread, no lseek: -ESPIPE; a blocking write goes on until all is written */,
+    FILE_BLOCKS = 256 /* read and write block by themselves (sockets, with their time-outs) and give -EAGAIN only when that is the answer */,
     /* vfs's own: */
     FILE_DENY_WRITE = 16 /* opened for exec */, FILE_COUNTED = 64 /* counts as a writer of inode and mount */, FILE_OPENED = 128 /* inotify saw the open */,
 };

@@ -67,6 +67,16 @@ void fs_context_set_cwd(struct fs_context *fs, const struct path *cwd) {
     replace(fs, &fs->cwd, cwd);
 }
 
+void fs_context_move(struct fs_context *fs, const struct path *from, const struct path *to) {
+    mutex_lock(&fs->lock);
+    bool root = path_equal(&fs->root, from), cwd = path_equal(&fs->cwd, from);
+    mutex_unlock(&fs->lock);
+    if (root)
+        fs_context_set_root(fs, to);
+    if (cwd)
+        fs_context_set_cwd(fs, to);
+}
+
 uint32_t fs_context_umask(struct fs_context *fs) {
     mutex_lock(&fs->lock);
     uint32_t mask = fs->umask;

@@ -161,7 +161,7 @@ bool inode_owner_or_capable(const struct inode *i, const struct creds *c) {
     return c->fsuid == i->uid || inode_capable(i, c, LINUX_CAP_FOWNER);
 }
 
-static int generic_permission(const struct inode *i, const struct creds *c, unsigned mask) {
+int inode_permission_generic(struct inode *i, const struct creds *c, unsigned mask) {
     uint32_t mode = i->mode;
     unsigned want = mask & (MAY_READ | MAY_WRITE | MAY_EXEC);
 
@@ -186,7 +186,7 @@ static int generic_permission(const struct inode *i, const struct creds *c, unsi
 int inode_permission(struct inode *i, const struct creds *c, unsigned mask) {
     if (i->ops->permission)
         return i->ops->permission(i, c, mask);
-    return generic_permission(i, c, mask);
+    return inode_permission_generic(i, c, mask);
 }
 
 int path_want_write(const struct path *p) {

@@ -115,25 +115,6 @@ static int may_follow(const struct walk *w, const struct inode *link) {
     return -EACCES;
 }
 
-static int follow_magic(struct walk *w, struct inode *link) {
-    struct path target;
-
-    if (w->flags & LOOKUP_NO_MAGICLINKS)
-        return -ELOOP;
-    if (w->flags & LOOKUP_SCOPED)
-        return -EXDEV;
-    int r = link->ops->magic_link(link, w->view->task, &target);
-    if (r < 0)
-        return r;
-    if (w->flags & LOOKUP_NO_XDEV && target.mount != w->at.mount) {
-        path_put(&target);
-        return -EXDEV;
-    }
-    set_at(w, target);
-    w->at_magic = true;
-    return 0;
-}
-
 static int follow_text(struct walk *w, struct inode *link) {
     char *text;
 
@@ -156,6 +137,27 @@ static int follow_text(struct walk *w, struct inode *link) {
         set_at(w, path_get(&w->root));
     push_text(w, text);
     return 1;
+}
+
+static int follow_magic(struct walk *w, struct inode *link) {
+    struct path target;
+
+    if (w->flags & LOOKUP_NO_MAGICLINKS)
+        return -ELOOP;
+    if (w->flags & LOOKUP_SCOPED)
+        return -EXDEV;
+    int r = link->ops->magic_link(link, w->view->task, &target);
+    if (r == -ENOSYS) /* this one of the file system's links is not magic */
+        return follow_text(w, link);
+    if (r < 0)
+        return r;
+    if (w->flags & LOOKUP_NO_XDEV && target.mount != w->at.mount) {
+        path_put(&target);
+        return -EXDEV;
+    }
+    set_at(w, target);
+    w->at_magic = true;
+    return 0;
 }
 
 static int follow_link(struct walk *w, const struct path *link_path) {

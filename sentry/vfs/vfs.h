@@ -246,6 +246,8 @@ int dentry_lookup_locked(struct dentry *parent, const char *name, size_t len, st
 struct dentry *dentry_new_unlinked(struct dentry *parent, const char *name, struct inode *inode);
 /* New reference of the parent (of itself for a root). */
 struct dentry *dentry_parent(struct dentry *d);
+/* New references; the name as it is now. `ret_name` of at least NAME_MAX + 1 bytes. */
+struct dentry *dentry_parent_and_name(struct dentry *d, char *ret_name, size_t *ret_len);
 bool dentry_is_below(struct dentry *d, struct dentry *ancestor); /* or the same */
 /* Coherence with what others change: drops what is cached for a name or below a directory; what is in use is looked up again before its next use.
    Any thread; locks ranked below RANK_DCACHE may be held, but not dir_locks of the same file system. */
@@ -327,8 +329,18 @@ int vfs_open_exec(const struct vfs_view *v, int dirfd, const char *name, int at_
 /* Connecting and binding of unix sockets by name: what hangs on the inode (inode.node). */
 int vfs_bind_socket(const struct vfs_view *v, const char *name, uint32_t mode, struct path *ret) must_check;
 
+/* A mount of `fs` that no namespace shows; and an open file of one of its inodes, not by a name and without any check. New references. */
+int vfs_layer_mount(struct filesystem *fs, struct mount **ret) must_check;
+int vfs_layer_open(struct mount *m, struct inode *inode, uint32_t flags, const struct creds *c, struct file **ret) must_check;
+
 /* Event for inotify (LINUX_IN_*) on the inode and, with its name, on its parent; CREATE: on the parent only. Costs nothing while no one watches. */
 void vfs_notify(struct dentry *d, uint32_t mask, uint32_t cookie);
+
+/* ---- file systems made of others (layer.c) ---- */
+
+/* A mount of `fs` that no namespace shows; and an open file of one of its inodes, not by a name and without any check. New references. */
+int vfs_layer_mount(struct filesystem *fs, struct mount **ret) must_check;
+int vfs_layer_open(struct mount *m, struct inode *inode, uint32_t flags, const struct creds *c, struct file **ret) must_check;
 
 /* ---- device nodes ---- */
 

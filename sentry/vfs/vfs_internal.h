@@ -67,8 +67,6 @@ void dentry_name_done(struct dentry_name *n);
 void dentry_move(struct dentry *d, struct dentry *new_parent, struct dentry_name *n);
 void dentry_exchange(struct dentry *a, struct dentry *b, struct dentry_name *a_gets, struct dentry_name *b_gets);
 struct dentry *dentry_new_anon(struct filesystem *fs, const char *name, struct inode *inode /* taken on success */);
-/* New references; the name as it is now. `ret_name` of at least NAME_MAX + 1 bytes. */
-struct dentry *dentry_parent_and_name(struct dentry *d, char *ret_name, size_t *ret_len);
 /* Drops all cached dentries of a file system that has no users any more. */
 void dentry_prune_tree(struct dentry *root);
 

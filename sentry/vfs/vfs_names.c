@@ -259,7 +259,7 @@ void names_notify_removed(struct dentry *d) {
     struct kstat st;
     inode_fill_stat(d->inode, &st);
     if (dir_bit || (d->inode->ops->getattr(d->inode, &st) == 0 && st.nlink == 0)) {
-        vfs_notify_self(d, LINUX_IN_DELETE_SELF | dir_bit);
+        vfs_notify_self(d, LINUX_IN_DELETE_SELF);
         inode_drop_watches(d->inode);
     } else {
         vfs_notify_self(d, LINUX_IN_ATTRIB);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/bench/platform_bench.c: what a platform charges for each of its steps, beside the host's own floors measured in the same
- * run: "row  us  floor-us  ratio". Least of bursts, as ../shared/probe/floors does.
- *   platform_bench [PLATFORM] [ROUNDS]
+ * tests/bench/platform_bench.c: what a platform charges for each of its steps, beside the host's own floors
+ * measured in the same run: "row  us  floor-us  ratio". Least of bursts, as ../shared/probe/floors does.
+ *   platform_bench [PLATFORM] [ROUNDS] [trapped]     "trapped": systrap without patched call sites
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -159,8 +159,9 @@ static void op_call_all_registers(void) {
     op_call();
 }
 static void op_apply(void) {
-    struct as_op ops[2] = {{.kind = AS_MAP_ANON, .addr = 0x50000000, .len = 65536, .prot = PROT_READ | PROT_WRITE},
-                           {.kind = AS_UNMAP, .addr = 0x50000000, .len = 65536}};
+    struct as_op ops[2] = {
+        {.kind = AS_MAP_ANON, .addr = 0x50000000, .len = 65536, .prot = PROT_READ | PROT_WRITE},
+        {.kind = AS_UNMAP, .addr = 0x50000000, .len = 65536}};
     need(g_ops->as_apply(g_as, ops, 2, NULL) == 0, "apply");
 }
 static void op_copy(void) {
@@ -186,10 +187,12 @@ static void op_create(void) {
     g_ops->as_unref(as);
 }
 
-static void start(const char *name) {
-    static const unsigned char code[] = {0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7}; /* 1: mov $39, %eax; syscall; jmp 1b */
+static void start(const char *name, bool no_patches) {
+    static const unsigned char code[] = {0xb8, 39,   0,    0,   0,
+                                         0x0f, 0x05, 0xeb, 0xf7}; /* 1: mov $39, %eax; syscall; jmp 1b */
     struct err *err = NULL;
-    struct platform_config config = {.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    struct platform_config config = {.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                                     .no_patches = no_patches};
     if (platform_create(name, &config, &g_platform, &err)) {
         char *text = err_text(err);
         fprintf(stderr, "platform_bench: %s\n", text);
@@ -197,10 +200,13 @@ static void start(const char *name) {
     }
     g_ops = g_platform->ops;
     need(g_ops->as_create(g_platform, &g_as) == 0, "as_create");
-    struct as_op map[2] = {{.kind = AS_MAP_ANON, .addr = CODE, .len = 4096, .prot = PROT_READ | PROT_WRITE | PROT_EXEC},
-                           {.kind = AS_MAP_ANON, .addr = DATA, .len = 4096, .prot = PROT_READ | PROT_WRITE}};
+    struct as_op map[2] = {
+        {.kind = AS_MAP_ANON, .addr = CODE, .len = 4096, .prot = PROT_READ | PROT_WRITE | PROT_EXEC},
+        {.kind = AS_MAP_ANON, .addr = DATA, .len = 4096, .prot = PROT_READ | PROT_WRITE}};
     need(g_ops->as_apply(g_as, map, 2, NULL) == 0, "map");
     need(g_ops->as_copy_out(g_as, CODE, code, sizeof(code)) == sizeof(code), "code");
+    struct as_op text = {.kind = AS_PROTECT, .addr = CODE, .len = 4096, .prot = PROT_READ | PROT_EXEC};
+    need(g_ops->as_apply(g_as, &text, 1, NULL) == 0, "protect");
     g_ops->as_copy_out(g_as, DATA, g_local, 4096);
     need(g_ops->context_create(g_as, &g_context) == 0, "context_create");
     g_regs = (struct guest_regs){.rip = CODE, .rflags = 0x202, .cs = 0x33, .ss = 0x2b};
@@ -215,7 +221,8 @@ int main(int argc, char **argv) {
     sched_setaffinity(0, sizeof(one), &one);
     double handoff = floor_handoff(), sysemu = floor_ptrace(), readv_us = floor_readv();
     double fork_us = least_us(op_fork_native, 8), mmap_us = least_us(op_mmap_native, BURST);
-    start(name);
+    bool trapped = argc > 3 && strcmp(argv[3], "trapped") == 0;
+    start(name, trapped);
     printf("platform %s\n", g_ops->name);
     bool traced = strcmp(g_ops->name, "ptrace") == 0;
     const char *floor_name = traced ? "ptrace_sysemu" : "handoff_same_cpu";
@@ -224,7 +231,8 @@ int main(int argc, char **argv) {
     row("call, other registers change", least_us(op_call_all_registers, BURST), floor_name, floor);
     row("atomic operation", least_us(op_atomic, BURST), floor_name, floor);
     row("copy in 4 KiB", least_us(op_copy, BURST), "vm_readv_4096", readv_us);
-    row("map + unmap 64 KiB, one batch", least_us(op_apply, BURST), "handoff_same_cpu + mmap", handoff + mmap_us);
+    row("map + unmap 64 KiB, one batch", least_us(op_apply, BURST), "handoff_same_cpu + mmap",
+        handoff + mmap_us);
     row("thread create + destroy", least_us(op_thread, 8), "fork_exit_wait", fork_us);
     row("fork + kill", least_us(op_fork, 8), "fork_exit_wait", fork_us);
     row("create + kill", least_us(op_create, 8), "fork_exit_wait", fork_us);

@@ -41,34 +41,10 @@ static uint32_t speed_of(uint32_t cflag, uint32_t given) {
     return given;
 }
 
-/* Waits until the other end has taken what was written. */
-static int drain(struct tty *tty, struct task *t) {
-    struct waiter w;
-    int r = 0;
-
-    waiter_init_task(&w, t, LINUX_POLLOUT);
-    waitq_add(&tty->slave_queue, &w);
-    for (;;) {
-        mutex_lock(&tty->lock);
-        bool empty = tty->output.len == 0 || !tty->master_open || tty->hung_up;
-        mutex_unlock(&tty->lock);
-        if (empty)
-            break;
-        r = task_block(t, CLOCK_NEVER);
-        if (r < 0)
-            break;
-    }
-    waitq_remove(&w);
-    return r;
-}
-
 enum when { SET_NOW, SET_DRAIN, SET_FLUSH };
 
-static int install(struct tty *tty, struct task *t, const struct linux_termios2 *new, enum when when) {
-    int r = when == SET_NOW ? 0 : drain(tty, t);
-
-    if (r < 0)
-        return r;
+/* A pty's output counts as sent once the other end may read it: SET_DRAIN, tcdrain(3) and TIOCOUTQ find nothing to wait for. */
+static int install(struct tty *tty, const struct linux_termios2 *new, enum when when) {
     mutex_lock(&tty->lock);
     uint32_t old_lflag = tty->termios.lflag, old_iflag = tty->termios.iflag;
     if (when == SET_FLUSH)
@@ -94,7 +70,7 @@ static int set_termios(struct tty *tty, struct task *t, uint64_t arg, size_t siz
     mutex_unlock(&tty->lock);
     if (r == 0)
         r = copy_in(t, &new, arg, size);
-    return r < 0 ? r : install(tty, t, &new, when);
+    return r < 0 ? r : install(tty, &new, when);
 }
 
 static int set_termio(struct tty *tty, struct task *t, uint64_t arg, enum when when) {
@@ -114,7 +90,7 @@ static int set_termio(struct tty *tty, struct task *t, uint64_t arg, enum when w
     new.cflag = (new.cflag & 0xffff0000u) | from.cflag;
     new.lflag = (new.lflag & 0xffff0000u) | from.lflag;
     memcpy(new.cc, from.cc, sizeof from.cc);
-    return install(tty, t, &new, when);
+    return install(tty, &new, when);
 }
 
 /* ---- size, queues, flow ---- */
@@ -244,14 +220,13 @@ static int64_t common_ioctl(struct tty *tty, struct task *t, uint32_t cmd, uint6
     case LINUX_TIOCINQ:
         return queue_length(tty, t, arg, /* output= */ is_master);
     case LINUX_TIOCOUTQ:
-        return is_master ? put_int(t, arg, 0) : queue_length(tty, t, arg, /* output= */ true);
+        return put_int(t, arg, 0);
     case LINUX_TCFLSH:
         return flush(tty, t, arg, is_master);
     case LINUX_TCXONC:
         return flow(tty, t, arg);
     case LINUX_TCSBRK:
     case LINUX_TCSBRKP:
-        return is_master ? 0 : drain(tty, t);
     case LINUX_TIOCSBRK:
     case LINUX_TIOCCBRK:
         return 0;

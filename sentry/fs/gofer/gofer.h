@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/gofer/gofer.h: file systems whose files lie on the host, behind a gofer (gofer/protocol.h).
  *
- * A session is one connection to one gofer; each of its roots can be mounted (type "gofer") any number of times by boot. Once a
- * file is open, reads, writes and mappings go to its donated descriptor without a message.
+ * A session is one connection to one gofer; each of its roots can be mounted (type "gofer") any number of
+ * times by boot. Once a file is open, reads, writes and mappings go to its donated descriptor without a
+ * message.
  *
  * What is cached depends on the root (DESIGN 8):
  *   exclusive  everything, until this sandbox changes it
- *   watched    names (absent ones too), attributes and listings, until the host's inotify says that they changed; events are in the
- *              queue before the changing process's own call returns, and the queue is read before a cached name is used
- *   shared     names are asked for again at each use, attributes at each stat, listings at each opendir
+ *   watched    names (absent ones too), attributes and listings, until the host's inotify says that they
+ * changed; events are in the queue before the changing process's own call returns, and the queue is read
+ * before a cached name is used shared     names are asked for again at each use, attributes at each stat,
+ * listings at each opendir
  *
  * Sources: DESIGN 8, inotify(7), gVisor's gofer package comment (lock order).
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/gofer/gofer_attr.c: attributes, link targets, extended attributes.
  *
- * Attributes are true until attr_seq moves on. A file that is open is asked by its descriptor (fstat costs no message), others by
- * GETATTR; a shared root's are asked for each time.
+ * Attributes are true until attr_seq moves on. A file that is open is asked by its descriptor (fstat costs no
+ * message), others by GETATTR; a shared root's are asked for each time.
  */
 #include <errno.h>
 #include <string.h>
@@ -27,20 +27,39 @@ void gino_attr_set(struct gofer_inode *i, const struct gofer_attr *attr, uint32_
     mutex_unlock(&i->inode.lock);
 }
 
+/* A stat so soon after the look-up that it belongs to needs no second message. */
+#define FRESH_NS 100000
+
+void gino_attr_looked(struct gofer_inode *i, const struct gofer_attr *attr, uint32_t seq) {
+    mutex_lock(&i->inode.lock);
+    gino_attr_set_locked(i, attr, seq);
+    i->attr_fresh_ns = monotonic_ns();
+    mutex_unlock(&i->inode.lock);
+}
+
+static bool fresh_once_locked(struct gofer_inode *i) {
+    int64_t asked = i->attr_fresh_ns;
+    i->attr_fresh_ns = 0;
+    return asked && monotonic_ns() - asked < FRESH_NS;
+}
+
 /* A directory without a watch is not vouched for by one above it. */
 static bool attr_trusted_locked(struct gofer_inode *i) {
     struct gofer_fs *g = gfs_of(&i->inode);
-    if (!i->attr_known || i->attr_seen != gino_attr_begin(i) || gfs_shared(g))
+    if (!i->attr_known || i->attr_seen != gino_attr_begin(i))
         return false;
+    if (gfs_shared(g))
+        return fresh_once_locked(i);
     if (gfs_exclusive(g))
         return true;
     if (inode_is_dir(&i->inode))
         return i->watch >= 0;
-    /* A file with several names may change by one that lies in no watched directory; an open one by a mapping. */
+    /* A file with several names may change by one that lies in no watched directory; an open one by a
+     * mapping. */
     return i->attr.nlink == 1 && i->open_count == 0;
 }
 
-static int ask_gofer_locked(struct gofer_inode *i) {
+static int ask_gofer_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     struct gofer_conn *conn = gfs_conn(gfs_of(&i->inode));
     struct gofer_attr attr;
     gofer_handle_t handle;
@@ -57,7 +76,7 @@ static int ask_gofer_locked(struct gofer_inode *i) {
     return rc;
 }
 
-static int refresh_locked(struct gofer_inode *i) {
+static int refresh_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     struct gofer_attr attr;
     if (attr_trusted_locked(i))
         return 0;
@@ -77,7 +96,8 @@ static int refresh_locked(struct gofer_inode *i) {
 
 static int64_t time_ns(const struct gofer_time *t) {
     int64_t ns;
-    if (__builtin_mul_overflow(t->sec, NSEC_PER_SEC, &ns) || __builtin_add_overflow(ns, (int64_t)t->nsec, &ns))
+    if (__builtin_mul_overflow(t->sec, NSEC_PER_SEC, &ns) ||
+        __builtin_add_overflow(ns, (int64_t)t->nsec, &ns))
         return t->sec < 0 ? INT64_MIN + 1 : INT64_MAX;
     return ns;
 }
@@ -87,7 +107,7 @@ int gofer_getattr(struct inode *inode, struct kstat *ret) {
     struct gofer_fs *g = gfs_of(inode);
     if (!gfs_exclusive(g))
         gfs_drain_if_due(g);
-    mutex_lock(&inode->lock);
+    mutex_lock(&i->inode.lock);
     int rc = refresh_locked(i);
     if (rc == 0) {
         const struct gofer_attr *a = &i->attr;
@@ -106,7 +126,7 @@ int gofer_getattr(struct inode *inode, struct kstat *ret) {
                           (a->flags & GOFER_ATTR_APPEND ? LINUX_STATX_ATTR_APPEND : 0);
         ret->attributes_mask = LINUX_STATX_ATTR_IMMUTABLE | LINUX_STATX_ATTR_APPEND;
     }
-    mutex_unlock(&inode->lock);
+    mutex_unlock(&i->inode.lock);
     return rc;
 }
 
@@ -145,7 +165,7 @@ static struct gofer_setattr to_request(struct gofer_inode *i, const struct setat
     return q;
 }
 
-static int send_locked(struct gofer_inode *i, struct gofer_setattr *q) {
+static int send_locked(struct gofer_inode *i, struct gofer_setattr *q) REQUIRES(&i->inode.lock) {
     struct gofer_conn *conn = gfs_conn(gfs_of(&i->inode));
     struct gofer_attr attr;
     int tries = 0, rc;
@@ -162,7 +182,7 @@ static int send_locked(struct gofer_inode *i, struct gofer_setattr *q) {
     return rc;
 }
 
-static int setattr_locked(struct gofer_inode *i, const struct setattr *s) {
+static int setattr_locked(struct gofer_inode *i, const struct setattr *s) REQUIRES(&i->inode.lock) {
     struct gofer_setattr q = to_request(i, s);
     int rc = 0;
     if (s->mask & SETATTR_SIZE) {
@@ -189,9 +209,9 @@ int gofer_setattr(struct inode *inode, const struct setattr *s) {
     struct gofer_inode *i = gino_of(inode);
     if (s->mask & SETATTR_SIZE && s->size > INT64_MAX)
         return -EFBIG;
-    mutex_lock(&inode->lock);
+    mutex_lock(&i->inode.lock);
     int rc = setattr_locked(i, s);
-    mutex_unlock(&inode->lock);
+    mutex_unlock(&i->inode.lock);
     if (rc == 0 && s->mask & SETATTR_KILL_PRIV)
         drop_file_caps(inode);
     if (rc == 0 && s->mask & SETATTR_SIZE)
@@ -201,7 +221,7 @@ int gofer_setattr(struct inode *inode, const struct setattr *s) {
 
 /* ---- links ---- */
 
-static int ask_target_locked(struct gofer_inode *i) {
+static int ask_target_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     char target[GOFER_TARGET_MAX + 1];
     uint32_t size;
     gofer_handle_t handle;
@@ -223,10 +243,10 @@ int gofer_readlink(struct inode *inode, struct task *t, char **ret) {
     (void)t;
     if (inode->type != LINUX_S_IFLNK)
         return -EINVAL;
-    mutex_lock(&inode->lock);
+    mutex_lock(&i->inode.lock);
     int rc = i->target ? 0 : ask_target_locked(i);
     char *copy = rc == 0 ? heap_strdup(i->target) : NULL;
-    mutex_unlock(&inode->lock);
+    mutex_unlock(&i->inode.lock);
     if (rc < 0)
         return rc;
     if (!copy)
@@ -263,9 +283,9 @@ int gofer_setxattr(struct inode *inode, const char *name, const void *value, siz
     } while (rc < 0 && gino_retry(i, handle, rc, &tries));
     gino_attr_changed(i);
     if (rc == 0 && strcmp(name, "system.posix_acl_access") == 0) { /* changes the mode */
-        mutex_lock(&inode->lock);
+        mutex_lock(&i->inode.lock);
         rc = ask_gofer_locked(i);
-        mutex_unlock(&inode->lock);
+        mutex_unlock(&i->inode.lock);
     }
     return rc;
 }

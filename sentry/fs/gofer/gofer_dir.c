@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/gofer/gofer_dir.c: names: looking up, making, linking, removing, renaming.
  *
- * Called with the directory's dir_lock, under which one name has one change at a time in this sandbox. The host may change names
- * beside us at any moment; then the host's errno is the answer.
+ * Called with the directory's dir_lock, under which one name has one change at a time in this sandbox. The
+ * host may change names beside us at any moment; then the host's errno is the answer.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,7 +14,8 @@
 
 /* ---- look-up ---- */
 
-static int get_inode(struct gofer_inode *dir, const char *name, size_t len, const struct gofer_node *node, struct inode **ret) {
+static int get_inode(struct gofer_inode *dir, const char *name, size_t len, const struct gofer_node *node,
+                     struct inode **ret) {
     struct gofer_inode *i;
     int rc = gfs_inode_get(gfs_of(&dir->inode), dir, name, len, node, &i);
     if (rc == 0)
@@ -22,7 +23,8 @@ static int get_inode(struct gofer_inode *dir, const char *name, size_t len, cons
     return rc;
 }
 
-/* A watched root's directories are walked to, which watches them; a file of several names may have changed by another one. */
+/* A watched root's directories are walked to, which watches them; a file of several names may have changed by
+ * another one. */
 static bool entry_usable(const struct gofer_fs *g, const struct gofer_entry *e) {
     if (e->state != ENTRY_FRESH || e->attr.nlink > 1 || (e->attr.mode & LINUX_S_IFMT) == LINUX_S_IFLNK)
         return (e->attr.mode & LINUX_S_IFMT) == LINUX_S_IFDIR && gfs_exclusive(g) && e->state == ENTRY_FRESH;
@@ -95,8 +97,8 @@ struct making {
     gofer_handle_t handle;
 };
 
-static int making_begin(struct making *m, struct inode *dir, const char *name, size_t len, uint32_t type, uint32_t mode,
-                        const struct creds *c) {
+static int making_begin(struct making *m, struct inode *dir, const char *name, size_t len, uint32_t type,
+                        uint32_t mode, const struct creds *c) {
     *m = (struct making){.dir = gino_of(dir), .name = {name, len}, .mode = mode};
     inode_init_owner(dir, c, type, &m->mode, &m->uid, &m->gid);
     return gino_handle(m->dir, &m->handle);
@@ -115,7 +117,8 @@ static bool making_retry(struct making *m, int rc, int *tries) {
     return rc < 0 && gino_retry(m->dir, m->handle, rc, tries) && gino_handle(m->dir, &m->handle) == 0;
 }
 
-static int dir_create(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c, struct inode **ret) {
+static int dir_create(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c,
+                      struct inode **ret) {
     struct making m;
     struct gofer_node node;
     int tries = 0, fd = -1;
@@ -123,7 +126,8 @@ static int dir_create(struct inode *dir, const char *name, size_t len, uint32_t 
     if (rc < 0)
         return rc;
     do {
-        struct gofer_create args = {.parent = m.handle, .mode = m.mode, .uid = m.uid, .gid = m.gid, .access = GOFER_READ_WRITE};
+        struct gofer_create args = {
+            .parent = m.handle, .mode = m.mode, .uid = m.uid, .gid = m.gid, .access = GOFER_READ_WRITE};
         rc = gofer_conn_create(gfs_conn(gfs_of(dir)), &args, m.name, &node, &fd);
     } while (making_retry(&m, rc, &tries));
     int made = making_end(&m, rc, &node, ret);
@@ -143,8 +147,12 @@ static int dir_tmpfile(struct inode *dir, uint32_t mode, const struct creds *c, 
     if (rc < 0)
         return rc;
     do {
-        struct gofer_create args = {.parent = m.handle, .mode = m.mode, .uid = m.uid, .gid = m.gid,
-                                    .access = GOFER_READ_WRITE, .flags = GOFER_CREATE_TMPFILE};
+        struct gofer_create args = {.parent = m.handle,
+                                    .mode = m.mode,
+                                    .uid = m.uid,
+                                    .gid = m.gid,
+                                    .access = GOFER_READ_WRITE,
+                                    .flags = GOFER_CREATE_TMPFILE};
         rc = gofer_conn_create(gfs_conn(gfs_of(dir)), &args, m.name, &node, &fd);
     } while (making_retry(&m, rc, &tries));
     if (rc < 0)
@@ -159,7 +167,8 @@ static int dir_tmpfile(struct inode *dir, uint32_t mode, const struct creds *c, 
     return 0;
 }
 
-static int dir_mkdir(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c, struct inode **ret) {
+static int dir_mkdir(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c,
+                     struct inode **ret) {
     struct making m;
     struct gofer_node node;
     int tries = 0;
@@ -173,8 +182,8 @@ static int dir_mkdir(struct inode *dir, const char *name, size_t len, uint32_t m
     return making_end(&m, rc, &node, ret);
 }
 
-static int dir_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct creds *c,
-                     struct inode **ret) {
+static int dir_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev,
+                     const struct creds *c, struct inode **ret) {
     struct making m;
     struct gofer_node node;
     int tries = 0;
@@ -182,19 +191,20 @@ static int dir_mknod(struct inode *dir, const char *name, size_t len, uint32_t m
     if (rc < 0)
         return rc;
     do {
-        struct gofer_make args = {.parent = m.handle,
-                                  .mode = (mode & LINUX_S_IFMT) | m.mode,
-                                  .uid = m.uid,
-                                  .gid = m.gid,
-                                  .rdev_major = (uint32_t)(rdev >> 8 & 0xfff) | (uint32_t)(rdev >> 32 & 0xfffff000),
-                                  .rdev_minor = (uint32_t)(rdev & 0xff) | (uint32_t)(rdev >> 12 & 0xffffff00)};
+        struct gofer_make args = {
+            .parent = m.handle,
+            .mode = (mode & LINUX_S_IFMT) | m.mode,
+            .uid = m.uid,
+            .gid = m.gid,
+            .rdev_major = (uint32_t)(rdev >> 8 & 0xfff) | (uint32_t)(rdev >> 32 & 0xfffff000),
+            .rdev_minor = (uint32_t)(rdev & 0xff) | (uint32_t)(rdev >> 12 & 0xffffff00)};
         rc = gofer_conn_mknod(gfs_conn(gfs_of(dir)), &args, m.name, &node);
     } while (making_retry(&m, rc, &tries));
     return making_end(&m, rc, &node, ret);
 }
 
-static int dir_symlink(struct inode *dir, const char *name, size_t len, const char *target, const struct creds *c,
-                       struct inode **ret) {
+static int dir_symlink(struct inode *dir, const char *name, size_t len, const char *target,
+                       const struct creds *c, struct inode **ret) {
     struct making m;
     struct gofer_node node;
     int tries = 0;
@@ -239,8 +249,9 @@ static int dir_link(struct inode *inode, const char *name, size_t len, struct in
     return 0;
 }
 
-/* A file that goes on without this name keeps being reached by its handle. One that is neither open nor linked elsewhere may still be some
- * process's O_PATH file or working directory: then what is known of it stays true enough (gofer_attr.c). */
+/* A file that goes on without this name keeps being reached by its handle. One that is neither open nor
+ * linked elsewhere may still be some process's O_PATH file or working directory: then what is known of it
+ * stays true enough (gofer_attr.c). */
 static void keep_reachable(struct gofer_inode *i) {
     gofer_handle_t handle;
     struct gofer_fs *g = gfs_of(&i->inode);
@@ -303,8 +314,8 @@ static int dir_rmdir(struct inode *inode, const char *name, size_t len, struct i
 
 /* ---- rename ---- */
 
-static int send_rename(struct gofer_inode *old_dir, struct gofer_name from, struct gofer_inode *new_dir, struct gofer_name to,
-                       uint32_t flags) {
+static int send_rename(struct gofer_inode *old_dir, struct gofer_name from, struct gofer_inode *new_dir,
+                       struct gofer_name to, uint32_t flags) {
     struct gofer_rename args = {.flags = flags};
     int tries = 0, rc;
     do {
@@ -320,13 +331,15 @@ static int send_rename(struct gofer_inode *old_dir, struct gofer_name from, stru
     return rc;
 }
 
-static int dir_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *target, struct inode *new_dir,
-                      const char *new_name, size_t new_len, struct inode *replaced, uint32_t flags) {
+static int dir_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *target,
+                      struct inode *new_dir, const char *new_name, size_t new_len, struct inode *replaced,
+                      uint32_t flags) {
     struct gofer_inode *from = gino_of(old_dir), *to = gino_of(new_dir), *i = gino_of(target);
     /* Also if they are about to be exchanged: a lost name must not leave one without a way to it. */
     if (replaced)
         keep_reachable(gino_of(replaced));
-    int rc = send_rename(from, (struct gofer_name){old_name, old_len}, to, (struct gofer_name){new_name, new_len}, flags);
+    int rc = send_rename(from, (struct gofer_name){old_name, old_len}, to,
+                         (struct gofer_name){new_name, new_len}, flags);
     gino_attr_changed(from);
     gino_attr_changed(to);
     gofer_listing_drop(from);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/gofer/gofer_events.c: what the host's inotify says about watched directories, before anything cached is used.
+ * sentry/fs/gofer/gofer_events.c: what the host's inotify says about watched directories, before anything
+ * cached is used.
  *
- * The queue is read by the thread that needs to know. An event names a directory (by its watch) and an entry; the entry's dentry
- * can be reached only from the directory's dentry, which revalidate() has at hand when next a name of that directory is used. So
- * an event leaves the name with the directory's inode (pending), and gfs_apply_pending() drops the dentry before its use.
- * This sandbox's own changes come back as events too and are treated like any other: one name to look up again.
+ * The queue is read by the thread that needs to know. An event names a directory (by its watch) and an entry;
+ * the entry's dentry can be reached only from the directory's dentry, which revalidate() has at hand when
+ * next a name of that directory is used. So an event leaves the name with the directory's inode (pending),
+ * and gfs_apply_pending() drops the dentry before its use. This sandbox's own changes come back as events too
+ * and are treated like any other: one name to look up again.
  */
 #include <string.h>
 
@@ -13,8 +15,8 @@
 #include "sentry/fs/gofer/gofer_internal.h"
 #include "sentry/heap/heap.h"
 
-/* A walk of several names within this time reads the queue once: what happens in less than that before a call is
- * beside it, not before it. */
+/* A walk of several names within this time reads the queue once: what happens in less than that before a call
+ * is beside it, not before it. */
 #define DRAIN_INTERVAL_NS 2000
 
 static void drop_names_locked(struct gofer_inode *dir) {
@@ -44,13 +46,20 @@ static void pend_name_locked(struct gofer_inode *dir, const char *name) {
     atomic_store_explicit(&dir->has_pending, true, memory_order_release);
 }
 
+void gfs_unwatch_locked(struct gofer_inode *dir) {
+    struct gofer_fs *g = gfs_of(&dir->inode);
+    if (dir->watch < 0)
+        return;
+    RB_REMOVE(gofer_watch_tree, &g->watches, dir);
+    dir->watch = -1;
+    gofer_listing_drop_locked(dir);
+    pend_all_locked(dir);
+}
+
 /* events_lock and tree_lock held. */
-static void dir_event_locked(struct gofer_fs *g, struct gofer_inode *dir, const struct gofer_event *e) {
-    if (e->mask & LINUX_IN_IGNORED) { /* the host took the watch away */
-        RB_REMOVE(gofer_watch_tree, &g->watches, dir);
-        dir->watch = -1;
-        pend_all_locked(dir);
-    }
+static void dir_event_locked(struct gofer_inode *dir, const struct gofer_event *e) {
+    if (e->mask & LINUX_IN_IGNORED) /* the host took the watch away */
+        gfs_unwatch_locked(dir);
     if (e->name[0]) {
         pend_name_locked(dir, e->name);
         gofer_listing_drop_locked(dir);
@@ -74,7 +83,7 @@ static void fs_event(struct gofer_fs *g, const struct gofer_event *e) {
     }
     while ((dir = next) && dir->watch == e->watch) {
         next = RB_NEXT(gofer_watch_tree, &g->watches, dir);
-        dir_event_locked(g, dir, e);
+        dir_event_locked(dir, e);
     }
     mutex_unlock(&g->tree_lock);
 }
@@ -124,7 +133,8 @@ void gofer_session_drain(struct gofer_session *s) {
 }
 
 void gfs_drain_if_due(struct gofer_fs *g) {
-    if (monotonic_ns() - atomic_load_explicit(&g->session->drained_at, memory_order_relaxed) >= DRAIN_INTERVAL_NS)
+    if (monotonic_ns() - atomic_load_explicit(&g->session->drained_at, memory_order_relaxed) >=
+        DRAIN_INTERVAL_NS)
         gofer_session_drain(g->session);
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/gofer/gofer_file.c: open files: regular files on their donated descriptors, directories on listings, mappings.
+ * sentry/fs/gofer/gofer_file.c: open files: regular files on their donated descriptors, directories on
+ * listings, mappings.
  *
- * An inode has at most two descriptors: one truly O_RDONLY (what read-only mappings use, so that no mprotect can make them writable)
- * and one for writing. They are opened when first needed (under inode.lock), stay put while the inode is pinned (open_count:
- * open files, mappings, calls under way), and afterwards are kept for the next open until GFS_IDLE_FDS of the file system are idle.
+ * An inode has at most two descriptors: one truly O_RDONLY (what read-only mappings use, so that no mprotect
+ * can make them writable) and one for writing. They are opened when first needed (under inode.lock), stay put
+ * while the inode is pinned (open_count: open files, mappings, calls under way), and afterwards are kept for
+ * the next open until GFS_IDLE_FDS of the file system are idle.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,13 +18,13 @@
 #include "sentry/mm/uaccess.h"
 
 struct gofer_file {
-    struct file file; /* first */
+    struct file file;              /* first */
     struct gofer_listing *listing; /* of a directory; pos_lock */
 };
 HEAP_TYPE(gofer_file, struct gofer_file, 0);
 
 struct gofer_map {
-    struct mappable mappable; /* first */
+    struct mappable mappable;  /* first */
     struct gofer_inode *inode; /* reference, and one of its open_count */
 };
 HEAP_TYPE(gofer_map, struct gofer_map, 0);
@@ -121,12 +123,14 @@ static struct fd_pair take_fds_locked(struct gofer_inode *i) {
     return taken;
 }
 
-/* The last user has gone: the descriptors wait for the next one, and the file that has waited longest gives its own up. */
+/* The last user has gone: the descriptors wait for the next one, and the file that has waited longest gives
+ * its own up. */
 static struct fd_pair make_idle_locked(struct gofer_fs *g, struct gofer_inode *i) {
     struct fd_pair none = {0};
     if (slot_fd(&i->fd_read) < 0 && slot_fd(&i->fd_write) < 0)
         return none;
-    /* A file without a name is not opened again, and kept open it would keep its blocks on the host's disk. */
+    /* A file without a name is not opened again, and kept open it would keep its blocks on the host's disk.
+     */
     if (!i->parent)
         return take_fds_locked(i);
     list_add_tail(&g->idle_fds, &i->idle_node);
@@ -218,7 +222,8 @@ static ssize_t file_read_host(struct file *f, struct uio *to, uint64_t *offset) 
     return done > 0 ? done : n;
 }
 
-static ssize_t write_some(struct gofer_inode *i, const char *data, size_t size, uint64_t *offset, bool append) {
+static ssize_t write_some(struct gofer_inode *i, const char *data, size_t size, uint64_t *offset,
+                          bool append) {
     int fd = slot_fd(&i->fd_write);
     struct gofer_attr attr;
     if (!append) {
@@ -290,12 +295,13 @@ static int map_fd_locked(struct gofer_inode *i, bool writable, int *ret_fd) REQU
     return rc == 0 && writable && i->write_only ? -EACCES : rc;
 }
 
-static int map_range(struct mappable *m, uint64_t offset, uint64_t len, bool shared, bool writable, struct host_range *ret) {
+static int map_range(struct mappable *m, uint64_t offset, uint64_t len, bool shared, bool writable,
+                     struct host_range *ret) {
     struct gofer_inode *i = container_of(m, struct gofer_map, mappable)->inode;
     bool write = shared && writable;
     struct gofer_attr attr;
-    /* The descriptor is there since mmap; only a mapping made writable later needs one that may not be. No inode.lock
-     * here: RANK_MM is held. */
+    /* The descriptor is there since mmap; only a mapping made writable later needs one that may not be. No
+     * inode.lock here: RANK_MM is held. */
     int fd = slot_fd(write ? &i->fd_write : &i->fd_read);
     if (fd < 0)
         return -EIO;
@@ -415,7 +421,8 @@ static int dir_readdir(struct file *f, struct dir_emit *e) {
         const struct gofer_entry *entry = &gf->listing->entries[f->pos - 2];
         if (entry->state == ENTRY_GONE)
             continue;
-        if (e->emit(e, gf->listing->names + entry->name_offset, entry->name_len, entry->ino, entry->type, f->pos + 1))
+        if (e->emit(e, gf->listing->names + entry->name_offset, entry->name_len, entry->ino, entry->type,
+                    f->pos + 1))
             break;
     }
     return 0;
@@ -484,7 +491,8 @@ static int pin_for(struct gofer_inode *i, uint32_t mode) {
     return rc;
 }
 
-int gofer_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret) {
+int gofer_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c,
+               struct file **ret) {
     struct gofer_inode *i = gino_of(inode);
     uint32_t mode = file_mode_of(flags) | FILE_POS;
     bool dir = inode_is_dir(inode);

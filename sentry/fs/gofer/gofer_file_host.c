@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/gofer/gofer_file_host.c: host calls on donated descriptors and on the inotify descriptor. No names are opened here.
+ * sentry/fs/gofer/gofer_file_host.c: host calls on donated descriptors and on the inotify descriptor. No
+ * names are opened here.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/gofer/gofer_fs.c: the file system object: mounting, statfs, and whether a cached name is still true.
+ * sentry/fs/gofer/gofer_fs.c: the file system object: mounting, statfs, and whether a cached name is still
+ * true.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,7 +51,8 @@ static size_t fs_show_options(struct filesystem *fs, char *buf, size_t size) {
 }
 
 /* Asks the gofer what the name leads to now. */
-static int look_again(struct gofer_fs *g, struct gofer_inode *dir, const char *name, size_t len, struct inode *cached) {
+static int look_again(struct gofer_fs *g, struct gofer_inode *dir, const char *name, size_t len,
+                      struct inode *cached) {
     int tries = 0;
     struct gofer_attr attr;
     gofer_handle_t handle;
@@ -68,7 +70,7 @@ static int look_again(struct gofer_fs *g, struct gofer_inode *dir, const char *n
         return rc;
     if (!cached || !gino_same(gino_of(cached), &attr))
         return 0;
-    gino_attr_set(gino_of(cached), &attr, seq);
+    gino_attr_looked(gino_of(cached), &attr, seq);
     return 1;
 }
 
@@ -108,7 +110,7 @@ static void fs_release(struct filesystem *fs) {
     heap_free(g);
 }
 
-#define COMMON_OPS                                                                                            \
+#define COMMON_OPS                                                                                           \
     .statfs = fs_statfs, .sync = fs_sync, .show_options = fs_show_options, .release = fs_release
 
 static const struct filesystem_ops exclusive_ops = {COMMON_OPS};
@@ -135,6 +137,7 @@ static void fill(struct gofer_fs *g, const struct gofer_mount *m, const struct g
     RB_INIT(&g->inodes);
     RB_INIT(&g->watches);
     list_init(&g->handle_order);
+    list_init(&g->watched_order);
     list_init(&g->idle_fds);
     list_init(&g->listings);
     mutex_lock(&m->session->events_lock);
@@ -172,7 +175,7 @@ static int gofer_fs_mount(struct kernel *k, struct fs_type *type, const struct m
     return 0;
 }
 
-static struct fs_type gofer_fs_type = {.name = "gofer", .mount = gofer_fs_mount};
+struct fs_type gofer_fs_type = {.name = "gofer", .mount = gofer_fs_mount};
 
 __attribute__((constructor)) static void gofer_fs_register(void) {
     fs_type_register(&gofer_fs_type);

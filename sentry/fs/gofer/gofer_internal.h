@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/gofer/gofer_internal.h: the objects of this folder.
  *
- * An inode is one file of the host, found by (device, inode number), whatever its names. Its handle in the gofer is made when it is
- * first needed: an inode made from a listing has none, only the directory and name where it was seen (parent, name), from which a
- * WALK gets one; that also lets handles be given back when the gofer runs out of descriptors.
+ * An inode is one file of the host, found by (device, inode number), whatever its names. Its handle in the
+ * gofer is made when it is first needed: an inode made from a listing has none, only the directory and name
+ * where it was seen (parent, name), from which a WALK gets one; that also lets handles be given back when the
+ * gofer runs out of descriptors.
  *
  * Locks, outer first:
  *   inode.dir_lock, inode.lock   vfs.h; held over requests
  *   session.events_lock          RANK_GOFER_EVENTS: one reader of the event queue; takes tree_lock
- *   fs.tree_lock                 RANK_HOSTFD_CACHE: inode table, parent and name, watch table, handle order, listings' order
- *   session.close_lock           RANK_HOSTFD_CACHE: handles to be closed
- * No request is made with tree_lock or close_lock held, and neither is taken with the other held.
+ *   fs.tree_lock                 RANK_HOSTFD_CACHE: inode table, parent and name, watch table, handle order,
+ * listings' order session.close_lock           RANK_HOSTFD_CACHE: handles to be closed No request is made
+ * with tree_lock or close_lock held, and neither is taken with the other held.
  */
 #pragma once
 
@@ -30,10 +31,10 @@ enum { GFS_CLOSE_BATCH = 64, GFS_PENDING_NAMES = 8, GFS_IDLE_FDS = 512 };
 struct gofer_session {
     struct ref ref;
     struct kernel *kernel;
-    struct hostref conn;         /* host.ptr: struct gofer_conn */
+    struct hostref conn; /* host.ptr: struct gofer_conn */
     struct mutex events_lock;
-    struct list filesystems;     /* events_lock; of gofer_fs.session_node */
-    _Atomic int64_t drained_at;  /* monotonic ns */
+    struct list filesystems;    /* events_lock; of gofer_fs.session_node */
+    _Atomic int64_t drained_at; /* monotonic ns */
     struct mutex close_lock;
     gofer_handle_t closes[GFS_CLOSE_BATCH];
     uint32_t close_count;
@@ -48,19 +49,21 @@ RB_HEAD(gofer_inode_tree, gofer_inode);
 RB_HEAD(gofer_watch_tree, gofer_inode);
 
 struct gofer_fs {
-    struct filesystem fs; /* first */
+    struct filesystem fs;          /* first */
     struct gofer_session *session; /* reference */
     struct list session_node;
-    uint32_t root_flags;  /* GOFER_ROOT_* */
+    uint32_t root_flags; /* GOFER_ROOT_* */
     gofer_handle_t root_handle;
     uint64_t root_dev;
     struct mutex tree_lock;
     struct gofer_inode_tree inodes;
     struct gofer_watch_tree watches; /* directories by (watch, inode) */
     struct list handle_order;        /* inodes whose handle may be given back, oldest first */
-    struct list idle_fds;            /* inodes with descriptors that nobody has open, oldest first */
+    struct list watched_order; /* directories whose handle, and with it the watch, is given back if nothing
+                                  else helps */
+    struct list idle_fds;      /* inodes with descriptors that nobody has open, oldest first */
     uint32_t idle_fd_count;
-    struct list listings;            /* cached ones, oldest first */
+    struct list listings; /* cached ones, oldest first */
     size_t listing_bytes;
     uint64_t handle_count;
 };
@@ -81,15 +84,16 @@ struct gofer_entry {
     _Atomic uint8_t state; /* enum entry_state */
     struct gofer_attr attr;
 };
-/* ENTRY_FRESH: attr is true as long as the listing is cached; once an inode was made from it, that knows better. */
+/* ENTRY_FRESH: attr is true as long as the listing is cached; once an inode was made from it, that knows
+ * better. */
 enum entry_state { ENTRY_NAME, ENTRY_FRESH, ENTRY_GONE /* removed by this sandbox */ };
 struct gofer_listing {
     struct ref ref;
-    struct list order;      /* fs.listings; tree_lock */
+    struct list order;       /* fs.listings; tree_lock */
     struct gofer_inode *dir; /* whose cache holds it; NULL: no longer cached; tree_lock */
     struct gofer_entry *entries;
     char *names;
-    uint32_t *index;        /* open addressing by hash: position + 1; size is index_mask + 1 */
+    uint32_t *index; /* open addressing by hash: position + 1; size is index_mask + 1 */
     uint32_t count, capacity, index_mask;
     size_t names_size, names_capacity, bytes;
 };
@@ -98,21 +102,21 @@ DECLARE_REF(gofer_listing);
 struct gofer_map;
 
 struct gofer_inode {
-    struct inode inode; /* first */
+    struct inode inode;          /* first */
     uint64_t host_dev, host_ino; /* the key; constant */
     struct gofer_time btime;     /* with the key tells a reused inode number */
     bool has_btime;
     /* tree_lock: */
     RB_ENTRY(gofer_inode) node;
     bool in_table;
-    struct gofer_inode *parent; /* reference on its inode; NULL for the root */
-    char *name;                 /* in parent: heap string */
+    struct gofer_inode *parent;    /* reference on its inode; NULL for the root */
+    char *name;                    /* in parent: heap string */
     _Atomic gofer_handle_t handle; /* 0: none yet. Read without lock; set and cleared under tree_lock */
     struct list handle_node;
     RB_ENTRY(gofer_inode) watch_node;
-    int watch;                  /* -1: none */
+    int watch;                     /* -1: none */
     struct gofer_listing *listing; /* reference; NULL: not cached */
-    _Atomic uint32_t listing_seq; /* counts changes of the directory */
+    _Atomic uint32_t listing_seq;  /* counts changes of the directory */
     struct list idle_node;
     /* events_lock: names that changed on the host and whose dentries have not been dropped yet */
     char *pending[GFS_PENDING_NAMES];
@@ -121,17 +125,19 @@ struct gofer_inode {
     _Atomic bool has_pending;
     /* inode.lock: */
     struct gofer_attr attr;
-    _Atomic uint32_t attr_seq;  /* counted by every change that makes attr untrue; any thread */
-    uint32_t attr_seen;         /* attr_seq when attr was asked for; attr is true while they are equal */
+    _Atomic uint32_t attr_seq; /* counted by every change that makes attr untrue; any thread */
+    uint32_t attr_seen;        /* attr_seq when attr was asked for; attr is true while they are equal */
     bool attr_known;
-    char *target;               /* of a symbolic link: heap string; constant once set */
+    int64_t
+        attr_fresh_ns; /* shared root: when a look-up asked, for the one stat that follows it; 0: none did */
+    char *target;      /* of a symbolic link: heap string; constant once set */
     /* Set with inode.lock while pinned, taken away with tree_lock while not: */
-    struct hostref fd_read;     /* O_RDONLY */
-    struct hostref fd_write;    /* O_RDWR, or O_WRONLY where the gofer may not read the file */
-    bool write_only;            /* of fd_write */
+    struct hostref fd_read;  /* O_RDONLY */
+    struct hostref fd_write; /* O_RDWR, or O_WRONLY where the gofer may not read the file */
+    bool write_only;         /* of fd_write */
     /* tree_lock: */
     _Atomic uint32_t open_count; /* pins: open files, mappings, calls under way */
-    struct gofer_map *map;      /* not a reference; its count decides whether it still lives */
+    struct gofer_map *map;       /* not a reference; its count decides whether it still lives */
 };
 
 static inline struct gofer_fs *gfs_of(const struct inode *i) {
@@ -154,6 +160,9 @@ void gfs_drain_if_due(struct gofer_fs *g);
 void gfs_apply_pending(struct gofer_inode *dir, struct dentry *d);
 /* events_lock held: as if an event had been lost. */
 void gfs_distrust_all_locked(struct gofer_fs *g);
+/* The directory is watched no more: what is cached of it is not to be believed. events_lock and tree_lock
+ * held. */
+void gfs_unwatch_locked(struct gofer_inode *dir);
 void gfs_set_watch(struct gofer_inode *dir, int watch);
 /* Forgets pending names. The inode ends. */
 void gfs_drop_pending(struct gofer_inode *dir);
@@ -163,10 +172,10 @@ int gofer_inode_compare(const struct gofer_inode *a, const struct gofer_inode *b
 int gofer_watch_compare(const struct gofer_inode *a, const struct gofer_inode *b);
 RB_PROTOTYPE(gofer_inode_tree, gofer_inode, node, gofer_inode_compare)
 RB_PROTOTYPE(gofer_watch_tree, gofer_inode, watch_node, gofer_watch_compare)
-/* The inode of a file that was seen as `name` in `dir` (dir NULL: the root). node.handle may be 0; it is taken, also on failure.
-   attr_seq: see gino_attr_begin(), of no matter for a new inode. New reference. */
-int gfs_inode_get(struct gofer_fs *g, struct gofer_inode *dir, const char *name, size_t len, const struct gofer_node *node,
-                  struct gofer_inode **ret) must_check;
+/* The inode of a file that was seen as `name` in `dir` (dir NULL: the root). node.handle may be 0; it is
+   taken, also on failure. attr_seq: see gino_attr_begin(), of no matter for a new inode. New reference. */
+int gfs_inode_get(struct gofer_fs *g, struct gofer_inode *dir, const char *name, size_t len,
+                  const struct gofer_node *node, struct gofer_inode **ret) must_check;
 /* Is the file of `attr` this one? A reused inode number is told by type and time of birth. */
 bool gino_same(const struct gofer_inode *i, const struct gofer_attr *attr);
 /* A handle for a request: -ESTALE if the file is not to be found any more. */
@@ -191,7 +200,10 @@ static inline uint32_t gino_attr_begin(struct gofer_inode *i) {
     return atomic_load_explicit(&i->attr_seq, memory_order_acquire);
 }
 void gino_attr_set(struct gofer_inode *i, const struct gofer_attr *attr, uint32_t seq);
-void gino_attr_set_locked(struct gofer_inode *i, const struct gofer_attr *attr, uint32_t seq) REQUIRES(&i->inode.lock);
+/* The same for what was asked while a name was looked up. */
+void gino_attr_looked(struct gofer_inode *i, const struct gofer_attr *attr, uint32_t seq);
+void gino_attr_set_locked(struct gofer_inode *i, const struct gofer_attr *attr, uint32_t seq)
+    REQUIRES(&i->inode.lock);
 static inline void gino_attr_changed(struct gofer_inode *i) {
     atomic_fetch_add_explicit(&i->attr_seq, 1, memory_order_release);
 }
@@ -206,6 +218,7 @@ int gofer_removexattr(struct inode *inode, const char *name);
 /* gofer_dir.c */
 extern const struct inode_ops gofer_inode_ops;
 /* gofer_fs.c */
+extern struct fs_type gofer_fs_type;
 void gofer_inode_release(struct inode *inode);
 
 /* gofer_listing.c */
@@ -221,7 +234,8 @@ void gofer_listing_drop_locked(struct gofer_inode *dir); /* tree_lock held */
 void gofer_listing_remove(struct gofer_inode *dir, const char *name, size_t len);
 
 /* gofer_file.c */
-int gofer_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret);
+int gofer_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c,
+               struct file **ret);
 /* Mappings of what lies beyond `size` are taken away. No lock held. */
 void gofer_map_truncated(struct gofer_inode *i, uint64_t size);
 /* The descriptor that CREATE donated. Taken. */

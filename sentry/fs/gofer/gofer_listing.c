@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/gofer/gofer_listing.c: whole directories, as LISTDIR gives them.
  *
- * A listing serves readdir (an open directory keeps the one it began with), and as long as it is cached it also answers look-ups:
- * a name that is not in it does not exist, and one that is has its attributes there, so that `find` or `ls -l` costs one message a
- * directory. Entries are never moved or freed before the listing is; only their state changes.
+ * A listing serves readdir (an open directory keeps the one it began with), and as long as it is cached it
+ * also answers look-ups: a name that is not in it does not exist, and one that is has its attributes there,
+ * so that `find` or `ls -l` costs one message a directory. Entries are never moved or freed before the
+ * listing is; only their state changes.
  */
 #include <errno.h>
 #include <string.h>

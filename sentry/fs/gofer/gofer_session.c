@@ -24,6 +24,7 @@ static const struct hostref_ops conn_hostref_ops = {.name = "gofer_conn", .relea
 
 int gofer_session_create(struct kernel *k, int sock, struct gofer_session **ret) {
     struct gofer_conn *conn;
+    ASSERT(fs_type_find(gofer_fs_type.name)); /* also makes the linker take its file */
     int rc = gofer_conn_open(sock, &conn);
     if (rc < 0)
         return rc;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/gofer/gofer_tree.c: the table of inodes by host key, where each was last seen, and their handles in the gofer.
+ * sentry/fs/gofer/gofer_tree.c: the table of inodes by host key, where each was last seen, and their handles
+ * in the gofer.
  */
 #include <errno.h>
 #include <string.h>
@@ -35,7 +36,8 @@ static uint64_t attr_dev(const struct gofer_attr *attr) {
     return (uint64_t)attr->dev_major << 32 | attr->dev_minor;
 }
 
-/* Files of other host file systems below the root (mounts that the gofer sees) get numbers of their own kind. */
+/* Files of other host file systems below the root (mounts that the gofer sees) get numbers of their own kind.
+ */
 uint64_t gfs_ino(const struct gofer_fs *g, const struct gofer_attr *attr) {
     uint64_t dev = attr_dev(attr);
     if (dev == g->root_dev)
@@ -44,7 +46,8 @@ uint64_t gfs_ino(const struct gofer_fs *g, const struct gofer_attr *attr) {
 }
 
 bool gino_same(const struct gofer_inode *i, const struct gofer_attr *attr) {
-    if (attr->ino != i->host_ino || attr_dev(attr) != i->host_dev || (attr->mode & LINUX_S_IFMT) != i->inode.type)
+    if (attr->ino != i->host_ino || attr_dev(attr) != i->host_dev ||
+        (attr->mode & LINUX_S_IFMT) != i->inode.type)
         return false;
     if (!i->has_btime || !(attr->flags & GOFER_ATTR_BTIME))
         return true;
@@ -53,8 +56,19 @@ bool gino_same(const struct gofer_inode *i, const struct gofer_attr *attr) {
 
 /* ---- handles ---- */
 
-static bool reclaimable(const struct gofer_fs *g, const struct gofer_inode *i) {
-    return i->parent && (!inode_is_dir(&i->inode) || !(g->root_flags & GOFER_ROOT_WATCHED));
+/* Where the inode waits for its handle to be given back; NULL: it keeps it, since nothing else leads to the
+ * file. */
+static struct list *reclaim_list(struct gofer_fs *g, const struct gofer_inode *i) {
+    if (!i->parent)
+        return NULL;
+    return inode_is_dir(&i->inode) && g->root_flags & GOFER_ROOT_WATCHED ? &g->watched_order
+                                                                         : &g->handle_order;
+}
+
+static void enlist_handle_locked(struct gofer_fs *g, struct gofer_inode *i) {
+    struct list *order = reclaim_list(g, i);
+    if (order && i->handle && list_empty(&i->handle_node))
+        list_add_tail(order, &i->handle_node);
 }
 
 /* Gives `i` the handle unless it has one; what is not used is closed. */
@@ -67,8 +81,7 @@ static void install_handle(struct gofer_inode *i, gofer_handle_t handle) {
     if (taken) {
         atomic_store_explicit(&i->handle, handle, memory_order_release);
         g->handle_count++;
-        if (reclaimable(g, i))
-            list_add_tail(&g->handle_order, &i->handle_node);
+        enlist_handle_locked(g, i);
     }
     mutex_unlock(&g->tree_lock);
     if (!taken)
@@ -95,15 +108,25 @@ bool gino_handle_gone(struct gofer_inode *i, gofer_handle_t handle) {
     return may || other;
 }
 
+static size_t take_oldest_locked(struct gofer_fs *g, struct list *order, gofer_handle_t *handles) {
+    size_t count = 0;
+    while (count < RECLAIM_BATCH && !list_empty(order)) {
+        struct gofer_inode *i = list_first_entry(order, struct gofer_inode, handle_node);
+        handles[count++] = take_handle_locked(g, i);
+        gfs_unwatch_locked(i);
+    }
+    return count;
+}
+
 bool gfs_reclaim_handles(struct gofer_fs *g) {
     gofer_handle_t handles[RECLAIM_BATCH];
-    size_t count = 0;
+    mutex_lock(&g->session->events_lock);
     mutex_lock(&g->tree_lock);
-    while (count < RECLAIM_BATCH && !list_empty(&g->handle_order)) {
-        struct gofer_inode *i = list_first_entry(&g->handle_order, struct gofer_inode, handle_node);
-        handles[count++] = take_handle_locked(g, i);
-    }
+    size_t count = take_oldest_locked(g, &g->handle_order, handles);
+    if (count == 0)
+        count = take_oldest_locked(g, &g->watched_order, handles);
     mutex_unlock(&g->tree_lock);
+    mutex_unlock(&g->session->events_lock);
     if (count == 0)
         return false;
     return gofer_conn_close_handles(gfs_conn(g), handles, count) != -EIO;
@@ -115,8 +138,8 @@ bool gino_retry(struct gofer_inode *i, gofer_handle_t handle, int rc, int *tries
     return rc == -EBADF ? gino_handle_gone(i, handle) : gfs_reclaim_handles(gfs_of(&i->inode));
 }
 
-/* The nearest of `i` and its ancestors that has no handle though its parent has one: new reference, with the parent's handle and the
-   name. NULL: `i` has one by now. -ESTALE if there is no way to it. */
+/* The nearest of `i` and its ancestors that has no handle though its parent has one: new reference, with the
+   parent's handle and the name. NULL: `i` has one by now. -ESTALE if there is no way to it. */
 static int next_to_walk(struct gofer_inode *i, struct gofer_inode **ret, gofer_handle_t *ret_parent,
                         struct gofer_inode **ret_dir, char *name, size_t *ret_len) {
     struct gofer_fs *g = gfs_of(&i->inode);
@@ -205,7 +228,8 @@ static void unlist_locked(struct gofer_fs *g, struct gofer_inode *i) {
     i->in_table = false;
 }
 
-/* A living inode of that key: new reference. One that is ending, or whose number has another file now, leaves the table. */
+/* A living inode of that key: new reference. One that is ending, or whose number has another file now, leaves
+ * the table. */
 static struct gofer_inode *get_locked(struct gofer_fs *g, const struct gofer_attr *attr) {
     struct gofer_inode *i = find_locked(g, attr);
     if (!i)
@@ -267,8 +291,8 @@ static struct gofer_inode *find_or_make(struct gofer_fs *g, const struct gofer_a
     return i ? insert(g, i) : NULL;
 }
 
-int gfs_inode_get(struct gofer_fs *g, struct gofer_inode *dir, const char *name, size_t len, const struct gofer_node *node,
-                  struct gofer_inode **ret) {
+int gfs_inode_get(struct gofer_fs *g, struct gofer_inode *dir, const char *name, size_t len,
+                  const struct gofer_node *node, struct gofer_inode **ret) {
     struct gofer_inode *i = find_or_make(g, &node->attr);
     if (!i) {
         session_close_handle(g->session, node->handle, /* now= */ false);
@@ -304,8 +328,7 @@ void gino_moved(struct gofer_inode *i, struct gofer_inode *dir, const char *name
         i->parent = dir;
         i->name = copy;
         copy = old_name;
-        if (i->handle && list_empty(&i->handle_node) && reclaimable(g, i))
-            list_add_tail(&g->handle_order, &i->handle_node);
+        enlist_handle_locked(g, i);
     }
     mutex_unlock(&g->tree_lock);
     heap_free(copy);

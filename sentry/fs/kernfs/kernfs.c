@@ -19,10 +19,13 @@ struct kernfs_filesystem {
     void *data;
     void (*drop_data)(void *data);
     size_t (*show_options)(struct filesystem *fs, char *buf, size_t size);
+    int create_errno;
 };
 HEAP_TYPE(kernfs_filesystem, struct kernfs_filesystem, 0);
 
 /* ---- nodes ---- */
+
+static const struct inode_ops kernfs_inode_ops, kernfs_magic_inode_ops;
 
 int kernfs_new(struct filesystem *fs, const struct kernfs_ops *kops, uint64_t ino, kuid_t uid, kgid_t gid, void *object,
                void *object2, uint64_t number, struct inode **ret) {
@@ -30,7 +33,7 @@ int kernfs_new(struct filesystem *fs, const struct kernfs_ops *kops, uint64_t in
 
     if (!n)
         return -ENOMEM;
-    inode_init(&n->inode, &kernfs_inode_ops, fs, ino ? ino : kernel_new_inode(fs->kernel), kops->mode, uid, gid);
+    inode_init(&n->inode, kops->magic_link ? &kernfs_magic_inode_ops : &kernfs_inode_ops, fs, ino ? ino : kernel_new_inode(fs->kernel), kops->mode, uid, gid);
     n->kops = kops;
     n->object = object;
     n->object2 = object2;
@@ -102,7 +105,7 @@ static int node_readlink(struct inode *inode, struct task *t, char **ret) {
 static int node_magic_link(struct inode *inode, struct task *t, struct path *ret) {
     struct kernfs_inode *n = kernfs_of(inode);
 
-    return n->kops->magic_link ? n->kops->magic_link(n, t, ret) : -ENOSYS;
+    return n->kops->magic_link(n, t, ret);
 }
 
 static void refresh_owner(struct kernfs_inode *n) {
@@ -141,6 +144,26 @@ static int node_setattr(struct inode *inode, const struct setattr *s) {
     return s->mask & ~(uint32_t)(SETATTR_SIZE | SETATTR_MTIME | SETATTR_MTIME_NOW | SETATTR_CTIME | SETATTR_KILL_PRIV) ? -EPERM : 0;
 }
 
+/* Names come and go by themselves alone. */
+static int no_entry(struct inode *dir) {
+    return -container_of(dir->fs, struct kernfs_filesystem, fs)->create_errno;
+}
+
+static int node_make(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c, struct inode **ret) {
+    (void)name, (void)len, (void)mode, (void)c, (void)ret;
+    return no_entry(dir);
+}
+
+static int node_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct creds *c, struct inode **ret) {
+    (void)name, (void)len, (void)mode, (void)rdev, (void)c, (void)ret;
+    return no_entry(dir);
+}
+
+static int node_symlink(struct inode *dir, const char *name, size_t len, const char *target, const struct creds *c, struct inode **ret) {
+    (void)name, (void)len, (void)target, (void)c, (void)ret;
+    return no_entry(dir);
+}
+
 static int node_permission(struct inode *inode, const struct creds *c, unsigned mask) {
     struct kernfs_inode *n = kernfs_of(inode);
 
@@ -159,17 +182,12 @@ static void node_release(struct inode *inode) {
     heap_free(n);
 }
 
-const struct inode_ops kernfs_inode_ops = {
-    .name = "kernfs",
-    .lookup = node_lookup,
-    .readlink = node_readlink,
-    .magic_link = node_magic_link,
-    .getattr = node_getattr,
-    .setattr = node_setattr,
-    .permission = node_permission,
-    .open = kernfs_open,
-    .release = node_release,
-};
+#define NODE_OPS                                                                                            \
+    .name = "kernfs", .lookup = node_lookup, .readlink = node_readlink, .getattr = node_getattr,            \
+    .setattr = node_setattr, .permission = node_permission, .open = kernfs_open, .create = node_make, .mkdir = node_make,       \
+    .mknod = node_mknod, .symlink = node_symlink, .release = node_release
+static const struct inode_ops kernfs_inode_ops = {NODE_OPS};
+static const struct inode_ops kernfs_magic_inode_ops = {NODE_OPS, .magic_link = node_magic_link};
 
 /* ---- the file system ---- */
 
@@ -239,6 +257,7 @@ int kernfs_mount(struct kernel *k, const struct kernfs_mount_request *request, s
     kfs->data = request->data;
     kfs->drop_data = request->drop_data;
     kfs->show_options = request->show_options;
+    kfs->create_errno = request->create_errno ? request->create_errno : EPERM;
     *ret = fs;
     return 0;
 }

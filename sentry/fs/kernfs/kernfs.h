@@ -73,6 +73,7 @@ struct kernfs_mount_request {
     uint64_t magic;
     void *data;
     size_t (*show_options)(struct filesystem *fs, char *buf, size_t size); /* as in filesystem_ops; may be NULL */
+    int create_errno; /* what making a name gives; 0: EPERM */
     void (*drop_data)(void *data);
 };
 int kernfs_mount(struct kernel *k, const struct kernfs_mount_request *request, struct filesystem **ret) must_check;

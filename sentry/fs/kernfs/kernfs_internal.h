@@ -5,5 +5,4 @@
 
 #include "sentry/fs/kernfs/kernfs.h"
 
-extern const struct inode_ops kernfs_inode_ops;
 int kernfs_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret);

@@ -53,8 +53,17 @@ static bool fd_valid(struct kernfs_inode *n) {
     return f != NULL;
 }
 
-static const struct kernfs_ops proc_fd_link = {
-    .mode = LINUX_S_IFLNK | 0700, .magic_link = fd_magic_link, .drop = proc_pid_drop, .owner = proc_pid_owner, .valid = fd_valid};
+/* How it is open: proc(5), /proc/PID/fd. */
+static uint32_t fd_permissions(struct kernfs_inode *n) {
+    struct file *f = node_file(n, (int)n->number, NULL);
+    uint32_t mode = f ? (f->mode & FILE_READ ? 0500 : 0) | (f->mode & FILE_WRITE ? 0300 : 0) : 0;
+
+    file_unref(f);
+    return mode;
+}
+
+static const struct kernfs_ops proc_fd_link = {.mode = LINUX_S_IFLNK | 0700, .magic_link = fd_magic_link, .permissions = fd_permissions,
+                                               .drop = proc_pid_drop, .owner = proc_pid_owner, .valid = fd_valid};
 
 static int fdinfo_show(struct kernfs_inode *n, struct task *t, struct text *out) {
     int cloexec = 0;

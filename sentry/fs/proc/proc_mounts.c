@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/abi/linux/stat.h"
 #include "sentry/fs/proc/proc_internal.h"
@@ -53,17 +54,38 @@ static void mounts_line(const struct mount *m, int parent_id, const char *mountp
     text_printf(out, " 0 0\n");
 }
 
+/* Where in its file system a mount's root lies: names from there up, put together from the end. */
+static void append_root(const struct mount *m, struct text *out) {
+    char path[4096], name[256];
+    size_t at = sizeof path, len;
+    struct dentry *d = dentry_ref(m->root);
+
+    while (d != m->fs->root) {
+        struct dentry *up = dentry_parent_and_name(d, name, &len);
+        dentry_unref(d);
+        bool fits = up != d && len + 1 < at;
+        d = up;
+        if (!fits)
+            break;
+        at -= len + 1;
+        path[at] = '/';
+        memcpy(path + at + 1, name, len);
+    }
+    dentry_unref(d);
+    if (at == sizeof path)
+        path[--at] = '/';
+    char *text = heap_strndup(path + at, sizeof path - at);
+    text_append_escaped(out, text ? text : "/");
+    heap_free(text);
+}
+
 static void mountinfo_line(const struct mount *m, int parent_id, const char *mountpoint, void *arg) {
     struct text *out = arg;
     uint64_t dev = m->fs->dev;
-    struct path root = {.mount = NULL, .dentry = m->root};
-    char *text = NULL;
 
     text_printf(out, "%d %d %u:%u ", m->id, parent_id, (unsigned)((dev >> 8) & 0xfff),
                 (unsigned)((dev & 0xff) | ((dev >> 12) & 0xfff00)));
-    if (path_text(&root, NULL, &text) == 0)
-        text_append_escaped(out, text);
-    heap_free(text);
+    append_root(m, out);
     text_printf(out, " ");
     text_append_escaped(out, mountpoint);
     text_printf(out, " ");

@@ -243,7 +243,8 @@ static void drop_ns(void *data) {
 static int proc_mount(struct kernel *k, struct fs_type *type, const struct mount_options *o, struct filesystem **ret) {
     struct pid_ns *ns = o->pid_ns ? o->pid_ns : k->root_pid_ns;
     struct kernfs_mount_request request = {
-        .type = type, .root = &proc_root, .magic = PROC_SUPER_MAGIC, .data = pid_ns_ref(ns), .drop_data = drop_ns};
+        .type = type, .root = &proc_root, .magic = PROC_SUPER_MAGIC, .data = pid_ns_ref(ns), .drop_data = drop_ns,
+        .create_errno = ENOENT};
     int r = kernfs_mount(k, &request, ret);
 
     if (r < 0)

@@ -160,7 +160,7 @@ static int make_room_locked(struct tmpfs_inode *i, uint64_t at, uint64_t *len) {
 }
 
 static ssize_t write_locked(struct tmpfs_inode *i, struct uio *from, uint64_t *offset) {
-    struct memstore *s;
+    struct memstore *s = NULL;
     uint64_t size = i->store ? memstore_size(i->store) : 0;
     uint64_t at = *offset == FILE_APPEND ? size : *offset, len = from->remaining;
     ssize_t done = 0;

@@ -79,22 +79,22 @@ static void free_one(struct tmpfs_inode *i) {
 
 /* A directory that ends with entries (its file system ends) ends what they hold, and so on: by a list, since a guest chooses the depth. */
 void tmpfs_release(struct inode *base) {
-    static _Thread_local struct list *t_waiting; /* base.watches of inodes that wait for the outermost call */
-    struct list waiting;
+    static _Thread_local struct list t_waiting; /* base.watches of inodes that wait for the outermost call */
+    static _Thread_local bool t_running;
 
-    if (t_waiting) {
-        list_add_tail(t_waiting, &base->watches);
+    if (t_running) {
+        list_add_tail(&t_waiting, &base->watches);
         return;
     }
-    list_init(&waiting);
-    t_waiting = &waiting;
-    list_add(&waiting, &base->watches);
-    while (!list_empty(&waiting)) {
-        struct inode *i = list_first_entry(&waiting, struct inode, watches);
+    list_init(&t_waiting);
+    t_running = true;
+    list_add(&t_waiting, &base->watches);
+    while (!list_empty(&t_waiting)) {
+        struct inode *i = list_first_entry(&t_waiting, struct inode, watches);
         list_del(&i->watches);
         free_one(tmpfs_inode_of(i));
     }
-    t_waiting = NULL;
+    t_running = false;
 }
 
 /* ---- attributes ---- */

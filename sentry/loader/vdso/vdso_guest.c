@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/loader/vdso/vdso_guest.c: the code of the guest's vDSO, run by guests. The host's vDSO, which is mapped in every stub, reads the clocks; what is added
- * comes from the parameter page. Where that cannot be: a system call. No libc, no data of its own. Source: vdso(7), clock_gettime(2).
+ * sentry/loader/vdso/vdso_guest.c: the code of the guest's vDSO, run by guests. The host's vDSO, which is
+ * mapped in every stub, reads the clocks; what is added comes from the parameter page. Where that cannot be:
+ * a system call. No libc, no data of its own. Source: vdso(7), clock_gettime(2).
  */
 #include <stddef.h>
 
@@ -16,8 +17,22 @@ struct zone {
     int32_t minutes_west, dst;
 };
 
-enum { SYS_GETTIMEOFDAY = 96, SYS_TIME = 201, SYS_CLOCK_GETTIME = 228, SYS_CLOCK_GETRES = 229, SYS_GETCPU = 309 };
-enum { REALTIME = 0, MONOTONIC = 1, MONOTONIC_RAW = 4, REALTIME_COARSE = 5, MONOTONIC_COARSE = 6, BOOTTIME = 7, TAI = 11 };
+enum {
+    SYS_GETTIMEOFDAY = 96,
+    SYS_TIME = 201,
+    SYS_CLOCK_GETTIME = 228,
+    SYS_CLOCK_GETRES = 229,
+    SYS_GETCPU = 309
+};
+enum {
+    REALTIME = 0,
+    MONOTONIC = 1,
+    MONOTONIC_RAW = 4,
+    REALTIME_COARSE = 5,
+    MONOTONIC_COARSE = 6,
+    BOOTTIME = 7,
+    TAI = 11
+};
 #define NSEC 1000000000ll
 
 extern const volatile struct vdso_params vdso_params __attribute__((visibility("hidden")));
@@ -39,7 +54,8 @@ static long call(long number, long a, long b, long c) {
 static int kind_of(int clock) {
     if (clock == REALTIME || clock == REALTIME_COARSE || clock == TAI)
         return 1;
-    return clock == MONOTONIC || clock == MONOTONIC_RAW || clock == MONOTONIC_COARSE || clock == BOOTTIME ? 2 : 0;
+    return clock == MONOTONIC || clock == MONOTONIC_RAW || clock == MONOTONIC_COARSE || clock == BOOTTIME ? 2
+                                                                                                          : 0;
 }
 
 static int host_clock(int clock, struct timespec_64 *ts) {

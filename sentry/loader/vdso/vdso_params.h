@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/loader/vdso/vdso_params.h: the page below the vDSO image, written by the sentry and read by guests: where the host's functions are and what is added
- * to the host's clocks. Every field is written under `sequence` (odd: being written), read again if that changed.
+ * sentry/loader/vdso/vdso_params.h: the page below the vDSO image, written by the sentry and read by guests:
+ * where the host's functions are and what is added to the host's clocks. Every field is written under
+ * `sequence` (odd: being written), read again if that changed.
  */
 #pragma once
 

@@ -300,11 +300,27 @@ static ssize_t receive_message(struct unix_sock *s, struct socket_message *m) {
     return done;
 }
 
-/* May bytes of `msg` follow those of another sender in one read? Not where control data or (with SO_PASSCRED) identities differ: unix(7). */
+/* May bytes of `msg` follow those of another sender in one read? Not behind those that came with descriptors, nor (with SO_PASSCRED) where identities differ: unix(7). */
 static bool same_source(const struct unix_message *msg, const struct socket_control *got, bool pass_credentials) {
-    if (msg->control.file_count > 0 || got->file_count > 0)
+    if (got->file_count > 0)
         return false;
     return !pass_credentials || (msg->control.pid == got->pid && msg->control.uid == got->uid && msg->control.gid == got->gid);
+}
+
+/* What came with the first byte of a message goes to the reader; behind the first message of a read, its descriptors only. */
+static int hand_over_control(struct socket_control *to, struct socket_control *from, bool first, bool peek) {
+    if (peek)
+        return first || from->file_count > 0 ? copy_control(to, from) : 0;
+    if (first) {
+        *to = *from;
+        *from = (struct socket_control){0};
+    } else {
+        to->files = from->files;
+        to->file_count = from->file_count;
+        from->files = NULL;
+        from->file_count = 0;
+    }
+    return 0;
 }
 
 /* Bytes of the stream's front for one step: copied to `chunk` and, without peek, taken. -EAGAIN: nothing (more) fits. */
@@ -324,15 +340,12 @@ static ssize_t take_stream(struct unix_sock *s, struct socket_message *m, bool p
             break;
         got = (ssize_t)MIN(want, left - skip);
         memcpy(chunk, msg->data + msg->offset + skip, (size_t)got);
-        if (peek) {
-            if (first && copy_control(m->control, &msg->control) < 0)
-                got = -ENOMEM;
+        if (peek && !first)
+            socket_control_done(m->control); /* looked at again with this message's descriptors */
+        if (hand_over_control(m->control, &msg->control, first, peek) < 0)
+            got = -ENOMEM;
+        if (peek)
             break;
-        }
-        if (first) {
-            *m->control = msg->control;
-            msg->control = (struct socket_control){0};
-        }
         msg->offset += (size_t)got;
         s->queued_bytes -= (size_t)got;
         break;

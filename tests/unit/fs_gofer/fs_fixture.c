@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/fs_gofer/fs_fixture.c: a kernel object without tasks, and file systems on it.
+ */
 #include "fs_fixture.h"
 
 #include <stdio.h>
@@ -30,6 +32,7 @@ void fs_fixture_kernel(struct fs_fixture *f) {
 
 void fs_fixture_mount(struct fs_fixture *f, struct filesystem *fs) {
     ASSERT_OK(mnt_ns_new(f->k, fs, 0, f->k->root_user_ns, &f->ns));
+    filesystem_unref(fs); /* the mount has its own */
     f->view.root = mnt_ns_root(f->ns);
     f->view.cwd = path_get(&f->view.root);
     f->view.creds = f->creds;
@@ -45,13 +48,13 @@ void fs_fixture_end(struct fs_fixture *f) {
     creds_unref(f->creds);
     user_ns_unref(f->k->root_user_ns);
     heap_free(f->k);
-    ASSERT_EQ(heap_lint(stderr), 0);
     heap_print_objects(stderr);
+    ASSERT_EQ(heap_lint(stderr), 0);
     heap_destroy();
 }
 
 int fs_open(struct fs_fixture *f, const char *path, uint32_t flags, uint32_t mode, struct file **ret) {
-    struct open_request o = {.dirfd = LINUX_AT_FDCWD_, .flags = flags, .mode = mode};
+    struct open_request o = {.dirfd = LINUX_AT_FDCWD, .flags = flags, .mode = mode};
     return vfs_open(&f->view, path, &o, ret);
 }
 
@@ -93,7 +96,7 @@ int fs_read_file(struct fs_fixture *f, const char *path, char *buf, size_t size)
 
 int fs_stat(struct fs_fixture *f, const char *path, struct kstat *ret) {
     struct path p;
-    int rc = path_lookup(&f->view, LINUX_AT_FDCWD_, path, 0, &p);
+    int rc = path_lookup(&f->view, LINUX_AT_FDCWD, path, 0, &p);
     if (rc < 0)
         return rc;
     rc = vfs_getattr(&p, ret);
@@ -104,10 +107,11 @@ int fs_stat(struct fs_fixture *f, const char *path, struct kstat *ret) {
 int fs_readlink(struct fs_fixture *f, const char *path, char *buf, size_t size) {
     struct path p;
     char *target;
-    int rc = path_lookup(&f->view, LINUX_AT_FDCWD_, path, 0, &p);
+    int rc = path_lookup(&f->view, LINUX_AT_FDCWD, path, 0, &p);
     if (rc < 0)
         return rc;
-    rc = p.dentry->inode->ops->readlink ? p.dentry->inode->ops->readlink(p.dentry->inode, NULL, &target) : -EINVAL;
+    rc = p.dentry->inode->ops->readlink ? p.dentry->inode->ops->readlink(p.dentry->inode, NULL, &target)
+                                        : -EINVAL;
     if (rc == 0) {
         snprintf(buf, size, "%s", target);
         heap_free(target);
@@ -123,7 +127,8 @@ struct collect {
     size_t count;
 };
 
-static int collect_name(struct dir_emit *e, const char *name, size_t len, uint64_t ino, unsigned type, uint64_t next) {
+static int collect_name(struct dir_emit *e, const char *name, size_t len, uint64_t ino, unsigned type,
+                        uint64_t next) {
     struct collect *c = (struct collect *)e;
     (void)ino, (void)type, (void)next;
     if ((len == 1 && name[0] == '.') || (len == 2 && memcmp(name, "..", 2) == 0))

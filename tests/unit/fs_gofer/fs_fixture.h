@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/fs_gofer/fs_fixture.h:
  * A kernel object with a heap and a VFS, and no tasks: enough for file systems.
  */
 #pragma once

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/fs_gofer/fs_gofer_test.c:
  * sentry/fs/gofer against a real gofer: what the guest would see, and what is on the host.
  */
 #include <fcntl.h>
@@ -31,7 +32,8 @@ static void start(struct fixture *f, const struct gofer_fixture_options *o) {
     fs_fixture_kernel(&f->fs);
     ASSERT_OK(gofer_session_create(f->fs.k, sock, &f->session));
     struct gofer_mount m = {.session = f->session, .root = 0};
-    struct mount_options options = {.source = "none", .creds = f->fs.creds, .user_ns = f->fs.k->root_user_ns, .internal = &m};
+    struct mount_options options = {
+        .source = "none", .creds = f->fs.creds, .user_ns = f->fs.k->root_user_ns, .internal = &m};
     ASSERT_OK(filesystem_create(f->fs.k, "gofer", &options, &fs));
     fs_fixture_mount(&f->fs, fs);
 }
@@ -138,34 +140,34 @@ TEST(names) {
     struct fs_fixture *fs = &f.fs;
     struct kstat ks, other;
     char buf[200];
-    ASSERT_OK(vfs_mkdir(&fs->view, LINUX_AT_FDCWD_, "/d", 0755));
-    ASSERT_EQ(vfs_mkdir(&fs->view, LINUX_AT_FDCWD_, "/d", 0755), -EEXIST);
+    ASSERT_OK(vfs_mkdir(&fs->view, LINUX_AT_FDCWD, "/d", 0755));
+    ASSERT_EQ(vfs_mkdir(&fs->view, LINUX_AT_FDCWD, "/d", 0755), -EEXIST);
     ASSERT_OK(fs_write_file(fs, "/d/one", "1"));
-    ASSERT_OK(vfs_link(&fs->view, LINUX_AT_FDCWD_, "/d/one", LINUX_AT_FDCWD_, "/two", 0));
+    ASSERT_OK(vfs_link(&fs->view, LINUX_AT_FDCWD, "/d/one", LINUX_AT_FDCWD, "/two", 0));
     ASSERT_OK(fs_stat(fs, "/d/one", &ks));
     ASSERT_OK(fs_stat(fs, "/two", &other));
     ASSERT_EQ(ks.ino, other.ino);
     ASSERT_EQ(ks.nlink, 2);
-    ASSERT_OK(vfs_symlink(&fs->view, "one", LINUX_AT_FDCWD_, "/d/link"));
-    ASSERT_OK(vfs_mknod(&fs->view, LINUX_AT_FDCWD_, "/d/fifo", 010644, 0));
+    ASSERT_OK(vfs_symlink(&fs->view, "one", LINUX_AT_FDCWD, "/d/link"));
+    ASSERT_OK(vfs_mknod(&fs->view, LINUX_AT_FDCWD, "/d/fifo", 010644, 0));
     ASSERT_OK(fs_list(fs, "/d", buf, sizeof(buf)));
     ASSERT_STREQ(buf, "fifo link one ");
-    ASSERT_EQ(vfs_rmdir(&fs->view, LINUX_AT_FDCWD_, "/d"), -ENOTEMPTY);
-    ASSERT_OK(vfs_rename(&fs->view, LINUX_AT_FDCWD_, "/d/one", LINUX_AT_FDCWD_, "/d/uno", 0));
+    ASSERT_EQ(vfs_rmdir(&fs->view, LINUX_AT_FDCWD, "/d"), -ENOTEMPTY);
+    ASSERT_OK(vfs_rename(&fs->view, LINUX_AT_FDCWD, "/d/one", LINUX_AT_FDCWD, "/d/uno", 0));
     ASSERT_EQ(fs_stat(fs, "/d/one", &ks), -ENOENT);
     ASSERT_OK(fs_read_file(fs, "/d/uno", buf, sizeof(buf)));
     ASSERT_STREQ(buf, "1");
-    ASSERT_OK(vfs_rename(&fs->view, LINUX_AT_FDCWD_, "/d", LINUX_AT_FDCWD_, "/e", 0));
+    ASSERT_OK(vfs_rename(&fs->view, LINUX_AT_FDCWD, "/d", LINUX_AT_FDCWD, "/e", 0));
     ASSERT_OK(fs_read_file(fs, "/e/uno", buf, sizeof(buf)));
-    ASSERT_OK(vfs_unlink(&fs->view, LINUX_AT_FDCWD_, "/two"));
+    ASSERT_OK(vfs_unlink(&fs->view, LINUX_AT_FDCWD, "/two"));
     ASSERT_OK(fs_stat(fs, "/e/uno", &ks));
     ASSERT_EQ(ks.nlink, 1);
-    ASSERT_OK(vfs_unlink(&fs->view, LINUX_AT_FDCWD_, "/e/uno"));
-    ASSERT_OK(vfs_unlink(&fs->view, LINUX_AT_FDCWD_, "/e/link"));
-    ASSERT_OK(vfs_unlink(&fs->view, LINUX_AT_FDCWD_, "/e/fifo"));
+    ASSERT_OK(vfs_unlink(&fs->view, LINUX_AT_FDCWD, "/e/uno"));
+    ASSERT_OK(vfs_unlink(&fs->view, LINUX_AT_FDCWD, "/e/link"));
+    ASSERT_OK(vfs_unlink(&fs->view, LINUX_AT_FDCWD, "/e/fifo"));
     ASSERT_OK(fs_list(fs, "/e", buf, sizeof(buf)));
     ASSERT_STREQ(buf, "");
-    ASSERT_OK(vfs_rmdir(&fs->view, LINUX_AT_FDCWD_, "/e"));
+    ASSERT_OK(vfs_rmdir(&fs->view, LINUX_AT_FDCWD, "/e"));
     ASSERT_OK(fs_list(fs, "/", buf, sizeof(buf)));
     ASSERT_STREQ(buf, "");
     end(&f);
@@ -179,7 +181,7 @@ TEST(unlinked_file_goes_on) {
     char buf[10];
     ASSERT_OK(fs_open(&f.fs, "/tmp", LINUX_O_RDWR | LINUX_O_CREAT, 0600, &file));
     ASSERT_EQ(fs_pwrite(file, "data", 4, 0), 4);
-    ASSERT_OK(vfs_unlink(&f.fs.view, LINUX_AT_FDCWD_, "/tmp"));
+    ASSERT_OK(vfs_unlink(&f.fs.view, LINUX_AT_FDCWD, "/tmp"));
     ASSERT_EQ(fs_pread(file, buf, 10, 0), 4);
     ASSERT_OK(vfs_getattr(&file->path, &ks));
     ASSERT_EQ(ks.nlink, 0);
@@ -196,7 +198,7 @@ TEST(setattr_through_the_vfs) {
     struct path p;
     struct kstat ks;
     host_write(&f, "file", "0123456789");
-    ASSERT_OK(path_lookup(&f.fs.view, LINUX_AT_FDCWD_, "/file", 0, &p));
+    ASSERT_OK(path_lookup(&f.fs.view, LINUX_AT_FDCWD, "/file", 0, &p));
     struct setattr s = {.mask = SETATTR_MODE | SETATTR_MTIME, .mode = 0640, .mtime_ns = -1500000000};
     ASSERT_OK(vfs_setattr(&p, &s, f.fs.creds));
     ASSERT_OK(vfs_getattr(&p, &ks));
@@ -233,9 +235,10 @@ TEST(listing_answers_lookups) {
     }
     ASSERT_EQ(fs_stat(&f.fs, "/d/absent", &ks), -ENOENT);
     kill(f.gofer.pid, SIGCONT);
-    ASSERT_OK(fs_read_file(&f.fs, "/d/file007", buf, sizeof(buf))); /* and a handle is made when it is needed */
+    ASSERT_OK(
+        fs_read_file(&f.fs, "/d/file007", buf, sizeof(buf))); /* and a handle is made when it is needed */
     ASSERT_STREQ(buf, "x");
-    ASSERT_OK(vfs_unlink(&f.fs.view, LINUX_AT_FDCWD_, "/d/file008"));
+    ASSERT_OK(vfs_unlink(&f.fs.view, LINUX_AT_FDCWD, "/d/file008"));
     ASSERT_EQ(fs_stat(&f.fs, "/d/file008", &ks), -ENOENT);
     ASSERT_OK(fs_write_file(&f.fs, "/d/absent", "now"));
     ASSERT_OK(fs_stat(&f.fs, "/d/absent", &ks));
@@ -351,6 +354,27 @@ TEST(handles_are_given_back_when_they_run_out) {
         ASSERT_OK(fs_read_file(&f.fs, name, buf, sizeof(buf)));
         ASSERT_STREQ(buf, name + 1);
     }
+    end(&f);
+}
+
+TEST(watched_directories_are_given_up_last) {
+    struct fixture f;
+    start(&f, &(struct gofer_fixture_options){.root_flags = GOFER_ROOT_WATCHED, .nofile = 512});
+    char name[32], buf[16];
+    struct kstat ks;
+    for (int i = 0; i < 600; i++) {
+        snprintf(name, sizeof(name), "d%d", i);
+        ASSERT_OK(mkdirat(f.gofer.dir, name, 0755));
+    }
+    for (int i = 0; i < 600; i++) {
+        snprintf(name, sizeof(name), "/d%d/none", i);
+        ASSERT_EQ(fs_stat(&f.fs, name, &ks), -ENOENT);
+    }
+    host_write(&f, "d0/none", "now"); /* its watch is gone: nothing cached of it is believed */
+    ASSERT_OK(fs_read_file(&f.fs, "/d0/none", buf, sizeof(buf)));
+    ASSERT_STREQ(buf, "now");
+    host_write(&f, "d599/none", "too");
+    ASSERT_OK(fs_stat(&f.fs, "/d599/none", &ks));
     end(&f);
 }
 

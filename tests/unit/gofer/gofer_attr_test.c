@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/gofer/gofer_attr_test.c:
  * Attributes, listings, extended attributes, sockets, watches, limits.
  */
 #include <fcntl.h>
@@ -201,7 +202,8 @@ TEST(statfs_and_fsync) {
 TEST(sockets_only_where_allowed) {
     struct gofer_fixture f;
     gofer_fixture_start(&f, NULL);
-    struct gofer_bind args = {.parent = f.root, .type = SOCK_STREAM, .mode = 0600, .uid = geteuid(), .gid = getegid()};
+    struct gofer_bind args = {
+        .parent = f.root, .type = SOCK_STREAM, .mode = 0600, .uid = geteuid(), .gid = getegid()};
     struct gofer_node node;
     int fd;
     ASSERT_EQ(gofer_conn_bind(f.conn, &args, name_of("s"), &node, &fd), -EPERM);
@@ -213,8 +215,10 @@ TEST(sockets_only_where_allowed) {
 
 TEST(bind_and_connect) {
     struct gofer_fixture f;
-    gofer_fixture_start(&f, &(struct gofer_fixture_options){.root_flags = GOFER_ROOT_SHARED | GOFER_ROOT_SOCKETS});
-    struct gofer_bind args = {.parent = f.root, .type = SOCK_STREAM, .mode = 0620, .uid = geteuid(), .gid = getegid()};
+    gofer_fixture_start(
+        &f, &(struct gofer_fixture_options){.root_flags = GOFER_ROOT_SHARED | GOFER_ROOT_SOCKETS});
+    struct gofer_bind args = {
+        .parent = f.root, .type = SOCK_STREAM, .mode = 0620, .uid = geteuid(), .gid = getegid()};
     struct gofer_node node;
     int listener, client;
     ASSERT_OK(gofer_conn_bind(f.conn, &args, name_of("sock"), &node, &listener));

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/gofer/gofer_fixture.c: a gofer in a child process.
+ */
 #include "gofer_fixture.h"
 
 #include <dirent.h>

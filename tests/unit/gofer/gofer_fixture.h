@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/gofer/gofer_fixture.h:
  * A gofer in a child process, serving a fresh directory, and the connection to it.
  */
 #pragma once

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Garbage both ways, and races for the way out of the root.
+ * tests/unit/gofer/gofer_hostile_test.c: Garbage both ways, and races for the way out of the root.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -39,8 +39,8 @@ static int exchange_raw(int sock, const void *data, size_t size) {
 
 static int exchange_body(int sock, unsigned type, const void *body, size_t size) {
     static uint8_t out[GOFER_MESSAGE_MAX];
-    struct gofer_request_header h = {.size = (uint32_t)(sizeof(h) + size), .type = (uint16_t)type,
-                                     .version = GOFER_PROTOCOL_VERSION};
+    struct gofer_request_header h = {
+        .size = (uint32_t)(sizeof(h) + size), .type = (uint16_t)type, .version = GOFER_PROTOCOL_VERSION};
     memcpy(out, &h, sizeof(h));
     memcpy(out + sizeof(h), body, size);
     return exchange_raw(sock, out, sizeof(h) + size);
@@ -55,7 +55,8 @@ TEST(server_refuses_malformed_headers) {
     struct gofer_fixture f;
     static const struct gofer_fixture_options none;
     int sock = gofer_fixture_spawn(&f, &none);
-    struct gofer_request_header good = {.size = sizeof(good), .type = GOFER_GETATTR, .version = GOFER_PROTOCOL_VERSION};
+    struct gofer_request_header good = {
+        .size = sizeof(good), .type = GOFER_GETATTR, .version = GOFER_PROTOCOL_VERSION};
     struct gofer_request_header bad[7];
     for (size_t i = 0; i < 7; i++)
         bad[i] = good;
@@ -65,7 +66,7 @@ TEST(server_refuses_malformed_headers) {
     bad[3].type = GOFER_TYPES;
     bad[4].type = UINT16_MAX;
     bad[5].version = 2;
-    bad[6].zero = 1;
+    bad[6].cpu = 4096;
     for (size_t i = 0; i < 7; i++)
         ASSERT_EQ(exchange_raw(sock, &bad[i], sizeof(bad[i])), -EPROTO);
     for (size_t size = 1; size < sizeof(good); size++)
@@ -127,9 +128,11 @@ TEST(server_drops_descriptors_it_is_sent) {
         char control[CMSG_SPACE(sizeof(int))] = {0};
         char byte = 0;
         struct iovec iov = {&byte, 1};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+        struct msghdr msg = {
+            .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
         struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-        *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+        *c = (struct cmsghdr){
+            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
         memcpy(CMSG_DATA(c), &(int){0}, sizeof(int));
         ASSERT_EQ(sendmsg(sock, &msg, 0), 1);
     }
@@ -141,8 +144,24 @@ TEST(server_drops_descriptors_it_is_sent) {
 
 /* ---- a gofer that breaks the rules ---- */
 
-enum breach { SHORT_HEADER, WRONG_SIZE, WRONG_TYPE, WRONG_SEQ, POSITIVE_ERROR, HUGE_ERROR, ERROR_WITH_BODY, EXTRA_FD,
-              MISSING_FD, TWO_FDS, BAD_MODE, BAD_NSEC, SHORT_BODY, LONG_BODY, HANG_UP, BREACHES };
+enum breach {
+    SHORT_HEADER,
+    WRONG_SIZE,
+    WRONG_TYPE,
+    WRONG_SEQ,
+    POSITIVE_ERROR,
+    HUGE_ERROR,
+    ERROR_WITH_BODY,
+    EXTRA_FD,
+    MISSING_FD,
+    TWO_FDS,
+    BAD_MODE,
+    BAD_NSEC,
+    SHORT_BODY,
+    LONG_BODY,
+    HANG_UP,
+    BREACHES
+};
 
 struct liar {
     int sock;
@@ -158,7 +177,9 @@ static void send_with_fds(int sock, const void *data, size_t size, int fds) {
         msg.msg_control = control;
         msg.msg_controllen = CMSG_SPACE((size_t)fds * sizeof(int));
         struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-        *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN((size_t)fds * sizeof(int))};
+        *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+                              .cmsg_type = SCM_RIGHTS,
+                              .cmsg_len = CMSG_LEN((size_t)fds * sizeof(int))};
         memcpy(CMSG_DATA(c), both, (size_t)fds * sizeof(int));
     }
     ASSERT_EQ(sendmsg(sock, &msg, MSG_NOSIGNAL), (ssize_t)size);
@@ -170,7 +191,10 @@ static void answer_hello(int sock, const struct gofer_request_header *req) {
         struct gofer_hello_reply hello;
         struct gofer_root root;
     } r = {.h = {.size = sizeof(r), .type = req->type, .seq = req->seq},
-           .hello = {.version = GOFER_PROTOCOL_VERSION, .root_count = 1, .message_max = GOFER_MESSAGE_MAX, .handle_max = 100},
+           .hello = {.version = GOFER_PROTOCOL_VERSION,
+                     .root_count = 1,
+                     .message_max = GOFER_MESSAGE_MAX,
+                     .handle_max = 100},
            .root = {.flags = GOFER_ROOT_EXCLUSIVE, .node = {.handle = 1, .watch = -1, .attr.mode = 040755}}};
     send_with_fds(sock, &r, sizeof(r), 0);
 }
@@ -180,26 +204,62 @@ static void answer_lie(struct liar *l, const struct gofer_request_header *req) {
         struct gofer_reply_header h;
         struct gofer_attr_reply body;
         uint64_t more;
-    } r = {.h = {.size = sizeof(r.h) + sizeof(r.body), .type = req->type, .seq = req->seq}, .body.attr.mode = 0100644};
+    } r = {.h = {.size = sizeof(r.h) + sizeof(r.body), .type = req->type, .seq = req->seq},
+           .body.attr.mode = 0100644};
     int fds = req->type == GOFER_OPEN;
     size_t size = r.h.size;
     switch (l->breach) {
-    case SHORT_HEADER: size = 7; break;
-    case WRONG_SIZE: r.h.size++; break;
-    case WRONG_TYPE: r.h.type++; break;
-    case WRONG_SEQ: r.h.seq++; break;
-    case POSITIVE_ERROR: r.h.error = 1; break;
-    case HUGE_ERROR: r.h.error = -4096; break;
-    case ERROR_WITH_BODY: r.h.error = -2; break;
-    case EXTRA_FD: fds = 1; r.h.fd_count = 1; break; /* for GETATTR; for OPEN: a socket, no file */
-    case MISSING_FD: fds = 0; r.h.fd_count = 1; break;
-    case TWO_FDS: fds = 2; r.h.fd_count = 2; break;
-    case BAD_MODE: r.body.attr.mode = 0170000; break;
-    case BAD_NSEC: r.body.attr.mtime.nsec = 1000000000; break;
-    case SHORT_BODY: size -= 8; r.h.size -= 8; break;
-    case LONG_BODY: size += 8; r.h.size += 8; break;
-    case HANG_UP: return;
-    case BREACHES: return;
+    case SHORT_HEADER:
+        size = 7;
+        break;
+    case WRONG_SIZE:
+        r.h.size++;
+        break;
+    case WRONG_TYPE:
+        r.h.type++;
+        break;
+    case WRONG_SEQ:
+        r.h.seq++;
+        break;
+    case POSITIVE_ERROR:
+        r.h.error = 1;
+        break;
+    case HUGE_ERROR:
+        r.h.error = -4096;
+        break;
+    case ERROR_WITH_BODY:
+        r.h.error = -2;
+        break;
+    case EXTRA_FD:
+        fds = 1;
+        r.h.fd_count = 1;
+        break; /* for GETATTR; for OPEN: a socket, no file */
+    case MISSING_FD:
+        fds = 0;
+        r.h.fd_count = 1;
+        break;
+    case TWO_FDS:
+        fds = 2;
+        r.h.fd_count = 2;
+        break;
+    case BAD_MODE:
+        r.body.attr.mode = 0170000;
+        break;
+    case BAD_NSEC:
+        r.body.attr.mtime.nsec = 1000000000;
+        break;
+    case SHORT_BODY:
+        size -= 8;
+        r.h.size -= 8;
+        break;
+    case LONG_BODY:
+        size += 8;
+        r.h.size += 8;
+        break;
+    case HANG_UP:
+        return;
+    case BREACHES:
+        return;
     }
     send_with_fds(l->sock, &r, size, fds);
 }

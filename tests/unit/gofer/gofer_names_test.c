@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Walking, opening, making, linking, renaming, removing: each message against a real gofer, checked on the host.
+ * tests/unit/gofer/gofer_names_test.c:
+ * Walking, opening, making, linking, renaming, removing: each message against a real gofer, checked on the
+ * host.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -148,7 +150,8 @@ TEST(open_donates_what_was_asked_for) {
 
 TEST(read_only_root_changes_nothing) {
     struct gofer_fixture f;
-    gofer_fixture_start(&f, &(struct gofer_fixture_options){.root_flags = GOFER_ROOT_READ_ONLY | GOFER_ROOT_EXCLUSIVE});
+    gofer_fixture_start(
+        &f, &(struct gofer_fixture_options){.root_flags = GOFER_ROOT_READ_ONLY | GOFER_ROOT_EXCLUSIVE});
     make_tree(&f);
     struct gofer_node node, made;
     struct gofer_attr attr;
@@ -204,8 +207,12 @@ TEST(create_gives_owner_mode_and_descriptor) {
 TEST(tmpfile_can_be_named_later) {
     struct gofer_fixture f;
     gofer_fixture_start(&f, NULL);
-    struct gofer_create args = {.parent = f.root, .mode = 0600, .uid = geteuid(), .gid = getegid(),
-                                .access = GOFER_READ_WRITE, .flags = GOFER_CREATE_TMPFILE};
+    struct gofer_create args = {.parent = f.root,
+                                .mode = 0600,
+                                .uid = geteuid(),
+                                .gid = getegid(),
+                                .access = GOFER_READ_WRITE,
+                                .flags = GOFER_CREATE_TMPFILE};
     struct gofer_node node;
     struct gofer_attr attr;
     int fd;
@@ -228,7 +235,8 @@ TEST(mkdir_mknod_symlink) {
     struct gofer_fixture f;
     gofer_fixture_start(&f, NULL);
     bool root = geteuid() == 0;
-    struct gofer_make args = {.parent = f.root, .mode = 02775, .uid = root ? 77 : geteuid(), .gid = root ? 78 : getegid()};
+    struct gofer_make args = {
+        .parent = f.root, .mode = 02775, .uid = root ? 77 : geteuid(), .gid = root ? 78 : getegid()};
     struct gofer_node node;
     struct stat st;
     ASSERT_OK(gofer_conn_mkdir(f.conn, &args, name_of("d"), &node));

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/heap/heap_image_test.c: a small live kernel is dumped, mapped in a fresh process (exec of this binary, with another load address) at the
- * same base, and goes on: its lists are walked, its ops called, objects freed and made.
+ * tests/unit/heap/heap_image_test.c: a small live kernel is dumped, mapped in a fresh process (exec of this
+ * binary, with another load address) at the same base, and goes on: its lists are walked, its ops called,
+ * objects freed and made.
  *
- * The toy kernel has what a real one has: a root, a list of tasks with ops tables, a lock, byte and pointer arrays, a hostref.
+ * The toy kernel has what a real one has: a root, a list of tasks with ops tables, a lock, byte and pointer
+ * arrays, a hostref.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,8 +73,7 @@ static long run_kernel(struct toy_kernel *k) {
     long sum = 0;
 
     mutex_lock(&k->lock);
-    list_for_each_entry(t, &k->tasks, node)
-        sum += t->ops->run(t);
+    list_for_each_entry(t, &k->tasks, node) sum += t->ops->run(t);
     mutex_unlock(&k->lock);
     return sum;
 }
@@ -124,8 +125,7 @@ static int go_on(int fd) {
     if (heap_lint(stderr) != 0)
         return 5;
     struct toy_task *t, *next;
-    list_for_each_entry_safe(t, next, &k->tasks, node)
-        task_free(t);
+    list_for_each_entry_safe(t, next, &k->tasks, node) task_free(t);
     heap_free(k->table);
     heap_free(k);
     if (heap_live_objects(&heap_type_toy_task) != 0)

@@ -122,10 +122,17 @@ TEST(memory_faults_until_mapped) {
     fake_at(f.p, ENTRY, touch, NULL);
     run(&f, EVENT_FAULT);
     ASSERT_EQ(f.ev.address, DATA + 0xffc);
-    ASSERT_EQ(apply(&f, (struct as_op){.kind = AS_MAP_ANON, .addr = DATA, .len = 0x1000, .prot = PROT_READ | PROT_WRITE}), 0);
+    ASSERT_EQ(apply(&f,
+                    (struct as_op){
+                        .kind = AS_MAP_ANON, .addr = DATA, .len = 0x1000, .prot = PROT_READ | PROT_WRITE}),
+              0);
     run(&f, EVENT_FAULT);
     ASSERT_EQ(f.ev.address, DATA + 0x1000);
-    ASSERT_EQ(apply(&f, (struct as_op){.kind = AS_MAP_ANON, .addr = DATA + 0x1000, .len = 0x1000, .prot = PROT_READ | PROT_WRITE}), 0);
+    ASSERT_EQ(apply(&f, (struct as_op){.kind = AS_MAP_ANON,
+                                       .addr = DATA + 0x1000,
+                                       .len = 0x1000,
+                                       .prot = PROT_READ | PROT_WRITE}),
+              0);
     run(&f, EVENT_SYSCALL);
     ASSERT_EQ(f.regs.rdi, 5);
     end(&f);
@@ -145,23 +152,34 @@ TEST(ranges_split_protect_and_fork) {
     struct fixture f;
     uint64_t v = 9, w;
     start(&f);
-    ASSERT_EQ(apply(&f, (struct as_op){.kind = AS_MAP_ANON, .addr = DATA, .len = 0x5000, .prot = PROT_READ | PROT_WRITE}), 0);
+    ASSERT_EQ(apply(&f,
+                    (struct as_op){
+                        .kind = AS_MAP_ANON, .addr = DATA, .len = 0x5000, .prot = PROT_READ | PROT_WRITE}),
+              0);
     for (uint64_t i = 0; i < 5; i++)
         ASSERT_EQ(f.ops->as_copy_out(f.as, DATA + i * 0x1000, &v, 8), 8);
-    ASSERT_EQ(apply(&f, (struct as_op){.kind = AS_PROTECT, .addr = DATA + 0x1000, .len = 0x1000, .prot = PROT_READ}), 0);
+    ASSERT_EQ(
+        apply(&f,
+              (struct as_op){.kind = AS_PROTECT, .addr = DATA + 0x1000, .len = 0x1000, .prot = PROT_READ}),
+        0);
     ASSERT_EQ(apply(&f, (struct as_op){.kind = AS_UNMAP, .addr = DATA + 0x3000, .len = 0x1000}), 0);
     ASSERT_EQ(f.ops->as_copy_out(f.as, DATA + 0x1000, &v, 8), -EFAULT);
     ASSERT_EQ(f.ops->as_poke(f.as, DATA + 0x1000, &v, 8), 8);
     ASSERT_EQ(f.ops->as_copy_in(f.as, &w, DATA + 0x3000, 8), -EFAULT);
     ASSERT_EQ(f.ops->as_copy_in(f.as, &w, DATA + 0x4000, 8), 8);
-    ASSERT_EQ(apply(&f, (struct as_op){.kind = AS_PROTECT, .addr = DATA, .len = 0x5000, .prot = PROT_READ}), -ENOMEM);
+    ASSERT_EQ(apply(&f, (struct as_op){.kind = AS_PROTECT, .addr = DATA, .len = 0x5000, .prot = PROT_READ}),
+              -ENOMEM);
     struct address_space *child;
     ASSERT_EQ(f.ops->as_fork(f.as, &child), 0);
     v = 10;
     ASSERT_EQ(f.ops->as_copy_out(f.as, DATA, &v, 8), 8);
     ASSERT_EQ(f.ops->as_copy_in(child, &w, DATA, 8), 8);
     ASSERT_EQ(w, 9);
-    ASSERT_EQ(apply(&f, (struct as_op){.kind = AS_REMAP, .addr = DATA, .old_len = 0x1000, .len = 0x2000, .new_addr = 0x700000}), 0);
+    ASSERT_EQ(
+        apply(&f,
+              (struct as_op){
+                  .kind = AS_REMAP, .addr = DATA, .old_len = 0x1000, .len = 0x2000, .new_addr = 0x700000}),
+        0);
     ASSERT_EQ(f.ops->as_copy_in(f.as, &w, 0x700000, 8), 8);
     ASSERT_EQ(w, 10);
     f.ops->as_unref(child);

@@ -119,6 +119,7 @@ TEST(the_interpreter_refuses_what_it_does_not_know) {
     ASSERT_EQ(bpf_run(store, 2, &d, &action), -EINVAL);
     struct sock_filter outside[] = {{.code = BPF_LD | BPF_W | BPF_ABS, .k = 64}, {.code = BPF_RET | BPF_K}};
     ASSERT_EQ(bpf_run(outside, 2, &d, &action), -EINVAL);
-    struct sock_filter off[] = {{.code = BPF_JMP | BPF_JEQ | BPF_K, .jt = 9, .jf = 9}, {.code = BPF_RET | BPF_K}};
+    struct sock_filter off[] = {{.code = BPF_JMP | BPF_JEQ | BPF_K, .jt = 9, .jf = 9},
+                                {.code = BPF_RET | BPF_K}};
     ASSERT_EQ(bpf_run(off, 2, &d, &action), -EINVAL);
 }

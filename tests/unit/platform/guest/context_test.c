@@ -96,7 +96,7 @@ TEST(hostile_register_values_are_made_harmless) {
     guest_expect_call(&g, 39);
     ASSERT_EQ(g.regs.cs, 0x33);
     ASSERT_EQ(g.regs.ss, 0x2b);
-    ASSERT_EQ(g.regs.rflags & 0x3000, 0); /* no I/O privilege */
+    ASSERT_EQ(g.regs.rflags & 0x3000, 0);   /* no I/O privilege */
     guest_enter(&g, 0x123456789abc0000ull); /* not canonical */
     guest_run(&g);
     ASSERT_EQ(g.event.kind, EVENT_FAULT);
@@ -159,7 +159,13 @@ TEST(file_behind_its_end_gives_sigbus) {
     guest_start(&g);
     int fd = memfd_create("f", MFD_CLOEXEC);
     ASSERT_EQ(ftruncate(fd, 0x1000), 0);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_MAP_FILE, .flags = AS_SHARED, .addr = 0x50000000, .len = 0x2000, .prot = PROT_READ, .fd = fd}), 0);
+    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_MAP_FILE,
+                                             .flags = AS_SHARED,
+                                             .addr = 0x50000000,
+                                             .len = 0x2000,
+                                             .prot = PROT_READ,
+                                             .fd = fd}),
+              0);
     close(fd);
     guest_enter(&g, GUEST(guest_load));
     g.regs.rdi = 0x50001010;
@@ -190,7 +196,9 @@ TEST(int80_and_32_bit_calls_are_flagged) {
 TEST(vsyscalls_are_reported) {
     static const struct {
         uint64_t address, number;
-    } calls[] = {{0xffffffffff600000, SYS_gettimeofday}, {0xffffffffff600400, SYS_time}, {0xffffffffff600800, SYS_getcpu}};
+    } calls[] = {{0xffffffffff600000, SYS_gettimeofday},
+                 {0xffffffffff600400, SYS_time},
+                 {0xffffffffff600800, SYS_getcpu}};
     struct guest g;
     guest_start(&g);
     for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
@@ -394,6 +402,39 @@ TEST(fpu_starts_as_at_execve_and_garbage_is_refused) {
     guest_end(&g);
 }
 
+/* Whatever a context left behind, the next one of its address space starts anew. */
+TEST(a_new_context_is_new) {
+    struct guest g;
+    guest_start(&g);
+    size_t size = g.platform->fpu_size;
+    unsigned char *area = calloc(1, size);
+    for (int i = 0; i < 50; i++) {
+        guest_enter(&g, GUEST(guest_fill_fpu));
+        g.regs.rdi = DATA_ADDRESS;
+        g.regs.gs_base = g.regs.fs_base = DATA_ADDRESS;
+        guest_set_word(&g, DATA_ADDRESS, ~0ull);
+        guest_expect_call(&g, 39);
+        if (i & 1) {
+            guest_enter(&g, GUEST(guest_hot));
+            for (int n = 0; n < 10; n++)
+                guest_expect_call(&g, 102);
+        }
+        if (i % 3 == 0)
+            g.ops->context_interrupt(g.context);
+        g.ops->context_destroy(g.context);
+        ASSERT_EQ(g.ops->context_create(g.as, &g.context), 0);
+        ASSERT_GE(g.ops->context_get_fpu(g.context, area, size), 576);
+        ASSERT_EQ(area[160], 0);
+        ASSERT_EQ(area[0] | area[1] << 8, 0x37f);
+        guest_enter(&g, GUEST(guest_getpid));
+        guest_expect_call(&g, 39);
+        ASSERT_EQ(g.regs.gs_base, 0);
+        ASSERT_EQ(g.regs.fs_base, 0);
+    }
+    free(area);
+    guest_end(&g);
+}
+
 /* ---- atomic operations ---- */
 
 TEST(atomic_operations) {
@@ -401,8 +442,9 @@ TEST(atomic_operations) {
         enum as_atomic_op op;
         uint32_t operand, expected, before, after;
     } cases[] = {
-        {ATOMIC_XCHG, 5, 0, 7, 5},           {ATOMIC_CMPXCHG, 5, 7, 7, 5},        {ATOMIC_CMPXCHG, 5, 6, 7, 7},
-        {ATOMIC_ADD, 5, 0, 0xffffffff, 4},   {ATOMIC_OR, 0xf0, 0, 0x1f, 0xff},    {ATOMIC_AND, 0xf0, 0, 0x1f, 0x10},
+        {ATOMIC_XCHG, 5, 0, 7, 5},         {ATOMIC_CMPXCHG, 5, 7, 7, 5},
+        {ATOMIC_CMPXCHG, 5, 6, 7, 7},      {ATOMIC_ADD, 5, 0, 0xffffffff, 4},
+        {ATOMIC_OR, 0xf0, 0, 0x1f, 0xff},  {ATOMIC_AND, 0xf0, 0, 0x1f, 0x10},
         {ATOMIC_XOR, 0xf0, 0, 0x1f, 0xef},
     };
     struct guest g;
@@ -413,13 +455,16 @@ TEST(atomic_operations) {
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         uint32_t old = 1;
         guest_set_word(&g, DATA_ADDRESS, 0x1111111100000000ull | cases[i].before);
-        ASSERT_EQ(g.ops->context_atomic32(g.context, cases[i].op, DATA_ADDRESS, cases[i].operand, cases[i].expected, &old), 0);
+        ASSERT_EQ(g.ops->context_atomic32(g.context, cases[i].op, DATA_ADDRESS, cases[i].operand,
+                                          cases[i].expected, &old),
+                  0);
         ASSERT_EQ(old, cases[i].before);
         ASSERT_EQ(guest_word(&g, DATA_ADDRESS), 0x1111111100000000ull | cases[i].after);
     }
     uint32_t old = 0;
     ASSERT_EQ(g.ops->context_atomic32(g.context, ATOMIC_OR, 0x50000000, 1, 0, &old), -EFAULT);
-    ASSERT_EQ(g.ops->context_atomic32(g.context, ATOMIC_XCHG, CODE_ADDRESS, 1, 0, &old), -EFAULT); /* read-only */
+    ASSERT_EQ(g.ops->context_atomic32(g.context, ATOMIC_XCHG, CODE_ADDRESS, 1, 0, &old),
+              -EFAULT); /* read-only */
     ASSERT_EQ(g.ops->context_atomic32(g.context, ATOMIC_XCHG, 0x7fff00000000, 1, 0, &old), -EFAULT);
     ASSERT_EQ(g.ops->context_atomic32(g.context, ATOMIC_XCHG, ~3ull, 1, 0, &old), -EFAULT);
     ASSERT_EQ(g.ops->context_atomic32(g.context, ATOMIC_XCHG, DATA_ADDRESS + 2, 1, 0, &old), -EFAULT);

@@ -34,7 +34,11 @@ void guest_fill(struct guest *g) {
     size_t size = (size_t)(guest_code_end - guest_code);
     guest_map(g, CODE_ADDRESS, 0x1000, PROT_READ | PROT_WRITE);
     ASSERT_EQ(g->ops->as_copy_out(g->as, CODE_ADDRESS, guest_code, size), (ssize_t)size);
-    ASSERT_EQ(guest_apply(g, (struct as_op){.kind = AS_PROTECT, .addr = CODE_ADDRESS, .len = 0x1000, .prot = PROT_READ | PROT_EXEC}), 0);
+    ASSERT_EQ(guest_apply(g, (struct as_op){.kind = AS_PROTECT,
+                                            .addr = CODE_ADDRESS,
+                                            .len = 0x1000,
+                                            .prot = PROT_READ | PROT_EXEC}),
+              0);
     guest_map(g, DATA_ADDRESS, DATA_SIZE, PROT_READ | PROT_WRITE);
     guest_map(g, STACK_TOP - 0x10000, 0x10000, PROT_READ | PROT_WRITE);
 }
@@ -54,8 +58,13 @@ void guest_end(struct guest *g) {
     close(g_proc_fd);
 }
 
+void guest_close_proc(void) {
+    close(g_proc_fd);
+}
+
 void guest_enter(struct guest *g, uint64_t rip) {
-    g->regs = (struct guest_regs){.rip = rip, .rsp = STACK_TOP - 16, .rflags = 0x202, .cs = 0x33, .ss = 0x2b, .orig_rax = ~0ull};
+    g->regs = (struct guest_regs){
+        .rip = rip, .rsp = STACK_TOP - 16, .rflags = 0x202, .cs = 0x33, .ss = 0x2b, .orig_rax = ~0ull};
 }
 
 void guest_run(struct guest *g) {

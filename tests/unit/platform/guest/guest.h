@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/platform/guest/guest.h: a guest for tests of a platform: one address space with code, data and a stack, one context.
+ * tests/unit/platform/guest/guest.h: a guest for tests of a platform: one address space with code, data and a
+ * stack, one context.
  */
 #pragma once
 
@@ -22,10 +23,10 @@
 
 extern const char guest_code[], guest_code_end[];
 /* Where a label of guest_code.S lies in the guest. */
-#define GUEST(label)                                  \
-    ({                                                \
-        extern const char label[];                    \
-        CODE_ADDRESS + (uint64_t)(label - guest_code); \
+#define GUEST(label)                                                                                         \
+    ({                                                                                                       \
+        extern const char label[];                                                                           \
+        CODE_ADDRESS + (uint64_t)(label - guest_code);                                                       \
     })
 
 struct guest {
@@ -37,10 +38,11 @@ struct guest {
     struct platform_event event;
 };
 
-void guest_start(struct guest *g);         /* platform, address space, context */
+void guest_start(struct guest *g);          /* platform, address space, context */
 void guest_start_platform(struct guest *g); /* the platform alone */
 void guest_fill(struct guest *g);           /* code, data and stack into g->as */
 void guest_end(struct guest *g);
+void guest_close_proc(void); /* after a platform that guest_end() did not end */
 void guest_enter(struct guest *g, uint64_t rip); /* sets the registers to a fresh start there */
 void guest_run(struct guest *g);                 /* one switch */
 void guest_step_once(struct guest *g);

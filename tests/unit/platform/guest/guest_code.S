@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/platform/guest/guest_code.S: what the test guests run. Copied to CODE_ADDRESS: position independent, no data of its own.
+ * tests/unit/platform/guest/guest_code.S: what the test guests run. Copied to CODE_ADDRESS: position
+ * independent, no data of its own.
  */
     .section .rodata
     .balign 16
@@ -20,6 +21,15 @@ guest_getpid:                       /* calls number 39 with recognizable argumen
 guest_getpid_after:
     jmp     1b
 
+    .globl guest_hot
+guest_hot:                          /* 1: a call; its result goes to %rbx; again */
+    mov     $102, %eax
+    syscall
+    .globl guest_hot_after
+guest_hot_after:
+    mov     %rax, %rbx
+    jmp     guest_hot
+
     .globl guest_spin
 guest_spin:
     incq    (%rdi)
@@ -35,6 +45,11 @@ guest_store:                        /* writes (%rdi) */
     mov     %rsi, (%rdi)
     mov     $1, %eax
     syscall
+    .globl guest_store_two
+guest_store_two:
+    mov     %rsi, (%rdi)
+    mov     %ecx, (%rdx)
+    jmp     .
     .globl guest_jump
 guest_jump:
     jmp     *%rdi
@@ -101,7 +116,8 @@ guest_step_after:
     nop
     nop
     .globl guest_fill_fpu
-guest_fill_fpu:                     /* loads xmm0..xmm3 and ymm4's upper half from (%rdi), then calls, then stores back at 256(%rdi) */
+    /* loads xmm0..xmm3 and ymm4's upper half from (%rdi), then calls, then stores back at 256(%rdi) */
+guest_fill_fpu:
     movups  (%rdi), %xmm0
     movups  16(%rdi), %xmm1
     vmovups 32(%rdi), %ymm4

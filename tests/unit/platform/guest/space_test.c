@@ -3,6 +3,8 @@
  */
 #include "tests/unit/platform/guest/guest.h"
 
+#include "platform/stub/stub.h"
+
 #include <stdio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -13,13 +15,19 @@ TEST(map_protect_unmap) {
     guest_map(&g, 0x50000000, 0x3000, PROT_READ | PROT_WRITE);
     ASSERT_EQ(guest_word(&g, 0x50002000), 0);
     guest_set_word(&g, 0x50001000, 42);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_PROTECT, .addr = 0x50001000, .len = 0x1000, .prot = PROT_READ}), 0);
+    ASSERT_EQ(
+        guest_apply(&g,
+                    (struct as_op){.kind = AS_PROTECT, .addr = 0x50001000, .len = 0x1000, .prot = PROT_READ}),
+        0);
     uint64_t one = 1;
     ASSERT_EQ(g.ops->as_copy_out(g.as, 0x50001000, &one, 8), -EFAULT);
     ASSERT_EQ(guest_word(&g, 0x50001000), 42);
     ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_UNMAP, .addr = 0x50001000, .len = 0x1000}), 0);
     ASSERT_EQ(g.ops->as_copy_in(g.as, &one, 0x50001000, 8), -EFAULT);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_PROTECT, .addr = 0x50001000, .len = 0x1000, .prot = PROT_READ}), -ENOMEM);
+    ASSERT_EQ(
+        guest_apply(&g,
+                    (struct as_op){.kind = AS_PROTECT, .addr = 0x50001000, .len = 0x1000, .prot = PROT_READ}),
+        -ENOMEM);
     /* replaces what is there */
     guest_set_word(&g, 0x50002000, 43);
     guest_map(&g, 0x50000000, 0x3000, PROT_READ);
@@ -69,7 +77,10 @@ TEST(batches_report_where_they_failed) {
     enum { COUNT = 200 };
     struct as_op ops[COUNT];
     for (int i = 0; i < COUNT; i++)
-        ops[i] = (struct as_op){.kind = AS_MAP_ANON, .addr = 0x50000000 + 0x2000ull * (unsigned)i, .len = 0x1000, .prot = PROT_READ | PROT_WRITE};
+        ops[i] = (struct as_op){.kind = AS_MAP_ANON,
+                                .addr = 0x50000000 + 0x2000ull * (unsigned)i,
+                                .len = 0x1000,
+                                .prot = PROT_READ | PROT_WRITE};
     size_t done = 0;
     ASSERT_EQ(g.ops->as_apply(g.as, ops, COUNT, &done), 0);
     ASSERT_EQ(done, COUNT);
@@ -98,13 +109,20 @@ TEST(operations_outside_the_guests_range_are_refused) {
         {.kind = AS_UNMAP, .addr = 0x50000000, .len = 0},
         {.kind = AS_UNMAP, .addr = 0x50000000, .len = 0x10},
         {.kind = AS_PROTECT, .addr = 0x7fff80000000, .len = 0x1000, .prot = PROT_WRITE},
-        {.kind = AS_REMAP, .addr = DATA_ADDRESS, .old_len = 0x1000, .len = 0x1000, .new_addr = 0x7fff80000000},
+        {.kind = AS_REMAP,
+         .addr = DATA_ADDRESS,
+         .old_len = 0x1000,
+         .len = 0x1000,
+         .new_addr = 0x7fff80000000},
         {.kind = AS_ADVISE, .addr = DATA_ADDRESS, .len = 0x1000, .advice = MADV_REMOVE},
         {.kind = AS_MAP_ANON, .flags = AS_SHARED, .addr = 0x50000000, .len = 0x1000, .prot = PROT_READ},
     };
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
         ASSERT_EQ(guest_apply(&g, bad[i]), -EINVAL);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_UNMAP, .addr = g.platform->limits.min_address, .len = max - g.platform->limits.min_address}), 0);
+    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_UNMAP,
+                                             .addr = g.platform->limits.min_address,
+                                             .len = max - g.platform->limits.min_address}),
+              0);
     guest_fill(&g);
     guest_enter(&g, GUEST(guest_getpid));
     guest_expect_call(&g, 39);
@@ -118,7 +136,14 @@ TEST(shared_memory_is_shared) {
     ASSERT_EQ(ftruncate(fd, 0x4000), 0);
     uint64_t *here = mmap(NULL, 0x4000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     here[0x1000 / 8] = 7;
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_MAP_FILE, .flags = AS_SHARED, .addr = 0x50000000, .len = 0x2000, .prot = PROT_READ | PROT_WRITE, .fd = fd, .offset = 0x1000}), 0);
+    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_MAP_FILE,
+                                             .flags = AS_SHARED,
+                                             .addr = 0x50000000,
+                                             .len = 0x2000,
+                                             .prot = PROT_READ | PROT_WRITE,
+                                             .fd = fd,
+                                             .offset = 0x1000}),
+              0);
     close(fd);
     ASSERT_EQ(guest_word(&g, 0x50000000), 7);
     guest_enter(&g, GUEST(guest_store));
@@ -137,7 +162,12 @@ TEST(private_file_mappings_copy_on_write) {
     char text[0x2000];
     memset(text, 'x', sizeof(text));
     ASSERT_EQ(write(fd, text, sizeof(text)), (ssize_t)sizeof(text));
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_MAP_FILE, .addr = 0x50000000, .len = 0x2000, .prot = PROT_READ | PROT_WRITE, .fd = fd}), 0);
+    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_MAP_FILE,
+                                             .addr = 0x50000000,
+                                             .len = 0x2000,
+                                             .prot = PROT_READ | PROT_WRITE,
+                                             .fd = fd}),
+              0);
     guest_set_word(&g, 0x50000000, 1);
     uint64_t first;
     ASSERT_EQ(pread(fd, &first, 8, 0), 8);
@@ -147,7 +177,8 @@ TEST(private_file_mappings_copy_on_write) {
     guest_end(&g);
 }
 
-/* Several files in one call, bad ones among them: descriptors neither get mixed up nor stay behind in the stub. */
+/* Several files in one call, bad ones among them: descriptors neither get mixed up nor stay behind in the
+ * stub. */
 TEST(descriptors_are_not_mixed_up) {
     struct guest g;
     guest_start(&g);
@@ -158,7 +189,12 @@ TEST(descriptors_are_not_mixed_up) {
         fd[i] = memfd_create("n", MFD_CLOEXEC);
         ASSERT_EQ(ftruncate(fd[i], 0x1000), 0);
         ASSERT_EQ(pwrite(fd[i], &value, 8, 0), 8);
-        ops[i] = (struct as_op){.kind = AS_MAP_FILE, .flags = AS_SHARED, .addr = 0x50000000 + 0x1000ull * (unsigned)i, .len = 0x1000, .prot = PROT_READ, .fd = fd[i]};
+        ops[i] = (struct as_op){.kind = AS_MAP_FILE,
+                                .flags = AS_SHARED,
+                                .addr = 0x50000000 + 0x1000ull * (unsigned)i,
+                                .len = 0x1000,
+                                .prot = PROT_READ,
+                                .fd = fd[i]};
     }
     for (int round = 0; round < 50; round++) {
         size_t done;
@@ -188,8 +224,18 @@ TEST(read_only_descriptors_stay_read_only) {
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     int ro = open(path, O_RDONLY | O_CLOEXEC);
     ASSERT_OK(ro);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_MAP_FILE, .flags = AS_SHARED, .addr = 0x50000000, .len = 0x1000, .prot = PROT_READ, .fd = ro}), 0);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_PROTECT, .addr = 0x50000000, .len = 0x1000, .prot = PROT_READ | PROT_WRITE}), -EACCES);
+    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_MAP_FILE,
+                                             .flags = AS_SHARED,
+                                             .addr = 0x50000000,
+                                             .len = 0x1000,
+                                             .prot = PROT_READ,
+                                             .fd = ro}),
+              0);
+    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_PROTECT,
+                                             .addr = 0x50000000,
+                                             .len = 0x1000,
+                                             .prot = PROT_READ | PROT_WRITE}),
+              -EACCES);
     close(fd);
     close(ro);
     guest_end(&g);
@@ -200,14 +246,30 @@ TEST(remap_moves_and_resizes) {
     guest_start(&g);
     guest_map(&g, 0x50000000, 0x2000, PROT_READ | PROT_WRITE);
     guest_set_word(&g, 0x50001000, 5);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_REMAP, .addr = 0x50000000, .old_len = 0x2000, .len = 0x4000, .new_addr = 0x60000000}), 0);
+    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_REMAP,
+                                             .addr = 0x50000000,
+                                             .old_len = 0x2000,
+                                             .len = 0x4000,
+                                             .new_addr = 0x60000000}),
+              0);
     ASSERT_EQ(guest_word(&g, 0x60001000), 5);
     ASSERT_EQ(guest_word(&g, 0x60003000), 0);
     uint64_t x;
     ASSERT_EQ(g.ops->as_copy_in(g.as, &x, 0x50000000, 8), -EFAULT);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_REMAP, .addr = 0x60000000, .old_len = 0x4000, .len = 0x1000, .new_addr = 0x60000000}), 0);
+    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_REMAP,
+                                             .addr = 0x60000000,
+                                             .old_len = 0x4000,
+                                             .len = 0x1000,
+                                             .new_addr = 0x60000000}),
+              0);
     ASSERT_EQ(g.ops->as_copy_in(g.as, &x, 0x60001000, 8), -EFAULT);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_REMAP, .flags = AS_DONTUNMAP, .addr = 0x60000000, .old_len = 0x1000, .len = 0x1000, .new_addr = 0x70000000}), 0);
+    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_REMAP,
+                                             .flags = AS_DONTUNMAP,
+                                             .addr = 0x60000000,
+                                             .old_len = 0x1000,
+                                             .len = 0x1000,
+                                             .new_addr = 0x70000000}),
+              0);
     ASSERT_EQ(guest_word(&g, 0x60000000), 0);
     guest_end(&g);
 }
@@ -216,9 +278,16 @@ TEST(advice) {
     struct guest g;
     guest_start(&g);
     guest_set_word(&g, DATA_ADDRESS, 5);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_ADVISE, .addr = DATA_ADDRESS, .len = 0x1000, .advice = MADV_DONTNEED}), 0);
+    ASSERT_EQ(
+        guest_apply(
+            &g,
+            (struct as_op){.kind = AS_ADVISE, .addr = DATA_ADDRESS, .len = 0x1000, .advice = MADV_DONTNEED}),
+        0);
     ASSERT_EQ(guest_word(&g, DATA_ADDRESS), 0);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_LOCK, .flags = AS_LOCKED, .addr = DATA_ADDRESS, .len = 0x1000}), 0);
+    ASSERT_EQ(
+        guest_apply(&g,
+                    (struct as_op){.kind = AS_LOCK, .flags = AS_LOCKED, .addr = DATA_ADDRESS, .len = 0x1000}),
+        0);
     ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_LOCK, .addr = DATA_ADDRESS, .len = 0x1000}), 0);
     guest_end(&g);
 }
@@ -228,11 +297,20 @@ TEST(fork_copies_private_and_shares_shared) {
     guest_start(&g);
     int fd = memfd_create("shared", MFD_CLOEXEC);
     ASSERT_EQ(ftruncate(fd, 0x1000), 0);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_MAP_FILE, .flags = AS_SHARED, .addr = 0x50000000, .len = 0x1000, .prot = PROT_READ | PROT_WRITE, .fd = fd}), 0);
+    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_MAP_FILE,
+                                             .flags = AS_SHARED,
+                                             .addr = 0x50000000,
+                                             .len = 0x1000,
+                                             .prot = PROT_READ | PROT_WRITE,
+                                             .fd = fd}),
+              0);
     close(fd);
     guest_map(&g, 0x51000000, 0x1000, PROT_READ | PROT_WRITE);
     guest_set_word(&g, 0x51000000, 1);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_ADVISE, .addr = 0x51000000, .len = 0x1000, .advice = MADV_DONTFORK}), 0);
+    ASSERT_EQ(guest_apply(&g,
+                          (struct as_op){
+                              .kind = AS_ADVISE, .addr = 0x51000000, .len = 0x1000, .advice = MADV_DONTFORK}),
+              0);
     guest_set_word(&g, DATA_ADDRESS, 1);
     struct guest child = g;
     ASSERT_EQ(g.ops->as_fork(g.as, &child.as), 0);
@@ -307,7 +385,11 @@ TEST(usage) {
     guest_start(&g);
     ASSERT_EQ(g.ops->as_usage(g.as, &before), 0);
     guest_map(&g, 0x50000000, 0x1000000, PROT_READ | PROT_WRITE);
-    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_ADVISE, .addr = 0x50000000, .len = 0x1000000, .advice = MADV_POPULATE_WRITE}), 0);
+    ASSERT_EQ(guest_apply(&g, (struct as_op){.kind = AS_ADVISE,
+                                             .addr = 0x50000000,
+                                             .len = 0x1000000,
+                                             .advice = MADV_POPULATE_WRITE}),
+              0);
     ASSERT_EQ(g.ops->as_usage(g.as, &after), 0);
     ASSERT_GE(after.rss_bytes, before.rss_bytes + 0xf00000);
     ASSERT_GT(after.page_table_bytes, before.page_table_bytes);
@@ -324,7 +406,8 @@ TEST(host_clocks_are_in_every_stub) {
     clock_gettime(CLOCK_MONOTONIC, &before);
     guest_enter(&g, GUEST(guest_call));
     g.regs.rsi = DATA_ADDRESS;
-    /* clock_gettime(CLOCK_MONOTONIC, DATA) needs rdi for the clock: enter the function itself, with our code as return address */
+    /* clock_gettime(CLOCK_MONOTONIC, DATA) needs rdi for the clock: enter the function itself, with our code
+     * as return address */
     guest_set_word(&g, STACK_TOP - 24, GUEST(guest_call) + 2);
     g.regs.rsp = STACK_TOP - 24;
     g.regs.rip = f;
@@ -372,29 +455,43 @@ static void *work(void *arg) {
     return NULL;
 }
 
-TEST_TIMEOUT(two_hundred_threads, 120) {
-    enum { COUNT = 200 };
+static void run_workers(int count) {
     struct guest g;
     pthread_barrier_t all;
     guest_start(&g);
-    pthread_barrier_init(&all, NULL, COUNT);
-    struct worker *w = calloc(COUNT, sizeof(*w));
+    pthread_barrier_init(&all, NULL, (unsigned)count);
+    struct worker *w = calloc((size_t)count, sizeof(*w));
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 256 << 10);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < count; i++) {
         w[i] = (struct worker){.g = g, .number = i, .all = &all};
         ASSERT_EQ(pthread_create(&w[i].thread, &attr, work, &w[i]), 0);
     }
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < count; i++) {
         pthread_join(w[i].thread, NULL);
         ASSERT_EQ(w[i].failed, 0);
     }
     free(w);
     pthread_barrier_destroy(&all);
+    struct guest child = g; /* of a space whose message area has grown */
+    ASSERT_EQ(g.ops->as_fork(g.as, &child.as), 0);
+    ASSERT_EQ(g.ops->context_create(child.as, &child.context), 0);
+    guest_enter(&child, GUEST(guest_getpid));
+    guest_expect_call(&child, 39);
+    g.ops->context_destroy(child.context);
+    g.ops->as_unref(child.as);
     guest_enter(&g, GUEST(guest_getpid));
     guest_expect_call(&g, 39);
     guest_end(&g);
+}
+
+TEST_TIMEOUT(two_hundred_threads, 120) {
+    run_workers(200);
+}
+
+TEST_TIMEOUT(two_thousand_threads, 300) {
+    run_workers(2000);
 }
 
 TEST_TIMEOUT(threads_one_after_another, 60) {
@@ -463,7 +560,8 @@ TEST(stub_killed_during_batches) {
     ASSERT_EQ(pthread_create(&t, NULL, kill_soon, &pid), 0);
     int r;
     do
-        r = guest_apply(&g, (struct as_op){.kind = AS_MAP_ANON, .addr = 0x50000000, .len = 0x1000, .prot = PROT_READ});
+        r = guest_apply(
+            &g, (struct as_op){.kind = AS_MAP_ANON, .addr = 0x50000000, .len = 0x1000, .prot = PROT_READ});
     while (r == 0);
     ASSERT_EQ(r, -ESRCH);
     pthread_join(t, NULL);
@@ -511,4 +609,73 @@ TEST(stubs_end_with_the_sandbox) {
     ASSERT_EQ(ended, 2);
     close(fds[0]);
     close(fds[1]);
+}
+
+/* ---- cpus ---- */
+
+struct spinner {
+    struct guest g;
+    pthread_t thread;
+    _Atomic int stop, started, failed, interrupt_done;
+};
+
+static void *spin(void *arg) {
+    struct spinner *s = arg;
+    if (s->g.ops->context_create(s->g.as, &s->g.context)) {
+        s->failed = 1;
+        return NULL;
+    }
+    guest_enter(&s->g, GUEST(guest_spin));
+    s->g.regs.rdi = DATA_ADDRESS;
+    s->started = 1;
+    do
+        guest_run(&s->g);
+    while (s->g.event.kind == EVENT_INTERRUPT && !s->stop);
+    while (!s->interrupt_done) /* it may not be destroyed under the interrupter */
+        usleep(100);
+    s->g.ops->context_destroy(s->g.context);
+    return NULL;
+}
+
+static void stop_spinner(struct spinner *s) {
+    s->stop = 1;
+    s->g.ops->context_interrupt(s->g.context);
+    s->interrupt_done = 1;
+    pthread_join(s->thread, NULL);
+}
+
+/* Pairs that only compute are spread when they come, and when others end: no cpu is left idle while another
+ * has two. */
+TEST_TIMEOUT(busy_pairs_are_spread_over_cpus, 60) {
+    enum { COUNT = 6 };
+    struct guest g;
+    guest_start(&g);
+    struct stub_cpus *cpus = &((struct stub_platform *)g.platform)->cpus;
+    if (cpus->count < 2)
+        test_skip("sched_getaffinity: one cpu only");
+    struct spinner *s = calloc(COUNT, sizeof(*s));
+    for (int i = 0; i < COUNT; i++) {
+        s[i].g = g;
+        ASSERT_EQ(pthread_create(&s[i].thread, NULL, spin, &s[i]), 0);
+        while (!s[i].started)
+            usleep(1000);
+        usleep(5000);
+    }
+    int32_t all = 0;
+    for (int i = 0; i < cpus->count; i++)
+        all += cpus->busy[i];
+    ASSERT_EQ(all, COUNT);
+    for (int left = COUNT - 1; left >= cpus->count; left--) { /* the last to come go first */
+        usleep(30000);
+        stop_spinner(&s[left]);
+        for (int i = 0; i < cpus->count; i++)
+            ASSERT_GT(cpus->busy[i], 0);
+    }
+    for (int left = cpus->count - 1; left >= 0; left--)
+        stop_spinner(&s[left]);
+    for (int i = 0; i < cpus->count; i++)
+        ASSERT_EQ(cpus->busy[i], 0);
+    ASSERT_EQ(cpus->crowded, 0);
+    guest_end(&g);
+    free(s);
 }

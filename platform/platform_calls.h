@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/platform_internal.h: what platform.c needs of each platform besides its constructor.
+ * platform/platform_calls.h: what platform.c needs of each platform besides its constructor.
  */
 #pragma once
 

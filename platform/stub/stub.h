@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * platform/stub/stub_internal.h: what the platforms that run guests in stub processes (ptrace, systrap) share.
+ * platform/stub/stub.h: what the platforms that run guests in stub processes (ptrace, systrap)
+ * share.
  *
- * Who holds references on whom: a stub_space is held by its creator (the sentry's mm), by each context in it, and by the
- * platform's process table while its host process is not reaped. When the first two kinds are gone (`users` is 0) the process is
- * killed; the keeper thread reaps it and drops the last reference. The platform outlives all spaces.
+ * Who holds references on whom: a stub_space is held by its creator (the sentry's mm), by each context in it,
+ * and by the platform's process table while its host process is not reaped. When the first two kinds are gone
+ * (`users` is 0) the process is killed; the keeper thread reaps it and drops the last reference. The platform
+ * outlives all spaces.
  *
- * Locks: stub_space.lock (RANK_AS) > stub_platform.donation (RANK_AS_DONATION) > stub_platform.table, stub_file.lock (RANK_LEAF).
+ * Locks: stub_space.lock (RANK_AS) > stub_platform.donation (RANK_AS_DONATION) > stub_platform.table,
+ * stub_file.lock (RANK_LEAF).
  */
 #pragma once
 
@@ -20,15 +23,17 @@
 
 /* ---- growing files of equal units, shared between sentry and stubs (stub_file_host.c) ---- */
 
+struct stub_space;
+
 struct stub_file {
     int fd;
     uint32_t unit; /* bytes, page aligned */
     struct mutex lock;
     /* under lock: */
-    uint32_t made;        /* units that exist */
-    uint32_t *free;       /* stack of unit numbers */
+    uint32_t made;  /* units that exist */
+    uint32_t *free; /* stack of unit numbers */
     uint32_t free_count, free_capacity;
-    char **chunks;        /* STUB_FILE_CHUNK units each, mapped for good */
+    char **chunks; /* STUB_FILE_CHUNK units each, mapped for good */
     uint32_t chunk_count;
 };
 enum { STUB_FILE_CHUNK = 64 };
@@ -46,35 +51,33 @@ enum { STUB_MAX_CPUS = 1024 };
 struct stub_cpus {
     bool pin;
     int count;
-    int id[STUB_MAX_CPUS];             /* host cpu numbers that the sandbox may use */
+    int id[STUB_MAX_CPUS];               /* host cpu numbers that the sandbox may use */
     _Atomic int32_t busy[STUB_MAX_CPUS]; /* contexts that are inside context_switch(), by index into id */
+    _Atomic int32_t crowded;             /* cpus with more than one of them */
+    struct mutex lock;                   /* RANK_LEAF; protects: */
+    struct list pairs;
+    uint64_t last_pull_tsc;
 };
 
 struct stub_pair {
     struct stub_cpus *cpus;
-    pid_t tid;          /* the guest thread */
-    int cpu;            /* index; -1: not pinned */
-    unsigned enters;    /* switches since the last look at the other cpus */
+    pid_t tid, own_tid; /* the guest thread and its sentry thread */
+    struct list link;   /* cpus->pairs */
+    int cpu;            /* index; -1: not pinned. Owner's, taken from `inside` on the way out */
+    _Atomic int inside; /* index of the cpu on which it is inside context_switch(), -1: it is not; others may
+                           change it to move it */
+    _Atomic uint64_t entered_tsc;
+    unsigned enters; /* switches since the last look at the other cpus */
 };
 
 void stub_cpus_init(struct stub_cpus *c, bool pin);
 /* Own thread: pins the calling thread and `tid` to the least busy cpu. */
 void stub_pair_init(struct stub_pair *pair, struct stub_cpus *c, pid_t tid);
+void stub_pair_done(struct stub_pair *pair);
 void stub_pair_follow(struct stub_pair *pair);
-void stub_pair_rebalance(struct stub_pair *pair); /* the slow half of stub_pair_enter() */
-
-enum { STUB_PAIR_LOOK = 64 };
-static inline void stub_pair_enter(struct stub_pair *pair) {
-    if (pair->cpu < 0)
-        return;
-    int others = atomic_fetch_add_explicit(&pair->cpus->busy[pair->cpu], 1, memory_order_relaxed);
-    if (unlikely(others > 0) && ++pair->enters >= STUB_PAIR_LOOK)
-        stub_pair_rebalance(pair);
-}
-static inline void stub_pair_leave(struct stub_pair *pair) {
-    if (pair->cpu >= 0)
-        atomic_fetch_sub_explicit(&pair->cpus->busy[pair->cpu], 1, memory_order_relaxed);
-}
+/* Around context_switch(). */
+void stub_pair_enter(struct stub_pair *pair);
+void stub_pair_leave(struct stub_pair *pair);
 
 /* ---- the platform ---- */
 
@@ -83,17 +86,20 @@ enum { STUB_TABLE_BUCKETS = 256 };
 struct stub_platform {
     struct platform base; /* first */
     int proc_fd;
-    int sockets[2];       /* descriptors go from [0] to [1], the end that all stubs share */
-    struct stub_file commands, messages;
+    bool no_patches;
+    const struct stub_hooks *hooks; /* may be NULL */
+    int sockets[2];                 /* descriptors go from [0] to [1], the end that all stubs share */
+    struct stub_file commands, messages, patches;
     struct stub_cpus cpus;
     struct stub_space *zygote;
-    pid_t pid;            /* our own: what every stub must find as its parent */
+    pid_t pid; /* our own: what every stub must find as its parent */
     int text_fd;
-    size_t regset_size;   /* what ptrace wants an XSAVE register set to be; base.fpu_size is what guests may use of it */
+    size_t regset_size; /* what ptrace wants an XSAVE register set to be; base.fpu_size is what guests may use
+                           of it */
     uint64_t fpu_features; /* xstate bits that guests may use */
     struct mutex donation; /* one descriptor at a time is under way */
 
-    struct mutex table; /* protects: */
+    struct mutex table;                     /* protects: */
     struct list spaces[STUB_TABLE_BUCKETS]; /* by pid: not yet reaped */
     struct list abandoned;                  /* spaces whose clone has an unknown end, by table_link */
     struct list early;                      /* struct early_death: ended before their cloner knew of them */
@@ -101,15 +107,24 @@ struct stub_platform {
     struct stub_keeper *keeper; /* stub_keeper_host.c */
 };
 
+struct stub_hooks {
+    /* Under the parent's lock, before the child exists: gives it what it needs of the parent; may add to its
+     * first batch. */
+    int (*fork)(struct stub_space *parent, struct stub_space *child);
+    void (*free)(struct stub_space *s); /* its process is gone */
+};
+
 struct stub_role {
     struct bpf_builder guest; /* the program of guest threads */
     uint32_t message_unit;    /* bytes of the message area that every stub has from the start */
     bool handlers;            /* guest threads catch their own signals (systrap) */
+    const struct stub_hooks *hooks;
 };
 
-/* Everything before the guests: files, zygote, keeper thread. Fills p->base but for its ops. On failure nothing is left behind. */
-int stub_platform_init(struct stub_platform *p, const struct platform_config *config, const struct stub_role *role,
-                       struct err **err) must_check;
+/* Everything before the guests: files, zygote, keeper thread. Fills p->base but for its ops. On failure
+ * nothing is left behind. */
+int stub_platform_init(struct stub_platform *p, const struct platform_config *config,
+                       const struct stub_role *role, struct err **err) must_check;
 void stub_platform_done(struct stub_platform *p);
 
 /* ---- address spaces ---- */
@@ -120,12 +135,17 @@ struct stub_space {
     uint32_t command_index, message_index;
     struct stub_command_page *commands;
     struct stub_message_page *messages;
-    pid_t pid; /* of the helper, and so of the process; 0: none was made */
-    struct list table_link;   /* platform->table */
-    _Atomic bool dead;        /* set before the pid may be used again, never cleared */
-    _Atomic bool killed;      /* by us */
-    _Atomic int status;       /* si_status once dead */
-    _Atomic int mem_fd;       /* /proc/PID/mem, -1: not opened yet */
+    pid_t pid;              /* of the helper, and so of the process; 0: none was made */
+    struct list table_link; /* platform->table */
+    _Atomic bool dead;      /* set before the pid may be used again, never cleared */
+    _Atomic bool killed;    /* by us */
+    _Atomic int status;     /* si_status once dead */
+    _Atomic int mem_fd;     /* /proc/PID/mem, -1: not opened yet */
+
+    /* patched call sites (systrap), NULL: none. See systrap_patch_host.c */
+    struct systrap_patches *_Atomic patches;
+    _Atomic uint32_t gate;           /* contexts whose guest code runs; top bit: sites are being patched */
+    _Atomic uint8_t patch_hits[256]; /* traps by call site, hashed */
 
     struct list waiters; /* struct stub_waiter, under platform->table */
 
@@ -139,10 +159,12 @@ struct stub_space {
     struct stub_chunk {
         uint32_t index; /* unit of the message file */
         char *unit;
-    } *chunks;          /* units beside the first, mapped behind it */
+    } * chunks; /* units beside the first, mapped behind it */
     uint32_t chunk_count;
     uint32_t *free_slots, free_count;
-    bool broken;       /* its first batch failed, or its helper is gone: no more batches */
+    struct list parked; /* systrap: ended contexts whose threads wait for the next */
+    uint32_t parked_count;
+    bool broken; /* its first batch failed, or its helper is gone: no more batches */
 };
 
 /* ops tables give the sentry these by their opaque names */
@@ -159,7 +181,8 @@ void stub_space_kill(struct stub_space *s);
 /* True if the host's OOM killer is the likely cause of its death. */
 bool stub_space_oom(struct stub_space *s);
 
-/* A word that somebody sleeps on while its value says that the stub is at work: set to 0 and woken when the stub has died. */
+/* A word that somebody sleeps on while its value says that the stub is at work: set to 0 and woken when the
+ * stub has died. */
 struct stub_waiter {
     struct list link;
     _Atomic uint32_t *word;
@@ -168,7 +191,8 @@ void stub_waiter_add(struct stub_space *s, struct stub_waiter *w); /* look at s-
 void stub_waiter_remove(struct stub_space *s, struct stub_waiter *w);
 
 /* A slot for a guest thread, its head zeroed; given back when its thread is gone. */
-int stub_slot_get(struct stub_space *s, uint32_t *ret_number, struct stub_slot **ret_slot) must_check EXCLUDES(&s->lock);
+int stub_slot_get(struct stub_space *s, uint32_t *ret_number, struct stub_slot **ret_slot) must_check
+    EXCLUDES(&s->lock);
 void stub_slot_put(struct stub_space *s, uint32_t number) EXCLUDES(&s->lock);
 void stub_slots_free(struct stub_space *s);
 
@@ -177,19 +201,23 @@ struct stub_call {
     long number;
     uint64_t arg[6];
 };
-void stub_batch_add(struct stub_space *s, uint32_t flags, uint32_t extra, struct stub_call call) REQUIRES(&s->lock);
+void stub_batch_add(struct stub_space *s, uint32_t flags, uint32_t extra, struct stub_call call)
+    REQUIRES(&s->lock);
 void stub_batch_publish(struct stub_space *s) REQUIRES(&s->lock);
-/* The report of the batch that was published: the last value kept, or a negative errno; *ret_left: commands not reached. */
+/* The report of the batch that was published: the last value kept, or a negative errno; *ret_left: commands
+ * not reached. */
 int64_t stub_batch_collect(struct stub_space *s, uint32_t *ret_left) REQUIRES(&s->lock);
 int64_t stub_batch_run(struct stub_space *s, uint32_t *ret_left) REQUIRES(&s->lock);
 /* Runs commands[0..count) at once; for the platforms' own needs. Returns as stub_batch_collect(). */
-int64_t stub_space_run(struct stub_space *s, uint32_t flags, uint32_t extra, struct stub_call call) EXCLUDES(&s->lock);
+int64_t stub_space_run(struct stub_space *s, uint32_t flags, uint32_t extra, struct stub_call call)
+    EXCLUDES(&s->lock);
 
 /* ---- operations that platforms put into their ops tables ---- */
 
 int stub_as_create(struct platform *p, struct address_space **ret_as) must_check;
 int stub_as_fork(struct address_space *as, struct address_space **ret_as) must_check;
-int stub_as_apply(struct address_space *as, const struct as_op *ops, size_t count, size_t *ret_done) must_check;
+int stub_as_apply(struct address_space *as, const struct as_op *ops, size_t count,
+                  size_t *ret_done) must_check;
 ssize_t stub_as_copy_in(struct address_space *as, void *to, gva_t from, size_t size);
 ssize_t stub_as_copy_out(struct address_space *as, gva_t to, const void *from, size_t size);
 ssize_t stub_as_peek(struct address_space *as, void *to, gva_t from, size_t size);
@@ -218,7 +246,7 @@ struct stub_vdso {
         uint64_t start, end;
     } part[4];
     unsigned parts;
-    uint64_t image;      /* where [vdso] itself starts */
+    uint64_t image;                                     /* where [vdso] itself starts */
     uint64_t clock_gettime, gettimeofday, time, getcpu; /* offsets from start; 0: not there */
 };
 void stub_vdso_find(struct stub_vdso *v, int proc_fd);

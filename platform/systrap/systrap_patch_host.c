@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * platform/systrap/systrap_patch_host.c: lazily turns hot `mov $number, %eax; syscall` into a jump that skips
+ * the trap.
+ *
+ * The seven bytes become `jmp *pointer`, through a page of pointers below 2 GiB, to a trampoline that loads
+ * number and return address and goes on in the stub's text (patched_entry). Pages and trampolines are a unit
+ * of a file that stubs can only read, one unit per address space, made at its first patch and copied at fork.
+ *  - Only after PATCH_AFTER traps at a site, so that short programs do not pay.
+ *  - Only in private mappings that are not writable: nothing that a program generates or rewrites.
+ *  - Only while no other thread of the address space runs guest code (the gate), as seven bytes are not
+ * written at once. A thread that stands between the two instructions executes byte 06 when it goes on, which
+ * is no instruction: SIGILL, taken for the call that it is. So is a jump straight to the old `syscall`, and a
+ * call that the sentry restarts.
+ *  - A trampoline finds the thread's slot by its gs base. A thread whose gs base is not a stub address (the
+ * guest has set it) makes an ordinary call from the trampoline, which traps as ever.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "platform/stub/stub_symbols.h"
+#include "platform/systrap/systrap_internal.h"
+#include "platform/systrap/systrap_patch.h"
+
+enum { PATCH_AFTER = 20, SITE_SIZE = 7, OLD_CALL = 5, HITS_LATER = 12 };
+#define GATE_PATCHING 0x80000000u
+
+struct systrap_patches { /* all under the space's lock but for readers of site[0 .. count) */
+    uint32_t index;      /* unit of the patch file */
+    char *unit;
+    _Atomic uint32_t count;
+    struct systrap_site site[PATCH_SITES];
+};
+
+/* ---- the gate ---- */
+
+void systrap_gate_enter(struct stub_space *s) {
+    for (;;) {
+        uint32_t old = atomic_fetch_add(&s->gate, 1);
+        if (likely(!(old & GATE_PATCHING)))
+            return;
+        systrap_gate_leave(s);
+        while ((old = atomic_load(&s->gate)) & GATE_PATCHING)
+            stub_futex_wait(&s->gate, old, -1);
+    }
+}
+
+void systrap_gate_leave(struct stub_space *s) {
+    atomic_fetch_sub(&s->gate, 1);
+}
+
+static bool gate_close(struct stub_space *s) {
+    uint32_t none = 0;
+    return atomic_compare_exchange_strong(&s->gate, &none, GATE_PATCHING);
+}
+
+static void gate_open(struct stub_space *s) {
+    atomic_fetch_and(&s->gate, ~GATE_PATCHING);
+    stub_futex_wake(&s->gate, INT32_MAX);
+}
+
+/* ---- look-ups ---- */
+
+bool systrap_patch_at_trampoline(struct stub_space *s, uint64_t rip, struct systrap_site *ret) {
+    struct systrap_patches *p = atomic_load_explicit(&s->patches, memory_order_acquire);
+    if (!p || rip < PATCH_CODE || rip >= PATCH_BASE + PATCH_SIZE)
+        return false;
+    uint32_t i = (uint32_t)(rip - PATCH_CODE) / TRAMPOLINE_SIZE;
+    if (i >= atomic_load_explicit(&p->count, memory_order_acquire))
+        return false;
+    *ret = p->site[i];
+    return true;
+}
+
+bool systrap_patch_is_site(struct stub_space *s, uint64_t rip) {
+    struct systrap_patches *p = atomic_load_explicit(&s->patches, memory_order_acquire);
+    uint32_t count = p ? atomic_load_explicit(&p->count, memory_order_acquire) : 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (p->site[i].rip == rip)
+            return true;
+    return false;
+}
+
+/* ---- patching ---- */
+
+static bool is_pattern(const unsigned char *code, uint32_t number) {
+    uint32_t operand;
+    memcpy(&operand, code + 1, sizeof(operand));
+    return code[0] == 0xb8 && operand == number && code[5] == 0x0f && code[6] == 0x05;
+}
+
+/* Private, executable, not writable, says the host. */
+static bool is_quiet_text(const struct stub_space *s, uint64_t start, uint64_t end) {
+    char path[32], line[512], perms[8];
+    snprintf(path, sizeof(path), "%d/maps", (int)s->pid);
+    int fd = openat(s->platform->proc_fd, path, O_RDONLY | O_CLOEXEC);
+    cleanup(fclosep) FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!f) {
+        close_fd(fd);
+        return false;
+    }
+    while (fgets(line, sizeof(line), f)) {
+        uint64_t from, to;
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s", &from, &to, perms) == 3 && to > start)
+            return from <= start && end <= to && strcmp(perms, "r-xp") == 0;
+    }
+    return false;
+}
+
+static int map_unit(struct stub_space *s, const struct systrap_patches *p) REQUIRES(&s->lock) {
+    stub_batch_add(s, DO_CHECK, 0,
+                   (struct stub_call){SYS_mmap,
+                                      {PATCH_BASE, PATCH_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED,
+                                       FD_PATCH, (uint64_t)p->index * PATCH_SIZE}});
+    return 0;
+}
+
+static struct systrap_patches *new_patches(struct stub_platform *platform) {
+    void *unit;
+    struct systrap_patches *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    if (stub_file_get(&platform->patches, &p->index, &unit)) {
+        free(p);
+        return NULL;
+    }
+    p->unit = unit;
+    uint64_t entry = SYM_patched_entry;
+    memcpy(p->unit + (PATCH_ENTRY - PATCH_BASE), &entry, sizeof(entry));
+    return p;
+}
+
+static struct systrap_patches *get_patches_locked(struct stub_space *s) REQUIRES(&s->lock) {
+    struct systrap_patches *p = s->patches;
+    if (p)
+        return p;
+    p = new_patches(s->platform);
+    if (!p)
+        return NULL;
+    (void)map_unit(s, p);
+    int64_t r = stub_batch_run(s, NULL);
+    if (r < 0 && r != -ESRCH) {
+        stub_file_put(&s->platform->patches, p->index);
+        free(p);
+        return NULL;
+    }
+    atomic_store_explicit(&s->patches, p,
+                          memory_order_release); /* given back with the space, also if it has died */
+    return r < 0 ? NULL : p;
+}
+
+/* Flags must survive, and no register but rcx and r11 is free: rcx = 0 if r11 >> 32 is STUB_HIGH, by bswap
+ * and lea. */
+static void write_trampoline(char *code, struct systrap_site site) {
+    static const unsigned char head[] = {
+        0xf3, 0x49, 0x0f, 0xae, 0xcb,             /* rdgsbase %r11 */
+        0x4c, 0x89, 0xd9,                         /* mov %r11, %rcx */
+        0x48, 0x0f, 0xc9,                         /* bswap %rcx: low half 0xff7f0000 for 0x7fff....... */
+        0x89, 0xc9,                               /* mov %ecx, %ecx */
+        0x48, 0x8d, 0x89, 0x00, 0x00, 0x81, 0x00, /* lea 0x810000(%rcx), %rcx */
+        0x89, 0xc9,                               /* mov %ecx, %ecx */
+        0xe3, 0x08,                               /* jrcxz over the next three */
+    };
+    static const unsigned char slow[] = {0xb8, 0,    0,    0,
+                                         0,    0x0f, 0x05, 0xf4}; /* mov $number, %eax; syscall; hlt */
+    static const unsigned char fast[] = {0xb8, 0,    0,    0, 0,  /* mov $number, %eax */
+                                         0x48, 0xb9, 0,    0, 0, 0, 0, 0, 0, 0, /* movabs $rip, %rcx */
+                                         0xff, 0x24, 0x25, 0, 0, 0, 0};         /* jmp *PATCH_ENTRY */
+    uint32_t entry = PATCH_ENTRY;
+    static_assert(sizeof(head) + sizeof(slow) + sizeof(fast) <= TRAMPOLINE_SIZE, "trampoline");
+    memcpy(code, head, sizeof(head));
+    code += sizeof(head);
+    memcpy(code, slow, sizeof(slow));
+    memcpy(code + 1, &site.number, 4);
+    code += sizeof(slow);
+    memcpy(code, fast, sizeof(fast));
+    memcpy(code + 1, &site.number, 4);
+    memcpy(code + 7, &site.rip, 8);
+    memcpy(code + 18, &entry, 4);
+}
+
+static void jump_for(unsigned char *jump, uint32_t index) {
+    uint32_t pointer = PATCH_BASE + 8 * index;
+    jump[0] = 0xff;
+    jump[1] = 0x24;
+    jump[2] = 0x25;
+    memcpy(jump + 3, &pointer, sizeof(pointer));
+}
+
+/* The site's trampoline, which may be there from a time when other memory with the same code lay there; -1:
+ * no room. */
+static int trampoline_locked(struct stub_space *s, struct systrap_site site) REQUIRES(&s->lock) {
+    struct systrap_patches *p = get_patches_locked(s);
+    uint32_t count = p ? p->count : PATCH_SITES;
+    for (uint32_t i = 0; p && i < count; i++)
+        if (p->site[i].rip == site.rip && p->site[i].number == site.number)
+            return (int)i;
+    if (count == PATCH_SITES)
+        return -1;
+    uint64_t code = PATCH_CODE + (uint64_t)count * TRAMPOLINE_SIZE;
+    write_trampoline(p->unit + (code - PATCH_BASE), site);
+    memcpy(p->unit + 8 * (size_t)count, &code, sizeof(code));
+    p->site[count] = site;
+    atomic_store_explicit(&p->count, count + 1, memory_order_release);
+    return (int)count;
+}
+
+static void patch_locked(struct stub_space *s, struct systrap_site site) REQUIRES(&s->lock) {
+    unsigned char jump[SITE_SIZE];
+    int i = trampoline_locked(s, site);
+    if (i < 0)
+        return;
+    jump_for(jump, (uint32_t)i);
+    ssize_t n = stub_as_poke((struct address_space *)s, site.rip - SITE_SIZE, jump, SITE_SIZE);
+    log_debug(LOG_PLATFORM, "stub %d: site %" PRIx64 " number %u patched: %zd", (int)s->pid, site.rip,
+              site.number, n);
+}
+
+bool systrap_patch_is_middle(struct stub_space *s, uint64_t rip) {
+    struct systrap_patches *p = atomic_load_explicit(&s->patches, memory_order_acquire);
+    uint32_t count = p ? atomic_load_explicit(&p->count, memory_order_acquire) : 0, pointer;
+    unsigned char code[SITE_SIZE];
+    if (count == 0 ||
+        stub_as_copy_in((struct address_space *)s, code, rip - OLD_CALL, SITE_SIZE) != SITE_SIZE)
+        return false;
+    memcpy(&pointer, code + 3, sizeof(pointer));
+    uint32_t i = (pointer - PATCH_BASE) / 8;
+    return code[0] == 0xff && code[1] == 0x24 && code[2] == 0x25 && pointer % 8 == 0 && i < count &&
+           p->site[i].rip == rip - OLD_CALL + SITE_SIZE;
+}
+
+/* False: the site looks right but may not be patched, so that asking again is not worth it. */
+static bool try_patch(struct stub_space *s, struct systrap_site site) {
+    unsigned char code[SITE_SIZE];
+    uint64_t start = site.rip - SITE_SIZE;
+    if (s->platform->proc_fd < 0)
+        return false;
+    ssize_t n = stub_as_copy_in((struct address_space *)s, code, start, SITE_SIZE);
+    if (n != SITE_SIZE || !is_pattern(code, site.number))
+        return true;
+    if (!is_quiet_text(s, start, site.rip))
+        return false;
+    mutex_lock(&s->lock);
+    patch_locked(s, site);
+    mutex_unlock(&s->lock);
+    return true;
+}
+
+void systrap_patch_count(struct stub_space *s, uint64_t number, uint64_t rip) {
+    _Atomic uint8_t *hits = &s->patch_hits[(rip ^ rip >> 8) % ARRAY_SIZE(s->patch_hits)];
+    uint8_t n = atomic_load_explicit(hits, memory_order_relaxed);
+    if (likely(n > PATCH_AFTER) || s->platform->no_patches)
+        return;
+    atomic_store_explicit(hits, n + 1, memory_order_relaxed);
+    if (n != PATCH_AFTER || number > UINT32_MAX || rip < PATCH_END + SITE_SIZE)
+        return;
+    if (!gate_close(s)) {
+        atomic_store_explicit(hits, PATCH_AFTER - HITS_LATER, memory_order_relaxed); /* others run: later */
+        return;
+    }
+    bool again = try_patch(s, (struct systrap_site){rip, (uint32_t)number});
+    gate_open(s);
+    if (again)
+        atomic_store_explicit(hits, 0, memory_order_relaxed); /* others share the counter */
+}
+
+/* ---- fork and end ---- */
+
+static int patches_fork(struct stub_space *parent, struct stub_space *child) NO_TSA {
+    struct systrap_patches *from = parent->patches;
+    if (!from)
+        return 0;
+    struct systrap_patches *p = new_patches(parent->platform);
+    if (!p)
+        return -ENOMEM;
+    uint32_t count = from->count;
+    memcpy(p->site, from->site, count * sizeof(from->site[0]));
+    memcpy(p->unit, from->unit, (size_t)(PATCH_CODE - PATCH_BASE));
+    memcpy(p->unit + (PATCH_CODE - PATCH_BASE), from->unit + (PATCH_CODE - PATCH_BASE),
+           (size_t)count * TRAMPOLINE_SIZE);
+    p->count = count;
+    child->patches = p;
+    return map_unit(child, p);
+}
+
+static void space_free(struct stub_space *s) {
+    struct systrap_patches *p = s->patches;
+    systrap_free_parked(s);
+    if (!p)
+        return;
+    stub_file_put(&s->platform->patches, p->index);
+    free(p);
+}
+
+const struct stub_hooks systrap_hooks = {.fork = patches_fork, .free = space_free};
