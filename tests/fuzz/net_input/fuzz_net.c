@@ -38,8 +38,8 @@ void fuzz_net_start(struct fuzz_net *f) {
     memset(f, 0, sizeof(*f));
     sim_init(&f->s, 1);
     f->h = sim_add_host(&f->s);
-    struct channel_config c = {.name = "eth0", .arphrd = NS_ARPHRD_ETHER, .mac = {{2, 0, 0, 0, 0, 1}}, .mtu = 1500,
-                               .queue_max = 64};
+    struct channel_config c = {
+        .name = "eth0", .arphrd = NS_ARPHRD_ETHER, .mac = {{2, 0, 0, 0, 0, 1}}, .mtu = 1500, .queue_max = 64};
     ASSERT_EQ(channel_new(f->h->ns, &c, &f->nic), 0);
     ASSERT_EQ(nic_set_up(f->nic, true), 0);
     sim_host_addr(f->h, f->nic, "10.0.0.1", 24);
@@ -53,7 +53,8 @@ void fuzz_net_start(struct fuzz_net *f) {
     add_socket(f, NS_AF_PACKET, NS_SOCK_RAW, 3, 0);
 }
 
-static void sum_transport(uint8_t *t, size_t len, uint8_t proto, const struct ipa *src, const struct ipa *dst) {
+static void sum_transport(uint8_t *t, size_t len, uint8_t proto, const struct ipa *src,
+                          const struct ipa *dst) {
     size_t at = proto == 6 ? 16 : proto == 17 ? 6 : 2;
     if ((proto != 6 && proto != 17 && proto != 1 && proto != 2 && proto != 58) || len < at + 2)
         return;

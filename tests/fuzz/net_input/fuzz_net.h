@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/net_input/fuzz_net.h: a stack for fuzzers: one interface, listening and datagram sockets of every kind.
+ * tests/fuzz/net_input/fuzz_net.h: a stack for fuzzers: one interface, listening and datagram sockets of
+ * every kind.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/net_input/fuzz_net_input.c: arbitrary frames into a stack with sockets of every kind: Ethernet, ARP, IPv4,
- * IPv6 with extension headers, ICMP, NDP, IGMP, MLD, UDP, TCP to listeners, fragments. The input is a list of frames:
- * two bytes of length and flags, then the frame. Nothing may crash, leak or grow without bound.
+ * tests/fuzz/net_input/fuzz_net_input.c: arbitrary frames into a stack with sockets of every kind: Ethernet,
+ * ARP, IPv4, IPv6 with extension headers, ICMP, NDP, IGMP, MLD, UDP, TCP to listeners, fragments. The input
+ * is a list of frames: two bytes of length and flags, then the frame. Nothing may crash, leak or grow without
+ * bound.
  */
 #include "tests/fuzz/net_input/fuzz_net.h"
 

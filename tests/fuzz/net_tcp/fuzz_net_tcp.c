@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/net_tcp/fuzz_net_tcp.c: hostile segments for an established connection with text in both directions. Each
- * record of the input is flags, sequence and ACK offsets near the edges, options and lengths; some let time pass or the
- * user read, write and close. No crash, no leak, and the counters of TCP_INFO stay possible.
+ * tests/fuzz/net_tcp/fuzz_net_tcp.c: hostile segments for an established connection with text in both
+ * directions. Each record of the input is flags, sequence and ACK offsets near the edges, options and
+ * lengths; some let time pass or the user read, write and close. No crash, no leak, and the counters of
+ * TCP_INFO stay possible.
  */
 #include "netstack/wire/checksum.h"
 #include "netstack/wire/wire_ipv4.h"
@@ -13,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct fuzz_net f;
 static uint32_t isn, peer_seq;
 
-static void segment(uint8_t flags, uint32_t seq, uint32_t ack, uint16_t window, const uint8_t *opt, size_t olen, size_t text) {
+static void segment(uint8_t flags, uint32_t seq, uint32_t ack, uint16_t window, const uint8_t *opt,
+                    size_t olen, size_t text) {
     static uint8_t d[2048];
     memset(d, 0, sizeof(d));
     static const uint8_t macs[12] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9};
@@ -21,11 +23,21 @@ static void segment(uint8_t flags, uint32_t seq, uint32_t ack, uint16_t window, 
     put_be16(d + 12, 0x0800);
     olen &= ~(size_t)3;
     size_t hlen = 20 + olen, total = 20 + hlen + text;
-    struct ipv4_hdr ip = {.hlen = 20, .total_len = (uint16_t)total, .ttl = 64, .proto = 6, .src = sim_ip("10.0.0.9"),
+    struct ipv4_hdr ip = {.hlen = 20,
+                          .total_len = (uint16_t)total,
+                          .ttl = 64,
+                          .proto = 6,
+                          .src = sim_ip("10.0.0.9"),
                           .dst = sim_ip("10.0.0.1")};
     ipv4_put(d + 14, &ip);
-    struct tcp_hdr h = {.sport = 4000, .dport = 80, .seq = seq, .ack = ack, .hlen = (uint8_t)hlen, .flags = flags,
-                        .window = window, .urgent = window};
+    struct tcp_hdr h = {.sport = 4000,
+                        .dport = 80,
+                        .seq = seq,
+                        .ack = ack,
+                        .hlen = (uint8_t)hlen,
+                        .flags = flags,
+                        .window = window,
+                        .urgent = window};
     tcp_hdr_put(d + 34, &h);
     if (olen)
         memcpy(d + 54, opt, olen);
@@ -70,7 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const uint8_t syn_opt[20] = {2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 2};
     struct nsock *c = NULL;
     fuzz_net_start(&f);
-    struct ns_neigh n = {.addr = sim_ip("10.0.0.9"), .ifindex = 2, .mac = {{2, 0, 0, 0, 0, 9}}, .state = NS_NUD_PERMANENT};
+    struct ns_neigh n = {
+        .addr = sim_ip("10.0.0.9"), .ifindex = 2, .mac = {{2, 0, 0, 0, 0, 9}}, .state = NS_NUD_PERMANENT};
     ASSERT_EQ(netns_neigh_set(f.h->ns, &n), 0);
     fuzz_net_pass(&f, SIM_S(1));
     peer_seq = 1000;
