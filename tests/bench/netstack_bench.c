@@ -4,6 +4,7 @@
  * ratios; not a test.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,7 +196,7 @@ int main(void) {
     if (bind(g_host_listener, (struct sockaddr *)&g_host_at, len) < 0 || listen(g_host_listener, 100) < 0 ||
         getsockname(g_host_listener, (struct sockaddr *)&g_host_at, &len) < 0)
         return 1;
-    double a = stream_ours(4ull << 30), b = stream_host(4ull << 30);
+    double a = stream_ours((uint64_t)256 << 20), b = stream_host((uint64_t)256 << 20);
     printf("stream        ours %6.2f GB/s   host %6.2f GB/s   ratio %.2f\n", a, b, a / b);
     a = rr_ours(200000), b = rr_host(200000);
     printf("round trip    ours %6.2f us     host %6.2f us     ratio %.2f\n", a, b, a / b);

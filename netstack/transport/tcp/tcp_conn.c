@@ -161,7 +161,7 @@ void tcp_sync_mss(struct tcp_sock *tp) {
     if (tp->ts_ok)
         mss -= 12;
     tp->pmtu = mtu;
-    tp->mss = (uint16_t)MIN(mss, 65535u);
+    tp->mss = (uint16_t)MIN(mss, (uint32_t)TCP_MAX_SEG); /* with headers and options within 65,535 bytes */
 }
 
 /* ---- becoming established ---- */
