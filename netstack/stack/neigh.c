@@ -168,16 +168,16 @@ static void neigh_timer(struct netstack *st, struct ntimer *t) {
 
 static int send_to(struct nic *nic, const struct mac *dst, struct pkt *p) {
     uint16_t type = p->ethertype;
-    uint8_t *h = pkt_push(p, ETH_HLEN);
+    uint8_t *h = pkt_push(p, ETHER_HLEN);
     if (!h) {
         pkt_free(p);
         return -ENOMEM;
     }
     eth_put(h, &(struct eth_hdr){.dst = *dst, .src = nic->mac, .type = type});
-    p->net_off += ETH_HLEN;
-    p->trans_off += ETH_HLEN;
-    p->csum_start += ETH_HLEN;
-    p->l2_len = ETH_HLEN;
+    p->net_off += ETHER_HLEN;
+    p->trans_off += ETHER_HLEN;
+    p->csum_start += ETHER_HLEN;
+    p->l2_len = ETHER_HLEN;
     return nic_xmit(nic, p);
 }
 

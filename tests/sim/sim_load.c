@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/sim/sim_load.c: a stack under load: a SYN flood beside a stream, many idle connections, GRO of batches.
+ * tests/sim/sim_load.c: a stack under load: a SYN flood beside a stream, many idle connections, GRO of
+ * batches.
  */
 #include <stdlib.h>
 
@@ -22,13 +23,20 @@ static void two_hosts(void) {
 }
 
 /* One TCP frame from `src` to host b. */
-static struct pkt *tcp_frame(struct ipa src, uint16_t sport, uint32_t seq, uint32_t ack, uint8_t flags, uint32_t len) {
+static struct pkt *tcp_frame(struct ipa src, uint16_t sport, uint32_t seq, uint32_t ack, uint8_t flags,
+                             uint32_t len) {
     uint8_t d[1600] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0};
     struct ipa dst = sim_ip("10.0.0.2");
-    struct ipv4_hdr ip = {.hlen = 20, .total_len = (uint16_t)(40 + len), .df = true, .ttl = 64, .proto = 6, .src = src,
+    struct ipv4_hdr ip = {.hlen = 20,
+                          .total_len = (uint16_t)(40 + len),
+                          .df = true,
+                          .ttl = 64,
+                          .proto = 6,
+                          .src = src,
                           .dst = dst};
     ipv4_put(d + 14, &ip);
-    struct tcp_hdr h = {.sport = sport, .dport = 80, .seq = seq, .ack = ack, .hlen = 20, .flags = flags, .window = 65535};
+    struct tcp_hdr h = {
+        .sport = sport, .dport = 80, .seq = seq, .ack = ack, .hlen = 20, .flags = flags, .window = 65535};
     tcp_hdr_put(d + 34, &h);
     for (uint32_t i = 0; i < len; i++)
         d[54 + i] = (uint8_t)(seq + i);
@@ -37,11 +45,12 @@ static struct pkt *tcp_frame(struct ipa src, uint16_t sport, uint32_t seq, uint3
     return netstack_pkt_copy(b->st, d, 54 + len);
 }
 
-/* 10,000 SYNs a second from everywhere to the port of a stream: it goes on, memory stays bounded, and a new client
- * still gets in (by a cookie). */
+/* 10,000 SYNs a second from everywhere to the port of a stream: it goes on, memory stays bounded, and a new
+ * client still gets in (by a cookie). */
 TEST(syn_flood_beside_a_stream) {
     two_hosts();
-    struct stream x = {.end = {{.to_send = 3000000, .max_write = 20000, .max_read = 60000}, {.to_send = 1000}}};
+    struct stream x = {
+        .end = {{.to_send = 3000000, .max_write = 20000, .max_read = 60000}, {.to_send = 1000}}};
     stream_start(&x, &s, a, b, "10.0.0.2", 80);
     while (!x.end[1].sock) {
         ASSERT_TRUE(stream_act(&x));
@@ -51,8 +60,10 @@ TEST(syn_flood_beside_a_stream) {
     uint64_t syns = 0;
     while (stream_act(&x)) {
         while (next <= s.now) {
-            struct ipa src = ipa_from4(0xc6120000u | (uint32_t)sim_below(&s, 65536)); /* 198.18.0.0/15, RFC 2544 */
-            nic_input(l->nic[1], tcp_frame(src, (uint16_t)(1024 + sim_below(&s, 60000)), (uint32_t)sim_random(&s), 0, TH_SYN, 0));
+            struct ipa src =
+                ipa_from4(0xc6120000u | (uint32_t)sim_below(&s, 65536)); /* 198.18.0.0/15, RFC 2544 */
+            nic_input(l->nic[1], tcp_frame(src, (uint16_t)(1024 + sim_below(&s, 60000)),
+                                           (uint32_t)sim_random(&s), 0, TH_SYN, 0));
             syns++;
             next += SIM_MS(1) / 10;
         }
@@ -109,7 +120,8 @@ TEST(idle_connections_are_small_and_silent) {
     sim_done(&s);
 }
 
-/* A batch of in-order segments goes up as one and is acknowledged as such; a gap or a bad sum ends the merging. */
+/* A batch of in-order segments goes up as one and is acknowledged as such; a gap or a bad sum ends the
+ * merging. */
 TEST(gro_merges_a_batch) {
     two_hosts();
     struct ipa peer = sim_ip("10.0.0.1");

@@ -44,16 +44,16 @@ bool xc_read(struct xc *x) {
         if (n < 0)
             return false;
         x->frame_len = (uint32_t)n;
-        if (get_be16(x->frame + 12) == ETHERTYPE_IPV4 && x->frame[14 + 9] != IPPROTO_NUM_IGMP)
+        if (get_be16(x->frame + 12) == ETYPE_IPV4 && x->frame[14 + 9] != IPPROTO_NUM_IGMP)
             return true;
     }
 }
 
 static void deliver(struct xc *x, const uint8_t *ip, uint32_t len) {
     uint8_t frame[70000];
-    eth_put(frame, &(struct eth_hdr){.dst = our_mac, .src = peer_mac, .type = ETHERTYPE_IPV4});
-    memcpy(frame + ETH_HLEN, ip, len);
-    struct pkt *p = netstack_pkt_copy(x->h->st, frame, ETH_HLEN + len);
+    eth_put(frame, &(struct eth_hdr){.dst = our_mac, .src = peer_mac, .type = ETYPE_IPV4});
+    memcpy(frame + ETHER_HLEN, ip, len);
+    struct pkt *p = netstack_pkt_copy(x->h->st, frame, ETHER_HLEN + len);
     ASSERT_NOT_NULL(p);
     nic_input(x->nic, p);
 }
@@ -123,8 +123,8 @@ static void decode(struct xc *x, struct seg *g) {
     struct ipv4_hdr ip;
     struct tcp_hdr h;
     struct tcp_options o;
-    const uint8_t *p = x->frame + ETH_HLEN;
-    ASSERT_EQ(ipv4_parse(p, x->frame_len - ETH_HLEN, x->frame_len - ETH_HLEN, &ip), 0);
+    const uint8_t *p = x->frame + ETHER_HLEN;
+    ASSERT_EQ(ipv4_parse(p, x->frame_len - ETHER_HLEN, x->frame_len - ETHER_HLEN, &ip), 0);
     ASSERT_EQ(ip.proto, IPPROTO_NUM_TCP);
     const uint8_t *t = p + ip.hlen;
     uint32_t len = ip.total_len - (uint32_t)ip.hlen;
