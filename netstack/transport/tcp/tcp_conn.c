@@ -162,6 +162,9 @@ void tcp_sync_mss(struct tcp_sock *tp) {
         mss -= 12;
     tp->pmtu = mtu;
     tp->mss = (uint16_t)MIN(mss, (uint32_t)TCP_MAX_SEG); /* with headers and options within 65,535 bytes */
+    /* windows are in bytes: after a path with larger packets was found they must still hold some */
+    tp->cwnd = MAX(tp->cwnd, (uint32_t)tp->mss);
+    tp->ssthresh = MAX(tp->ssthresh, 2u * tp->mss);
 }
 
 /* ---- becoming established ---- */

@@ -493,6 +493,28 @@ XTEST(path_mtu_discovery) {
     xc_end(&x);
 }
 
+/* SO_MAX_PACING_RATE: 100 kB/s over a second, whatever the windows allow. */
+XTEST(pacing) {
+    xc_start(&x);
+    xc_established(&x, &(struct seg){.mss = 1000});
+    uint32_t rate = 100000, n, sent = 0;
+    ASSERT_EQ(nsock_setopt(x.sock, NS_SOL_SOCKET, NS_SO_MAX_PACING_RATE, &rate, sizeof(rate)), 0);
+    int size = 300000;
+    ASSERT_EQ(nsock_setopt(x.sock, NS_SOL_SOCKET, NS_SO_SNDBUF, &size, sizeof(size)), 0);
+    ASSERT_EQ(sim_send(x.sock, text, 200000, 0), 200000);
+    for (int i = 0; i < 100; i++) {
+        WAIT_MS(10);
+        sent += drain(&n);
+        ASSERT_LE(n, 3);
+        SEND(.flags = TH_ACK, .seq = 1001, .ack = 1 + sent, .window = 65535);
+    }
+    ASSERT_GE(sent, 95000);
+    ASSERT_LE(sent, 105000);
+    ASSERT_EQ(info().total_retrans, 0);
+    ASSERT_EQ(info().pacing_rate, 100000);
+    xc_end(&x);
+}
+
 /* A SACK of text that was never sent, or backwards, changes nothing. */
 XTEST(hostile_sack_blocks) {
     xc_start(&x);
