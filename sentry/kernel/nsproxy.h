@@ -53,3 +53,20 @@ struct nsproxy *nsproxy_copy(struct nsproxy *from);
 int nsproxy_unshare(struct task *t, uint64_t flags, struct user_ns *user_ns, struct nsproxy **ret) must_check;
 /* Installs (reference taken). OWN THREAD. */
 void task_set_nsproxy(struct task *t, struct nsproxy *ns);
+
+/* One or several namespaces to join: setns(2). Members that are NULL stay as they are; references are the
+ * caller's. */
+struct ns_set {
+    struct user_ns *user;
+    struct uts_ns *uts;
+    struct mnt_ns *mnt;
+    struct pid_ns *pid; /* becomes pid_for_children */
+    struct simple_ns *ipc, *net, *cgroup, *time;
+};
+/* References to those of `target` that CLONE_NEW* `flags` name; -ESRCH if it has ended. End with
+ * ns_set_done(), on failure too. */
+int ns_set_of_task(struct task *target, uint64_t flags, struct ns_set *ret) must_check;
+void ns_set_done(struct ns_set *s);
+/* OWN THREAD. -EPERM, -EINVAL (threads, shared cwd, a pid namespace that is not below), -ENOMEM. May block.
+ */
+int task_setns(struct task *t, const struct ns_set *s) must_check;
