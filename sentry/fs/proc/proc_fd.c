@@ -11,6 +11,7 @@
 #include "sentry/fs/proc/proc_internal.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/fs/nsfs/nsfs.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/fd_table.h"
@@ -234,6 +235,24 @@ static int ns_link(struct kernfs_inode *n, struct task *viewer, char **ret) {
     return *ret ? 0 : -ENOMEM;
 }
 
+static int ns_magic_link(struct kernfs_inode *n, struct task *viewer, struct path *ret) {
+    static const uint64_t flags[NS_KINDS] = {
+        [NS_CGROUP] = LINUX_CLONE_NEWCGROUP, [NS_IPC] = LINUX_CLONE_NEWIPC,
+        [NS_MNT] = LINUX_CLONE_NEWNS,        [NS_NET] = LINUX_CLONE_NEWNET,
+        [NS_PID] = LINUX_CLONE_NEWPID,       [NS_PID_CHILDREN] = LINUX_CLONE_NEWPID,
+        [NS_TIME] = LINUX_CLONE_NEWTIME,     [NS_TIME_CHILDREN] = LINUX_CLONE_NEWTIME,
+        [NS_USER] = LINUX_CLONE_NEWUSER,     [NS_UTS] = LINUX_CLONE_NEWUTS};
+    struct task *t = proc_task(n);
+
+    if (!t)
+        return -ESRCH;
+    int r = viewer && viewer->group != t->group ? proc_may_access(t, task_creds(viewer)) : 0;
+    if (r == 0)
+        r = nsfs_path(t, flags[n->number], n->number == NS_PID_CHILDREN, g_ns_names[n->number], ret);
+    task_unref(t);
+    return r;
+}
+
 #define NS_ENTRY(kind)                                                                                       \
     static void inherit_##kind(struct kernfs_inode *n, const struct kernfs_inode *dir) {                     \
         proc_pid_inherit(n, dir);                                                                            \
@@ -241,6 +260,7 @@ static int ns_link(struct kernfs_inode *n, struct task *viewer, char **ret) {
     }                                                                                                        \
     static const struct kernfs_ops ops_##kind = {.mode = LINUX_S_IFLNK | 0777,                               \
                                                  .link = ns_link,                                            \
+                                                 .magic_link = ns_magic_link,                                \
                                                  .inherit = inherit_##kind,                                  \
                                                  .drop = proc_pid_drop,                                      \
                                                  .valid = proc_pid_valid,                                    \
