@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -351,6 +352,24 @@ TEST(handles_are_given_back_when_they_run_out) {
         ASSERT_OK(fs_stat(&f.fs, name, &ks));
     }
     for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "/file%d", i);
+        ASSERT_OK(fs_read_file(&f.fs, name, buf, sizeof(buf)));
+        ASSERT_STREQ(buf, name + 1);
+    }
+    end(&f);
+}
+
+TEST(own_descriptors_run_out) {
+    struct fixture f;
+    start(&f, NULL);
+    char name[32], buf[16];
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof(name), "file%d", i);
+        host_write(&f, name, name);
+    }
+    struct rlimit limit = {100, 100};
+    ASSERT_OK(setrlimit(RLIMIT_NOFILE, &limit));
+    for (int i = 0; i < 200; i++) { /* each stays open for the next time, as long as there is room */
         snprintf(name, sizeof(name), "/file%d", i);
         ASSERT_OK(fs_read_file(&f.fs, name, buf, sizeof(buf)));
         ASSERT_STREQ(buf, name + 1);
