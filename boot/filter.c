@@ -53,6 +53,9 @@ static const struct filter_rule g_rules[] = {
     IF(statx, "of a descriptor", ARG_IS(2, AT_EMPTY_PATH)), IF(newfstatat, "of a descriptor", ARG_IS(3, AT_EMPTY_PATH)),
     IF(fcntl, "duplicates", ARG_IS(1, F_DUPFD_CLOEXEC)), IF(fcntl, "flags", ARG_IS(1, F_GETFL)), IF(fcntl, "flags", ARG_IS(1, F_SETFL)),
     IF(fcntl, "flags", ARG_IS(1, F_GETFD)), IF(fcntl, "flags", ARG_IS(1, F_SETFD)), IF(fcntl, "seals", ARG_IS(1, F_ADD_SEALS)),
+    /* Stubs' memory whatever its protection (/proc/PID/mem, breakpoints). It reaches the sentry's own memory too, which only a sentry that already runs
+       foreign code could want: see docs/security.md. */
+    IF(openat, "mem of our stubs", ARG_IS(0, FILTER_PROC_FD), ARG_IS(2, O_RDWR | O_CLOEXEC)),
     IF(openat, "our own procfs, read-only", ARG_IS(0, FILTER_PROC_FD), ARG_LACKS(2, O_ACCMODE | O_CREAT | O_TRUNC)),
     /* Terminals and pipes handed in. TIOCSTI and TIOCLINUX, which put input into a caller's terminal, are not here. */
     IF(ioctl, "terminal", ARG_IS(1, TCGETS)), IF(ioctl, "terminal", ARG_IS(1, TCSETS)), IF(ioctl, "terminal", ARG_IS(1, TCSETSW)),
@@ -105,6 +108,10 @@ static bool is_listed(int number) {
 static int add_rules(scmp_filter_ctx ctx, const int *platform_calls) {
     int r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 
+    /* The C library looks for files of the host now and then (malloc: /proc/sys/vm/overcommit_memory): for it there are none. */
+    struct scmp_arg_cmp by_name = {0, SCMP_CMP_MASKED_EQ, 0xffffffff, (uint32_t)AT_FDCWD};
+    if (r >= 0)
+        r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(ENOENT), SCMP_SYS(openat), 1, &by_name);
     for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(g_rules); i++)
         r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, g_rules[i].number, g_rules[i].check_count, g_rules[i].checks);
     for (; r >= 0 && platform_calls && *platform_calls >= 0; platform_calls++)

@@ -6,7 +6,7 @@
 #include "base/compiler.h"
 #include "base/err.h"
 
-#define FILTER_PROC_FD 3 /* the one descriptor beneath which names may be opened, read-only */
+#define FILTER_PROC_FD 3 /* the one descriptor beneath which names may be opened: read-only, and mem of our stubs */
 
 /* Installs the list for all threads. `platform_calls`: platform_host_calls(), -1 at the end, or NULL. After it a forbidden call ends the
    process with a line on `report_fd` (and the log) that names it: never silently. */

@@ -41,7 +41,7 @@ int boot_kernel_create(const struct boot_kernel_config *config, struct boot_kern
         return r;
     }
     if (config->strace_fd >= 0)
-        syscall_strace_enable(true);
+        syscall_strace_enable(config->strace_fd);
     *ret = k;
     return 0;
 }

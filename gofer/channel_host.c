@@ -81,6 +81,7 @@ static gofer_op *const g_ops[GOFER_TYPES] = {
     [GOFER_CONNECT] = op_connect,
     [GOFER_BIND] = op_bind,
     [GOFER_WATCH] = op_watch,
+    [GOFER_OPEN_AT] = op_open_at,
 };
 
 size_t gofer_dispatch(struct gofer_server *s, const uint8_t *in, size_t in_size, uint8_t *out, int *ret_fd) {

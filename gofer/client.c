@@ -163,25 +163,41 @@ int gofer_conn_look(struct gofer_conn *conn, gofer_handle_t dir, struct gofer_na
     return rc;
 }
 
+static int call_open(struct exchange *x, uint32_t access, struct gofer_attr *ret_attr, int *ret_fd) {
+    struct gofer_attr_reply reply;
+    int rc = exchange_call(x, DONATES_FD);
+    if (rc == 0)
+        rc = read_all(x, &reply, sizeof(reply));
+    if (rc == 0 && (!gofer_attr_valid(&reply.attr) || !donated_file_valid(x->fd, access)))
+        rc = exchange_breach(x);
+    if (rc == 0) {
+        *ret_attr = reply.attr;
+        *ret_fd = exchange_take_fd(x);
+    }
+    exchange_end(x);
+    return rc;
+}
+
 int gofer_conn_open_file(struct gofer_conn *conn, const struct gofer_open *args, struct gofer_attr *ret_attr,
                          int *ret_fd) {
     struct exchange x;
-    struct gofer_attr_reply reply;
     int rc = exchange_begin(&x, conn, GOFER_OPEN);
     if (rc < 0)
         return rc;
     exchange_put(&x, args, sizeof(*args));
-    rc = exchange_call(&x, DONATES_FD);
-    if (rc == 0)
-        rc = read_all(&x, &reply, sizeof(reply));
-    if (rc == 0 && (!gofer_attr_valid(&reply.attr) || !donated_file_valid(x.fd, args->access)))
-        rc = exchange_breach(&x);
-    if (rc == 0) {
-        *ret_attr = reply.attr;
-        *ret_fd = exchange_take_fd(&x);
-    }
-    exchange_end(&x);
-    return rc;
+    return call_open(&x, args->access, ret_attr, ret_fd);
+}
+
+int gofer_conn_open_at(struct gofer_conn *conn, gofer_handle_t parent, struct gofer_name name,
+                       uint32_t access, struct gofer_attr *ret_attr, int *ret_fd) {
+    struct exchange x;
+    int rc = exchange_begin(&x, conn, GOFER_OPEN_AT);
+    if (rc < 0)
+        return rc;
+    struct gofer_open_at args = {.parent = parent, .access = access};
+    exchange_put(&x, &args, sizeof(args));
+    exchange_put_name(&x, name);
+    return call_open(&x, access, ret_attr, ret_fd);
 }
 
 int gofer_conn_create(struct gofer_conn *conn, const struct gofer_create *args, struct gofer_name name,

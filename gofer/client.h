@@ -58,6 +58,8 @@ int gofer_conn_look(struct gofer_conn *conn, gofer_handle_t dir, struct gofer_na
 
 int gofer_conn_open_file(struct gofer_conn *conn, const struct gofer_open *args, struct gofer_attr *ret_attr,
                          int *ret_fd) must_check;
+int gofer_conn_open_at(struct gofer_conn *conn, gofer_handle_t parent, struct gofer_name name,
+                       uint32_t access, struct gofer_attr *ret_attr, int *ret_fd) must_check;
 /* name is {NULL, 0} with GOFER_CREATE_TMPFILE. */
 int gofer_conn_create(struct gofer_conn *conn, const struct gofer_create *args, struct gofer_name name,
                       struct gofer_node *ret_node, int *ret_fd) must_check;

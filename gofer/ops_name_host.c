@@ -15,6 +15,27 @@
 
 #include "base/cleanup.h"
 
+/* Opens what an O_PATH descriptor of type `type` refers to, if it is a regular file. */
+static int donate(struct gofer_call *c, const struct server_root *root, int path_fd, uint32_t type,
+                  int flags) {
+    if (type == S_IFDIR)
+        return -EISDIR;
+    if (type != S_IFREG)
+        return type == S_IFLNK ? -ELOOP : -ENXIO;
+    if ((flags & O_ACCMODE) != O_RDONLY && root->flags & GOFER_ROOT_READ_ONLY)
+        return -EROFS;
+    cleanup(closep) int fd = reopen(c->server, path_fd, flags);
+    if (fd < 0)
+        return fd;
+    struct gofer_attr_reply reply;
+    int rc = attr_of_fd(fd, &reply.attr);
+    if (rc == 0)
+        rc = call_put(c, &reply, sizeof(reply));
+    if (rc == 0)
+        c->fd = steal_fd(&fd);
+    return rc;
+}
+
 int op_open(struct gofer_call *c) {
     struct gofer_open req;
     int rc = gofer_get(&c->in, &req, sizeof(req));
@@ -29,23 +50,32 @@ int op_open(struct gofer_call *c) {
     rc = call_handle(c, req.handle, &h);
     if (rc < 0)
         return rc;
-    if (h->type == S_IFDIR)
-        return -EISDIR;
-    if (h->type != S_IFREG)
-        return h->type == S_IFLNK ? -ELOOP : -ENXIO;
-    if (req.access != GOFER_READ && h->root->flags & GOFER_ROOT_READ_ONLY)
-        return -EROFS;
-    cleanup(closep) int fd =
-        reopen(c->server, h->fd, (int)req.access | (req.flags & GOFER_OPEN_TRUNCATE ? O_TRUNC : 0));
-    if (fd < 0)
-        return fd;
-    struct gofer_attr_reply reply;
-    rc = attr_of_fd(fd, &reply.attr);
+    int flags = (int)req.access | (req.flags & GOFER_OPEN_TRUNCATE ? O_TRUNC : 0);
+    return donate(c, h->root, h->fd, h->type, flags);
+}
+
+int op_open_at(struct gofer_call *c) {
+    struct gofer_open_at req;
+    char name[GOFER_NAME_MAX + 1];
+    int rc = gofer_get(&c->in, &req, sizeof(req));
     if (rc == 0)
-        rc = call_put(c, &reply, sizeof(reply));
+        rc = gofer_get_name(&c->in, name);
     if (rc == 0)
-        c->fd = steal_fd(&fd);
-    return rc;
+        rc = gofer_get_end(&c->in);
+    if (rc < 0)
+        return rc;
+    if (req.access > GOFER_READ_WRITE || req.zero)
+        return -EPROTO;
+    cleanup(gofer_handle_unrefp) struct gofer_handle *dir = NULL;
+    rc = call_dir(c, req.parent, &dir);
+    if (rc < 0)
+        return rc;
+    cleanup(closep) int path_fd = beneath_open(c->server, dir->fd, name);
+    if (path_fd < 0)
+        return path_fd;
+    struct gofer_attr attr;
+    rc = attr_of_fd(path_fd, &attr);
+    return rc < 0 ? rc : donate(c, dir->root, path_fd, attr.mode & S_IFMT, (int)req.access);
 }
 
 static bool same_file(const struct gofer_attr *a, const struct gofer_attr *b) {

@@ -62,6 +62,7 @@ enum gofer_type {
     GOFER_CONNECT,
     GOFER_BIND,
     GOFER_WATCH,
+    GOFER_OPEN_AT,
     GOFER_TYPES,
 };
 
@@ -159,6 +160,12 @@ struct gofer_walk_reply { /* then `count` struct gofer_node, then target_size by
 struct gofer_open {
     gofer_handle_t handle;
     uint32_t access, flags;
+};
+/* OPEN_AT: one step of a walk and OPEN at once, without a handle: donates a descriptor of the regular file
+ * that the name leads to. Reply: gofer_attr_reply. */
+struct gofer_open_at { /* then a name */
+    gofer_handle_t parent;
+    uint32_t access, zero;
 };
 struct gofer_attr_reply {
     struct gofer_attr attr;

@@ -91,7 +91,8 @@ struct gofer_call {
 /* Operations: each reads all of call->in before it acts, and fills call->out and call->fd only on success. */
 typedef int gofer_op(struct gofer_call *call);
 gofer_op op_walk, op_getattr, op_setattr, op_statfs, op_fsync, op_close, op_watch;
-gofer_op op_open, op_create, op_mkdir, op_mknod, op_symlink, op_link, op_unlink, op_rename, op_readlink;
+gofer_op op_open, op_open_at, op_create, op_mkdir, op_mknod, op_symlink, op_link, op_unlink, op_rename,
+    op_readlink;
 gofer_op op_listdir, op_getxattr, op_setxattr, op_listxattr, op_removexattr, op_connect, op_bind;
 
 /* handles.c */

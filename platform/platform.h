@@ -92,6 +92,8 @@ struct as_op {
 
 enum as_atomic_op { ATOMIC_XCHG, ATOMIC_CMPXCHG, ATOMIC_ADD, ATOMIC_OR, ATOMIC_AND, ATOMIC_XOR };
 
+enum as_page { PAGE_IS_PRESENT = 1, PAGE_IS_SWAPPED = 2, PAGE_IS_SHARED = 4 /* of a file or of shared memory */ };
+
 struct as_usage {
     uint64_t rss_bytes; /* resident, all kinds; 0 where the host cannot tell */
     uint64_t page_table_bytes;
@@ -138,6 +140,9 @@ struct platform_ops {
 
     /* Returns: 0 and *ret, -ESRCH. */
     int (*as_usage)(struct address_space *as, struct as_usage *ret);
+    /* Does: tells for each page of [addr, addr + count * PAGE_SIZE) what the address space's own page tables
+       hold: enum as_page. May block. Returns 0, -ESRCH, -ENOENT (the host does not tell). Optional. */
+    int (*as_pages)(struct address_space *as, gva_t addr, size_t count, uint8_t *ret);
     /* Text of the host's /proc/PID/maps of the stub for ranges the host alone knows (DESIGN 5, private
      * ranges); optional: NULL. */
 
@@ -206,7 +211,7 @@ struct platform_config {
     int proc_fd;       /* directory descriptor of a procfs of this pid namespace (DESIGN 2), borrowed for the
                           platform's life; -1: none */
     bool no_privilege; /* --zero-privilege: ptrace and process_vm_* may be denied */
-    bool no_patches; /* systrap: never patch a guest's call sites */
+    bool no_patches;   /* systrap: never patch a guest's call sites */
     int pin_cpus;      /* 0: pin a stub thread to its sentry thread's cpu (default); -1: never pin (tests) */
 };
 
@@ -221,6 +226,6 @@ int platform_kvm_create(const struct platform_config *config, struct platform **
 int platform_create(const char *name, const struct platform_config *config, struct platform **ret,
                     struct err **err);
 
-/* Host calls that the sandbox process makes on behalf of the platform, for the seccomp list (boot/filter.c):
-   number and, in each platform's *_host.c, the argument checks. Ends with -1. */
+/* Host calls that the sandbox process makes on behalf of the platform, with any arguments, beside those of
+   boot/filter.c's own list. Ends with -1. */
 const int *platform_host_calls(const char *name);

@@ -28,6 +28,7 @@ static const struct platform_ops ptrace_ops = {
     .as_peek = stub_as_peek,
     .as_poke = stub_as_poke,
     .as_usage = stub_as_usage,
+    .as_pages = stub_as_pages,
     .as_kill = stub_as_kill,
     .as_unref = stub_as_unref,
     .context_create = ptrace_context_create,
@@ -42,33 +43,17 @@ static const struct platform_ops ptrace_ops = {
     .destroy = ptrace_destroy,
 };
 
-/* Arguments: openat with proc_fd as its directory; kill and tgkill with SIGKILL and SIGUSR1; recvfrom and
-   sendmsg on the platform's own socket; mmap without PROT_EXEC. */
-const int ptrace_host_calls[] = {
-    SYS_ptrace,
-    SYS_wait4,
-    SYS_waitid,
-    SYS_tgkill,
-    SYS_kill,
-    SYS_futex,
-    SYS_get_robust_list,
-    SYS_process_vm_readv,
-    SYS_process_vm_writev,
-    SYS_sendmsg,
-    SYS_recvfrom,
-    SYS_ftruncate,
-    SYS_fallocate,
-    SYS_mmap,
-    SYS_munmap,
-    SYS_sched_setaffinity,
-    SYS_getcpu,
-    SYS_openat,
-    SYS_read,
-    SYS_pread64,
-    SYS_pwrite64,
-    SYS_close,
-    -1,
-};
+/* Beyond what the sandbox process may do anyway (boot/filter.c: futex, memory, its own socket and files,
+   tgkill, its procfs read-only). A number here is allowed with any arguments, so nothing that boot's list
+   restricts may be added. */
+const int ptrace_host_calls[] = {SYS_ptrace,
+                                 SYS_wait4,
+                                 SYS_waitid,
+                                 SYS_kill,
+                                 SYS_get_robust_list,
+                                 SYS_process_vm_readv,
+                                 SYS_process_vm_writev,
+                                 -1};
 
 int platform_ptrace_create(const struct platform_config *config, struct platform **ret, struct err **err) {
     struct stub_role role = {.message_unit = PAGE_SIZE};

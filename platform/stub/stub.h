@@ -44,6 +44,8 @@ void stub_file_done(struct stub_file *f);
 int stub_file_get(struct stub_file *f, uint32_t *ret_index, void **ret_unit) must_check;
 /* Gives the unit and its memory back; no process may have it mapped. */
 void stub_file_put(struct stub_file *f, uint32_t index);
+/* ... of which the caller has zeroed all that matters; its memory stays. */
+void stub_file_put_clean(struct stub_file *f, uint32_t index);
 
 /* ---- pairs of a sentry thread and a guest thread, and the cpus that they share (stub_cpu_host.c) ---- */
 
@@ -63,6 +65,7 @@ struct stub_pair {
     struct stub_cpus *cpus;
     pid_t tid, own_tid; /* the guest thread and its sentry thread */
     struct list link;   /* cpus->pairs */
+    int guest_cpu;      /* index to which the guest thread is pinned, -1: unknown */
     int cpu;            /* index; -1: not pinned. Owner's, taken from `inside` on the way out */
     _Atomic int inside; /* index of the cpu on which it is inside context_switch(), -1: it is not; others may
                            change it to move it */
@@ -73,6 +76,9 @@ struct stub_pair {
 void stub_cpus_init(struct stub_cpus *c, bool pin);
 /* Own thread: pins the calling thread and `tid` to the least busy cpu. */
 void stub_pair_init(struct stub_pair *pair, struct stub_cpus *c, pid_t tid);
+/* Pins a helper to the cpu of the calling thread, which is about to wait for it: *cpu is the index where it
+ * is, -1: not pinned. */
+void stub_helper_follow(struct stub_cpus *c, pid_t helper, int *cpu);
 void stub_pair_done(struct stub_pair *pair);
 void stub_pair_follow(struct stub_pair *pair);
 /* Around context_switch(). */
@@ -152,6 +158,7 @@ struct stub_space {
     struct mutex lock; /* RANK_AS; protects: */
     uint32_t batch;    /* number of the last batch published */
     uint32_t count;    /* commands gathered for the next */
+    int helper_cpu;    /* index of the cpu that the helper is pinned to; -1: none */
     bool published;    /* its report is not yet taken */
     bool started;      /* the helper has reported once: no robust list means that it is gone */
     /* slots of guest threads (systrap), see stub_slot_host.c */
@@ -222,7 +229,15 @@ ssize_t stub_as_copy_in(struct address_space *as, void *to, gva_t from, size_t s
 ssize_t stub_as_copy_out(struct address_space *as, gva_t to, const void *from, size_t size);
 ssize_t stub_as_peek(struct address_space *as, void *to, gva_t from, size_t size);
 ssize_t stub_as_poke(struct address_space *as, gva_t to, const void *from, size_t size);
+/* The mapping at `addr`, as the host tells it. -EFAULT: there is none; -ENOENT: there is no procfs to ask. */
+struct stub_mapping {
+    gva_t start, end;
+    int prot;
+    bool is_private;
+};
+int stub_mapping_find(struct stub_space *s, gva_t addr, struct stub_mapping *ret) must_check;
 int stub_as_usage(struct address_space *as, struct as_usage *ret);
+int stub_as_pages(struct address_space *as, gva_t addr, size_t count, uint8_t *ret);
 void stub_as_kill(struct address_space *as);
 void stub_as_unref(struct address_space *as);
 

@@ -2,8 +2,9 @@
  * platform/stub/stub_cpu_host.c: which cpu a pair of sentry thread and guest thread runs on.
  *
  * Handing control to a thread that sleeps on another cpu costs ten times a hand-off on the same one, and
- * unpinned pairs hop; so both are pinned to one cpu, and spreading the pairs is our duty. `busy` counts the
- * pairs of each cpu that are inside context_switch(), that is whose guest code wants to run.
+ * unpinned pairs hop; so both are pinned to one cpu, and spreading the pairs is our duty; a helper is pinned
+ * to whoever waits for it. `busy` counts the pairs of each cpu that are inside context_switch(), that is
+ * whose guest code wants to run.
  *  - A new pair goes where that is least.
  *  - A pair that comes by often and finds its cpu shared while another is idle moves there (push).
  *  - A pair whose leaving makes its cpu idle looks for one that has been inside for long on a crowded cpu and
@@ -76,9 +77,17 @@ static bool pin_thread(pid_t tid, int cpu) {
     return sched_setaffinity(tid, sizeof(one), &one) == 0;
 }
 
-static bool pin_both(const struct stub_pair *pair, int index) {
-    int cpu = pair->cpus->id[index];
-    return pin_thread(pair->tid, cpu) && pin_thread(pair->own_tid, cpu);
+static bool pin_guest_locked(struct stub_pair *pair, int index) {
+    if (pair->guest_cpu == index)
+        return true;
+    if (!pin_thread(pair->tid, pair->cpus->id[index]))
+        return false;
+    pair->guest_cpu = index;
+    return true;
+}
+
+static bool pin_both_locked(struct stub_pair *pair, int index) {
+    return pin_guest_locked(pair, index) && pin_thread(pair->own_tid, pair->cpus->id[index]);
 }
 
 static int current_index(const struct stub_cpus *c) {
@@ -90,18 +99,31 @@ static int current_index(const struct stub_cpus *c) {
 }
 
 void stub_pair_init(struct stub_pair *pair, struct stub_cpus *c, pid_t tid) {
-    *pair = (struct stub_pair){
-        .cpus = c, .tid = tid, .own_tid = (pid_t)syscall(SYS_gettid), .cpu = -1, .inside = -1};
+    bool known = pair->tid == tid; /* a guest thread that has had another owner */
+    *pair = (struct stub_pair){.cpus = c,
+                               .tid = tid,
+                               .own_tid = (pid_t)syscall(SYS_gettid),
+                               .guest_cpu = known ? pair->guest_cpu : -1,
+                               .cpu = -1,
+                               .inside = -1};
     list_init(&pair->link);
     if (!c->pin)
         return;
     int index = least_busy(c, current_index(c));
-    if (!pin_both(pair, index))
-        return;
-    pair->cpu = index;
     mutex_lock(&c->lock);
-    list_add(&c->pairs, &pair->link);
+    if (pin_both_locked(pair, index)) {
+        pair->cpu = index;
+        list_add(&c->pairs, &pair->link);
+    }
     mutex_unlock(&c->lock);
+}
+
+void stub_helper_follow(struct stub_cpus *c, pid_t helper, int *cpu) {
+    if (!c->pin || c->count == 1)
+        return;
+    int here = current_index(c);
+    if (here != *cpu && helper > 0 && pin_thread(helper, c->id[here]))
+        *cpu = here;
 }
 
 void stub_pair_done(struct stub_pair *pair) {
@@ -113,8 +135,10 @@ void stub_pair_done(struct stub_pair *pair) {
 void stub_pair_follow(struct stub_pair *pair) {
     struct stub_cpus *c = pair->cpus;
     int index = current_index(c);
-    if (pair->cpu >= 0 && index != pair->cpu && pin_thread(pair->tid, c->id[index]))
+    mutex_lock(&c->lock);
+    if (pair->cpu >= 0 && pin_guest_locked(pair, index))
         pair->cpu = index;
+    mutex_unlock(&c->lock);
 }
 
 /* The owner, on its way in, finds its cpu shared again and again. Returns where it is now. */
@@ -122,8 +146,13 @@ static int push_self(struct stub_pair *pair, int here) {
     struct stub_cpus *c = pair->cpus;
     int best = least_busy(c, here);
     pair->enters = 0;
-    if (best == here || busy_on(c, best) > 0 || !pin_both(pair, best))
+    if (best == here || busy_on(c, best) > 0)
         return here; /* only an idle cpu is worth a move */
+    mutex_lock(&c->lock);
+    bool moved = pin_both_locked(pair, best);
+    mutex_unlock(&c->lock);
+    if (!moved)
+        return here;
     add_busy(c, best);
     drop_busy(c, here);
     return best;
@@ -161,9 +190,8 @@ static void pull_to(struct stub_cpus *c, int here) {
             add_busy(c, here);
             drop_busy(c, from);
             c->last_pull_tsc = now;
-            (void)pin_both(
-                p,
-                here); /* it may have gone: then its owner finds its cpu out of date, which only costs time */
+            /* it may have gone: then its owner finds its cpu out of date, which only costs time */
+            (void)pin_both_locked(p, here);
         }
     }
     mutex_unlock(&c->lock);

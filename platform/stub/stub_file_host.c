@@ -76,15 +76,22 @@ int stub_file_get(struct stub_file *f, uint32_t *ret_index, void **ret_unit) {
     return r;
 }
 
-void stub_file_put(struct stub_file *f, uint32_t index) {
-    off_t at = (off_t)index * f->unit;
-    bool punched = fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, f->unit) == 0;
+void stub_file_put_clean(struct stub_file *f, uint32_t index) {
     mutex_lock(&f->lock);
-    if (!punched)
-        memset(unit_at(f, index), 0, f->unit);
     ASSERT(f->free_count < f->made);
     f->free[f->free_count++] = index;
     mutex_unlock(&f->lock);
+}
+
+void stub_file_put(struct stub_file *f, uint32_t index) {
+    off_t at = (off_t)index * f->unit;
+    bool punched = fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, f->unit) == 0;
+    if (!punched) {
+        mutex_lock(&f->lock); /* the table of chunks may move */
+        memset(unit_at(f, index), 0, f->unit);
+        mutex_unlock(&f->lock);
+    }
+    stub_file_put_clean(f, index);
 }
 
 void stub_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * platform/stub/stub_memory_host.c: copies between the sentry and guest memory, and what a stub uses.
- * process_vm_* honours the guest's protections; /proc/PID/mem (FOLL_FORCE) does not, as ptrace's POKE.
+ * process_vm_* honours the guest's protections; reads of /proc/PID/mem do not, as ptrace's PEEK.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,7 +72,7 @@ static int mem_fd(struct stub_space *s) {
     int fd = atomic_load(&s->mem_fd), none = -1;
     if (fd >= 0)
         return fd;
-    fd = open_proc(s, "mem", O_RDWR);
+    fd = open_proc(s, "mem", O_RDONLY);
     if (fd >= 0 && !atomic_compare_exchange_strong(&s->mem_fd, &none, fd)) {
         close(fd);
         return none;
@@ -94,23 +94,6 @@ ssize_t stub_as_peek(struct address_space *as, void *to, gva_t from, size_t size
     if (fd < 0)
         return stub_as_copy_in(as, to, from, size); /* no procfs: what the guest itself may read */
     ssize_t n = pread(fd, to, part, (off_t)from);
-    return n > 0 ? n : n == 0 ? -ESRCH : vm_error(s);
-}
-
-ssize_t stub_as_poke(struct address_space *as, gva_t to, const void *from, size_t size) {
-    struct stub_space *s = stub_space_of(as);
-    size_t part = guest_part(s, to, size);
-    might_block();
-    if (size == 0)
-        return 0;
-    if (part == 0)
-        return -EFAULT;
-    int fd = mem_fd(s);
-    if (fd == -ESRCH)
-        return fd;
-    if (fd < 0)
-        return stub_as_copy_out(as, to, from, size);
-    ssize_t n = pwrite(fd, from, part, (off_t)to);
     return n > 0 ? n : n == 0 ? -ESRCH : vm_error(s);
 }
 
@@ -136,5 +119,31 @@ int stub_as_usage(struct address_space *as, struct as_usage *ret) {
     text[n] = 0;
     ret->rss_bytes = kilobytes(text, "VmRSS:");
     ret->page_table_bytes = kilobytes(text, "VmPTE:");
+    return 0;
+}
+
+/* Bits of an entry of /proc/PID/pagemap: proc_pid_pagemap(5). */
+static uint8_t page_kind(uint64_t entry) {
+    return (entry >> 63 & 1 ? PAGE_IS_PRESENT : 0) | (entry >> 62 & 1 ? PAGE_IS_SWAPPED : 0) |
+           (entry >> 61 & 1 ? PAGE_IS_SHARED : 0);
+}
+
+int stub_as_pages(struct address_space *as, gva_t addr, size_t count, uint8_t *ret) {
+    struct stub_space *s = stub_space_of(as);
+    uint64_t entries[512];
+
+    might_block();
+    cleanup(closep) int fd = open_proc(s, "pagemap", O_RDONLY);
+    if (fd < 0)
+        return fd == -ESRCH ? fd : -ENOENT;
+    for (size_t done = 0; done < count;) {
+        size_t part = MIN(count - done, ARRAY_SIZE(entries));
+        off_t at = (off_t)((addr / PAGE_SIZE + done) * sizeof(entries[0]));
+        ssize_t n = pread(fd, entries, part * sizeof(entries[0]), at);
+        if (n <= 0)
+            return -ESRCH;
+        for (size_t i = 0; i < (size_t)n / sizeof(entries[0]); i++)
+            ret[done++] = page_kind(entries[i]);
+    }
     return 0;
 }

@@ -43,6 +43,7 @@ void stub_batch_add(struct stub_space *s, uint32_t flags, uint32_t extra, struct
 
 void stub_batch_publish(struct stub_space *s) {
     ASSERT(!s->published);
+    stub_helper_follow(&s->platform->cpus, s->pid, &s->helper_cpu);
     s->commands->count = s->count;
     s->count = 0;
     s->batch++;
@@ -145,6 +146,7 @@ int stub_space_new(struct stub_platform *p, struct stub_space **ret) {
     s->platform = p;
     s->refs = s->users = 1;
     s->mem_fd = -1;
+    s->helper_cpu = -1;
     list_init(&s->table_link);
     list_init(&s->waiters);
     list_init(&s->parked);
@@ -183,7 +185,8 @@ void stub_space_put(struct stub_space *s) {
         s->platform->hooks->free(s);
     stub_slots_free(s);
     stub_file_put(&s->platform->messages, s->message_index);
-    stub_file_put(&s->platform->commands, s->command_index);
+    memset(s->commands, 0, offsetof(struct stub_command_page, list)); /* only the sentry ever wrote there */
+    stub_file_put_clean(&s->platform->commands, s->command_index);
     free(s);
 }
 

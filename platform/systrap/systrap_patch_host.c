@@ -15,16 +15,12 @@
  * guest has set it) makes an ordinary call from the trampoline, which traps as ever.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "platform/stub/stub_symbols.h"
 #include "platform/systrap/systrap_internal.h"
@@ -98,21 +94,10 @@ static bool is_pattern(const unsigned char *code, uint32_t number) {
 }
 
 /* Private, executable, not writable, says the host. */
-static bool is_quiet_text(const struct stub_space *s, uint64_t start, uint64_t end) {
-    char path[32], line[512], perms[8];
-    snprintf(path, sizeof(path), "%d/maps", (int)s->pid);
-    int fd = openat(s->platform->proc_fd, path, O_RDONLY | O_CLOEXEC);
-    cleanup(fclosep) FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-    if (!f) {
-        close_fd(fd);
-        return false;
-    }
-    while (fgets(line, sizeof(line), f)) {
-        uint64_t from, to;
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s", &from, &to, perms) == 3 && to > start)
-            return from <= start && end <= to && strcmp(perms, "r-xp") == 0;
-    }
-    return false;
+static bool is_quiet_text(struct stub_space *s, uint64_t start, uint64_t end) {
+    struct stub_mapping m;
+    return stub_mapping_find(s, start, &m) == 0 && end <= m.end && m.is_private &&
+           m.prot == (PROT_READ | PROT_EXEC);
 }
 
 static int map_unit(struct stub_space *s, const struct systrap_patches *p) REQUIRES(&s->lock) {
@@ -213,9 +198,11 @@ static int trampoline_locked(struct stub_space *s, struct systrap_site site) REQ
     return (int)count;
 }
 
-static void patch_locked(struct stub_space *s, struct systrap_site site) REQUIRES(&s->lock) {
+static void patch(struct stub_space *s, struct systrap_site site) {
     unsigned char jump[SITE_SIZE];
+    mutex_lock(&s->lock);
     int i = trampoline_locked(s, site);
+    mutex_unlock(&s->lock);
     if (i < 0)
         return;
     jump_for(jump, (uint32_t)i);
@@ -248,9 +235,7 @@ static bool try_patch(struct stub_space *s, struct systrap_site site) {
         return true;
     if (!is_quiet_text(s, start, site.rip))
         return false;
-    mutex_lock(&s->lock);
-    patch_locked(s, site);
-    mutex_unlock(&s->lock);
+    patch(s, site);
     return true;
 }
 
@@ -296,7 +281,8 @@ static void space_free(struct stub_space *s) {
     systrap_free_parked(s);
     if (!p)
         return;
-    stub_file_put(&s->platform->patches, p->index);
+    memset(p->unit, 0, 8 * (size_t)p->count); /* pointers; what they pointed to is written anew before it is reached */
+    stub_file_put_clean(&s->platform->patches, p->index);
     free(p);
 }
 

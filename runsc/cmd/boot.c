@@ -33,7 +33,9 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     for (int fd = SPAWN_FIRST_FD; fd < SPAWN_FIRST_FD + 5; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     /* Few arenas: less memory, and the C library does not ask /sys for the number of cpus to choose how many. */
-    (void)mallopt(M_ARENA_MAX, 4);
+    /* One arena: with more, malloc counts the cpus in /sys and free() asks /proc/sys/vm/overcommit_memory before it shrinks one. Kernel objects
+       have their own heap, so this lock is seldom met. */
+    (void)mallopt(M_ARENA_MAX, 1);
     if (log_init("boot", log, a->log_level) < 0)
         return err_set(err, 0, "usage", "boot: bad log level");
     struct boot_options o = {.control_fd = SPAWN_FIRST_FD, .listen_fd = SPAWN_FIRST_FD + 1, .status_fd = SPAWN_FIRST_FD + 2,

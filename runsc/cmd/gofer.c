@@ -57,7 +57,7 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     (void)argv;
     if (fcntl(SPAWN_FIRST_FD, F_GETFD) < 0 || !a->place || !a->roots.count)
         return err_set(err, 0, "usage", "gofer is started by runsc itself only");
-    (void)mallopt(M_ARENA_MAX, 2); /* see boot.c */
+    (void)mallopt(M_ARENA_MAX, 1); /* see boot.c */
     if (log_init("gofer", log, a->log_level) < 0)
         return err_set(err, 0, "usage", "gofer: bad log level");
     cleanup(freep) struct gofer_config_root *roots = calloc(a->roots.count, sizeof *roots);

@@ -79,8 +79,10 @@ int heap_init(uint64_t max_bytes, uint64_t seed, struct err **err) {
     g_arena = arena;
     arena_is_root(arena, reserved);
     init_classes();
-    heap_bind_types();
-    return 0;
+    result = heap_bind_types(err);
+    if (result < 0)
+        heap_destroy();
+    return result;
 }
 
 void heap_destroy(void) {

@@ -29,17 +29,21 @@ static struct heap_cache *find_cache(const char *name) {
     return NULL;
 }
 
-void heap_bind_types(void) {
+int heap_bind_types(struct err **err) {
     for (struct heap_type *type = g_types; type; type = type->next) {
         struct heap_cache *c = find_cache(type->name);
+        if (!c && g_arena->cache_count == HEAP_MAX_TYPES)
+            return err_set(err, ENOSPC, "heap.types", "the heap's table of types is full");
         if (!c) {
-            ASSERT(g_arena->cache_count < HEAP_MAX_TYPES);
             c = &g_arena->caches[g_arena->cache_count++];
             cache_init(c, type->name, type->size, type->align, type->flags);
         }
-        ASSERT(c->size == type->size); /* two types of one name, or an image of another build */
+        if (c->size != type->size) /* two types of one name, or an image of another build */
+            return err_set(err, EINVAL, "heap.type-size", "heap type %s has %u bytes here and %u in the image",
+                           type->name, type->size, c->size);
         type->id = (uint32_t)(c - g_arena->caches);
     }
+    return 0;
 }
 
 static int dump_pages(int fd) {
@@ -130,6 +134,8 @@ int heap_load(int fd, struct err **err) {
     heap_image_range(&start, &end);
     patch.delta = start - patch.old_start;
     patch_all(&patch);
-    heap_bind_types();
-    return 0;
+    result = heap_bind_types(err);
+    if (result < 0)
+        heap_destroy();
+    return result;
 }

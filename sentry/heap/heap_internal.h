@@ -133,7 +133,7 @@ void quarantine_put(void *p, size_t size);
 void quarantine_flush(void);
 
 /* heap_image.c */
-void heap_bind_types(void); /* gives every registered type its cache */
+int heap_bind_types(struct err **err) must_check; /* gives every registered type its cache */
 
 /* heap_host.c */
 void *heap_host_reserve(uint64_t base, uint64_t size); /* NULL and errno */

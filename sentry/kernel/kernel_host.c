@@ -47,6 +47,7 @@ struct host_thread {
     _Atomic uint32_t wake;
     void (*fn)(void *);
     void *arg;
+    _Atomic pid_t tid; /* set before it is idle for the first time */
 };
 
 static struct mutex g_threads_lock = MUTEX_INIT(RANK_LEAF);
@@ -73,6 +74,7 @@ static bool host_thread_next(struct host_thread *h) {
 static void *host_thread_main(void *arg) {
     struct host_thread *h = arg;
 
+    atomic_store(&h->tid, (pid_t)syscall(SYS_gettid));
     do {
         h->fn(h->arg);
         mutex_assert_none_held();
@@ -106,6 +108,15 @@ static int host_thread_create(struct host_thread *h) {
     return r == 0 ? 0 : -EAGAIN;
 }
 
+/* As a new thread would be, it is where its creator is, and not on the cpu of the task it served last: waking a thread on another
+   cpu costs ten times as much (platform/stub/stub_cpu_host.c moves it if there is reason to). */
+static void host_thread_inherit_cpus(const struct host_thread *h) {
+    cpu_set_t mine;
+
+    if (sched_getaffinity(0, sizeof mine, &mine) == 0)
+        (void)sched_setaffinity(atomic_load(&h->tid), sizeof mine, &mine);
+}
+
 int host_thread_run(void (*fn)(void *), void *arg) {
     struct host_thread *h = NULL;
 
@@ -119,6 +130,7 @@ int host_thread_run(void (*fn)(void *), void *arg) {
     if (h) {
         h->fn = fn;
         h->arg = arg;
+        host_thread_inherit_cpus(h);
         atomic_store(&h->wake, 1);
         host_futex_wake(&h->wake, 1);
         return 0;

@@ -98,12 +98,14 @@ void vdso_update_clocks(struct kernel *k) {
     if (!p)
         return;
     mutex_lock(&v->lock);
-    p->sequence++;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    p->realtime_offset_ns = v->params.realtime_offset_ns = k->realtime_offset_ns;
-    p->monotonic_offset_ns = v->params.monotonic_offset_ns = k->monotonic_offset_ns;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    p->sequence++;
+    v->params.realtime_offset_ns = k->realtime_offset_ns;
+    v->params.monotonic_offset_ns = k->monotonic_offset_ns;
+    /* Odd while the rest changes; every store is ordered after the one before. */
+    __atomic_store_n(&p->sequence, v->params.sequence + 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&p->realtime_offset_ns, v->params.realtime_offset_ns, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&p->monotonic_offset_ns, v->params.monotonic_offset_ns, __ATOMIC_SEQ_CST);
+    v->params.sequence += 2;
+    __atomic_store_n(&p->sequence, v->params.sequence, __ATOMIC_SEQ_CST);
     mutex_unlock(&v->lock);
 }
 

@@ -111,6 +111,7 @@ enum { MM_AUXV_WORDS = 2 * 24 };
 
 struct mm {
     struct ref ref;
+    struct ref memory; /* keeps the struct alone: mappable_invalidate() may not be the one that ends an mm */
     struct kernel *kernel;
     struct hostref as; /* host.ptr: struct address_space */
     struct mutex lock; /* RANK_MM; two by address order, or a new one after an old one. The rest */
@@ -166,6 +167,8 @@ struct mremap_request {
     gva_t new_addr;
 };
 int64_t mm_mremap(struct task *t, const struct mremap_request *request);
+/* remap_file_pages(2): [addr, addr+len), part of a shared mapping, shows the object from `offset` on. */
+int mm_remap_file_pages(struct task *t, gva_t addr, uint64_t len, uint64_t offset);
 int64_t mm_brk(struct task *t, gva_t to);
 int mm_madvise(struct task *t, struct mm *mm, gva_t addr, uint64_t len, int advice);
 int mm_mlock(struct task *t, gva_t addr, uint64_t len, bool on_fault);

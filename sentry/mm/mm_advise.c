@@ -5,9 +5,11 @@
  * dump looks at is kept in the areas too; hints are passed on and what the host says of them is ignored.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/memfile.h"
 #include "sentry/mm/mm_areas.h"
 #include "sentry/vfs/file.h"
 
@@ -274,20 +276,47 @@ int mm_msync(struct task *t, gva_t addr, uint64_t len, int flags) {
     return error;
 }
 
+/* A page of the shared memory file is in core if it has data, whoever mapped it. */
+static bool store_page_present(struct vma *v, gva_t at) {
+    struct host_range r;
+    struct mappable *m = v->mappable;
+
+    if (m->ops->range(m, v->offset + (at - v->start), PAGE_SIZE, v->flags & VMA_SHARED, false, &r) < 0 ||
+        r.fd < 0)
+        return false;
+    return memfile_seek(v->mm->kernel->memfile, r.offset, r.offset + PAGE_SIZE, /* data= */ true) == r.offset;
+}
+
+/* Pages [from, to) of one area; vec holds what the page tables say. Of host files all counts as present, as
+   Linux says to who may not write them. */
+static void judge_pages(struct vma *v, gva_t from, gva_t to, unsigned char *vec) {
+    for (gva_t at = from; at < to; at += PAGE_SIZE, vec++) {
+        bool present = *vec & PAGE_IS_PRESENT;
+        if (at >= v->mapped_end)
+            present = false;
+        else if (v->mappable && !present)
+            present = !v->mappable->ops->ranges_reused || store_page_present(v, at);
+        *vec = present;
+    }
+}
+
 int mm_mincore(struct mm *mm, gva_t addr, uint64_t len, unsigned char *vec) {
-    gva_t end = addr + len;
+    const struct platform_ops *ops = kernel_platform(mm->kernel)->ops;
+    size_t pages = len / PAGE_SIZE;
     int result = 0;
 
+    might_block();
     mutex_lock(&mm->lock);
-    for (gva_t at = addr; at < end && result == 0;) {
+    if (!ops->as_pages || ops->as_pages(mm_as(mm), addr, pages, vec) < 0)
+        memset(vec, PAGE_IS_PRESENT, pages); /* the host does not tell: all that is mapped counts */
+    for (gva_t at = addr; at < addr + len && result == 0;) {
         struct vma *v = vma_at_locked(mm, at);
-        if (!v) {
+        gva_t to = v ? MIN(v->end, addr + len) : addr + len;
+        if (v)
+            judge_pages(v, at, to, vec + (at - addr) / PAGE_SIZE);
+        else
             result = -ENOMEM;
-            break;
-        }
-        /* The host is not asked: all that is mapped counts as present. */
-        for (; at < end && at < v->end; at += PAGE_SIZE)
-            vec[(at - addr) / PAGE_SIZE] = at < v->mapped_end;
+        at = to;
     }
     mutex_unlock(&mm->lock);
     return result;

@@ -44,6 +44,10 @@ gva_t gap_up_locked(struct mm *mm, uint64_t len, gva_t low, gva_t high);
 int64_t mm_search_locked(struct mm *mm, gva_t hint, uint64_t len, uint32_t map_flags);
 void mm_check_locked(struct mm *mm); /* asserts that the tree is what it should be: tests */
 
+/* A reference on the struct alone, and back: after mm's end the address space is gone (mm->as is empty). */
+void mm_hold_memory(struct mm *mm);
+void mm_drop_memory(struct mm *mm);
+
 /* ---- mm_batch.c: to the platform ---- */
 
 /* Growing list of operations; `failed` after an allocation failure (checked by as_batch_apply). */

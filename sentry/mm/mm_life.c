@@ -39,6 +39,7 @@ static struct mm *mm_alloc(struct kernel *k) {
     if (!mm)
         return NULL;
     mm_ref_init(mm);
+    atomic_init(&mm->memory.count, 1);
     mm->kernel = k;
     mutex_init(&mm->lock, RANK_MM);
     RB_INIT(&mm->areas);
@@ -46,38 +47,50 @@ static struct mm *mm_alloc(struct kernel *k) {
     return mm;
 }
 
+void mm_hold_memory(struct mm *mm) {
+    ref_get(&mm->memory);
+}
+
+void mm_drop_memory(struct mm *mm) {
+    if (ref_put(&mm->memory))
+        heap_free(mm);
+}
+
 /* Contexts that are still there keep the stub, and guest code may run in it until they go: so what may be
- * reused is unmapped by itself. */
-static void unmap_reused(struct mm *mm) {
+   reused is unmapped by itself. */
+static void unmap_reused_locked(struct mm *mm) {
     struct as_batch b = {0};
     struct vma *v;
 
-    mutex_lock(&mm->lock);
     RB_FOREACH(v, vma_tree, &mm->areas)
-    if (v->mappable && v->mappable->ops->ranges_reused && !(v->flags & VMA_SPECIAL))
-        as_batch_add(&b, &(struct as_op){.kind = AS_UNMAP, .addr = v->start, .len = v->end - v->start});
+        if (v->mappable && v->mappable->ops->ranges_reused && !(v->flags & VMA_SPECIAL))
+            as_batch_add(&b, &(struct as_op){.kind = AS_UNMAP, .addr = v->start, .len = v->end - v->start});
     if (b.count > 0 && mm_apply_locked(mm, &b) < 0)
         kernel_platform(mm->kernel)->ops->as_kill(mm_as(mm));
-    mutex_unlock(&mm->lock);
 }
 
-/* The address space goes first: what areas refer to may be reused only when nothing maps it. */
+/* The address space goes first: what areas refer to may be reused only when nothing maps it. A truncation that
+   finds it gone has nothing to do. */
 static void mm_destroy(struct mm *mm) {
     struct list dead;
     struct vma *v;
 
     might_block();
-    if (mm->as.ops)
-        unmap_reused(mm);
-    hostref_release(&mm->as);
     list_init(&dead);
+    mutex_lock(&mm->lock);
+    if (mm->as.ops)
+        unmap_reused_locked(mm);
+    struct hostref as = mm->as;
+    mm->as = (struct hostref){0};
+    mutex_unlock(&mm->lock);
+    hostref_release(&as);
     mutex_lock(&mm->lock);
     while ((v = RB_ROOT(&mm->areas)))
         vma_bury_locked(v, &dead);
     mm_unlock(mm, &dead);
     file_unref(mm->exe);
     user_ns_unref(mm->user_ns);
-    heap_free(mm);
+    mm_drop_memory(mm);
 }
 
 void mm_unlock(struct mm *mm, struct list *dead) {

@@ -56,6 +56,10 @@ static void invalidate_in(struct mm *mm, struct mappable *m, uint64_t offset, ui
     struct vma *v;
 
     mutex_lock(&mm->lock);
+    if (!mm->as.ops) { /* it is ending: what may be reused has been unmapped */
+        mutex_unlock(&mm->lock);
+        return;
+    }
     RB_FOREACH(v, vma_tree, &mm->areas) {
         if (v->mappable != m || v->offset >= offset + len || offset >= v->offset + (v->mapped_end - v->start))
             continue;
@@ -92,8 +96,9 @@ static struct mm *find_new(struct mappable *m, const struct mm_set *done) {
 
     mutex_lock(&m->lock);
     list_for_each_entry(v, &m->vmas, link) {
-        if (set_has(done, v->mm) || !mm_tryref(v->mm))
+        if (set_has(done, v->mm))
             continue;
+        mm_hold_memory(v->mm);
         found = v->mm;
         break;
     }
@@ -122,6 +127,6 @@ void mappable_invalidate(struct mappable *m, uint64_t offset, uint64_t len) {
         invalidate_in(mm, m, offset, len);
     }
     for (size_t i = 0; i < done.count; i++)
-        mm_unref(done.items[i]);
+        mm_drop_memory(done.items[i]);
     free(done.items);
 }

@@ -3,8 +3,8 @@
  * (mm_proc.h). Source: proc(5).
  *
  * The areas are copied under mm->lock with references to their files, and the text is made without it: file
- * names want locks that rank before it. What is resident the host alone knows, for the whole address space:
- * smaps gives an area a share of it by size.
+ * names want locks that rank before it. What is resident the host alone knows: it is asked page by page, and of
+ * very large areas (reservations) smaps tells a share by size.
  */
 #include "sentry/mm/mm_proc.h"
 
@@ -134,8 +134,7 @@ static struct path *viewer_root(struct task *viewer, struct path *storage) {
 }
 
 static void for_each_area(struct mm *mm, struct task *viewer, struct text *out,
-                          void (*more)(const struct area *a, const void *arg, struct text *out),
-                          const void *arg) {
+                          void (*more)(const struct area *a, void *arg, struct text *out), void *arg) {
     struct areas areas;
     struct path storage = {0}, *root = viewer_root(viewer, &storage);
 
@@ -156,20 +155,78 @@ void mm_proc_maps(struct mm *mm, struct task *viewer, struct text *out) {
 
 /* ---- smaps ---- */
 
+/* What of an area is in core, in bytes. */
+struct core {
+    uint64_t rss, anonymous, swap;
+};
+
+enum { CHUNK = 4096 };
+#define COUNT_MAX (4ull << 30) /* larger areas (reservations) are told by their share of the whole */
+
+static void add_pages(struct core *c, const uint8_t *pages, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (pages[i] & PAGE_IS_SWAPPED)
+            c->swap += PAGE_SIZE;
+        if (!(pages[i] & PAGE_IS_PRESENT))
+            continue;
+        c->rss += PAGE_SIZE;
+        if (!(pages[i] & PAGE_IS_SHARED))
+            c->anonymous += PAGE_SIZE;
+    }
+}
+
+struct measure {
+    struct mm *mm;
+    uint64_t resident, total; /* of the whole address space */
+    struct core sum;
+};
+
+/* An area's share of what is resident: by size, not more than the area. */
+static void estimate(const struct measure *m, const struct area *a, struct core *ret) {
+    uint64_t size = a->end - a->start;
+
+    *ret = (struct core){0};
+    if (m->total == 0 || a->prot == 0)
+        return;
+    uint64_t part = page_down((uint64_t)((__uint128_t)size * m->resident / m->total));
+    ret->rss = MIN(part, size);
+    ret->anonymous = a->id ? 0 : ret->rss;
+}
+
+static void measure_area(struct measure *m, const struct area *a, struct core *ret) {
+    const struct platform_ops *ops = kernel_platform(m->mm->kernel)->ops;
+    uint8_t pages[CHUNK];
+
+    *ret = (struct core){0};
+    if (!ops->as_pages || a->end - a->start > COUNT_MAX) {
+        estimate(m, a, ret);
+        return;
+    }
+    for (gva_t at = a->start; at < a->end;) {
+        size_t n = MIN((a->end - at) / PAGE_SIZE, (uint64_t)CHUNK);
+        if (ops->as_pages(mm_as(m->mm), at, n, pages) < 0) {
+            estimate(m, a, ret);
+            return;
+        }
+        add_pages(ret, pages, n);
+        at += n * PAGE_SIZE;
+    }
+}
+
 static void append_field(struct text *out, const char *name, uint64_t bytes) {
     text_printf(out, "%-16s%8" PRIu64 " kB\n", name, bytes / 1024);
 }
 
-static void append_resident(struct text *out, uint64_t rss, bool shared, bool writable, uint64_t locked) {
-    append_field(out, "Rss:", rss);
-    append_field(out, "Pss:", rss);
-    append_field(out, "Pss_Dirty:", writable ? rss : 0);
-    append_field(out, "Shared_Clean:", shared ? rss : 0);
+static void append_core(struct text *out, const struct core *c, uint64_t locked) {
+    append_field(out, "Rss:", c->rss);
+    append_field(out, "Pss:", c->rss);
+    append_field(out, "Pss_Dirty:", c->anonymous);
+    append_field(out, "Shared_Clean:", 0);
     append_field(out, "Shared_Dirty:", 0);
-    append_field(out, "Private_Clean:", !shared && !writable ? rss : 0);
-    append_field(out, "Private_Dirty:", !shared && writable ? rss : 0);
-    append_field(out, "Referenced:", rss);
-    append_field(out, "Anonymous:", !shared && writable ? rss : 0);
+    append_field(out, "Private_Clean:", c->rss - c->anonymous);
+    append_field(out, "Private_Dirty:", c->anonymous);
+    append_field(out, "Referenced:", c->rss);
+    append_field(out, "Anonymous:", c->anonymous);
     append_field(out, "KSM:", 0);
     append_field(out, "LazyFree:", 0);
     append_field(out, "AnonHugePages:", 0);
@@ -177,8 +234,8 @@ static void append_resident(struct text *out, uint64_t rss, bool shared, bool wr
     append_field(out, "FilePmdMapped:", 0);
     append_field(out, "Shared_Hugetlb:", 0);
     append_field(out, "Private_Hugetlb:", 0);
-    append_field(out, "Swap:", 0);
-    append_field(out, "SwapPss:", 0);
+    append_field(out, "Swap:", c->swap);
+    append_field(out, "SwapPss:", c->swap);
     append_field(out, "Locked:", locked);
 }
 
@@ -199,50 +256,49 @@ static void append_flags(struct text *out, const struct area *a) {
     text_append(out, "\n", 1);
 }
 
-struct share {
-    uint64_t resident, total;
-};
+static void append_smaps(const struct area *a, void *arg, struct text *out) {
+    struct core c;
 
-/* An area's share of what is resident: by size, not more than the area. */
-static uint64_t share_of(const struct share *s, uint64_t size) {
-    if (s->total == 0)
-        return 0;
-    uint64_t part = page_down((uint64_t)((__uint128_t)size * s->resident / s->total));
-    return MIN(part, size);
-}
-
-static void append_smaps(const struct area *a, const void *arg, struct text *out) {
-    uint64_t size = a->end - a->start, rss = a->prot ? share_of(arg, size) : 0;
-
-    append_field(out, "Size:", size);
+    measure_area(arg, a, &c);
+    append_field(out, "Size:", a->end - a->start);
     append_field(out, "KernelPageSize:", PAGE_SIZE);
     append_field(out, "MMUPageSize:", PAGE_SIZE);
-    append_resident(out, rss, a->flags & VMA_SHARED, a->prot & LINUX_PROT_WRITE,
-                    a->flags & VMA_LOCKED ? rss : 0);
+    append_core(out, &c, a->flags & VMA_LOCKED ? c.rss : 0);
     text_printf(out, "THPeligible:           0\n");
     append_flags(out, a);
 }
 
+static struct measure measure_begin(struct mm *mm, struct mm_numbers *n) {
+    mm_proc_numbers(mm, n);
+    return (struct measure){.mm = mm, .resident = n->resident, .total = n->total};
+}
+
 void mm_proc_smaps(struct mm *mm, struct task *viewer, struct text *out) {
     struct mm_numbers n;
+    struct measure m = measure_begin(mm, &n);
 
-    mm_proc_numbers(mm, &n);
-    struct share share = {.resident = n.resident, .total = n.total};
-    for_each_area(mm, viewer, out, append_smaps, &share);
+    for_each_area(mm, viewer, out, append_smaps, &m);
 }
 
 void mm_proc_smaps_rollup(struct mm *mm, struct task *viewer, struct text *out) {
     struct mm_numbers n;
+    struct measure m = measure_begin(mm, &n);
     struct areas areas;
 
     (void)viewer;
-    mm_proc_numbers(mm, &n);
     take(mm, &areas);
+    for (size_t i = 0; i < areas.count; i++) {
+        struct core c;
+        measure_area(&m, &areas.list[i], &c);
+        m.sum.rss += c.rss;
+        m.sum.anonymous += c.anonymous;
+        m.sum.swap += c.swap;
+    }
     if (areas.count > 0)
         text_printf(out, "%08" PRIx64 "-%08" PRIx64 " ---p 00000000 00:00 0%*s[rollup]\n",
                     areas.list[0].start, areas.list[areas.count - 1].end, 26, "");
     areas_done(&areas);
-    append_resident(out, n.resident, /* shared= */ false, /* writable= */ true, n.locked);
+    append_core(out, &m.sum, n.locked);
 }
 
 void mm_proc_numbers(struct mm *mm, struct mm_numbers *ret) {

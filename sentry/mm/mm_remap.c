@@ -151,13 +151,19 @@ static int move_locked(struct mm *mm, const struct move *m, struct list *dead) {
     return 0;
 }
 
-static int64_t remap_to_locked(struct task *t, struct mm *mm, struct move *m, struct list *dead) {
-    struct vma *v;
+/* What Linux checks of new_addr with MREMAP_FIXED, and with MREMAP_DONTUNMAP, where it is a hint. */
+static bool new_place_ok(const struct mm *mm, const struct move *m) {
     gva_t top = mm_task_size(mm);
 
     if (m->new_addr % PAGE_SIZE != 0 || m->new_len > top || m->new_addr > top - m->new_len)
-        return -EINVAL;
-    if (m->old + m->old_len > m->new_addr && m->new_addr + m->new_len > m->old)
+        return false;
+    return m->old + m->old_len <= m->new_addr || m->new_addr + m->new_len <= m->old;
+}
+
+static int64_t remap_to_locked(struct task *t, struct mm *mm, struct move *m, struct list *dead) {
+    struct vma *v;
+
+    if (!new_place_ok(mm, m))
         return -EINVAL;
     if (mm->area_count + 2 >= MAX_MAP_COUNT - 3)
         return -ENOMEM;
@@ -183,6 +189,8 @@ static int64_t remap_anywhere_locked(struct task *t, struct mm *mm, struct move 
 
     if (mm_is_sealed_locked(mm, m->old, m->old + MAX(m->old_len, PAGE_SIZE)))
         return -EPERM;
+    if ((m->flags & LINUX_MREMAP_DONTUNMAP) && !new_place_ok(mm, m))
+        return -EINVAL;
     if (m->old_len >= m->new_len && !(m->flags & LINUX_MREMAP_DONTUNMAP)) {
         if (!vma_at_locked(mm, m->old))
             return -EFAULT;
@@ -212,7 +220,7 @@ static int64_t remap_anywhere_locked(struct task *t, struct mm *mm, struct move 
 int64_t mm_mremap(struct task *t, const struct mremap_request *r) {
     struct mm *mm = t->mm;
     struct move m = {.old = r->old,
-                     .new_addr = r->flags & LINUX_MREMAP_FIXED ? r->new_addr : 0,
+                     .new_addr = r->flags & (LINUX_MREMAP_FIXED | LINUX_MREMAP_DONTUNMAP) ? r->new_addr : 0,
                      .old_len = page_up(r->old_len),
                      .new_len = page_up(r->new_len),
                      .flags = r->flags};
@@ -236,6 +244,60 @@ int64_t mm_mremap(struct task *t, const struct mremap_request *r) {
     mutex_lock(&mm->lock);
     int64_t result = r->flags & LINUX_MREMAP_FIXED ? remap_to_locked(t, mm, &m, &dead)
                                                    : remap_anywhere_locked(t, mm, &m, &dead);
+    mm_unlock(mm, &dead);
+    return result;
+}
+
+/* ---- remap_file_pages ---- */
+
+/* The areas of [start, end), when they are one shared mapping's, without holes; or NULL. */
+static struct vma *shared_run_locked(struct mm *mm, gva_t start, gva_t end) {
+    struct vma *first = vma_at_locked(mm, start), *v = first;
+
+    if (!first || !(first->flags & VMA_SHARED) || (first->flags & VMA_SPECIAL))
+        return NULL;
+    for (; v->end < end; v = vma_next(v)) {
+        struct vma *after = vma_next(v);
+        if (!after || after->start != v->end || after->mappable != first->mappable ||
+            after->flags != first->flags)
+            return NULL;
+    }
+    return first;
+}
+
+static int remap_pages_locked(struct task *t, gva_t addr, uint64_t len, uint64_t offset, struct list *dead) {
+    struct mm *mm = t->mm;
+    struct vma *v = shared_run_locked(mm, addr, addr + len);
+
+    if (!v)
+        return -EINVAL;
+    if (mm_is_sealed_locked(mm, addr, addr + len))
+        return -EPERM;
+    struct map_plan p = {.start = addr,
+                         .end = addr + len,
+                         .prot = v->prot,
+                         .max_prot = v->max_prot,
+                         .flags = v->flags,
+                         .host_flags = AS_POPULATE,
+                         .mappable = v->mappable,
+                         .file = v->file,
+                         .offset = offset};
+    int result = mm_check_limits_locked(t, mm, 0, /* is_data= */ false);
+    return result < 0 ? result : mm_map_locked(mm, &p, dead);
+}
+
+int mm_remap_file_pages(struct task *t, gva_t addr, uint64_t len, uint64_t offset) {
+    struct mm *mm = t->mm;
+    struct list dead;
+
+    might_block();
+    addr = page_down(addr);
+    len = page_down(len);
+    if (addr + len <= addr || addr + len > mm_task_size(mm) || offset + len < offset)
+        return -EINVAL;
+    list_init(&dead);
+    mutex_lock(&mm->lock);
+    int result = remap_pages_locked(t, addr, len, offset, &dead);
     mm_unlock(mm, &dead);
     return result;
 }

@@ -3,9 +3,11 @@
  */
 #include <errno.h>
 
+#include "base/abi/linux/capability.h"
 #include "base/abi/linux/limits.h"
 #include "base/abi/linux/mman.h"
 #include "base/abi/linux/uio.h"
+#include "sentry/fs/pidfd/pidfd.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -76,6 +78,12 @@ int64_t sys_mremap(struct task *t, const struct syscall_args *a) {
     if (a->arg[3] >> 32)
         return -EINVAL;
     return mm_mremap(t, &r);
+}
+
+int64_t sys_remap_file_pages(struct task *t, const struct syscall_args *a) {
+    if (a->arg[2] != 0 || a->arg[3] > UINT64_MAX / PAGE_SIZE)
+        return -EINVAL;
+    return mm_remap_file_pages(t, a->arg[0], a->arg[1], a->arg[3] * PAGE_SIZE);
 }
 
 int64_t sys_madvise(struct task *t, const struct syscall_args *a) {
@@ -240,4 +248,60 @@ int64_t sys_process_vm_readv(struct task *t, const struct syscall_args *a) {
 
 int64_t sys_process_vm_writev(struct task *t, const struct syscall_args *a) {
     return process_vm(t, a, /* write= */ true);
+}
+
+/* ---- process_madvise ---- */
+
+/* Advice that another process may be given: it changes no contents. */
+static bool is_remote_advice(int advice) {
+    return advice == LINUX_MADV_COLD || advice == LINUX_MADV_PAGEOUT || advice == LINUX_MADV_WILLNEED ||
+           advice == LINUX_MADV_COLLAPSE;
+}
+
+static int64_t advise_each(struct task *t, struct mm *mm, const struct linux_iovec *v, uint64_t count,
+                           int advice) {
+    int64_t done = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        int result = mm_madvise(t, mm, v[i].base, v[i].len, advice);
+        if (result < 0)
+            return done > 0 ? done : result;
+        done += (int64_t)v[i].len;
+    }
+    return done;
+}
+
+static int64_t advise_process(struct task *t, struct task *other, const struct linux_iovec *v, uint64_t count,
+                              int advice) {
+    if (!is_remote_advice(advice) && other->group != t->group)
+        return -EINVAL;
+    int64_t result = task_ptrace_may_access(t, other, /* attach= */ false);
+    if (result == 0 && other->group != t->group && !task_capable(t, LINUX_CAP_SYS_NICE))
+        result = -EPERM;
+    if (result < 0)
+        return result;
+    struct mm *mm = task_get_mm(other);
+    if (!mm)
+        return -ESRCH;
+    result = advise_each(t, mm, v, count, advice);
+    mm_unref(mm);
+    return result;
+}
+
+int64_t sys_process_madvise(struct task *t, const struct syscall_args *a) {
+    struct linux_iovec *v;
+    struct task *other;
+
+    if (a->arg[4] != 0)
+        return -EINVAL;
+    int64_t result = read_remote(t, a->arg[1], a->arg[2], &v);
+    if (result < 0)
+        return result;
+    result = pidfd_task(t, (int)a->arg[0], &other);
+    if (result == 0) {
+        result = advise_process(t, other, v, a->arg[2], (int)a->arg[3]);
+        task_unref(other);
+    }
+    heap_free(v);
+    return result;
 }

@@ -36,25 +36,6 @@ int64_t sys_pidfd_open(struct task *t, const struct syscall_args *a) {
     return r;
 }
 
-/* The process behind a pidfd: new reference to its leader. -EBADF, -ESRCH. */
-static int pidfd_task(struct task *t, int fd, struct task **ret) {
-    struct file *f = fd_get(t, fd);
-    struct pid *pid = f ? pidfd_pid(f) : NULL;
-    int r = pid ? -ESRCH : -EBADF;
-
-    if (pid) {
-        mutex_lock(&t->kernel->taskset_lock);
-        struct task *target = pid_task_locked(pid, PID_GROUP);
-        if (target) {
-            *ret = task_ref(target);
-            r = 0;
-        }
-        mutex_unlock(&t->kernel->taskset_lock);
-    }
-    file_unref(f);
-    return r;
-}
-
 int64_t sys_pidfd_send_signal(struct task *t, const struct syscall_args *a) {
     int signo = (int)a->arg[1];
     struct linux_siginfo info;

@@ -487,3 +487,95 @@ CHECK(process_vm_readv_of_a_child) {
     OK(kill(pid, SIGCONT));
     EQ(wait_exit(pid), 0);
 }
+
+/* ---- calls between processes, rare calls ---- */
+
+CHECK(process_vm_moves_bytes) {
+    char *p = anon(2 * 4096), local[16] = "";
+    strcpy(p + 4090, "straddles");
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    strcpy(p + 4090, "changed..");
+    struct iovec mine[2] = {{local, 4}, {local + 4, 6}}, theirs = {p + 4090, 10};
+    EQ(process_vm_readv(pid, mine, 2, &theirs, 1, 0), 10);
+    STREQ(local, "straddles");
+    mine[0].iov_base = "written";
+    mine[0].iov_len = 8;
+    EQ(process_vm_writev(pid, mine, 1, &theirs, 1, 0), 8);
+    EQ(process_vm_readv(pid, &(struct iovec){local, 8}, 1, &theirs, 1, 0), 8);
+    STREQ(local, "written");
+    STREQ(p + 4090, "changed..");
+    theirs.iov_base = p + 8190;
+    theirs.iov_len = 10;
+    OK(munmap(p + 4096, 4096));
+    EQ(process_vm_readv(pid, &(struct iovec){local, 10}, 1, &theirs, 1, 0), 2); /* up to the bad page; the child still has it */
+    ERR(process_vm_readv(pid, mine, 1, &theirs, 1, 1), EINVAL);
+    ERR(process_vm_readv(pid, mine, 1025, &theirs, 1, 0), EINVAL);
+    theirs.iov_base = (void *)8;
+    ERR(process_vm_readv(pid, &(struct iovec){local, 8}, 1, &theirs, 1, 0), EFAULT);
+    kill(pid, SIGKILL);
+    wait_status(pid);
+    ERR(process_vm_readv(pid, &(struct iovec){local, 8}, 1, &theirs, 1, 0), ESRCH);
+}
+
+CHECK(remap_file_pages_shows_other_pages) {
+    int fd = OK(memfd_create("pages", 0));
+    OK(ftruncate(fd, 4 * 4096));
+    char *p = OKP(mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    for (int i = 0; i < 4; i++)
+        p[i * 4096] = (char)('a' + i);
+    OK(remap_file_pages(p, 4096, 0, 3, 0));
+    EQ(p[0], 'd');
+    EQ(p[4096], 'b');
+    ERR(remap_file_pages(p, 4096, PROT_READ, 0, 0), EINVAL);
+    ERR(remap_file_pages(anon(4096), 4096, 0, 0, 0), EINVAL);
+}
+
+CHECK(mremap_dontunmap_leaves_an_empty_area) {
+    char *p = anon(2 * 4096);
+    p[0] = 'x';
+    char *q = OKP(mremap(p, 2 * 4096, 2 * 4096, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL));
+    TRUE(q != p);
+    EQ(q[0], 'x');
+    EQ(p[0], 0);
+    ERRP(mremap(p, 4096, 2 * 4096, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL), EINVAL);
+    ERRP(mremap(p, 4096, 4096, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, (void *)1), EINVAL);
+}
+
+CHECK(shared_mapping_is_had_twice_by_mremap) {
+    char *p = OKP(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    char *q = OKP(mremap(p, 0, 4096, MREMAP_MAYMOVE));
+    p[7] = 'm';
+    EQ(q[7], 'm');
+    ERRP(mremap(anon(4096), 0, 4096, MREMAP_MAYMOVE), EINVAL);
+}
+
+CHECK(truncation_takes_pages_away) {
+    int fd = OK(memfd_create("short", 0));
+    OK(ftruncate(fd, 3 * 4096));
+    char *shared = OKP(mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    char *private = OKP(mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0));
+    shared[0] = 's';
+    shared[4096 + 100] = 't';
+    private[2 * 4096] = 'p';
+    OK(ftruncate(fd, 4096 + 50));
+    EQ(touch(shared + 2 * 4096, false), SIGBUS);
+    EQ(touch(private + 2 * 4096, false), SIGBUS);
+    EQ(shared[4096 + 100], 0);
+    OK(ftruncate(fd, 3 * 4096));
+    EQ(shared[2 * 4096], 0);
+    EQ(private[2 * 4096], 0);
+    EQ(shared[0], 's');
+}
+
+CHECK(process_madvise_takes_hints) {
+    char *p = anon(4 * 4096);
+    int pidfd = OK(syscall(SYS_pidfd_open, getpid(), 0));
+    struct iovec v[2] = {{p, 4096}, {p + 8192, 8192}};
+    EQ(syscall(SYS_process_madvise, pidfd, v, 2, MADV_COLD, 0), 3 * 4096);
+    ERR(syscall(SYS_process_madvise, pidfd, v, 2, MADV_COLD, 1), EINVAL);
+    ERR(syscall(SYS_process_madvise, -1, v, 2, MADV_COLD, 0), EBADF);
+}

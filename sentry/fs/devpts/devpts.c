@@ -306,7 +306,7 @@ static int aux_tty_open(struct inode *node, const struct path *path, uint32_t fl
 }
 
 /* TIOCGPTPEER: the slave without its name. */
-int devpts_open_peer(struct tty *tty, struct task *t, uint32_t flags) {
+int devpts_open_peer(struct tty *tty, struct task *t, struct mount *mount, uint32_t flags) {
     struct devpts *d = tty->devpts;
     char name[12];
     struct dentry *dentry;
@@ -318,7 +318,7 @@ int devpts_open_peer(struct tty *tty, struct task *t, uint32_t flags) {
     int r = dentry_lookup(d->fs->root, name, strlen(name), &dentry);
     if (r < 0)
         return r;
-    struct path path = {.mount = NULL, .dentry = dentry};
+    struct path path = {.mount = mount, .dentry = dentry};
     if (!dentry->inode)
         r = -EIO;
     else

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/abi/linux/fcntl.h"
+#include "base/abi/linux/ioctl.h"
 #include "base/clock.h"
 #include "sentry/fs/devpts/tty_file.h"
 #include "sentry/heap/heap.h"
@@ -314,6 +315,8 @@ static struct waitq *master_queue(struct file *f) {
 }
 
 static int64_t master_ioctl(struct file *f, struct task *t, uint32_t cmd, uint64_t arg) {
+    if (cmd == LINUX_TIOCGPTPEER)
+        return devpts_open_peer(tty_of(f), t, f->path.mount, (uint32_t)arg);
     return tty_ioctl(tty_of(f), t, cmd, arg, /* is_master= */ true);
 }
 

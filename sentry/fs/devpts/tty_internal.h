@@ -50,5 +50,7 @@ int64_t tty_ioctl(struct tty *tty, struct task *t, uint32_t cmd, uint64_t arg, b
 
 /* ---- devpts.c ---- */
 struct tty *tty_new(struct kernel *k, kuid_t uid, kgid_t gid);
-int devpts_open_peer(struct tty *tty, struct task *t, uint32_t flags); /* TIOCGPTPEER: descriptor or -errno */
+struct mount;
+/* TIOCGPTPEER: descriptor or -errno. mount: the master's. */
+int devpts_open_peer(struct tty *tty, struct task *t, struct mount *mount, uint32_t flags);
 void tty_master_closed(struct tty *tty);

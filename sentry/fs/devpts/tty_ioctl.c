@@ -244,8 +244,6 @@ static int64_t common_ioctl(struct tty *tty, struct task *t, uint32_t cmd, uint6
         return 0;
     case LINUX_TIOCSTI: /* as with the sysctl dev.tty.legacy_tiocsti off */
         return -EIO;
-    case LINUX_TIOCGPTPEER:
-        return is_master ? devpts_open_peer(tty, t, (uint32_t)arg) : -ENOTTY;
     }
     return is_master ? master_ioctl(tty, t, cmd, arg) : -ENOTTY;
 }

@@ -52,11 +52,10 @@ static bool attr_trusted_locked(struct gofer_inode *i) {
         return fresh_once_locked(i);
     if (gfs_exclusive(g))
         return true;
-    if (inode_is_dir(&i->inode))
-        return i->watch >= 0;
-    /* A file with several names may change by one that lies in no watched directory; an open one by a
-     * mapping. */
-    return i->attr.nlink == 1 && i->open_count == 0;
+    /* A file with several names may change by one that lies in no watched directory; an open one by a mapping. */
+    if (!inode_is_dir(&i->inode) && (i->attr.nlink != 1 || i->open_count > 0))
+        return false;
+    return gino_watched(i);
 }
 
 static int ask_gofer_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
@@ -66,7 +65,7 @@ static int ask_gofer_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     int tries = 0, rc;
     uint32_t seq = gino_attr_begin(i);
     do {
-        rc = gino_handle(i, &handle);
+        rc = gino_handle_or_stale(i, &handle);
         if (rc < 0)
             return rc;
         rc = gofer_conn_getattr(conn, handle, &attr);
@@ -76,21 +75,37 @@ static int ask_gofer_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     return rc;
 }
 
-static int refresh_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
+static bool same_time(const struct gofer_time *a, const struct gofer_time *b) {
+    return a->sec == b->sec && a->nsec == b->nsec;
+}
+
+/* By a descriptor, which costs no message. Owner and group are not taken from there: this process lives in a user
+ * namespace of its own, which may know other ids, or none. False if they may have changed: then ctime has, and mtime,
+ * which goes with writes, has not. */
+static bool by_descriptor_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     struct gofer_attr attr;
-    if (attr_trusted_locked(i))
-        return 0;
     uint32_t seq = gino_attr_begin(i);
-    int fd = gino_pin_fd(i);
-    if (fd < 0) {
-        int asked = ask_gofer_locked(i);
-        /* Removed, and not reachable any more: what was known last is all there is. */
-        return asked == -ESTALE && !i->parent && i->attr_known ? 0 : asked;
-    }
+    int fd = i->attr_known ? gino_pin_fd(i) : -1;
+    if (fd < 0)
+        return false;
     int rc = gofer_host_stat(fd, &attr);
     gino_unpin(i);
-    if (rc == 0)
-        gino_attr_set_locked(i, &attr, seq);
+    if (rc < 0 || (!gfs_exclusive(gfs_of(&i->inode)) && same_time(&attr.mtime, &i->attr.mtime) &&
+                   !same_time(&attr.ctime, &i->attr.ctime)))
+        return false;
+    attr.uid = i->attr.uid;
+    attr.gid = i->attr.gid;
+    gino_attr_set_locked(i, &attr, seq);
+    return true;
+}
+
+static int refresh_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
+    if (attr_trusted_locked(i) || by_descriptor_locked(i))
+        return 0;
+    int rc = ask_gofer_locked(i);
+    /* Removed, and not reachable any more: what was known last is all there is. */
+    if (rc == -ESTALE)
+        rc = i->attr_known ? 0 : -ENOENT;
     return rc;
 }
 

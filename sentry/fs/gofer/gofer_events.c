@@ -158,6 +158,15 @@ void gfs_apply_pending(struct gofer_inode *dir, struct dentry *d) {
         heap_free(names[i]);
 }
 
+bool gino_watched(struct gofer_inode *i) {
+    struct gofer_fs *g = gfs_of(&i->inode);
+    mutex_lock(&g->tree_lock);
+    const struct gofer_inode *dir = inode_is_dir(&i->inode) ? i : i->parent;
+    bool watched = dir && dir->watch >= 0;
+    mutex_unlock(&g->tree_lock);
+    return watched;
+}
+
 void gfs_drop_pending(struct gofer_inode *dir) {
     drop_names_locked(dir);
 }

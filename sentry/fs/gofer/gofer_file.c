@@ -35,8 +35,11 @@ enum { SMALL_IO = 4096, LARGE_IO = 1 << 17 };
 
 static int ask_fd(struct gofer_inode *i, uint32_t access, int *ret_fd) {
     struct gofer_attr attr;
-    int tries = 0, rc;
+    int tries = 0;
     struct gofer_open args = {.access = access};
+    int rc = gino_open_by_name(i, access, ret_fd);
+    if (rc != -ESTALE)
+        return rc;
     do {
         rc = gino_handle(i, &args.handle);
         if (rc < 0)

@@ -59,7 +59,7 @@ static int look_again(struct gofer_fs *g, struct gofer_inode *dir, const char *n
     int rc;
     uint32_t seq = cached ? gino_attr_begin(gino_of(cached)) : 0;
     do {
-        rc = gino_handle(dir, &handle);
+        rc = gino_handle_or_stale(dir, &handle);
         if (rc < 0)
             break;
         rc = gofer_conn_look(gfs_conn(g), handle, (struct gofer_name){name, len}, &attr);

@@ -111,6 +111,7 @@ struct gofer_inode {
     bool in_table;
     struct gofer_inode *parent;    /* reference on its inode; NULL for the root */
     char *name;                    /* in parent: heap string */
+    uint32_t place_seq;            /* counts changes of both */
     _Atomic gofer_handle_t handle; /* 0: none yet. Read without lock; set and cleared under tree_lock */
     struct list handle_node;
     RB_ENTRY(gofer_inode) watch_node;
@@ -164,6 +165,8 @@ void gfs_distrust_all_locked(struct gofer_fs *g);
  * held. */
 void gfs_unwatch_locked(struct gofer_inode *dir);
 void gfs_set_watch(struct gofer_inode *dir, int watch);
+/* Would a change of its attributes on the host be an event? */
+bool gino_watched(struct gofer_inode *i);
 /* Forgets pending names. The inode ends. */
 void gfs_drop_pending(struct gofer_inode *dir);
 
@@ -178,8 +181,13 @@ int gfs_inode_get(struct gofer_fs *g, struct gofer_inode *dir, const char *name,
                   const struct gofer_node *node, struct gofer_inode **ret) must_check;
 /* Is the file of `attr` this one? A reused inode number is told by type and time of birth. */
 bool gino_same(const struct gofer_inode *i, const struct gofer_attr *attr);
-/* A handle for a request: -ESTALE if the file is not to be found any more. */
+/* A handle for a request: -ENOENT if the file is not to be found any more. */
 int gino_handle(struct gofer_inode *i, gofer_handle_t *ret) must_check;
+/* The same, but -ESTALE, which no request answers. */
+int gino_handle_or_stale(struct gofer_inode *i, gofer_handle_t *ret) must_check;
+/* Opens a regular file that has no handle by its place, in one message. -ESTALE: not to be done so, get a
+ * handle. */
+int gino_open_by_name(struct gofer_inode *i, uint32_t access, int *ret_fd) must_check;
 /* After -EBADF: the handle was given back meanwhile. True: ask for another one and try again. */
 bool gino_handle_gone(struct gofer_inode *i, gofer_handle_t handle);
 /* After -EMFILE: gives handles back that others can do without. True: try again. */

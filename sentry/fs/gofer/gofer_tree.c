@@ -138,13 +138,20 @@ bool gino_retry(struct gofer_inode *i, gofer_handle_t handle, int rc, int *tries
     return rc == -EBADF ? gino_handle_gone(i, handle) : gfs_reclaim_handles(gfs_of(&i->inode));
 }
 
-/* The nearest of `i` and its ancestors that has no handle though its parent has one: new reference, with the
-   parent's handle and the name. NULL: `i` has one by now. -ESTALE if there is no way to it. */
-static int next_to_walk(struct gofer_inode *i, struct gofer_inode **ret, gofer_handle_t *ret_parent,
-                        struct gofer_inode **ret_dir, char *name, size_t *ret_len) {
+/* The nearest of `i` and its ancestors that has no handle though its parent has one, and the way to it. */
+struct to_walk {
+    struct gofer_inode *inode, *dir; /* references; inode NULL: nothing to do */
+    gofer_handle_t parent;
+    uint32_t place_seq;
+    size_t len;
+    char name[GOFER_NAME_MAX + 1];
+};
+
+/* -ESTALE if there is no way. */
+static int next_to_walk(struct gofer_inode *i, struct to_walk *w) {
     struct gofer_fs *g = gfs_of(&i->inode);
     int rc = 0;
-    *ret = NULL;
+    w->inode = NULL;
     mutex_lock(&g->tree_lock);
     while (!i->handle && i->parent && !i->parent->handle)
         i = i->parent;
@@ -153,37 +160,48 @@ static int next_to_walk(struct gofer_inode *i, struct gofer_inode **ret, gofer_h
     if (!i->handle && i->parent) {
         inode_ref(&i->inode);
         inode_ref(&i->parent->inode);
-        *ret = i;
-        *ret_dir = i->parent;
-        *ret_parent = i->parent->handle;
-        *ret_len = strlen(i->name);
-        memcpy(name, i->name, *ret_len + 1);
+        w->inode = i;
+        w->dir = i->parent;
+        w->parent = i->parent->handle;
+        w->place_seq = i->place_seq;
+        w->len = strlen(i->name);
+        memcpy(w->name, i->name, w->len + 1);
     }
     mutex_unlock(&g->tree_lock);
     return rc;
 }
 
+/* Somebody of this sandbox moved it, or made its handle, meanwhile. */
+static bool has_changed(const struct to_walk *w) {
+    struct gofer_fs *g = gfs_of(&w->inode->inode);
+    mutex_lock(&g->tree_lock);
+    bool changed = w->inode->handle || w->inode->place_seq != w->place_seq;
+    mutex_unlock(&g->tree_lock);
+    return changed;
+}
+
 /* Walks one name and gives the inode its handle if that is the file found there. */
-static int walk_one(struct gofer_inode *i, gofer_handle_t parent, const char *name, size_t len) {
-    struct gofer_fs *g = gfs_of(&i->inode);
-    struct gofer_name gname = {name, len};
+static int walk_one(const struct to_walk *w) {
+    struct gofer_fs *g = gfs_of(&w->inode->inode);
+    struct gofer_name name = {w->name, w->len};
     struct gofer_node node;
     struct gofer_walked walked;
-    int rc = gofer_conn_walk(gfs_conn(g), parent, &gname, 1, &node, /* target= */ NULL, &walked);
+    int rc = gofer_conn_walk(gfs_conn(g), w->parent, &name, 1, &node, /* target= */ NULL, &walked);
     if (rc == 0 && walked.count == 0)
         rc = walked.error;
     if (rc < 0)
         return rc == -ENOENT || rc == -ENOTDIR ? -ESTALE : rc;
-    if (!gino_same(i, &node.attr)) {
+    if (!gino_same(w->inode, &node.attr)) {
         session_close_handle(g->session, node.handle, /* now= */ false);
         return -ESTALE;
     }
-    install_handle(i, node.handle);
-    gfs_set_watch(i, node.watch);
+    install_handle(w->inode, node.handle);
+    gfs_set_watch(w->inode, node.watch);
     return 0;
 }
 
-int gino_handle(struct gofer_inode *i, gofer_handle_t *ret) {
+int gino_handle_or_stale(struct gofer_inode *i, gofer_handle_t *ret) {
+    struct to_walk w;
     int tries = 0;
     for (;;) {
         gofer_handle_t handle = atomic_load_explicit(&i->handle, memory_order_acquire);
@@ -191,22 +209,51 @@ int gino_handle(struct gofer_inode *i, gofer_handle_t *ret) {
             *ret = handle;
             return 0;
         }
-        struct gofer_inode *next, *dir;
-        gofer_handle_t parent;
-        char name[GOFER_NAME_MAX + 1];
-        size_t len;
-        int rc = next_to_walk(i, &next, &parent, &dir, name, &len);
+        int rc = next_to_walk(i, &w);
         if (rc < 0)
             return rc;
-        if (!next)
+        if (!w.inode)
             continue;
-        rc = walk_one(next, parent, name, len);
-        bool again = rc == 0 || gino_retry(dir, parent, rc, &tries);
-        inode_unref(&next->inode);
-        inode_unref(&dir->inode);
+        rc = walk_one(&w);
+        bool again = rc == 0 || gino_retry(w.dir, w.parent, rc, &tries) || (rc == -ESTALE && has_changed(&w));
+        inode_unref(&w.inode->inode);
+        inode_unref(&w.dir->inode);
         if (!again)
             return rc;
     }
+}
+
+/* The file itself is not walked to: its parent's handle and its name will do. False: it has a handle, or more
+ * is missing. */
+static bool one_step_away(struct gofer_inode *i, struct to_walk *w) {
+    if (next_to_walk(i, w) < 0 || !w->inode)
+        return false;
+    if (w->inode == i)
+        return true;
+    inode_unref(&w->inode->inode);
+    inode_unref(&w->dir->inode);
+    return false;
+}
+
+int gino_open_by_name(struct gofer_inode *i, uint32_t access, int *ret_fd) {
+    struct to_walk w;
+    struct gofer_attr attr;
+    if (!one_step_away(i, &w))
+        return -ESTALE;
+    struct gofer_name name = {w.name, w.len};
+    int rc = gofer_conn_open_at(gfs_conn(gfs_of(&i->inode)), w.parent, name, access, &attr, ret_fd);
+    if (rc == 0 && !gino_same(i, &attr)) {
+        gofer_host_close(*ret_fd);
+        rc = -ESTALE;
+    }
+    inode_unref(&w.inode->inode);
+    inode_unref(&w.dir->inode);
+    return rc == -EACCES || rc == -EROFS ? rc : rc < 0 ? -ESTALE : 0;
+}
+
+int gino_handle(struct gofer_inode *i, gofer_handle_t *ret) {
+    int rc = gino_handle_or_stale(i, ret);
+    return rc == -ESTALE ? -ENOENT : rc;
 }
 
 /* ---- the table ---- */
@@ -327,6 +374,7 @@ void gino_moved(struct gofer_inode *i, struct gofer_inode *dir, const char *name
         drop = i->parent;
         i->parent = dir;
         i->name = copy;
+        i->place_seq++;
         copy = old_name;
         enlist_handle_locked(g, i);
     }
@@ -343,6 +391,7 @@ static struct gofer_inode *unplace_locked(struct gofer_inode *i, char **ret_name
     list_del(&i->handle_node);
     i->parent = NULL;
     i->name = NULL;
+    i->place_seq++;
     return old;
 }
 

@@ -12,6 +12,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/pid.h"
 #include "sentry/kernel/process.h"
+#include "sentry/vfs/fd_table.h"
 #include "sentry/vfs/file.h"
 
 struct pidfd {
@@ -89,3 +90,21 @@ static const struct file_ops g_pidfd_ops = {
     .show_fdinfo = pidfd_show_fdinfo,
     .release = pidfd_release,
 };
+
+int pidfd_task(struct task *t, int fd, struct task **ret) {
+    struct file *f = fd_get(t, fd);
+    struct pid *pid = f ? pidfd_pid(f) : NULL;
+    int r = pid ? -ESRCH : -EBADF;
+
+    if (pid) {
+        mutex_lock(&t->kernel->taskset_lock);
+        struct task *target = pid_task_locked(pid, PID_GROUP);
+        if (target) {
+            *ret = task_ref(target);
+            r = 0;
+        }
+        mutex_unlock(&t->kernel->taskset_lock);
+    }
+    file_unref(f);
+    return r;
+}

@@ -13,3 +13,5 @@ struct task;
 int pidfd_new(struct task *t, struct pid *pid, uint32_t flags, struct file **ret) must_check;
 /* The pid that the file stands for: borrowed while the file is referenced; NULL: not a pidfd. */
 struct pid *pidfd_pid(struct file *f);
+/* The process behind descriptor `fd`: new reference to its leader. -EBADF, -ESRCH. */
+int pidfd_task(struct task *t, int fd, struct task **ret) must_check;

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "base/abi/linux/mount.h"
 #include "base/abi/linux/fcntl.h"
 #include "base/abi/linux/ioctl.h"
 #include "base/clock.h"
@@ -205,7 +206,9 @@ int fifo_open(struct task *t, struct inode *node, const struct path *path, uint3
     uint32_t opens = mode & FILE_READ ? p->writer_opens : p->reader_opens;
     bool no_reader = p->readers == 0;
     mutex_unlock(&p->lock);
-    if (mode == FILE_WRITE && flags & LINUX_O_NONBLOCK && no_reader) {
+    /* A pipe without a name, opened again through /proc/PID/fd, waits for nobody. */
+    bool named = node->fs->magic != LINUX_PIPEFS_MAGIC;
+    if (named && mode == FILE_WRITE && flags & LINUX_O_NONBLOCK && no_reader) {
         pipe_put(node, p);
         return -ENXIO;
     }
@@ -213,7 +216,7 @@ int fifo_open(struct task *t, struct inode *node, const struct path *path, uint3
     if (r < 0)
         return r;
     pf->writer_opens = opens;
-    if (mode != (FILE_READ | FILE_WRITE) && !(flags & LINUX_O_NONBLOCK) && t)
+    if (named && mode != (FILE_READ | FILE_WRITE) && !(flags & LINUX_O_NONBLOCK) && t)
         r = wait_for_other_end(t, p, mode, opens);
     if (r < 0) {
         file_unref(&pf->base);

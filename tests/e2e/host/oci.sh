@@ -9,9 +9,12 @@ for name in sh ls cat echo sleep ps id true false kill mount hostname env; do ln
 echo 'root:x:0:0:root:/:/bin/sh' >"$busybox/rootfs/etc/passwd"
 
 config() { # ROOT CMD...: a config.json on standard output
-    local root=$1 args
+    local root=$1 args="" a
     shift
-    args=$(printf '"%s",' "$@")
+    for a in "$@"; do
+        a=${a//\\/\\\\}
+        args+="\"${a//\"/\\\"}\","
+    done
     cat <<END
 {"ociVersion": "1.0.2", "root": {"path": "$root", "readonly": false}, "hostname": "e2e",
  "process": {"user": {"uid": 0, "gid": 0}, "args": [${args%,}], "env": ["PATH=/bin:/usr/bin", "FROM=config"], "cwd": "/"},
@@ -88,5 +91,5 @@ no_bundle() { local text; text=$(runsc run --bundle /no/such x 2>&1) && return 1
 check error_of_no_bundle no_bundle
 spec() { mkdir "$state/spec" && (cd "$state/spec" && runsc spec) && grep -q ociVersion "$state/spec/config.json"; }
 check spec spec
-version() { contains "$(runsc --version | head -n 1)" "runsc version "; }
+version() { contains "$("$RUNSC" --version | head -n 1)" "runsc version "; }
 check version version

@@ -69,7 +69,7 @@ ssize_t fs_pread(struct file *file, void *data, size_t size, uint64_t offset) {
     struct uio_segment seg;
     struct uio u;
     uio_init_kernel(&u, &seg, data, size);
-    return file->ops->read(file, &u, &offset);
+    return file->ops->read ? file->ops->read(file, &u, &offset) : -EISDIR;
 }
 
 int fs_write_file(struct fs_fixture *f, const char *path, const char *content) {

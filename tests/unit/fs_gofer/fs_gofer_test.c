@@ -12,6 +12,7 @@
 #include "base/abi/linux/fcntl.h"
 #include "base/abi/linux/mman.h"
 #include "fs_fixture.h"
+#include "fs_stress.h"
 #include "gofer/protocol.h"
 #include "gofer_fixture.h"
 #include "sentry/fs/gofer/gofer.h"
@@ -378,6 +379,36 @@ TEST(watched_directories_are_given_up_last) {
     end(&f);
 }
 
+/* A bind-mounted file, like /etc/resolv.conf of a container. */
+static void file_as_root(uint32_t flags) {
+    struct fixture f;
+    start(&f, &(struct gofer_fixture_options){.root_flags = flags, .file_root = true});
+    struct file *file;
+    struct kstat ks;
+    char buf[16];
+    ASSERT_OK(vfs_getattr(&f.fs.view.root, &ks));
+    ASSERT_EQ(ks.mode & S_IFMT, S_IFREG);
+    ASSERT_EQ(ks.size, 5);
+    host_write(&f, "file", "changed");
+    ASSERT_OK(vfs_getattr(&f.fs.view.root, &ks));
+    ASSERT_EQ(ks.size, 7);
+    ASSERT_OK(vfs_open_path(&f.fs.view, &f.fs.view.root, LINUX_O_RDWR, &file));
+    ASSERT_EQ(fs_pread(file, buf, sizeof(buf), 0), 7);
+    ASSERT_EQ(fs_pwrite(file, "guest", 5, FILE_APPEND), 5);
+    ASSERT_OK(vfs_getattr(&file->path, &ks));
+    ASSERT_EQ(ks.size, 12);
+    file_unref(file);
+    end(&f);
+}
+
+TEST(file_as_shared_root) {
+    file_as_root(GOFER_ROOT_SHARED);
+}
+
+TEST(file_as_watched_root) {
+    file_as_root(GOFER_ROOT_WATCHED);
+}
+
 TEST(mapping_gives_the_right_descriptor) {
     struct fixture f;
     start(&f, NULL);
@@ -421,4 +452,25 @@ TEST(dead_gofer_is_eio) {
     char command[128];
     snprintf(command, sizeof(command), "rm -rf %s", f.gofer.path);
     ASSERT_EQ(system(command), 0);
+}
+
+TEST(many_threads_change_names) {
+    struct fixture f;
+    start(&f, NULL);
+    fs_stress(&f.fs, 6, 3000);
+    end(&f);
+}
+
+TEST(many_threads_change_names_in_a_watched_root) {
+    struct fixture f;
+    start(&f, &(struct gofer_fixture_options){.root_flags = GOFER_ROOT_WATCHED});
+    fs_stress(&f.fs, 6, 1500);
+    end(&f);
+}
+
+TEST(many_threads_change_names_in_a_shared_root) {
+    struct fixture f;
+    start(&f, &(struct gofer_fixture_options){.root_flags = GOFER_ROOT_SHARED});
+    fs_stress(&f.fs, 6, 1500);
+    end(&f);
 }

@@ -12,6 +12,7 @@
 #include "base/abi/linux/fcntl.h"
 #include "base/abi/linux/mman.h"
 #include "fs_fixture.h"
+#include "fs_stress.h"
 #include "gofer/protocol.h"
 #include "gofer_fixture.h"
 #include "sentry/fs/gofer/gofer.h"
@@ -446,5 +447,21 @@ TEST(read_only_file_system) {
     ASSERT_EQ(fs_open(&f.fs, "/f", LINUX_O_RDWR, 0, &file), -EROFS);
     ASSERT_EQ(vfs_unlink(f.v, LINUX_AT_FDCWD, "/f"), -EROFS);
     expect_content(&f, "/f", "lower");
+    end(&f);
+}
+
+TEST(many_threads_change_names) {
+    struct fixture f;
+    start(&f);
+    for (int d = 0; d < 4; d++) { /* half of the names are in the lower layer */
+        char name[32];
+        snprintf(name, sizeof(name), "s%d", d);
+        ASSERT_OK(mkdirat(f.gofer.dir, name, 0755));
+        for (int n = 0; n < 3; n++) {
+            snprintf(name, sizeof(name), "s%d/n%d", d, n);
+            gofer_fixture_write(&f.gofer, name, "lower");
+        }
+    }
+    fs_stress(&f.fs, 6, 3000);
     end(&f);
 }

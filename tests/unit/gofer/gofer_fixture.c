@@ -39,6 +39,11 @@ static void serve(int sock, int dir, const struct gofer_fixture_options *o) {
         struct rlimit limit = {o->nofile, o->nofile};
         ASSERT_OK(setrlimit(RLIMIT_NOFILE, &limit));
     }
+    if (o->file_root) {
+        int fd = openat(dir, "file", O_PATH);
+        ASSERT_OK(fd);
+        dir = fd;
+    }
     close_others(sock, dir);
     struct gofer_config_root root = {.fd = dir, .flags = o->root_flags ? o->root_flags : 2 /* EXCLUSIVE */};
     struct gofer_config config = {.socket = sock,
@@ -75,6 +80,8 @@ int gofer_fixture_spawn(struct gofer_fixture *f, const struct gofer_fixture_opti
     umask(022);
     *f = (struct gofer_fixture){0};
     make_dirs(f);
+    if (o->file_root)
+        gofer_fixture_write(f, "file", "first");
     ASSERT_OK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
     f->pid = fork();
     ASSERT_OK(f->pid);

@@ -23,6 +23,7 @@ struct gofer_fixture_options {
     uint32_t options;
     enum gofer_uring uring;
     uint64_t nofile; /* 0: as it is */
+    bool file_root;  /* the root is the regular file "root/file", with the content "first" */
 };
 
 void gofer_fixture_start(struct gofer_fixture *f, const struct gofer_fixture_options *o);

@@ -148,6 +148,28 @@ TEST(open_donates_what_was_asked_for) {
     gofer_fixture_end(&f);
 }
 
+TEST(open_at_needs_no_handle) {
+    struct gofer_fixture f;
+    gofer_fixture_start(&f, NULL);
+    make_tree(&f);
+    gofer_fixture_write(&f, "file", "data");
+    struct gofer_attr attr;
+    char buf[8];
+    int fd;
+    ASSERT_OK(gofer_conn_open_at(f.conn, f.root, name_of("file"), GOFER_READ, &attr, &fd));
+    ASSERT_EQ(attr.size, 4);
+    ASSERT_EQ(read(fd, buf, sizeof(buf)), 4);
+    ASSERT_EQ(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    close(fd);
+    ASSERT_EQ(gofer_conn_open_at(f.conn, f.root, name_of("a"), GOFER_READ, &attr, &fd), -EISDIR);
+    ASSERT_EQ(gofer_conn_open_at(f.conn, f.root, name_of("fifo"), GOFER_READ, &attr, &fd), -ENXIO);
+    ASSERT_EQ(gofer_conn_open_at(f.conn, f.root, name_of("dirlink"), GOFER_READ, &attr, &fd), -ELOOP);
+    ASSERT_EQ(gofer_conn_open_at(f.conn, f.root, name_of("none"), GOFER_READ, &attr, &fd), -ENOENT);
+    ASSERT_EQ(gofer_conn_open_at(f.conn, f.root, name_of("file"), 3, &attr, &fd), -EPROTO);
+    ASSERT_EQ(gofer_fixture_server_fds(&f), f.server_fds);
+    gofer_fixture_end(&f);
+}
+
 TEST(read_only_root_changes_nothing) {
     struct gofer_fixture f;
     gofer_fixture_start(
@@ -159,6 +181,8 @@ TEST(read_only_root_changes_nothing) {
     ASSERT_OK(gofer_walk_path(&f, "a/b/file", &node));
     struct gofer_open args = {.handle = node.handle, .access = GOFER_WRITE};
     ASSERT_EQ(gofer_conn_open_file(f.conn, &args, &attr, &fd), -EROFS);
+    gofer_fixture_write(&f, "file", "x");
+    ASSERT_EQ(gofer_conn_open_at(f.conn, f.root, name_of("file"), GOFER_WRITE, &attr, &fd), -EROFS);
     struct gofer_create create = {.parent = f.root, .mode = 0644};
     ASSERT_EQ(gofer_conn_create(f.conn, &create, name_of("n"), &made, &fd), -EROFS);
     struct gofer_make make = {.parent = f.root, .mode = 0755};
