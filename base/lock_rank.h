@@ -17,6 +17,7 @@ enum lock_rank {
     RANK_EXEC = 30,            /* thread_group.exec_lock: one execve or credential change against ptrace */
     RANK_EPOLL_GRAPH = 34,     /* the graph of epoll files that watch epoll files */
     RANK_EPOLL = 36,           /* one epoll file's interest list, over ready() of what it watches; watcher before watched */
+    RANK_CONSOLE = 35,         /* a host console's output: taken from the terminal and written to the host in one order */
     RANK_TTY = 40,             /* a terminal's line discipline */
     RANK_PIPE_READ = 66,       /* a pipe's readers, one at a time, over copies out and splices; not over waits */
     RANK_PIPE_WRITE = 68,      /* likewise its writers; taken inside another pipe's RANK_PIPE_READ (tee, splice) */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/boot.c: the sandbox process, from its first instruction to its last (boot.h). Order matters: all walls are up before the control
- * server reads a byte that a guest could have had a hand in; the platform's zygote is cloned while the process is small and before the
- * filter is there, but after the capabilities are gone.
+ * boot/boot.c: the sandbox process, from its first instruction to its last (boot.h). Order matters: all walls
+ * are up before the control server reads a byte that a guest could have had a hand in; the platform's zygote
+ * is cloned while the process is small and before the filter is there, but after the capabilities are gone.
  */
 #include "boot/boot.h"
 
@@ -27,7 +27,7 @@
 
 struct sandbox {
     struct walls walls;
-    int proc_fd;
+    int proc_fd, linkless_proc_fd;
     struct platform *platform;
     struct boot_kernel *kernel;
     struct controller *controller;
@@ -65,17 +65,29 @@ static int place_proc_fd(struct sandbox *s, struct err **err) {
     return 0;
 }
 
+/* Starting needs links (a memory file is opened again, read-only); running must not have them. */
+static int give_up_links(struct sandbox *s, struct err **err) {
+    if (s->linkless_proc_fd < 0)
+        return 0;
+    if (dup3(s->linkless_proc_fd, FILTER_PROC_FD, O_CLOEXEC) < 0)
+        return err_set(err, errno, "sandbox.start", "placing the procfs descriptor");
+    s->linkless_proc_fd = close_fd(s->linkless_proc_fd);
+    return 0;
+}
+
 static int put_up_walls(struct sandbox *s, const struct boot_options *o, struct err **err) {
     int r = walls_namespaces(&s->walls, o->namespaces, err);
 
     if (r >= 0)
-        r = walls_own_procfs(&s->walls, &s->proc_fd, err);
+        r = walls_own_procfs(&s->walls, &s->proc_fd, &s->linkless_proc_fd, err);
     if (r >= 0)
         r = place_proc_fd(s, err);
     if (r >= 0)
         r = walls_empty_root(&s->walls, err);
     if (r >= 0)
         r = walls_limits(&s->walls, err);
+    if (r >= 0)
+        r = walls_become_nobody(&s->walls, err);
     if (r >= 0)
         r = walls_drop_privileges(&s->walls, /* keep= */ 0, err);
     return r;
@@ -87,22 +99,28 @@ static int make_platform(struct sandbox *s, const struct boot_options *o, struct
     struct platform_config config = {.proc_fd = s->proc_fd, .no_privilege = o->zero_privilege};
     int r = platform_create(o->platform, &config, &s->platform, err);
     if (r == -ENOENT && err && !*err) {
-        (void)err_set(err, ENOENT, "platform.unknown", "there is no platform \"%s\" in this build", o->platform);
+        (void)err_set(err, ENOENT, "platform.unknown", "there is no platform \"%s\" in this build",
+                      o->platform);
         err_explain(err, NULL, "--platform=auto chooses one");
     }
     return r;
 }
 
 static int make_kernel(struct sandbox *s, const struct boot_options *o, struct err **err) {
-    cleanup(freep) char *walls = walls_json(&s->walls);
-    struct controller_config config = {.listen_fd = o->listen_fd, .connections = &o->control_fd, .connection_count = 1,
-                                       .walls_json = walls ? walls : "[]", .platform = s->platform ? s->platform->ops->name : "none"};
+    struct controller_config config = {.listen_fd = o->listen_fd,
+                                       .connections = &o->control_fd,
+                                       .connection_count = 1,
+                                       .platform = s->platform ? s->platform->ops->name : "none"};
     int r = controller_create(&config, &s->controller, err);
 
     if (r < 0)
         return r;
-    struct boot_kernel_config kernel = {.platform = s->platform, .proc_fd = s->proc_fd, .strace_fd = o->strace_fd, .xray = o->xray,
-                                        .on_exit = controller_on_exit, .arg = s->controller};
+    struct boot_kernel_config kernel = {.platform = s->platform,
+                                        .proc_fd = s->proc_fd,
+                                        .strace_fd = o->strace_fd,
+                                        .xray = o->xray,
+                                        .on_exit = controller_on_exit,
+                                        .arg = s->controller};
     r = boot_kernel_create(&kernel, &s->kernel, err);
     if (r >= 0)
         controller_set_kernel(s->controller, s->kernel);
@@ -110,7 +128,7 @@ static int make_kernel(struct sandbox *s, const struct boot_options *o, struct e
 }
 
 int boot_main(const struct boot_options *o) {
-    struct sandbox s = {.walls.zero_privilege = o->zero_privilege, .proc_fd = -1};
+    struct sandbox s = {.walls.zero_privilege = o->zero_privilege, .proc_fd = -1, .linkless_proc_fd = -1};
     cleanup(err_freep) struct err *err = NULL;
     int r = INSTRUMENTED ? 0 : crash_handlers_install();
 
@@ -119,9 +137,14 @@ int boot_main(const struct boot_options *o) {
     if (r >= 0)
         r = make_platform(&s, o, &err);
     if (r >= 0)
-        r = put_up_filter(&s, o, &err);
-    if (r >= 0)
         r = make_kernel(&s, o, &err);
+    if (r >= 0)
+        r = give_up_links(&s, &err);
+    if (r >= 0)
+        r = put_up_filter(&s, o, &err);
+    cleanup(freep) char *report = r >= 0 ? walls_json(&s.walls) : NULL;
+    if (r >= 0)
+        r = report ? controller_set_walls(s.controller, report) : -ENOMEM;
     if (r < 0) {
         if (!err)
             (void)err_set(&err, -r, "sandbox.start", "starting the sandbox");
@@ -129,11 +152,11 @@ int boot_main(const struct boot_options *o) {
         boot_report_error(o->status_fd, err);
         return 1;
     }
-    cleanup(freep) char *report = walls_json(&s.walls);
-    boot_report_ready(o->status_fd, report ? report : "[]");
+    boot_report_ready(o->status_fd, report);
     int code = controller_run(s.controller);
 #ifndef RUNSC_DEBUG
-    /* The host takes everything down faster than we could, stubs first (we are their namespace's init). Debug builds look for leaks. */
+    /* The host takes everything down faster than we could, stubs first (we are their namespace's init). Debug
+     * builds look for leaks. */
     _exit(code);
 #endif
     controller_end_containers(s.controller);

@@ -46,7 +46,8 @@ static char *to_line(const json_t *message, size_t *ret_size) {
 }
 
 /* The descriptors go with the first byte. */
-static ssize_t send_some(int socket, const char *data, size_t size, const int *fds, size_t fd_count, int flags) {
+static ssize_t send_some(int socket, const char *data, size_t size, const int *fds, size_t fd_count,
+                         int flags) {
     union {
         char buffer[CMSG_SPACE(CONTROL_MAX_FDS * sizeof(int))];
         struct cmsghdr align;
@@ -70,11 +71,13 @@ static ssize_t send_some(int socket, const char *data, size_t size, const int *f
     return n < 0 ? -errno : n;
 }
 
-int control_send(struct control_channel *c, json_t *message, const int *fds, size_t fd_count, struct err **err) {
+int control_send(struct control_channel *c, json_t *message, const int *fds, size_t fd_count,
+                 struct err **err) {
     size_t size = 0, sent = 0;
 
     if (fd_count > CONTROL_MAX_FDS)
-        return err_set(err, E2BIG, "control.message", "a control message may carry %d descriptors, not %zu", CONTROL_MAX_FDS, fd_count);
+        return err_set(err, E2BIG, "control.message", "a control message may carry %d descriptors, not %zu",
+                       CONTROL_MAX_FDS, fd_count);
     if (fd_count && json_object_set_new(message, "fds", json_integer((json_int_t)fd_count)) < 0)
         return err_set(err, ENOMEM, "out-of-memory", "sending a control message");
     cleanup(freep) char *line = to_line(message, &size);
@@ -171,7 +174,10 @@ static ssize_t receive_some(struct control_channel *c, int flags) {
         c->in_capacity = capacity;
     }
     struct iovec iov = {.iov_base = c->in + c->in_size, .iov_len = READ_CHUNK};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buffer, .msg_controllen = sizeof control.buffer};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.buffer,
+                       .msg_controllen = sizeof control.buffer};
     ssize_t n;
     do
         n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC | flags);
@@ -200,7 +206,8 @@ int control_read(struct control_channel *c) {
 
 int control_next(struct control_channel *c, json_t **ret) {
     json_error_t why;
-    char *newline = c->in_size > c->in_scanned ? memchr(c->in + c->in_scanned, '\n', c->in_size - c->in_scanned) : NULL;
+    char *newline =
+        c->in_size > c->in_scanned ? memchr(c->in + c->in_scanned, '\n', c->in_size - c->in_scanned) : NULL;
 
     if (!newline) {
         c->in_scanned = c->in_size;
@@ -255,16 +262,18 @@ int control_take_fds(struct control_channel *c, int *fds, size_t count) {
 /* ---- errors, calls ---- */
 
 json_t *control_error_to_json(const struct err *e) {
-    return json_pack("{s:i,s:s,s:s,s:s*,s:s*,s:s*}", "errno", e->errnum, "code", e->code ? e->code : "internal", "message",
-                     e->message ? e->message : "out of memory", "cause", e->cause, "remedy", e->remedy, "context", e->context);
+    return json_pack("{s:i,s:s,s:s,s:s*,s:s*,s:s*}", "errno", e->errnum, "code",
+                     e->code ? e->code : "internal", "message", e->message ? e->message : "out of memory",
+                     "cause", e->cause, "remedy", e->remedy, "context", e->context);
 }
 
 int control_error_from_json(const json_t *o, struct err **err) {
     int errnum = 0;
     const char *code = NULL, *message = NULL, *cause = NULL, *remedy = NULL, *context = NULL;
 
-    if (!o || json_unpack((json_t *)(uintptr_t)o, "{s:i,s:s,s:s,s?s,s?s,s?s}", "errno", &errnum, "code", &code, "message", &message,
-                          "cause", &cause, "remedy", &remedy, "context", &context) < 0 ||
+    if (!o ||
+        json_unpack((json_t *)(uintptr_t)o, "{s:i,s:s,s:s,s?s,s?s,s?s}", "errno", &errnum, "code", &code,
+                    "message", &message, "cause", &cause, "remedy", &remedy, "context", &context) < 0 ||
         errnum < 0 || errnum > 4095)
         return err_set(err, EPROTO, "control.garbage", "the sandbox sent an answer that is no answer");
     int r = err_set(err, errnum, code, "%s", message);
@@ -291,7 +300,8 @@ int control_connect(int dir_fd, const char *name, struct control_channel *ret, s
     return 0;
 }
 
-int control_call(struct control_channel *c, json_t *request, const int *fds, size_t fd_count, json_t **ret_answer, struct err **err) {
+int control_call(struct control_channel *c, json_t *request, const int *fds, size_t fd_count,
+                 json_t **ret_answer, struct err **err) {
     cleanup(json_decrefp) json_t *answer = NULL;
 
     if (!request)

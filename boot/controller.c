@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/controller.c: the event loop of controller.h: connections, the queue from other threads, the life of the sandbox.
+ * boot/controller.c: the event loop of controller.h: connections, the queue from other threads, the life of
+ * the sandbox.
  *
- * epoll data: the pointer of a connection; &c->listen_fd; &c->wake_fd; or a controlled container (its gofer's end), told apart by
- * looking them up, so that a stale event of an object just freed is ignored.
+ * epoll data: the pointer of a connection; &c->listen_fd; &c->wake_fd; or a controlled container (its gofer's
+ * end), told apart by looking them up, so that a stale event of an object just freed is ignored.
  */
 #include "boot/controller_internal.h"
 
@@ -31,7 +32,7 @@ int controller_create(const struct controller_config *config, struct controller 
     c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->listen_fd = config->listen_fd;
-    c->walls_json = strdup(config->walls_json);
+    c->walls_json = strdup("[]");
     c->platform = strdup(config->platform);
     c->next_serial = 1;
     list_init(&c->connections);
@@ -39,7 +40,8 @@ int controller_create(const struct controller_config *config, struct controller 
     mutex_init(&c->queue_lock, RANK_LEAF);
     list_init(&c->done_jobs);
     list_init(&c->ends);
-    if (c->epoll_fd < 0 || c->wake_fd < 0 || !c->walls_json || !c->platform || watch(c, c->wake_fd, EPOLLIN, &c->wake_fd, EPOLL_CTL_ADD) < 0 ||
+    if (c->epoll_fd < 0 || c->wake_fd < 0 || !c->walls_json || !c->platform ||
+        watch(c, c->wake_fd, EPOLLIN, &c->wake_fd, EPOLL_CTL_ADD) < 0 ||
         (c->listen_fd >= 0 && watch(c, c->listen_fd, EPOLLIN, &c->listen_fd, EPOLL_CTL_ADD) < 0)) {
         int r = err_set(err, errno, "control.start", "starting the control server");
         controller_free(c);
@@ -51,6 +53,16 @@ int controller_create(const struct controller_config *config, struct controller 
             return err_set(err, ENOMEM, "out-of-memory", "starting the control server");
         }
     *ret = c;
+    return 0;
+}
+
+int controller_set_walls(struct controller *c, const char *walls_json) {
+    char *copy = strdup(walls_json);
+
+    if (!copy)
+        return -ENOMEM;
+    free(c->walls_json);
+    c->walls_json = copy;
     return 0;
 }
 
@@ -104,9 +116,7 @@ static void connection_drop(struct controller *c, struct connection *n) {
 struct connection *connection_find(struct controller *c, uint64_t serial) {
     struct connection *n;
 
-    list_for_each_entry(n, &c->connections, node)
-        if (n->serial == serial)
-            return n;
+    list_for_each_entry(n, &c->connections, node) if (n->serial == serial) return n;
     return NULL;
 }
 
@@ -121,7 +131,8 @@ void connection_send(struct controller *c, struct connection *to, json_t *messag
     if (r == 0)
         r = watch(c, to->channel.fd, EPOLLIN | EPOLLOUT, to, EPOLL_CTL_MOD);
     if (r < 0)
-        shutdown(to->channel.fd, SHUT_RDWR); /* the loop sees its end and drops it: the caller may still hold it */
+        shutdown(to->channel.fd,
+                 SHUT_RDWR); /* the loop sees its end and drops it: the caller may still hold it */
     json_decref(message);
 }
 
@@ -267,29 +278,26 @@ static void dispatch(struct controller *c, const struct epoll_event *e) {
         take_queue(c);
         return;
     }
-    list_for_each_entry(n, &c->connections, node)
-        if (e->data.ptr == n) {
-            (void)connection_work(c, n, e->events);
-            return;
-        }
-    list_for_each_entry(t, &c->containers, node)
-        if (e->data.ptr == t && t->gofer_watch >= 0) {
-            gofer_lost(c, t);
-            return;
-        }
+    list_for_each_entry(n, &c->connections, node) if (e->data.ptr == n) {
+        (void)connection_work(c, n, e->events);
+        return;
+    }
+    list_for_each_entry(t, &c->containers, node) if (e->data.ptr == t && t->gofer_watch >= 0) {
+        gofer_lost(c, t);
+        return;
+    }
 }
 
 /* All that is queued for clients has been sent, or its reader is gone. */
 static bool all_sent(struct controller *c) {
     struct connection *n;
 
-    list_for_each_entry(n, &c->connections, node)
-        if (n->channel.out_sent < n->channel.out_size)
-            return false;
+    list_for_each_entry(n, &c->connections, node) if (n->channel.out_sent < n->channel.out_size) return false;
     return true;
 }
 
-/* The root container has ended and told, or the client that made the sandbox went before it had a container. */
+/* The root container has ended and told, or the client that made the sandbox went before it had a container.
+ */
 static bool is_finished(struct controller *c) {
     if (c->jobs_running)
         return false;
@@ -331,10 +339,8 @@ void controller_free(struct controller *c) {
 
     if (!c)
         return;
-    list_for_each_entry_safe(t, next_t, &c->containers, node)
-        controlled_free(c, t);
-    list_for_each_entry_safe(n, next, &c->connections, node)
-        connection_drop(c, n);
+    list_for_each_entry_safe(t, next_t, &c->containers, node) controlled_free(c, t);
+    list_for_each_entry_safe(n, next, &c->connections, node) connection_drop(c, n);
     close_fd(c->epoll_fd);
     close_fd(c->wake_fd);
     close_fd(c->listen_fd);

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/controller.h: the control server of a sandbox: what clients may ask, who owns which process, and who is told when it ends.
+ * boot/controller.h: the control server of a sandbox: what clients may ask, who owns which process, and who
+ * is told when it ends.
  *
- * Threads: one loop thread (the sandbox's main thread) owns every object here; nothing is locked. Requests that may block (create,
- * start, exec, pause, resume, destroy) run as jobs on threads of their own, which touch only their job and the kernel seam; results and
- * ends of processes come back through one queue (queue_lock, RANK_LEAF) and an eventfd. So a container whose gofer hangs can still be
- * killed. It sleeps in epoll_wait without a time-out.
+ * Threads: one loop thread (the sandbox's main thread) owns every object here; nothing is locked. Requests
+ * that may block (create, start, exec, pause, resume, destroy) run as jobs on threads of their own, which
+ * touch only their job and the kernel seam; results and ends of processes come back through one queue
+ * (queue_lock, RANK_LEAF) and an eventfd. So a container whose gofer hangs can still be killed. It sleeps in
+ * epoll_wait without a time-out.
  *
- * Requests, one JSON object a line (boot/control_channel.h); answers repeat "id" and have "ok": true, or false and "error":
- *   hello                                     -> version, walls, platform, containers
- *   create  container, spec, [overlay, policy, init_killable, join] + fds: gofers..., stdio..., tty, status file, extra..., owner   -> pid
- *   start   container
- *   exec    container, process, [extra] + fds: stdio..., tty, extra..., owner                                -> pid
- *   signal  container, signal, [pid, scope: "process"|"foreground"|"all"]
- *   wait    container, [pid]                  -> status, reason, why (when it has ended)
- *   state   container                         -> status, pid
- *   ps      container                         -> pids
- *   winsize container, rows, columns, [pid]
- *   pause, resume, destroy   container
- * "fds_gofer": n, "fds_stdio": [bool,bool,bool], "fds_tty": bool, "fds_status": bool, "fds_extra": n, "fds_owner": n say which come.
- * An *owner* is a connection that stands for one process: it gets {"event":"exit",...} when that ends, may send signal and winsize
- * without naming anything, and its end kills the process (a stand-in that was killed takes its guest process along).
+ * Requests, one JSON object a line (boot/control_channel.h); answers repeat "id" and have "ok": true, or
+ * false and "error": hello                                     -> version, walls, platform, containers create
+ * container, spec, [overlay, policy, init_killable, join] + fds: gofers..., stdio..., tty, status file,
+ * extra..., owner   -> pid start   container exec    container, process, [extra] + fds: stdio..., tty,
+ * extra..., owner                                -> pid signal  container, signal, [pid, scope:
+ * "process"|"foreground"|"all"] wait    container, [pid]                  -> status, reason, why (when it has
+ * ended) state   container                         -> status, pid ps      container -> pids winsize
+ * container, rows, columns, [pid] pause, resume, destroy   container "fds_gofer": n, "fds_stdio":
+ * [bool,bool,bool], "fds_tty": bool, "fds_status": bool, "fds_extra": n, "fds_owner": n say which come. An
+ * *owner* is a connection that stands for one process: it gets {"event":"exit",...} when that ends, may send
+ * signal and winsize without naming anything, and its end kills the process (a stand-in that was killed takes
+ * its guest process along).
  */
 #pragma once
 
@@ -29,20 +29,23 @@
 struct controller;
 
 struct controller_config {
-    int listen_fd;            /* taken; -1: none */
-    const int *connections;   /* connected sockets to serve from the start; taken */
+    int listen_fd;          /* taken; -1: none */
+    const int *connections; /* connected sockets to serve from the start; taken */
     size_t connection_count;
-    const char *walls_json;   /* borrowed: what hello reports */
-    const char *platform;     /* borrowed: name */
+    const char *platform; /* borrowed: name */
 };
 
-int controller_create(const struct controller_config *config, struct controller **ret, struct err **err) must_check;
+int controller_create(const struct controller_config *config, struct controller **ret,
+                      struct err **err) must_check;
 /* The kernel's on_exit callback; arg is the controller. Any thread. */
 void controller_on_exit(void *arg, const struct boot_exit *e);
+/* What hello reports; borrowed for the call. Before controller_run(). */
+int controller_set_walls(struct controller *c, const char *walls_json) must_check;
 void controller_set_kernel(struct controller *c, struct boot_kernel *kernel);
-/* Serves until the root container has been destroyed or has ended and its owner has been told, or until no client and no container
-   is left. Returns the process's exit code. */
+/* Serves until the root container has been destroyed or has ended and its owner has been told, or until no
+   client and no container is left. Returns the process's exit code. */
 int controller_run(struct controller *c);
-/* After controller_run(): destroys what containers are left, so that the kernel can be. Owners of their processes are told. */
+/* After controller_run(): destroys what containers are left, so that the kernel can be. Owners of their
+ * processes are told. */
 void controller_end_containers(struct controller *c);
 void controller_free(struct controller *c);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/controller_internal.h: objects of the control server. All belong to the loop thread, except where a comment says "job".
+ * boot/controller_internal.h: objects of the control server. All belong to the loop thread, except where a
+ * comment says "job".
  *
- * References: a controlled container holds its processes and spec; a process holds its waiters and is pointed at by its owners' connections; a job holds its container busy, so that the container is not freed under it.
+ * References: a controlled container holds its processes and spec; a process holds its waiters and is pointed
+ * at by its owners' connections; a job holds its container busy, so that the container is not freed under it.
  */
 #pragma once
 
@@ -14,21 +16,27 @@
 #define CONTROL_MAX_OWNERS 4
 #define CONTROL_MAX_ENDED 1024 /* ends nobody has asked for, per container */
 
-enum controlled_state { CONTROLLED_CREATING, CONTROLLED_CREATED, CONTROLLED_RUNNING, CONTROLLED_PAUSED, CONTROLLED_STOPPED };
+enum controlled_state {
+    CONTROLLED_CREATING,
+    CONTROLLED_CREATED,
+    CONTROLLED_RUNNING,
+    CONTROLLED_PAUSED,
+    CONTROLLED_STOPPED
+};
 
 struct connection {
     struct list node;
     struct control_channel channel;
-    struct process *owned;      /* owner connections: NULL once the process has ended */
+    struct process *owned; /* owner connections: NULL once the process has ended */
     struct controlled *owned_in;
-    bool owner, closing;        /* closing: goes away when all is sent */
-    uint64_t serial;            /* names it in jobs and waiters, which may outlive it */
+    bool owner, closing; /* closing: goes away when all is sent */
+    uint64_t serial;     /* names it in jobs and waiters, which may outlive it */
 };
 
 struct waiter {
     struct list node;
     uint64_t connection;
-    json_t *id;                 /* the request's; reference */
+    json_t *id; /* the request's; reference */
 };
 
 struct process {
@@ -51,23 +59,24 @@ struct controlled {
     boot_pid_t init_pid;
     struct list processes;
     size_t ended_count;
-    int gofer_watch;            /* a duplicate of a gofer connection: tells when the gofer is gone. -1: none */
-    int status_fd;              /* where the end of init is written for clients that come after the sandbox has gone; -1: none */
+    int gofer_watch; /* a duplicate of a gofer connection: tells when the gofer is gone. -1: none */
+    int status_fd;   /* where the end of init is written for clients that come after the sandbox has gone; -1:
+                        none */
 };
 
 enum job_kind { JOB_CREATE, JOB_START, JOB_EXEC, JOB_PAUSE, JOB_RESUME, JOB_DESTROY };
 
 /* A request that may block. Filled by the loop, worked on by a thread, given back through the queue. */
 struct job {
-    struct list node;           /* queue_lock, once done */
+    struct list node; /* queue_lock, once done */
     enum job_kind kind;
     struct controller *controller;
-    struct controlled *target;  /* busy */
+    struct controlled *target; /* busy */
     uint64_t connection;
-    json_t *request;            /* reference, not touched by the thread */
+    json_t *request; /* reference, not touched by the thread */
     int owner_fds[CONTROL_MAX_OWNERS];
     size_t owner_count;
-    struct spec *process_spec;  /* exec: owned */
+    struct spec *process_spec; /* exec: owned */
     /* job: in */
     struct boot_kernel *kernel;
     struct boot_container *kernel_container;
@@ -119,7 +128,8 @@ struct controlled *controlled_find(struct controller *c, const char *id);
 struct process *controlled_process(struct controlled *t, boot_pid_t pid, bool make);
 
 /* controller_jobs.c */
-struct job *job_new(struct controller *c, enum job_kind kind, struct controlled *t, struct connection *from, json_t *request);
+struct job *job_new(struct controller *c, enum job_kind kind, struct controlled *t, struct connection *from,
+                    json_t *request);
 void job_free(struct job *j);
 int job_start(struct job *j, struct err **err) must_check; /* taken on success */
 void job_finished(struct controller *c, struct job *j);

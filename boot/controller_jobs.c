@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/controller_jobs.c: requests that may block, on threads of their own, and what happens when they or a process end.
+ * boot/controller_jobs.c: requests that may block, on threads of their own, and what happens when they or a
+ * process end.
  */
 #include "boot/controller_internal.h"
 
@@ -13,7 +14,8 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-struct job *job_new(struct controller *c, enum job_kind kind, struct controlled *t, struct connection *from, json_t *request) {
+struct job *job_new(struct controller *c, enum job_kind kind, struct controlled *t, struct connection *from,
+                    json_t *request) {
     struct job *j = calloc(1, sizeof *j);
 
     if (!j)
@@ -111,14 +113,18 @@ int job_start(struct job *j, struct err **err) {
 /* ---- ends of processes ---- */
 
 static const char *reason_name(enum boot_end_reason reason) {
-    static const char *const names[] = {[END_EXIT] = "exit", [END_SIGNAL] = "signal", [END_OOM] = "oom",
-                                        [END_GOFER_LOST] = "gofer-lost", [END_SANDBOX] = "sandbox"};
+    static const char *const names[] = {[END_EXIT] = "exit",
+                                        [END_SIGNAL] = "signal",
+                                        [END_OOM] = "oom",
+                                        [END_GOFER_LOST] = "gofer-lost",
+                                        [END_SANDBOX] = "sandbox"};
 
     return names[reason];
 }
 
 json_t *process_end_json(const struct process *p) {
-    return json_pack("{s:i,s:i,s:s,s:s*}", "pid", (int)p->pid, "status", p->wait_status, "reason", reason_name(p->reason), "why", p->why);
+    return json_pack("{s:i,s:i,s:s,s:s*}", "pid", (int)p->pid, "status", p->wait_status, "reason",
+                     reason_name(p->reason), "why", p->why);
 }
 
 static void process_free(struct controller *c, struct process *p) {
@@ -130,9 +136,7 @@ static void process_free(struct controller *c, struct process *p) {
         json_decref(w->id);
         free(w);
     }
-    list_for_each_entry(n, &c->connections, node)
-        if (n->owned == p)
-            n->owned = NULL;
+    list_for_each_entry(n, &c->connections, node) if (n->owned == p) n->owned = NULL;
     list_del(&p->node);
     free(p->why);
     free(p);
@@ -207,7 +211,8 @@ void process_ended(struct controller *c, struct end_note *e) {
         t->state = CONTROLLED_STOPPED;
         write_status(t, p);
     }
-    log_info(LOG_CONTROL, "container %s: process %d ended, status 0x%x (%s)", t->id, p->pid, (unsigned)p->wait_status, reason_name(p->reason));
+    log_info(LOG_CONTROL, "container %s: process %d ended, status 0x%x (%s)", t->id, p->pid,
+             (unsigned)p->wait_status, reason_name(p->reason));
     tell_end(c, p);
     forget_old_ends(c, t);
     if (e->is_init && t->is_root)
@@ -221,11 +226,8 @@ void controlled_free(struct controller *c, struct controlled *t) {
 
     struct connection *n;
 
-    list_for_each_entry(n, &c->connections, node)
-        if (n->owned_in == t)
-            n->owned_in = NULL;
-    list_for_each_entry_safe(p, next, &t->processes, node)
-        process_free(c, p);
+    list_for_each_entry(n, &c->connections, node) if (n->owned_in == t) n->owned_in = NULL;
+    list_for_each_entry_safe(p, next, &t->processes, node) process_free(c, p);
     list_del(&t->node);
     close_fd(t->gofer_watch);
     close_fd(t->status_fd);
@@ -291,7 +293,8 @@ void job_finished(struct controller *c, struct job *j) {
     t->busy = false;
     if (j->result < 0) {
         if (!j->err)
-            (void)err_set(&j->err, -j->result, "sandbox.operation", "the sandbox could not carry out the request");
+            (void)err_set(&j->err, -j->result, "sandbox.operation",
+                          "the sandbox could not carry out the request");
         if (j->kind == JOB_CREATE)
             controlled_free(c, t);
         connection_fail(c, to, id, TAKE(j->err));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/controller_requests.c: one function per verb. Requests are checked in full before anything is done; descriptors that came with a
- * request are either taken or closed. Errors carry the words of OCI.md 3 where clients parse them.
+ * boot/controller_requests.c: one function per verb. Requests are checked in full before anything is done;
+ * descriptors that came with a request are either taken or closed. Errors carry the words of OCI.md 3 where
+ * clients parse them.
  */
 #include "boot/controller_internal.h"
 
@@ -29,18 +30,14 @@ static int bad(struct err **err, const char *what) {
 struct controlled *controlled_find(struct controller *c, const char *id) {
     struct controlled *t;
 
-    list_for_each_entry(t, &c->containers, node)
-        if (strcmp(t->id, id) == 0)
-            return t;
+    list_for_each_entry(t, &c->containers, node) if (strcmp(t->id, id) == 0) return t;
     return NULL;
 }
 
 struct process *controlled_process(struct controlled *t, boot_pid_t pid, bool make) {
     struct process *p;
 
-    list_for_each_entry(p, &t->processes, node)
-        if (p->pid == pid)
-            return p;
+    list_for_each_entry(p, &t->processes, node) if (p->pid == pid) return p;
     if (!make || !(p = calloc(1, sizeof *p)))
         return NULL;
     p->pid = pid;
@@ -71,12 +68,12 @@ static int check_fds(const struct request *q, struct err **err) {
     size_t stdio = 0, i;
     const json_t *list = json_object_get(q->json, "fds_stdio"), *one;
 
-    json_array_foreach(list, i, one)
-        stdio += json_is_true(one);
+    json_array_foreach(list, i, one) stdio += json_is_true(one);
     if (list && json_array_size(list) != 3)
         return bad(err, "fds_stdio must have three entries");
     size_t gofers = get_count(q->json, "fds_gofer"), extra = get_count(q->json, "fds_extra");
-    size_t want = gofers + stdio + extra + get_bool(q->json, "fds_tty") + get_bool(q->json, "fds_status") + get_count(q->json, "fds_owner");
+    size_t want = gofers + stdio + extra + get_bool(q->json, "fds_tty") + get_bool(q->json, "fds_status") +
+                  get_count(q->json, "fds_owner");
 
     if (get_count(q->json, "fds_owner") > CONTROL_MAX_OWNERS)
         return bad(err, "too many owners");
@@ -114,14 +111,22 @@ static int fill_mounts(struct job *j, const struct spec *s, const json_t *reques
     for (size_t i = 0; i < s->mounts.count; i++) {
         const struct spec_mount *m = &s->mounts.items[i];
         bool bind = spec_mount_is_bind(m);
-        j->mounts[i] = (struct boot_mount){.destination = m->destination, .type = bind ? "bind" : m->type, .source = m->source,
-                                           .options = &m->options, .gofer_root = bind ? next_root++ : -1, .policy = ROOT_SHARED};
+        j->mounts[i] = (struct boot_mount){.destination = m->destination,
+                                           .type = bind ? "bind" : m->type,
+                                           .source = m->source,
+                                           .options = &m->options,
+                                           .gofer_root = bind ? next_root++ : -1,
+                                           .policy = ROOT_SHARED};
     }
     static const struct spec_strings no_options;
     j->config.mounts = j->mounts;
     j->config.mount_count = s->mounts.count;
-    j->config.root = (struct boot_mount){.destination = "/", .type = "bind", .source = s->root.path, .options = &no_options,
-                                         .policy = policy && strcmp(policy, "exclusive") == 0 ? ROOT_EXCLUSIVE : ROOT_WATCHED};
+    j->config.root = (struct boot_mount){.destination = "/",
+                                         .type = "bind",
+                                         .source = s->root.path,
+                                         .options = &no_options,
+                                         .policy = policy && strcmp(policy, "exclusive") == 0 ? ROOT_EXCLUSIVE
+                                                                                              : ROOT_WATCHED};
     return 0;
 }
 
@@ -217,7 +222,8 @@ static int verb_exec(struct request *q, struct err **err) {
     if (t->state == CONTROLLED_STOPPED)
         return err_set(err, ESRCH, "container.stopped", "cannot exec in a stopped container");
     if (t->state == CONTROLLED_PAUSED && !get_bool(q->json, "ignore_paused"))
-        return err_set(err, EBUSY, "container.paused", "cannot exec in a paused container (use --ignore-paused to override)");
+        return err_set(err, EBUSY, "container.paused",
+                       "cannot exec in a paused container (use --ignore-paused to override)");
     int r = check_fds(q, err);
     if (r < 0)
         return r;
@@ -300,7 +306,8 @@ static int verb_winsize(struct request *q, struct err **err) {
     if (!q->target->kernel_container)
         return err_set(err, ESRCH, "container.not-running", "container not running");
     int r = boot_set_winsize(q->target->kernel_container, named_pid(q), (uint16_t)rows, (uint16_t)columns);
-    return r < 0 ? err_set(err, -r, "container.winsize", "setting the terminal's size") : answer(q, json_object());
+    return r < 0 ? err_set(err, -r, "container.winsize", "setting the terminal's size")
+                 : answer(q, json_object());
 }
 
 static int verb_wait(struct request *q, struct err **err) {
@@ -308,7 +315,8 @@ static int verb_wait(struct request *q, struct err **err) {
     struct process *p = controlled_process(q->target, pid, /* make= */ false);
 
     if (!p)
-        return err_set(err, ESRCH, "container.no-process", "no process %d was started in this container", pid);
+        return err_set(err, ESRCH, "container.no-process", "no process %d was started in this container",
+                       pid);
     if (p->ended)
         return answer(q, process_end_json(p));
     struct waiter *w = calloc(1, sizeof *w);
@@ -324,7 +332,8 @@ static int verb_state(struct request *q, struct err **err) {
     static const char *const names[] = {"creating", "created", "running", "paused", "stopped"};
 
     (void)err;
-    return answer(q, json_pack("{s:s,s:i}", "status", names[q->target->state], "pid", (int)q->target->init_pid));
+    return answer(q,
+                  json_pack("{s:s,s:i}", "status", names[q->target->state], "pid", (int)q->target->init_pid));
 }
 
 static int verb_ps(struct request *q, struct err **err) {
@@ -335,7 +344,8 @@ static int verb_ps(struct request *q, struct err **err) {
         json_decref(list);
         return err_set(err, ESRCH, "container.not-running", "container not running");
     }
-    size_t n = MIN(boot_container_pids(q->target->kernel_container, pids, ARRAY_SIZE(pids)), ARRAY_SIZE(pids));
+    size_t n =
+        MIN(boot_container_pids(q->target->kernel_container, pids, ARRAY_SIZE(pids)), ARRAY_SIZE(pids));
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, json_integer(pids[i]));
     return answer(q, json_pack("{s:o}", "pids", list));
@@ -346,10 +356,9 @@ static int verb_hello(struct request *q, struct err **err) {
     struct controlled *t;
 
     (void)err;
-    list_for_each_entry(t, &q->c->containers, node)
-        json_array_append_new(ids, json_string(t->id));
-    return answer(q, json_pack("{s:i,s:s,s:o,s:o}", "version", CONTROL_VERSION, "platform", q->c->platform, "walls",
-                               walls ? walls : json_array(), "containers", ids));
+    list_for_each_entry(t, &q->c->containers, node) json_array_append_new(ids, json_string(t->id));
+    return answer(q, json_pack("{s:i,s:s,s:o,s:o}", "version", CONTROL_VERSION, "platform", q->c->platform,
+                               "walls", walls ? walls : json_array(), "containers", ids));
 }
 
 static const struct {
@@ -357,10 +366,12 @@ static const struct {
     int (*run)(struct request *q, struct err **err);
     bool names_container, must_be_idle;
 } g_verbs[] = {
-    {"hello", verb_hello, false, false},  {"create", verb_create, false, false}, {"start", verb_start, true, true},
-    {"exec", verb_exec, true, true},      {"signal", verb_signal, true, false},  {"wait", verb_wait, true, false},
-    {"state", verb_state, true, false},   {"ps", verb_ps, true, false},          {"winsize", verb_winsize, true, false},
-    {"pause", verb_pause, true, true},    {"resume", verb_resume, true, true},   {"destroy", verb_destroy, true, true},
+    {"hello", verb_hello, false, false},    {"create", verb_create, false, false},
+    {"start", verb_start, true, true},      {"exec", verb_exec, true, true},
+    {"signal", verb_signal, true, false},   {"wait", verb_wait, true, false},
+    {"state", verb_state, true, false},     {"ps", verb_ps, true, false},
+    {"winsize", verb_winsize, true, false}, {"pause", verb_pause, true, true},
+    {"resume", verb_resume, true, true},    {"destroy", verb_destroy, true, true},
 };
 
 static int find_target(struct request *q, const char *verb, struct err **err) {
@@ -382,11 +393,13 @@ static int run_verb(struct request *q, struct err **err) {
         if (r < 0)
             return r;
         if (g_verbs[i].must_be_idle && (q->target->busy || q->target->state == CONTROLLED_CREATING))
-            return err_set(err, EBUSY, "container.busy", "another operation on container %s is under way", q->target->id);
+            return err_set(err, EBUSY, "container.busy", "another operation on container %s is under way",
+                           q->target->id);
         log_debug(LOG_CONTROL, "request %s", verb);
         return g_verbs[i].run(q, err);
     }
-    int r = err_set(err, ENOSYS, "control.verb", "the sandbox does not know the request \"%.32s\"", verb ? verb : "");
+    int r = err_set(err, ENOSYS, "control.verb", "the sandbox does not know the request \"%.32s\"",
+                    verb ? verb : "");
     err_explain(err, "it was started by another version of runsc", NULL);
     return r;
 }

@@ -5,6 +5,6 @@
 
 #include "base/compiler.h"
 
-/* Handlers of SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT that print what happened and where and end the process with 128 + signal.
-   The calling thread gets an alternate stack. Stubs reset all handlers. */
+/* Handlers of SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT that print what happened and where and end the
+   process with 128 + signal. The calling thread gets an alternate stack. Stubs reset all handlers. */
 int crash_handlers_install(void) must_check;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/kernel_fake.c: the kernel seam without guests, for the tests of boot/ and runsc/: a "program" is one of a few words that a thread
- * plays. args[0], or its last path component:
- *   true, false; exit N; echo WORDS...; cat (0 to 1); sleep MS; forever; missing -> as if not found; denied -> as if not executable
- * A fatal signal ends it with that signal; SIGUSR1 prints "usr1" on 1.
+ * boot/kernel_fake.c: the kernel seam without guests, for the tests of boot/ and runsc/: a "program" is one
+ * of a few words that a thread plays. args[0], or its last path component: true, false; exit N; echo
+ * WORDS...; cat (0 to 1); sleep MS; forever; missing -> as if not found; denied -> as if not executable A
+ * fatal signal ends it with that signal; SIGUSR1 prints "usr1" on 1.
  */
 #include "boot/kernel_seam.h"
 
@@ -136,7 +136,10 @@ static int play(struct fake_process *p) {
 
 static void end_process(struct fake_process *p, int status) {
     struct boot_container *c = p->container;
-    struct boot_exit e = {.container_id = c->id, .pid = p->pid, .wait_status = status, .is_init = p->init,
+    struct boot_exit e = {.container_id = c->id,
+                          .pid = p->pid,
+                          .wait_status = status,
+                          .is_init = p->init,
                           .reason = status & 127 ? END_SIGNAL : END_EXIT};
 
     for (int i = 0; i < 3; i++)
@@ -156,11 +159,13 @@ static void *process_thread(void *arg) {
 
 int boot_exec_error(struct err **err, const char *program, int errnum) {
     if (errnum == ENOENT && !strchr(program, '/'))
-        return err_set(err, ENOENT, "exec.not-found", "exec: \"%s\": executable file not found in $PATH", program);
+        return err_set(err, ENOENT, "exec.not-found", "exec: \"%s\": executable file not found in $PATH",
+                       program);
     return err_set(err, errnum, errnum == ENOENT ? "exec.not-found" : "exec.denied", "exec: \"%s\"", program);
 }
 
-static struct fake_process *process_new(struct boot_container *c, const struct boot_process *b, bool init, struct err **err) {
+static struct fake_process *process_new(struct boot_container *c, const struct boot_process *b, bool init,
+                                        struct err **err) {
     struct fake_process *p = calloc(1, sizeof *p);
     const char *program = b->spec->args.items[0];
 
@@ -202,8 +207,8 @@ static int process_start(struct fake_process *p, struct err **err) {
     return r ? err_set(err, r, "sandbox.threads", "starting a process") : 0;
 }
 
-int boot_container_create(struct boot_kernel *k, const struct boot_container_config *config, struct boot_container **ret,
-                          boot_pid_t *ret_pid, struct err **err) {
+int boot_container_create(struct boot_kernel *k, const struct boot_container_config *config,
+                          struct boot_container **ret, boot_pid_t *ret_pid, struct err **err) {
     struct boot_container *c = calloc(1, sizeof *c);
 
     c->kernel = k;
@@ -230,7 +235,8 @@ int boot_container_start(struct boot_container *c, struct err **err) {
     return process_start(p, err);
 }
 
-int boot_exec(struct boot_container *c, const struct boot_process *process, boot_pid_t *ret_pid, struct err **err) {
+int boot_exec(struct boot_container *c, const struct boot_process *process, boot_pid_t *ret_pid,
+              struct err **err) {
     struct fake_process *p = process_new(c, process, /* init= */ false, err);
 
     if (!p)
@@ -283,9 +289,7 @@ size_t boot_container_pids(struct boot_container *c, boot_pid_t *pids, size_t ma
     size_t n = 0;
 
     mutex_lock(&c->kernel->lock);
-    list_for_each_entry(p, &c->processes, node)
-        if (!p->ended && n++ < max)
-            pids[n - 1] = p->pid;
+    list_for_each_entry(p, &c->processes, node) if (!p->ended && n++ < max) pids[n - 1] = p->pid;
     mutex_unlock(&c->kernel->lock);
     return n;
 }

@@ -62,6 +62,10 @@ static void process_exited(struct container *container, uint64_t cookie, int wai
     list_del(&e->node);
     bool gofer_lost = c->gofer_lost;
     mutex_unlock(&c->lock);
+    if (e->terminal) { /* what it wrote last is seen before its end; and its terminal ends with it, as with a session's leader */
+        host_console_flush(e->terminal);
+        tty_hangup(e->terminal);
+    }
     struct boot_exit exit = {
         .container_id = c->id, .pid = e->pid, .wait_status = wait_status, .is_init = e->is_init,
         .reason = gofer_lost ? END_GOFER_LOST : (wait_status & 0x7f) ? END_SIGNAL : END_EXIT,

@@ -46,7 +46,8 @@ int boot_read_report(int status_fd, const char *who, char **ret_text, struct err
         close_fd(status_fd);
         return err_set(err, ENOMEM, "out-of-memory", "starting %s", who);
     }
-    while (size < REPORT_MAX && ((n = read(status_fd, data + size, REPORT_MAX - size)) > 0 || (n < 0 && errno == EINTR)))
+    while (size < REPORT_MAX &&
+           ((n = read(status_fd, data + size, REPORT_MAX - size)) > 0 || (n < 0 && errno == EINTR)))
         size += n > 0 ? (size_t)n : 0;
     close_fd(status_fd);
     data[size] = '\0';

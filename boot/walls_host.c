@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/walls_host.c: see walls.h. Sources: user_namespaces(7), mount_namespaces(7), pivot_root(2) (the pivot_root(".", ".") idiom),
- * fsopen(2), capabilities(7), prctl(2).
+ * boot/walls_host.c: see walls.h. Sources: user_namespaces(7), mount_namespaces(7), pivot_root(2) (the
+ * pivot_root(".", ".") idiom), fsopen(2), capabilities(7), prctl(2).
  */
 #include "boot/walls.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sched.h>
@@ -21,11 +22,19 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
+#ifndef MOUNT_ATTR_NOSYMFOLLOW /* since Linux 5.14 */
+#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
+#endif
+
+#define NOBODY 65534
+
 static const char *const g_wall_names[WALLS] = {
-    [WALL_USER_NS] = "user-ns",       [WALL_MOUNT_NS] = "mount-ns",     [WALL_PID_NS] = "pid-ns",
-    [WALL_NET_NS] = "net-ns",         [WALL_IPC_NS] = "ipc-ns",         [WALL_UTS_NS] = "uts-ns",
-    [WALL_OWN_PROCFS] = "own-procfs", [WALL_EMPTY_ROOT] = "empty-root", [WALL_NO_CAPS] = "no-capabilities",
-    [WALL_NO_NEW_PRIVS] = "no-new-privs", [WALL_LIMITS] = "limits",     [WALL_SECCOMP] = "seccomp",
+    [WALL_USER_NS] = "user-ns",         [WALL_MOUNT_NS] = "mount-ns",
+    [WALL_PID_NS] = "pid-ns",           [WALL_NET_NS] = "net-ns",
+    [WALL_IPC_NS] = "ipc-ns",           [WALL_UTS_NS] = "uts-ns",
+    [WALL_OWN_PROCFS] = "own-procfs",   [WALL_EMPTY_ROOT] = "empty-root",
+    [WALL_NO_CAPS] = "no-capabilities", [WALL_NO_NEW_PRIVS] = "no-new-privs",
+    [WALL_LIMITS] = "limits",           [WALL_SECCOMP] = "seccomp",
 };
 
 const char *wall_name(enum wall w) {
@@ -52,7 +61,8 @@ int wall_failed(struct walls *walls, enum wall w, int errnum, const char *step, 
     char code[48];
     snprintf(code, sizeof code, "wall.%s", g_wall_names[w]);
     int r = err_set(err, errnum, code, "the sandbox's %s wall cannot go up: %s", g_wall_names[w], step);
-    err_explain(err, "this host does not allow it here", "runsc doctor tells why; --zero-privilege runs with the walls that are left");
+    err_explain(err, "this host does not allow it here",
+                "runsc doctor tells why; --zero-privilege runs with the walls that are left");
     return r;
 }
 
@@ -92,16 +102,20 @@ static int detached_mount(const char *type, unsigned attributes, const char **re
     return fd < 0 ? -errno : fd;
 }
 
-int walls_own_procfs(struct walls *walls, int *ret, struct err **err) {
-    const char *step;
-    int fd = walls->up[WALL_PID_NS] ? detached_mount("proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &step) : -EPERM;
+#define PROCFS_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-    if (!walls->up[WALL_PID_NS])
-        step = "it needs a pid namespace";
-    *ret = -1;
-    if (fd < 0)
-        return wall_failed(walls, WALL_OWN_PROCFS, -fd, step, err);
-    *ret = fd;
+int walls_own_procfs(struct walls *walls, int *ret, int *ret_linkless, struct err **err) {
+    const char *step = "it needs a pid namespace";
+    bool own = walls->up[WALL_PID_NS];
+    cleanup(closep) int fd = own ? detached_mount("proc", PROCFS_ATTRIBUTES, &step) : -EPERM;
+    cleanup(closep) int linkless =
+        fd >= 0 ? detached_mount("proc", PROCFS_ATTRIBUTES | MOUNT_ATTR_NOSYMFOLLOW, &step) : fd;
+
+    *ret = *ret_linkless = -1;
+    if (linkless < 0)
+        return wall_failed(walls, WALL_OWN_PROCFS, -linkless, step, err);
+    *ret = steal_fd(&fd);
+    *ret_linkless = steal_fd(&linkless);
     wall_is_up(walls, WALL_OWN_PROCFS);
     return 0;
 }
@@ -146,8 +160,8 @@ int walls_empty_root(struct walls *walls, struct err **err) {
         return wall_failed(walls, WALL_EMPTY_ROOT, ENOENT, "the host's root holds no usual directory", err);
     if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return wall_failed(walls, WALL_EMPTY_ROOT, errno, "making mounts private", err);
-    cleanup(closep) int root =
-        detached_mount("tmpfs", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &step);
+    cleanup(closep) int root = detached_mount(
+        "tmpfs", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &step);
     if (root < 0)
         return wall_failed(walls, WALL_EMPTY_ROOT, -root, step, err);
     if (move_mount(root, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH) < 0 || fchdir(root) < 0)
@@ -157,6 +171,18 @@ int walls_empty_root(struct walls *walls, struct err **err) {
         return wall_failed(walls, WALL_EMPTY_ROOT, -r, step, err);
     wall_is_up(walls, WALL_EMPTY_ROOT);
     return 0;
+}
+
+int walls_become_nobody(struct walls *walls, struct err **err) {
+    if (walls->up[WALL_USER_NS] || geteuid() != 0)
+        return 0;
+    if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+        setresuid(NOBODY, NOBODY, NOBODY) < 0)
+        return err_set(err, errno, "wall.nobody", "becoming an unprivileged user");
+    /* Changing users hides our own /proc entries and memory from us and our stubs: not wanted. */
+    return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0
+               ? err_set(err, errno, "wall.nobody", "staying visible to ourselves")
+               : 0;
 }
 
 static int drop_capabilities(uint64_t keep, const char **ret_step) {
@@ -171,11 +197,13 @@ static int drop_capabilities(uint64_t keep, const char **ret_step) {
                 break; /* beyond the last one that this kernel knows */
             if (errno != EPERM)
                 return -errno;
-            break; /* without CAP_SETPCAP: what is not permitted cannot be used, and no_new_privs stops execs from adding any */
+            break; /* without CAP_SETPCAP: what is not permitted cannot be used, and no_new_privs stops execs
+                      from adding any */
         }
     *ret_step = "locking the secure bits";
-    unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
-                         SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+    unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                         SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                         SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
     if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0 && errno != EPERM)
         return -errno;
     *ret_step = "clearing ambient capabilities";
@@ -184,8 +212,10 @@ static int drop_capabilities(uint64_t keep, const char **ret_step) {
     *ret_step = "reading capabilities";
     if (syscall(SYS_capget, &header, data) < 0)
         return -errno;
-    data[0] = (struct __user_cap_data_struct){.effective = low & data[0].permitted, .permitted = low & data[0].permitted};
-    data[1] = (struct __user_cap_data_struct){.effective = high & data[1].permitted, .permitted = high & data[1].permitted};
+    data[0] = (struct __user_cap_data_struct){.effective = low & data[0].permitted,
+                                              .permitted = low & data[0].permitted};
+    data[1] = (struct __user_cap_data_struct){.effective = high & data[1].permitted,
+                                              .permitted = high & data[1].permitted};
     *ret_step = "dropping capabilities";
     return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
@@ -207,7 +237,8 @@ int walls_drop_privileges(struct walls *walls, uint64_t keep, struct err **err) 
 }
 
 int walls_limits(struct walls *walls, struct err **err) {
-    struct rlimit none = {1, 1}, files; /* 1 byte: 0 would still start the program of core_pattern (core(5)) */
+    struct rlimit none = {1, 1},
+                  files; /* 1 byte: 0 would still start the program of core_pattern (core(5)) */
 
     if (setrlimit(RLIMIT_CORE, &none) < 0)
         return wall_failed(walls, WALL_LIMITS, errno, "forbidding core dumps", err);
@@ -224,7 +255,8 @@ char *walls_json(const struct walls *walls) {
     json_t *list = json_array();
 
     for (int w = 0; list && w < WALLS; w++)
-        json_array_append_new(list, json_pack("{s:s,s:b,s:s*}", "wall", g_wall_names[w], "up", walls->up[w], "why", walls->why[w]));
+        json_array_append_new(list, json_pack("{s:s,s:b,s:s*}", "wall", g_wall_names[w], "up", walls->up[w],
+                                              "why", walls->why[w]));
     char *text = list ? json_dumps(list, JSON_COMPACT) : NULL;
     json_decref(list);
     return text;

@@ -109,24 +109,33 @@ static int fill_server(struct gofer_server *s, const struct gofer_config *config
     rc = watch_table_init(&s->watches, wanted);
     if (rc < 0)
         log_warning(LOG_GOFER, "no inotify (%d): watched mounts are revalidated instead", rc);
-    rc = batch_new(config->uring, &s->batch);
-    if (rc < 0)
-        return rc;
-    return add_roots(s, config);
+    return batch_new(config->uring, &s->batch);
+}
+
+static void close_roots(const struct gofer_config *config) {
+    for (size_t i = 0; i < config->root_count; i++)
+        close_fd(config->roots[i].fd);
 }
 
 int gofer_server_new(const struct gofer_config *config, struct gofer_server **ret) {
     if (config->root_count == 0 || config->root_count > GOFER_ROOTS_MAX)
         return -EINVAL;
     struct gofer_server *s = calloc(1, sizeof(*s));
-    if (!s)
+    if (!s) {
+        close_roots(config);
+        close_fd(config->proc_fd);
         return -ENOMEM;
+    }
     mutex_init(&s->channels_lock, RANK_GOFER_CONN);
     list_init(&s->channels);
     s->watches.inotify_fd = -1;
     int rc = open_proc(s, config->proc_fd);
     if (rc == 0)
         rc = fill_server(s, config);
+    if (rc == 0)
+        rc = add_roots(s, config);
+    else
+        close_roots(config);
     if (rc < 0) {
         gofer_server_free(s);
         return rc;

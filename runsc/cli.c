@@ -16,29 +16,40 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-#define O(n, l, k, member, v, h) {.name = n, .letter = l, .kind = OPTION_##k, .offset = offsetof(struct cli, member), .value = v, .help = h}
+#define O(n, l, k, member, v, h)                                                                             \
+    {                                                                                                        \
+        .name = n, .letter = l, .kind = OPTION_##k, .offset = offsetof(struct cli, member), .value = v,      \
+        .help = h                                                                                            \
+    }
 
 const struct option_def g_global_options[] = {
-    O("root", 0, STRING, root, "DIR", "where the state of containers is kept (default /run/runsc, or below XDG_RUNTIME_DIR)"),
+    O("root", 0, STRING, root, "DIR",
+      "where the state of containers is kept (default /run/runsc, or below XDG_RUNTIME_DIR)"),
     O("log", 0, STRING, log, "FILE", "append errors to FILE instead of standard error"),
     O("log-format", 0, STRING, log_format, "FORMAT", "format of --log: text or json"),
     O("debug", 0, FLAG, debug, NULL, "log at level debug to --debug-log, or to standard error"),
     O("debug-log", 0, STRING, debug_log, "FILE", "write the debug log of all processes to FILE"),
-    O("log-level", 0, STRING, log_level, "LEVELS", "levels of --debug-log: \"debug\", or \"info,kernel=trace,vfs=debug\""),
+    O("log-level", 0, STRING, log_level, "LEVELS",
+      "levels of --debug-log: \"debug\", or \"info,kernel=trace,vfs=debug\""),
     O("platform", 0, STRING, platform, "NAME", "how guest code runs: ptrace, systrap, kvm or auto"),
     O("zero-privilege", 0, FLAG, zero_privilege, NULL, "run even where the host denies walls of the sandbox"),
     O("strace", 0, FLAG, strace, NULL, "log guest system calls to the debug log"),
     O("xray", 0, FLAG, xray, NULL, "at exit, list system calls that were not supported"),
-    O("systemd-cgroup", 0, FLAG, systemd_cgroup, NULL, "accepted for the clients' sake: cgroups are made directly"),
-    O("rootless", 0, STRING, rootless, "VALUE", "true, false or auto: whether an ordinary user's rules apply"),
+    O("systemd-cgroup", 0, FLAG, systemd_cgroup, NULL,
+      "accepted for the clients' sake: cgroups are made directly"),
+    O("rootless", 0, STRING, rootless, "VALUE",
+      "true, false or auto: whether an ordinary user's rules apply"),
     O("network", 0, STRING, network, "MODE", NULL),
+    O("version", 'v', FLAG, version, NULL, "the version"),
     O("criu", 0, STRING, criu, "PATH", NULL),
 };
+
 const size_t g_global_option_count = ARRAY_SIZE(g_global_options);
 
 const struct command *const g_commands[] = {
-    &g_cmd_do,    &g_cmd_run,  &g_cmd_create, &g_cmd_start,    &g_cmd_state,   &g_cmd_kill, &g_cmd_delete, &g_cmd_exec,  &g_cmd_list, &g_cmd_ps,
-    &g_cmd_pause, &g_cmd_resume, &g_cmd_wait, &g_cmd_spec, &g_cmd_features, &g_cmd_version, &g_cmd_help, &g_cmd_boot,   &g_cmd_gofer, NULL,
+    &g_cmd_do,       &g_cmd_run,    &g_cmd_create,  &g_cmd_start, &g_cmd_state,  &g_cmd_kill,  &g_cmd_delete,
+    &g_cmd_exec,     &g_cmd_list,   &g_cmd_ps,      &g_cmd_pause, &g_cmd_resume, &g_cmd_wait,  &g_cmd_spec,
+    &g_cmd_features, &g_cmd_doctor, &g_cmd_version, &g_cmd_help,  &g_cmd_boot,   &g_cmd_gofer, NULL,
 };
 
 const struct command *command_find(const char *name) {
@@ -49,8 +60,8 @@ const struct command *command_find(const char *name) {
 }
 
 void command_help(FILE *to, const struct command *c) {
-    fprintf(to, "NAME:\n   runsc %s - %s\n\nUSAGE:\n   runsc [global options] %s%s %s\n", c->name, c->summary ? c->summary : "internal", c->name,
-            c->option_count ? " [options]" : "", c->arguments);
+    fprintf(to, "NAME:\n   runsc %s - %s\n\nUSAGE:\n   runsc [global options] %s%s %s\n", c->name,
+            c->summary ? c->summary : "internal", c->name, c->option_count ? " [options]" : "", c->arguments);
     if (c->option_count) {
         fprintf(to, "\nOPTIONS:\n");
         options_print(to, c->options, c->option_count);
@@ -58,14 +69,16 @@ void command_help(FILE *to, const struct command *c) {
 }
 
 void cli_help(FILE *to) {
-    fprintf(to, "NAME:\n   runsc - runs untrusted programs in a sandbox with a kernel of its own; an OCI runtime\n\n"
-                "USAGE:\n   runsc [global options] COMMAND [options] [arguments]\n\nCOMMANDS:\n");
+    fprintf(
+        to,
+        "NAME:\n   runsc - runs untrusted programs in a sandbox with a kernel of its own; an OCI runtime\n\n"
+        "USAGE:\n   runsc [global options] COMMAND [options] [arguments]\n\nCOMMANDS:\n");
     for (const struct command *const *c = g_commands; *c; c++)
         if ((*c)->summary)
             fprintf(to, "   %-12s %s\n", (*c)->name, (*c)->summary);
     fprintf(to, "\nGLOBAL OPTIONS:\n");
     options_print(to, g_global_options, g_global_option_count);
-    fprintf(to, "   %-36s %s\n   %-36s %s\n", "    --help, -h", "this text; after a command: about it", "    --version, -v", "the version");
+    fprintf(to, "   %-36s %s\n", "-h, --help", "this text; after a command: about it");
 }
 
 static void rfc3339(char *buffer, size_t size) {
@@ -87,7 +100,8 @@ static void write_log_line(int fd, bool json, const char *level, const char *tex
     json_t *quoted = json_string_nocheck(text);
     cleanup(freep) char *q = quoted ? json_dumps(quoted, JSON_ENCODE_ANY) : NULL;
     json_decref(quoted);
-    int n = json ? asprintf(&line, "{\"level\":\"%s\",\"msg\":%s,\"time\":\"%s\"}\n", level, q ? q : "\"?\"", time)
+    int n = json ? asprintf(&line, "{\"level\":\"%s\",\"msg\":%s,\"time\":\"%s\"}\n", level, q ? q : "\"?\"",
+                            time)
                  : asprintf(&line, "time=\"%s\" level=%s msg=%s\n", time, level, q ? q : "\"?\"");
     if (n > 0)
         (void)!write(fd, line, (size_t)n);

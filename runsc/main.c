@@ -24,7 +24,8 @@ static void report(const struct cli *cli, const struct err *e) {
     cli_log(cli, "error", text ? text : "runsc failed for lack of memory");
 }
 
-/* The debug log goes to a descriptor that no later closing of 0-2 can touch; children inherit it by number. */
+/* The debug log goes to a descriptor that no later closing of 0-2 can touch; children inherit it by number.
+ */
 static int open_debug_log(struct cli *cli, struct err **err) {
     const char *levels = cli->log_level ? cli->log_level : cli->debug || cli->strace ? "debug" : "info";
 
@@ -44,7 +45,8 @@ static int open_debug_log(struct cli *cli, struct err **err) {
 
 static int check_globals(struct cli *cli, struct err **err) {
     if (cli->log_format && strcmp(cli->log_format, "json") != 0 && strcmp(cli->log_format, "text") != 0)
-        return err_set(err, EINVAL, "usage", "--log-format must be text or json, not \"%s\"", cli->log_format);
+        return err_set(err, EINVAL, "usage", "--log-format must be text or json, not \"%s\"",
+                       cli->log_format);
     if (!cli->platform)
         cli->platform = "auto";
     return open_debug_log(cli, err);
@@ -63,7 +65,8 @@ static int run_command(struct cli *cli, const struct command *c, int argc, char 
     argc -= next;
     argv += next;
     if (r >= 0 && (argc < c->min_args || (c->max_args >= 0 && argc > c->max_args)))
-        r = err_set(&err, EINVAL, "usage", "%s takes %s%s", c->name, c->max_args == 0 ? "no arguments" : "the arguments ", c->arguments);
+        r = err_set(&err, EINVAL, "usage", "%s takes %s%s", c->name,
+                    c->max_args == 0 ? "no arguments" : "the arguments ", c->arguments);
     if (r < 0) {
         report(cli, err);
         command_help(stdout, c);
@@ -85,21 +88,22 @@ int main(int argc, char **argv) {
 
     (void)signal(SIGPIPE, SIG_IGN);
     process_title_init(argc, argv);
-    for (int i = 1; i < argc && argv[i][0] == '-'; i++)
-        if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-v") == 0)
-            return g_cmd_version.run(&cli, NULL, 0, NULL, NULL);
-    int r = options_parse(g_global_options, g_global_option_count, &cli, argc - 1, argv + 1, /* permute= */ false, &next, &err);
+    int r = options_parse(g_global_options, g_global_option_count, &cli, argc - 1, argv + 1,
+                          /* permute= */ false, &next, &err);
     if (r == OPTIONS_HELP) {
         cli_help(stdout);
         return 0;
     }
+    if (r >= 0 && cli.version)
+        return g_cmd_version.run(&cli, NULL, 0, NULL, NULL);
     if (r >= 0)
         r = check_globals(&cli, &err);
     argc -= 1 + next;
     argv += 1 + next;
     const struct command *c = r >= 0 && argc > 0 ? command_find(argv[0]) : NULL;
     if (r >= 0 && !c)
-        (void)err_set(&err, EINVAL, "usage", argc > 0 ? "unknown command \"%s\"" : "no command given%s", argc > 0 ? argv[0] : "");
+        (void)err_set(&err, EINVAL, "usage", argc > 0 ? "unknown command \"%s\"" : "no command given%s",
+                      argc > 0 ? argv[0] : "");
     if (!c) {
         report(&cli, err);
         cli_help(stdout);

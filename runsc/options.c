@@ -65,7 +65,8 @@ static int set_value(const struct parse *p, const struct option_def *d, const ch
         char *end;
         errno = 0;
         *(int64_t *)to = strtoll(value, &end, 0);
-        return errno || end == value || *end ? USAGE("option --%s takes a number, not \"%s\"", d->name, value) : 0;
+        return errno || end == value || *end ? USAGE("option --%s takes a number, not \"%s\"", d->name, value)
+                                             : 0;
     }
     }
     return -EINVAL;
@@ -125,8 +126,8 @@ static void keep_argument(char **argv, int from, int to) {
     argv[to] = moved;
 }
 
-int options_parse(const struct option_def *defs, size_t count, void *out, int argc, char **argv, bool permute, int *ret_next,
-                  struct err **err) {
+int options_parse(const struct option_def *defs, size_t count, void *out, int argc, char **argv, bool permute,
+                  int *ret_next, struct err **err) {
     struct parse p = {.defs = defs, .count = count, .out = out, .argc = argc, .argv = argv};
     int kept = 0;
 
@@ -161,8 +162,11 @@ void options_print(FILE *to, const struct option_def *defs, size_t count) {
             continue;
         if (defs[i].letter)
             snprintf(letter, sizeof letter, "-%c, ", defs[i].letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, defs[i].name, defs[i].kind == OPTION_FLAG ? "" : " ",
-                 defs[i].kind == OPTION_FLAG ? "" : defs[i].value ? defs[i].value : "VALUE");
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, defs[i].name,
+                 defs[i].kind == OPTION_FLAG ? "" : " ",
+                 defs[i].kind == OPTION_FLAG ? ""
+                 : defs[i].value             ? defs[i].value
+                                             : "VALUE");
         fprintf(to, "   %-36s %s\n", left, defs[i].help);
     }
 }

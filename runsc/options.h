@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * runsc/options.h: command-line options from one table per command, which also makes --help.
  *
- * Accepted forms, because clients use them all (OCI.md 10.4): --name value, --name=value, -name (single dash), -n value, -nvalue,
- * clusters of one-letter flags (-it), --flag, --flag=true|false, and "--" as the end of options.
+ * Accepted forms, because clients use them all (OCI.md 10.4): --name value, --name=value, -name (single
+ * dash), -n value, -nvalue, clusters of one-letter flags (-it), --flag, --flag=true|false, and "--" as the
+ * end of options.
  */
 #pragma once
 
@@ -31,8 +32,8 @@ struct option_def {
 };
 
 enum { OPTIONS_HELP = 1 };
-/* Fills `out` and sets *ret_next to the first argument that is no option. With `permute` options may also follow arguments: argv is
-   reordered. 0, OPTIONS_HELP if -h or --help was among them, or an error. */
-int options_parse(const struct option_def *defs, size_t count, void *out, int argc, char **argv, bool permute, int *ret_next,
-                  struct err **err) must_check;
+/* Fills `out` and sets *ret_next to the first argument that is no option. With `permute` options may also
+   follow arguments: argv is reordered. 0, OPTIONS_HELP if -h or --help was among them, or an error. */
+int options_parse(const struct option_def *defs, size_t count, void *out, int argc, char **argv, bool permute,
+                  int *ret_next, struct err **err) must_check;
 void options_print(FILE *to, const struct option_def *defs, size_t count);

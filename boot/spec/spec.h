@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * boot/spec/spec.h: an OCI config.json as C data, checked.
  *
- * One parser serves the command line (runsc/, which reads bundles) and the sandbox process (which is sent the same document over
- * the control socket). Rules: a field of a wrong type or value is an error that names its JSON path ("mounts[3].options[0]: ...");
- * an unknown field is a warning with its path, kept in spec.warnings and shown once; null counts as absent, as podman sends it.
- * Sources: OCI runtime-spec 1.2 config.md and config-linux.md; OCI.md 5 for what clients really write.
+ * One parser serves the command line (runsc/, which reads bundles) and the sandbox process (which is sent the
+ * same document over the control socket). Rules: a field of a wrong type or value is an error that names its
+ * JSON path ("mounts[3].options[0]: ..."); an unknown field is a warning with its path, kept in spec.warnings
+ * and shown once; null counts as absent, as podman sends it. Sources: OCI runtime-spec 1.2 config.md and
+ * config-linux.md; OCI.md 5 for what clients really write.
  *
- * Ownership: everything hangs off one arena; spec_unref() frees all. Strings borrow nothing from the JSON document.
+ * Ownership: everything hangs off one arena; spec_unref() frees all. Strings borrow nothing from the JSON
+ * document.
  */
 #pragma once
 
@@ -117,7 +119,17 @@ struct spec_hook_list {
 struct spec_hooks {
     struct spec_hook_list prestart, create_runtime, create_container, start_container, poststart, poststop;
 };
-enum spec_namespace_kind { NS_PID, NS_NETWORK, NS_MOUNT, NS_IPC, NS_UTS, NS_USER, NS_CGROUP, NS_TIME, NS_KINDS };
+enum spec_namespace_kind {
+    NS_PID,
+    NS_NETWORK,
+    NS_MOUNT,
+    NS_IPC,
+    NS_UTS,
+    NS_USER,
+    NS_CGROUP,
+    NS_TIME,
+    NS_KINDS
+};
 struct spec_namespace {
     char *type, *path; /* path NULL: a new one */
     enum spec_namespace_kind kind;
@@ -258,8 +270,10 @@ int spec_parse(const json_t *document, struct spec **ret, struct err **err) must
 int spec_parse_process(const json_t *document, struct spec **ret, struct err **err) must_check;
 /* A LinuxResources document (update --resources): only linux_.resources is filled. */
 int spec_parse_resources(const json_t *document, struct spec **ret, struct err **err) must_check;
-/* Text to JSON with bounds, duplicate keys refused; `what` names it in errors ("config.json"). New reference in *ret. */
-int spec_load_json(const char *text, size_t size, const char *what, json_t **ret, struct err **err) must_check;
+/* Text to JSON with bounds, duplicate keys refused; `what` names it in errors ("config.json"). New reference
+ * in *ret. */
+int spec_load_json(const char *text, size_t size, const char *what, json_t **ret,
+                   struct err **err) must_check;
 struct spec *spec_free(struct spec *s); /* NULL is fine; returns NULL */
 void spec_freep(struct spec **s);
 
@@ -270,7 +284,8 @@ const char *spec_annotation(const struct spec *s, const char *key);
 /* Is this mount served by the gofer (a bind of a host path)? */
 bool spec_mount_is_bind(const struct spec_mount *m);
 bool spec_mount_has_option(const struct spec_mount *m, const char *option);
-/* Bit set of the names; unknown ones (a newer kernel's) become warnings, unknown to us is not wrong (OCI.md 10.6). */
+/* Bit set of the names; unknown ones (a newer kernel's) become warnings, unknown to us is not wrong
+ * (OCI.md 10.6). */
 uint64_t spec_capability_bits(const struct spec_strings *names);
 /* The host's RLIMIT_* number, or -1. */
 int spec_rlimit_number(const char *type);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * boot/spec/spec_decode.c: the table walker of spec_internal.h, and the arena behind a struct spec.
  *
- * It sees hostile JSON (tests/fuzz/config). Depth is bounded by the tables themselves; sizes by SPEC_MAX_BYTES of text.
+ * It sees hostile JSON (tests/fuzz/config). Depth is bounded by the tables themselves; sizes by
+ * SPEC_MAX_BYTES of text.
  */
 #include "boot/spec/spec_internal.h"
 
@@ -111,7 +112,8 @@ static int no_memory(struct err **err) {
     return err_set(err, ENOMEM, "out-of-memory", "reading the container's configuration");
 }
 
-static int decode_string(struct spec *s, const json_t *v, const struct spec_path *path, char **ret, struct err **err) {
+static int decode_string(struct spec *s, const json_t *v, const struct spec_path *path, char **ret,
+                         struct err **err) {
     if (!json_is_string(v))
         return wrong_type(path, "a string", v, err);
     if (strlen(json_string_value(v)) != json_string_length(v))
@@ -120,7 +122,8 @@ static int decode_string(struct spec *s, const json_t *v, const struct spec_path
     return *ret ? 0 : no_memory(err);
 }
 
-/* Unsigned 64-bit values do not fit jansson's integers: it hands the larger ones over as reals (see spec_load_json). */
+/* Unsigned 64-bit values do not fit jansson's integers: it hands the larger ones over as reals (see
+ * spec_load_json). */
 static int decode_u64(const json_t *v, const struct spec_path *path, uint64_t *ret, struct err **err) {
     if (json_is_integer(v)) {
         if (json_integer_value(v) < 0)
@@ -151,7 +154,8 @@ static int decode_i64(const json_t *v, const struct spec_path *path, int64_t *re
     if (!json_is_real(v))
         return wrong_type(path, "a number", v, err);
     double real = json_real_value(v);
-    /* Clients that compute limits in unsigned 64 bits send 2^63 and above for "no limit": clamped (kubelet does). */
+    /* Clients that compute limits in unsigned 64 bits send 2^63 and above for "no limit": clamped (kubelet
+     * does). */
     if (real >= 9223372036854775808.0 && real <= 18446744073709551616.0) {
         *ret = INT64_MAX;
         return 0;
@@ -174,7 +178,8 @@ static int decode_u32(const json_t *v, const struct spec_path *path, uint32_t *r
     return 0;
 }
 
-static int decode_strings(struct spec *s, const json_t *v, const struct spec_path *path, struct spec_strings *ret, struct err **err) {
+static int decode_strings(struct spec *s, const json_t *v, const struct spec_path *path,
+                          struct spec_strings *ret, struct err **err) {
     if (!json_is_array(v))
         return wrong_type(path, "an array of strings", v, err);
     size_t count = json_array_size(v);
@@ -191,7 +196,8 @@ static int decode_strings(struct spec *s, const json_t *v, const struct spec_pat
     return 0;
 }
 
-static int decode_ids(struct spec *s, const json_t *v, const struct spec_path *path, struct spec_ids *ret, struct err **err) {
+static int decode_ids(struct spec *s, const json_t *v, const struct spec_path *path, struct spec_ids *ret,
+                      struct err **err) {
     if (!json_is_array(v))
         return wrong_type(path, "an array of numbers", v, err);
     size_t count = json_array_size(v);
@@ -208,14 +214,16 @@ static int decode_ids(struct spec *s, const json_t *v, const struct spec_path *p
     return 0;
 }
 
-static int decode_map(struct spec *s, const json_t *v, const struct spec_path *path, struct spec_map *ret, struct err **err) {
+static int decode_map(struct spec *s, const json_t *v, const struct spec_path *path, struct spec_map *ret,
+                      struct err **err) {
     if (!json_is_object(v))
         return wrong_type(path, "an object of strings", v, err);
     struct spec_pair *items = spec_alloc(s, (json_object_size(v) + 1) * sizeof *items);
     if (!items)
         return no_memory(err);
     size_t n = 0;
-    for (void *i = json_object_iter((json_t *)(uintptr_t)v); i; i = json_object_iter_next((json_t *)(uintptr_t)v, i)) {
+    for (void *i = json_object_iter((json_t *)(uintptr_t)v); i;
+         i = json_object_iter_next((json_t *)(uintptr_t)v, i)) {
         const char *key = json_object_iter_key(i);
         struct spec_path at = {.parent = path, .name = key};
         int r = decode_string(s, json_object_iter_value(i), &at, &items[n].value, err);
@@ -234,8 +242,8 @@ struct any_array {
     size_t count;
 };
 
-static int decode_array(struct spec *s, const json_t *v, const struct spec_path *path, const struct spec_field *f, struct any_array *ret,
-                        struct err **err) {
+static int decode_array(struct spec *s, const json_t *v, const struct spec_path *path,
+                        const struct spec_field *f, struct any_array *ret, struct err **err) {
     if (!json_is_array(v))
         return wrong_type(path, "an array of objects", v, err);
     size_t count = json_array_size(v);
@@ -259,8 +267,8 @@ static int decode_bool(const json_t *v, const struct spec_path *path, bool *ret,
     return 0;
 }
 
-static int decode_field(struct spec *s, const json_t *v, const struct spec_path *path, const struct spec_field *f, void *at,
-                        struct err **err) {
+static int decode_field(struct spec *s, const json_t *v, const struct spec_path *path,
+                        const struct spec_field *f, void *at, struct err **err) {
     switch (f->kind) {
     case FIELD_STRING:
         return decode_string(s, v, path, at, err);
@@ -306,13 +314,14 @@ static const struct spec_field *find_field(const struct spec_table *table, const
     return NULL;
 }
 
-int spec_decode_object(struct spec *s, const json_t *object, const struct spec_path *path, const struct spec_table *table, void *out,
-                       struct err **err) {
+int spec_decode_object(struct spec *s, const json_t *object, const struct spec_path *path,
+                       const struct spec_table *table, void *out, struct err **err) {
     json_t *o = (json_t *)(uintptr_t)object;
 
     if (!json_is_object(o))
         return path ? wrong_type(path, "an object", o, err)
-                    : err_set(err, EINVAL, "spec.invalid", "the document must be a JSON object, not %s", type_name(o));
+                    : err_set(err, EINVAL, "spec.invalid", "the document must be a JSON object, not %s",
+                              type_name(o));
     for (void *i = json_object_iter(o); i; i = json_object_iter_next(o, i)) {
         struct spec_path at = {.parent = path, .name = json_object_iter_key(i)};
         const struct spec_field *f = find_field(table, at.name);
@@ -339,7 +348,8 @@ int spec_decode_object(struct spec *s, const json_t *object, const struct spec_p
     return 0;
 }
 
-static int parse_with(const json_t *document, const struct spec_table *table, size_t offset, struct spec **ret, struct err **err) {
+static int parse_with(const json_t *document, const struct spec_table *table, size_t offset,
+                      struct spec **ret, struct err **err) {
     cleanup(spec_freep) struct spec *s = calloc(1, sizeof *s);
 
     if (!s)
@@ -385,7 +395,8 @@ int spec_parse_resources(const json_t *document, struct spec **ret, struct err *
     return r;
 }
 
-/* jansson recurses as deep as the text nests (its own bound is 2048): a shallow bound first, outside strings. */
+/* jansson recurses as deep as the text nests (its own bound is 2048): a shallow bound first, outside strings.
+ */
 static bool too_deep(const char *text, size_t size) {
     size_t depth = 0;
     bool in_string = false;
@@ -408,7 +419,8 @@ static bool too_deep(const char *text, size_t size) {
     return false;
 }
 
-/* JSON_DECODE_INT_AS_REAL would lose small integers, so integers beyond 63 bits (rlimits of 2^64-1) are made reals by adding ".0". */
+/* JSON_DECODE_INT_AS_REAL would lose small integers, so integers beyond 63 bits (rlimits of 2^64-1) are made
+ * reals by adding ".0". */
 static char *widen_integers(const char *text, size_t size, size_t *ret_size) {
     char *out = malloc(size * 2 + 3);
     size_t n = 0;
@@ -445,15 +457,18 @@ int spec_load_json(const char *text, size_t size, const char *what, json_t **ret
     size_t wide_size = 0;
 
     if (size > SPEC_MAX_BYTES)
-        return err_set(err, EFBIG, "spec.too-large", "%s has %zu bytes; at most %u are read", what, size, SPEC_MAX_BYTES);
+        return err_set(err, EFBIG, "spec.too-large", "%s has %zu bytes; at most %u are read", what, size,
+                       SPEC_MAX_BYTES);
     if (too_deep(text, size))
-        return err_set(err, EINVAL, "spec.invalid", "%s nests more than %d levels deep", what, SPEC_MAX_DEPTH);
+        return err_set(err, EINVAL, "spec.invalid", "%s nests more than %d levels deep", what,
+                       SPEC_MAX_DEPTH);
     cleanup(freep) char *wide = widen_integers(text, size, &wide_size);
     if (!wide)
         return no_memory(err);
     *ret = json_loadb(wide, wide_size, JSON_REJECT_DUPLICATES, &why);
     if (!*ret)
-        return err_set(err, EINVAL, "spec.syntax", "%s: line %d, column %d: %s", what, why.line, why.column, why.text);
+        return err_set(err, EINVAL, "spec.syntax", "%s: line %d, column %d: %s", what, why.line, why.column,
+                       why.text);
     return 0;
 }
 

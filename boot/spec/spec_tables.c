@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/spec/spec_tables.c: every field of the OCI runtime spec (1.2) for Linux, with its type and its place in struct spec.
- * Order follows config.md and config-linux.md, so that the two can be read side by side.
+ * boot/spec/spec_tables.c: every field of the OCI runtime spec (1.2) for Linux, with its type and its place
+ * in struct spec. Order follows config.md and config-linux.md, so that the two can be read side by side.
  */
 #include "boot/spec/spec_internal.h"
 
-#define F(n, k, type, member) {.name = n, .kind = k, .offset = offsetof(type, member)}
-#define REQUIRED(n, k, type, member) {.name = n, .kind = k, .offset = offsetof(type, member), .required = true}
-#define OBJECT(n, type, member, t) {.name = n, .kind = FIELD_OBJECT, .offset = offsetof(type, member), .table = &(t)}
-#define MARKED(n, type, member, t) {.name = n, .kind = FIELD_OBJECT, .offset = offsetof(type, member), .table = &(t), .marks = true}
-#define ARRAY(n, type, member, t) \
-    {.name = n, .kind = FIELD_ARRAY, .offset = offsetof(type, member), .table = &(t), .size = sizeof(*((type *)0)->member.items)}
-#define IGNORED(n) {.name = n, .kind = FIELD_IGNORED}
+#define F(n, k, type, member)                                                                                \
+    { .name = n, .kind = k, .offset = offsetof(type, member) }
+#define REQUIRED(n, k, type, member)                                                                         \
+    { .name = n, .kind = k, .offset = offsetof(type, member), .required = true }
+#define OBJECT(n, type, member, t)                                                                           \
+    { .name = n, .kind = FIELD_OBJECT, .offset = offsetof(type, member), .table = &(t) }
+#define MARKED(n, type, member, t)                                                                           \
+    { .name = n, .kind = FIELD_OBJECT, .offset = offsetof(type, member), .table = &(t), .marks = true }
+#define ARRAY(n, type, member, t)                                                                            \
+    {                                                                                                        \
+        .name = n, .kind = FIELD_ARRAY, .offset = offsetof(type, member), .table = &(t),                     \
+        .size = sizeof(*((type *)0)->member.items)                                                           \
+    }
+#define IGNORED(n)                                                                                           \
+    { .name = n, .kind = FIELD_IGNORED }
 #define TABLE(name) static const struct spec_table name##_table = SPEC_TABLE(name##_fields)
 
 static const struct spec_field console_fields[] = {
@@ -45,7 +53,8 @@ static const struct spec_field rlimit_fields[] = {
 TABLE(rlimit);
 
 /* Offsets are relative to the anonymous struct that holds them. */
-#define SUB(n, k, type, outer, member) {.name = n, .kind = k, .offset = offsetof(type, outer.member) - offsetof(type, outer)}
+#define SUB(n, k, type, outer, member)                                                                       \
+    { .name = n, .kind = k, .offset = offsetof(type, outer.member) - offsetof(type, outer) }
 
 static const struct spec_field scheduler_fields[] = {
     SUB("policy", FIELD_STRING, struct spec_process, scheduler, policy),
@@ -127,7 +136,9 @@ TABLE(hooks);
 
 static const struct spec_field root_fields[] = {
     {.name = "path", .kind = FIELD_STRING, .offset = 0, .required = true},
-    {.name = "readonly", .kind = FIELD_BOOL, .offset = offsetof(struct spec, root.readonly) - offsetof(struct spec, root)},
+    {.name = "readonly",
+     .kind = FIELD_BOOL,
+     .offset = offsetof(struct spec, root.readonly) - offsetof(struct spec, root)},
 };
 TABLE(root);
 
@@ -186,9 +197,11 @@ static const struct spec_field blkio_rate_fields[] = {
 };
 TABLE(blkio_rate);
 
-#define SUB_ARRAY(n, type, outer, member, t)                                                                          \
-    {.name = n, .kind = FIELD_ARRAY, .offset = offsetof(type, outer.member) - offsetof(type, outer), .table = &(t), \
-     .size = sizeof(*((type *)0)->outer.member.items)}
+#define SUB_ARRAY(n, type, outer, member, t)                                                                 \
+    {                                                                                                        \
+        .name = n, .kind = FIELD_ARRAY, .offset = offsetof(type, outer.member) - offsetof(type, outer),      \
+        .table = &(t), .size = sizeof(*((type *)0)->outer.member.items)                                      \
+    }
 
 static const struct spec_field block_io_fields[] = {
     SUB("weight", FIELD_OPT_U64, struct spec_resources, block_io, weight),

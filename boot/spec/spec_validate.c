@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/spec/spec_validate.c: what a config.json means, beyond the types of its fields: values that are known, paths that are absolute,
- * combinations that make sense. Also the small look-ups of spec.h.
+ * boot/spec/spec_validate.c: what a config.json means, beyond the types of its fields: values that are known,
+ * paths that are absolute, combinations that make sense. Also the small look-ups of spec.h.
  *
- * Lenient where clients need it (OCI.md 10.6): unknown capabilities and seccomp names, options of another runtime. Strict where a
- * silent guess would change what the container may do: unknown namespaces, seccomp actions, rlimits, relative paths.
+ * Lenient where clients need it (OCI.md 10.6): unknown capabilities and seccomp names, options of another
+ * runtime. Strict where a silent guess would change what the container may do: unknown namespaces, seccomp
+ * actions, rlimits, relative paths.
  */
 #include "boot/spec/spec_internal.h"
 
@@ -20,32 +21,81 @@ static const struct {
     const char *type, *file;
     int flag;
 } g_namespaces[NS_KINDS] = {
-    [NS_PID] = {"pid", "pid", CLONE_NEWPID},          [NS_NETWORK] = {"network", "net", CLONE_NEWNET},
-    [NS_MOUNT] = {"mount", "mnt", CLONE_NEWNS},       [NS_IPC] = {"ipc", "ipc", CLONE_NEWIPC},
-    [NS_UTS] = {"uts", "uts", CLONE_NEWUTS},          [NS_USER] = {"user", "user", CLONE_NEWUSER},
-    [NS_CGROUP] = {"cgroup", "cgroup", CLONE_NEWCGROUP}, [NS_TIME] = {"time", "time", 0x80},
+    [NS_PID] = {"pid", "pid", CLONE_NEWPID},
+    [NS_NETWORK] = {"network", "net", CLONE_NEWNET},
+    [NS_MOUNT] = {"mount", "mnt", CLONE_NEWNS},
+    [NS_IPC] = {"ipc", "ipc", CLONE_NEWIPC},
+    [NS_UTS] = {"uts", "uts", CLONE_NEWUTS},
+    [NS_USER] = {"user", "user", CLONE_NEWUSER},
+    [NS_CGROUP] = {"cgroup", "cgroup", CLONE_NEWCGROUP},
+    [NS_TIME] = {"time", "time", 0x80},
 };
 
 static const struct {
     const char *name;
     int number;
 } g_rlimits[] = {
-    {"RLIMIT_AS", RLIMIT_AS},           {"RLIMIT_CORE", RLIMIT_CORE},         {"RLIMIT_CPU", RLIMIT_CPU},
-    {"RLIMIT_DATA", RLIMIT_DATA},       {"RLIMIT_FSIZE", RLIMIT_FSIZE},       {"RLIMIT_LOCKS", RLIMIT_LOCKS},
-    {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK}, {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE}, {"RLIMIT_NICE", RLIMIT_NICE},
-    {"RLIMIT_NOFILE", RLIMIT_NOFILE},   {"RLIMIT_NPROC", RLIMIT_NPROC},       {"RLIMIT_RSS", RLIMIT_RSS},
-    {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},   {"RLIMIT_RTTIME", RLIMIT_RTTIME},     {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+    {"RLIMIT_AS", RLIMIT_AS},
+    {"RLIMIT_CORE", RLIMIT_CORE},
+    {"RLIMIT_CPU", RLIMIT_CPU},
+    {"RLIMIT_DATA", RLIMIT_DATA},
+    {"RLIMIT_FSIZE", RLIMIT_FSIZE},
+    {"RLIMIT_LOCKS", RLIMIT_LOCKS},
+    {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
+    {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
+    {"RLIMIT_NICE", RLIMIT_NICE},
+    {"RLIMIT_NOFILE", RLIMIT_NOFILE},
+    {"RLIMIT_NPROC", RLIMIT_NPROC},
+    {"RLIMIT_RSS", RLIMIT_RSS},
+    {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
+    {"RLIMIT_RTTIME", RLIMIT_RTTIME},
+    {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
     {"RLIMIT_STACK", RLIMIT_STACK},
 };
 
 /* By number: capabilities(7). */
 static const char *const g_capabilities[] = {
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID",
-    "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE",
-    "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
 };
 
 static bool one_of(const char *word, const char *const *words) {
@@ -110,7 +160,8 @@ bool spec_mount_has_option(const struct spec_mount *m, const char *option) {
 }
 
 bool spec_mount_is_bind(const struct spec_mount *m) {
-    return (m->type && strcmp(m->type, "bind") == 0) || spec_mount_has_option(m, "bind") || spec_mount_has_option(m, "rbind");
+    return (m->type && strcmp(m->type, "bind") == 0) || spec_mount_has_option(m, "bind") ||
+           spec_mount_has_option(m, "rbind");
 }
 
 static int check_capabilities(struct spec *s, const char *prefix, struct err **err) {
@@ -118,14 +169,18 @@ static int check_capabilities(struct spec *s, const char *prefix, struct err **e
     const struct {
         const char *name;
         const struct spec_strings *set;
-    } sets[] = {{"bounding", &c->bounding}, {"effective", &c->effective}, {"inheritable", &c->inheritable},
-                {"permitted", &c->permitted}, {"ambient", &c->ambient}};
+    } sets[] = {{"bounding", &c->bounding},
+                {"effective", &c->effective},
+                {"inheritable", &c->inheritable},
+                {"permitted", &c->permitted},
+                {"ambient", &c->ambient}};
 
     for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
         for (size_t j = 0; j < sets[i].set->count; j++) {
             const char *name = sets[i].set->items[j];
             if (capability_number(name) < 0 &&
-                spec_warn(s, "%scapabilities.%s: unknown capability %s, ignored", prefix, sets[i].name, name) < 0)
+                spec_warn(s, "%scapabilities.%s: unknown capability %s, ignored", prefix, sets[i].name,
+                          name) < 0)
                 return err_set(err, ENOMEM, "out-of-memory", "checking capabilities");
         }
     return 0;
@@ -137,8 +192,8 @@ static int check_rlimits(struct spec *s, const char *prefix, struct err **err) {
         if (spec_rlimit_number(l->type) < 0)
             return INVALID("%srlimits[%zu].type: unknown limit \"%s\"", prefix, i, l->type);
         if (l->soft > l->hard)
-            return INVALID("%srlimits[%zu]: soft limit %llu of %s exceeds its hard limit %llu", prefix, i, (unsigned long long)l->soft,
-                           l->type, (unsigned long long)l->hard);
+            return INVALID("%srlimits[%zu]: soft limit %llu of %s exceeds its hard limit %llu", prefix, i,
+                           (unsigned long long)l->soft, l->type, (unsigned long long)l->hard);
         for (size_t j = 0; j < i; j++)
             if (strcmp(l->type, s->process.rlimits.items[j].type) == 0)
                 return INVALID("%srlimits[%zu].type: %s is given twice", prefix, i, l->type);
@@ -198,16 +253,19 @@ static int check_mounts(struct spec *s, struct err **err) {
         if (m->destination[0] != '/') { /* as runc: relative means below the root */
             size_t size = strlen(m->destination) + 2;
             char *absolute = spec_alloc(s, size);
-            if (!absolute || spec_warn(s, "mounts[%zu].destination \"%s\" should be absolute", i, m->destination) < 0)
+            if (!absolute ||
+                spec_warn(s, "mounts[%zu].destination \"%s\" should be absolute", i, m->destination) < 0)
                 return err_set(err, ENOMEM, "out-of-memory", "checking mounts");
             snprintf(absolute, size, "/%s", m->destination);
             m->destination = absolute;
         }
         if (spec_mount_is_bind(m)) {
             if (!m->source || m->source[0] == '\0')
-                return INVALID("mounts[%zu].source is missing: the bind mount at %s needs one", i, m->destination);
+                return INVALID("mounts[%zu].source is missing: the bind mount at %s needs one", i,
+                               m->destination);
         } else if (!m->type || m->type[0] == '\0') {
-            return INVALID("mounts[%zu].type is missing: the mount at %s is no bind mount", i, m->destination);
+            return INVALID("mounts[%zu].type is missing: the mount at %s is no bind mount", i,
+                           m->destination);
         }
     }
     return 0;
@@ -217,9 +275,12 @@ static int check_hooks(const struct spec *s, struct err **err) {
     const struct {
         const char *name;
         const struct spec_hook_list *list;
-    } lists[] = {{"prestart", &s->hooks.prestart},        {"createRuntime", &s->hooks.create_runtime},
-                 {"createContainer", &s->hooks.create_container}, {"startContainer", &s->hooks.start_container},
-                 {"poststart", &s->hooks.poststart},      {"poststop", &s->hooks.poststop}};
+    } lists[] = {{"prestart", &s->hooks.prestart},
+                 {"createRuntime", &s->hooks.create_runtime},
+                 {"createContainer", &s->hooks.create_container},
+                 {"startContainer", &s->hooks.start_container},
+                 {"poststart", &s->hooks.poststart},
+                 {"poststop", &s->hooks.poststop}};
 
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
         for (size_t j = 0; j < lists[i].list->count; j++) {
@@ -232,10 +293,10 @@ static int check_hooks(const struct spec *s, struct err **err) {
     return 0;
 }
 
-static const char *const g_seccomp_actions[] = {"SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP",
-                                                "SCMP_ACT_ERRNO", "SCMP_ACT_TRACE", "SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY",
-                                                NULL};
-static const char *const g_seccomp_ops[] = {"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ",
+static const char *const g_seccomp_actions[] = {
+    "SCMP_ACT_KILL",  "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP",   "SCMP_ACT_ERRNO",
+    "SCMP_ACT_TRACE", "SCMP_ACT_ALLOW",        "SCMP_ACT_LOG",         "SCMP_ACT_NOTIFY", NULL};
+static const char *const g_seccomp_ops[] = {"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE",        "SCMP_CMP_EQ",
                                             "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ", NULL};
 
 static int check_seccomp(const struct spec *s, struct err **err) {
@@ -255,15 +316,16 @@ static int check_seccomp(const struct spec *s, struct err **err) {
             if (rule->args.items[j].index > 5)
                 return INVALID("linux.seccomp.syscalls[%zu].args[%zu].index must be at most 5", i, j);
             if (!one_of(rule->args.items[j].op, g_seccomp_ops))
-                return INVALID("linux.seccomp.syscalls[%zu].args[%zu].op: unknown operator \"%s\"", i, j, rule->args.items[j].op);
+                return INVALID("linux.seccomp.syscalls[%zu].args[%zu].op: unknown operator \"%s\"", i, j,
+                               rule->args.items[j].op);
         }
     }
     return 0;
 }
 
 static int check_linux(struct spec *s, struct err **err) {
-    static const char *const propagations[] = {"",       "private", "rprivate", "shared",     "rshared",
-                                               "slave",  "rslave",  "unbindable", "runbindable", NULL};
+    static const char *const propagations[] = {"",      "private", "rprivate",   "shared",      "rshared",
+                                               "slave", "rslave",  "unbindable", "runbindable", NULL};
     static const char *const device_types[] = {"c", "b", "u", "p", NULL};
     struct spec_linux *l = &s->linux_;
 
@@ -276,14 +338,17 @@ static int check_linux(struct spec *s, struct err **err) {
         if (d->path[0] != '/')
             return INVALID("linux.devices[%zu].path must be absolute, not \"%s\"", i, d->path);
         if (d->major < 0 || d->major > UINT32_MAX || d->minor < 0 || d->minor > UINT32_MAX)
-            return INVALID("linux.devices[%zu]: device numbers %lld:%lld are out of range", i, (long long)d->major, (long long)d->minor);
+            return INVALID("linux.devices[%zu]: device numbers %lld:%lld are out of range", i,
+                           (long long)d->major, (long long)d->minor);
     }
     for (size_t i = 0; i < l->masked_paths.count; i++)
         if (l->masked_paths.items[i][0] != '/')
-            return INVALID("linux.maskedPaths[%zu] must be absolute, not \"%s\"", i, l->masked_paths.items[i]);
+            return INVALID("linux.maskedPaths[%zu] must be absolute, not \"%s\"", i,
+                           l->masked_paths.items[i]);
     for (size_t i = 0; i < l->readonly_paths.count; i++)
         if (l->readonly_paths.items[i][0] != '/')
-            return INVALID("linux.readonlyPaths[%zu] must be absolute, not \"%s\"", i, l->readonly_paths.items[i]);
+            return INVALID("linux.readonlyPaths[%zu] must be absolute, not \"%s\"", i,
+                           l->readonly_paths.items[i]);
     return check_seccomp(s, err);
 }
 

@@ -202,8 +202,9 @@ static void patch(struct stub_space *s, struct systrap_site site) {
     unsigned char jump[SITE_SIZE];
     mutex_lock(&s->lock);
     int i = trampoline_locked(s, site);
+    bool refused = i >= 0 && s->patches->site[i].refused;
     mutex_unlock(&s->lock);
-    if (i < 0)
+    if (i < 0 || refused)
         return;
     jump_for(jump, (uint32_t)i);
     ssize_t n = stub_as_poke((struct address_space *)s, site.rip - SITE_SIZE, jump, SITE_SIZE);
@@ -251,10 +252,65 @@ void systrap_patch_count(struct stub_space *s, uint64_t number, uint64_t rip) {
         atomic_store_explicit(hits, PATCH_AFTER - HITS_LATER, memory_order_relaxed); /* others run: later */
         return;
     }
-    bool again = try_patch(s, (struct systrap_site){rip, (uint32_t)number});
+    bool again = try_patch(s, (struct systrap_site){.rip = rip, .number = (uint32_t)number});
     gate_open(s);
     if (again)
         atomic_store_explicit(hits, 0, memory_order_relaxed); /* others share the counter */
+}
+
+/* ---- debuggers ---- */
+
+static void original_code(unsigned char *code, struct systrap_site site) {
+    code[0] = 0xb8;
+    memcpy(code + 1, &site.number, sizeof(site.number));
+    code[5] = 0x0f;
+    code[6] = 0x05;
+}
+
+/* True if the site overlaps [at, at + size) and is patched now. */
+static bool is_patched_in(struct stub_space *s, const struct systrap_patches *p, uint32_t i, gva_t at,
+                          size_t size) {
+    unsigned char code[SITE_SIZE], jump[SITE_SIZE];
+    gva_t start = p->site[i].rip - SITE_SIZE;
+    if (start >= at + size || p->site[i].rip <= at)
+        return false;
+    jump_for(jump, i);
+    return stub_as_copy_in((struct address_space *)s, code, start, SITE_SIZE) == SITE_SIZE &&
+           memcmp(code, jump, SITE_SIZE) == 0;
+}
+
+ssize_t systrap_as_peek(struct address_space *as, void *to, gva_t from, size_t size) {
+    struct stub_space *s = stub_space_of(as);
+    ssize_t n = stub_as_peek(as, to, from, size);
+    struct systrap_patches *p = atomic_load_explicit(&s->patches, memory_order_acquire);
+    uint32_t count = p && n > 0 ? atomic_load_explicit(&p->count, memory_order_acquire) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        unsigned char code[SITE_SIZE];
+        if (!is_patched_in(s, p, i, from, (size_t)n))
+            continue;
+        original_code(code, p->site[i]);
+        for (gva_t at = p->site[i].rip - SITE_SIZE, k = 0; k < SITE_SIZE; at++, k++)
+            if (at >= from && at < from + (size_t)n)
+                ((unsigned char *)to)[at - from] = code[k];
+    }
+    return n;
+}
+
+ssize_t systrap_as_poke(struct address_space *as, gva_t to, const void *from, size_t size) {
+    struct stub_space *s = stub_space_of(as);
+    struct systrap_patches *p = atomic_load_explicit(&s->patches, memory_order_acquire);
+    uint32_t count = p ? atomic_load_explicit(&p->count, memory_order_acquire) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        unsigned char code[SITE_SIZE];
+        if (!is_patched_in(s, p, i, to, size))
+            continue;
+        mutex_lock(&s->lock);
+        p->site[i].refused = true;
+        mutex_unlock(&s->lock);
+        original_code(code, p->site[i]);
+        (void)stub_as_poke(as, p->site[i].rip - SITE_SIZE, code, SITE_SIZE);
+    }
+    return stub_as_poke(as, to, from, size);
 }
 
 /* ---- fork and end ---- */
@@ -281,7 +337,8 @@ static void space_free(struct stub_space *s) {
     systrap_free_parked(s);
     if (!p)
         return;
-    memset(p->unit, 0, 8 * (size_t)p->count); /* pointers; what they pointed to is written anew before it is reached */
+    memset(p->unit, 0,
+           8 * (size_t)p->count); /* pointers; what they pointed to is written anew before it is reached */
     stub_file_put_clean(&s->platform->patches, p->index);
     free(p);
 }

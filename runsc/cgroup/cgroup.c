@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cgroup/cgroup.c: which hierarchies there are and where a container's groups lie in them. Sources: cgroups(7), proc_pid_mountinfo(5).
+ * runsc/cgroup/cgroup.c: which hierarchies there are and where a container's groups lie in them. Sources:
+ * cgroups(7), proc_pid_mountinfo(5).
  */
 #include "runsc/cgroup/cgroup.h"
 
@@ -39,8 +40,9 @@ static bool in_list(const char *list, const char *word, size_t size) {
 
 /* The controllers of a v1 mount are among its super options, beside "rw" and such. */
 static char *controllers_of(const char *options) {
-    static const char *const known[] = {"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "net_cls", "net_prio",
-                                        "perf_event", "hugetlb", "rdma", "misc"};
+    static const char *const known[] = {"cpu",        "cpuacct", "cpuset", "memory",  "devices",
+                                        "freezer",    "blkio",   "pids",   "net_cls", "net_prio",
+                                        "perf_event", "hugetlb", "rdma",   "misc"};
     char *out = calloc(1, strlen(options) + 2);
 
     for (const char *o = options; out && *o; o += strcspn(o, ","), o += *o == ',') {
@@ -115,13 +117,15 @@ static int add_mount(struct cgroup *g, char *line, const char *self, const char 
     return 0;
 }
 
-int cgroup_parse(const char *mountinfo, const char *self, const char *prefix, struct cgroup *ret, struct err **err) {
+int cgroup_parse(const char *mountinfo, const char *self, const char *prefix, struct cgroup *ret,
+                 struct err **err) {
     cleanup(freep) char *text = strdup(mountinfo);
     char *rest = NULL;
     int r = text ? 0 : no_memory(err);
 
     *ret = (struct cgroup){.count = 0};
-    for (char *line = text ? strtok_r(text, "\n", &rest) : NULL; line && r >= 0; line = strtok_r(NULL, "\n", &rest))
+    for (char *line = text ? strtok_r(text, "\n", &rest) : NULL; line && r >= 0;
+         line = strtok_r(NULL, "\n", &rest))
         r = add_mount(ret, line, self, prefix, err);
     if (r < 0)
         cgroup_done(ret);
@@ -141,8 +145,9 @@ int cgroup_discover(struct cgroup *ret, struct err **err) {
 }
 
 static bool wants_limits(const struct spec_resources *r) {
-    return r->memory.limit.value > 0 || r->memory.swap.value > 0 || r->memory.reservation.value > 0 || r->cpu.shares.value || r->cpu.quota.value > 0 ||
-           r->cpu.cpus || r->cpu.mems || r->pids_limit.value > 0 || r->block_io.weight.value || r->hugepages.count || r->unified.count;
+    return r->memory.limit.value > 0 || r->memory.swap.value > 0 || r->memory.reservation.value > 0 ||
+           r->cpu.shares.value || r->cpu.quota.value > 0 || r->cpu.cpus || r->cpu.mems ||
+           r->pids_limit.value > 0 || r->block_io.weight.value || r->hugepages.count || r->unified.count;
 }
 
 /* ".." in a path from the spec could lead to another's group. */
@@ -153,13 +158,15 @@ static bool climbs(const char *path) {
     return false;
 }
 
-/* Our own group as seen below the mount point: paths in /proc/self/cgroup count from the hierarchy's root, the mount may not. */
+/* Our own group as seen below the mount point: paths in /proc/self/cgroup count from the hierarchy's root,
+ * the mount may not. */
 static const char *own_below_mount(const struct cgroup_hierarchy *h) {
     size_t size = strlen(h->mount_root);
 
     if (strcmp(h->mount_root, "/") == 0)
         return h->own;
-    return strncmp(h->own, h->mount_root, size) == 0 && (h->own[size] == '/' || !h->own[size]) ? h->own + size : "/";
+    return strncmp(h->own, h->mount_root, size) == 0 && (h->own[size] == '/' || !h->own[size]) ? h->own + size
+                                                                                               : "/";
 }
 
 int cgroup_plan(struct cgroup *g, const struct spec *spec, const char *id, struct err **err) {
@@ -172,7 +179,8 @@ int cgroup_plan(struct cgroup *g, const struct spec *spec, const char *id, struc
         struct cgroup_hierarchy *h = &g->items[i];
         const char *own = path && path[0] == '/' ? "" : own_below_mount(h);
         const char *below = path && *path ? path : id;
-        if (asprintf(&h->directory, "%s%s%s%s", h->mount_point, strcmp(own, "/") == 0 ? "" : own, below[0] == '/' ? "" : "/", below) < 0) {
+        if (asprintf(&h->directory, "%s%s%s%s", h->mount_point, strcmp(own, "/") == 0 ? "" : own,
+                     below[0] == '/' ? "" : "/", below) < 0) {
             h->directory = NULL;
             return no_memory(err);
         }
@@ -185,8 +193,8 @@ json_t *cgroup_to_json(const struct cgroup *g) {
 
     for (size_t i = 0; list && i < g->count; i++)
         if (g->items[i].directory)
-            json_array_append_new(list, json_pack("{s:s,s:s,s:b}", "controllers", g->items[i].controllers, "directory", g->items[i].directory, "v2",
-                                                  g->items[i].v2));
+            json_array_append_new(list, json_pack("{s:s,s:s,s:b}", "controllers", g->items[i].controllers,
+                                                  "directory", g->items[i].directory, "v2", g->items[i].v2));
     return list;
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cgroup/cgroup.h: the host's control groups for a container (OCI.md 7): made in every hierarchy that is mounted, limits written,
- * processes put in, and removed. Directly (cgroupfs), v1, v2, or both on one host.
+ * runsc/cgroup/cgroup.h: the host's control groups for a container (OCI.md 7): made in every hierarchy that
+ * is mounted, limits written, processes put in, and removed. Directly (cgroupfs), v1, v2, or both on one
+ * host.
  *
- * A host without cgroups, or one that does not let us make any, is fine as long as the spec asks for no limit: then there are none.
+ * A host without cgroups, or one that does not let us make any, is fine as long as the spec asks for no
+ * limit: then there are none.
  */
 #pragma once
 
@@ -27,8 +29,10 @@ struct cgroup {
     bool required; /* the spec names a path or a limit: failures are errors */
 };
 
-/* Pure: from the texts of /proc/self/mountinfo and /proc/self/cgroup. `prefix` goes before every path (tests; "" otherwise). */
-int cgroup_parse(const char *mountinfo, const char *self, const char *prefix, struct cgroup *ret, struct err **err) must_check;
+/* Pure: from the texts of /proc/self/mountinfo and /proc/self/cgroup. `prefix` goes before every path (tests;
+ * "" otherwise). */
+int cgroup_parse(const char *mountinfo, const char *self, const char *prefix, struct cgroup *ret,
+                 struct err **err) must_check;
 /* The host's. */
 int cgroup_discover(struct cgroup *ret, struct err **err) must_check;
 /* Where the container's groups are: at cgroupsPath, or below our own by its id. */
@@ -38,7 +42,8 @@ int cgroup_create(struct cgroup *g, const struct spec_resources *resources, stru
 /* Changes limits of groups that exist: zero and absent values leave them alone. */
 int cgroup_set(struct cgroup *g, const struct spec_resources *resources, struct err **err) must_check;
 int cgroup_join(struct cgroup *g, pid_t pid, struct err **err) must_check;
-/* Removes the directories, waiting about a second for processes that are still ending; -EBUSY if one stays. */
+/* Removes the directories, waiting about a second for processes that are still ending; -EBUSY if one stays.
+ */
 int cgroup_remove(struct cgroup *g, struct err **err) must_check;
 /* For state.json, and back. */
 json_t *cgroup_to_json(const struct cgroup *g);

@@ -71,13 +71,17 @@ int cgroup_read(const struct cgroup_hierarchy *h, const char *file, char *buffer
     return read_at(h->directory, file, buffer, size);
 }
 
-int cgroup_write(const struct cgroup_hierarchy *h, const char *file, const char *value, const char *what, struct err **err) {
+int cgroup_write(const struct cgroup_hierarchy *h, const char *file, const char *value, const char *what,
+                 struct err **err) {
     int r = write_at(h->directory, file, value);
 
-    return r < 0 ? err_set(err, -r, "cgroup.limit", "%s: writing \"%s\" to %s/%s", what, value, h->directory, file) : 0;
+    return r < 0 ? err_set(err, -r, "cgroup.limit", "%s: writing \"%s\" to %s/%s", what, value, h->directory,
+                           file)
+                 : 0;
 }
 
-int cgroup_write_i64(const struct cgroup_hierarchy *h, const char *file, int64_t value, const char *what, struct err **err) {
+int cgroup_write_i64(const struct cgroup_hierarchy *h, const char *file, int64_t value, const char *what,
+                     struct err **err) {
     char text[32];
 
     snprintf(text, sizeof text, "%lld", (long long)value);
@@ -87,7 +91,8 @@ int cgroup_write_i64(const struct cgroup_hierarchy *h, const char *file, int64_t
 bool cgroup_has(const struct cgroup_hierarchy *h, const char *file) {
     char path[4400];
 
-    return snprintf(path, sizeof path, "%s/%s", h->directory, file) < (int)sizeof path && access(path, F_OK) == 0;
+    return snprintf(path, sizeof path, "%s/%s", h->directory, file) < (int)sizeof path &&
+           access(path, F_OK) == 0;
 }
 
 /* ---- making ---- */
@@ -174,12 +179,15 @@ int cgroup_create(struct cgroup *g, const struct spec_resources *resources, stru
         if (r < 0) {
             r = err_set(err, -r, "cgroup.create", "making the cgroup %s", h->directory);
             err_explain(err, r == -EROFS ? "the host's cgroup file system is read-only here" : NULL,
-                        "remove linux.cgroupsPath and linux.resources from config.json to run without limits of the host");
+                        "remove linux.cgroupsPath and linux.resources from config.json to run without limits "
+                        "of the host");
             return r;
         }
-        if (has_controller(h->controllers, "freezer") && read_at(h->directory, "freezer.state", frozen, sizeof frozen) >= 0 &&
+        if (has_controller(h->controllers, "freezer") &&
+            read_at(h->directory, "freezer.state", frozen, sizeof frozen) >= 0 &&
             strcmp(frozen, "FROZEN") == 0)
-            return err_set(err, EBUSY, "cgroup.frozen", "container's cgroup unexpectedly frozen: %s", h->directory);
+            return err_set(err, EBUSY, "cgroup.frozen", "container's cgroup unexpectedly frozen: %s",
+                           h->directory);
     }
     int r = cgroup_write_limits_v1(g, resources, /* create= */ true, err);
     return r < 0 ? r : cgroup_write_limits_v2(g, resources, err);
@@ -201,7 +209,8 @@ int cgroup_join(struct cgroup *g, pid_t pid, struct err **err) {
         if (r < 0 && is_optional(g, h))
             continue;
         if (r < 0)
-            return err_set(err, -r, "cgroup.join", "putting process %d into the cgroup %s", pid, h->directory);
+            return err_set(err, -r, "cgroup.join", "putting process %d into the cgroup %s", pid,
+                           h->directory);
     }
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cmd/boot.c: hidden: becomes the sandbox process (boot/boot.h). Its descriptors come at fixed numbers from launch.c: control 4,
- * listening socket 5, status 6, debug log 7, strace 8. Number 3 stays free for boot's procfs.
+ * runsc/cmd/boot.c: hidden: becomes the sandbox process (boot/boot.h). Its descriptors come at fixed numbers
+ * from launch.c: control 4, listening socket 5, status 6, debug log 7, strace 8. Number 3 stays free for
+ * boot's procfs.
  */
 #include <fcntl.h>
 #include <malloc.h>
@@ -15,10 +16,12 @@ struct boot_args {
     const char *platform, *log_level;
     bool zero_privilege, strace, xray;
 };
-#define O(n, k, member) {.name = n, .kind = OPTION_##k, .offset = offsetof(struct boot_args, member)}
+#define O(n, k, member)                                                                                      \
+    { .name = n, .kind = OPTION_##k, .offset = offsetof(struct boot_args, member) }
 static const struct option_def g_options[] = {
-    O("namespaces", NUMBER, namespaces), O("platform", STRING, platform), O("log-level", STRING, log_level),
-    O("zero-privilege", FLAG, zero_privilege), O("strace", FLAG, strace), O("xray", FLAG, xray),
+    O("namespaces", NUMBER, namespaces), O("platform", STRING, platform),
+    O("log-level", STRING, log_level),   O("zero-privilege", FLAG, zero_privilege),
+    O("strace", FLAG, strace),           O("xray", FLAG, xray),
 };
 
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {
@@ -30,19 +33,29 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     (void)argv;
     if (fcntl(SPAWN_FIRST_FD, F_GETFD) < 0 || !a->platform)
         return err_set(err, 0, "usage", "boot is started by runsc itself only");
+    bool listens = fcntl(SPAWN_FIRST_FD + 1, F_GETFD) >= 0; /* not for a probe */
     for (int fd = SPAWN_FIRST_FD; fd < SPAWN_FIRST_FD + 5; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    /* Few arenas: less memory, and the C library does not ask /sys for the number of cpus to choose how many. */
-    /* One arena: with more, malloc counts the cpus in /sys and free() asks /proc/sys/vm/overcommit_memory before it shrinks one. Kernel objects
-       have their own heap, so this lock is seldom met. */
+    spawn_no_leak_check();
+    /* One arena: with more, malloc counts the cpus in /sys and free() asks /proc/sys/vm/overcommit_memory
+       before it shrinks one. Kernel objects have their own heap, so its lock is seldom met. */
     (void)mallopt(M_ARENA_MAX, 1);
     if (log_init("boot", log, a->log_level) < 0)
         return err_set(err, 0, "usage", "boot: bad log level");
-    struct boot_options o = {.control_fd = SPAWN_FIRST_FD, .listen_fd = SPAWN_FIRST_FD + 1, .status_fd = SPAWN_FIRST_FD + 2,
-                             .strace_fd = a->strace ? SPAWN_FIRST_FD + 4 : -1, .namespaces = (int)a->namespaces, .platform = a->platform,
-                             .zero_privilege = a->zero_privilege, .xray = a->xray};
+    struct boot_options o = {.control_fd = SPAWN_FIRST_FD,
+                             .listen_fd = listens ? SPAWN_FIRST_FD + 1 : -1,
+                             .status_fd = SPAWN_FIRST_FD + 2,
+                             .strace_fd = a->strace ? SPAWN_FIRST_FD + 4 : -1,
+                             .namespaces = (int)a->namespaces,
+                             .platform = a->platform,
+                             .zero_privilege = a->zero_privilege,
+                             .xray = a->xray};
     return boot_main(&o);
 }
 
-const struct command g_cmd_boot = {.name = "boot", .arguments = "", .options = g_options, .option_count = ARRAY_SIZE(g_options),
-                                   .options_size = sizeof(struct boot_args), .run = run};
+const struct command g_cmd_boot = {.name = "boot",
+                                   .arguments = "",
+                                   .options = g_options,
+                                   .option_count = ARRAY_SIZE(g_options),
+                                   .options_size = sizeof(struct boot_args),
+                                   .run = run};

@@ -11,7 +11,11 @@ struct delete_args {
     bool force;
 };
 static const struct option_def g_options[] = {
-    {.name = "force", .letter = 'f', .kind = OPTION_FLAG, .offset = 0, .help = "end it first; an unknown one is no error"},
+    {.name = "force",
+     .letter = 'f',
+     .kind = OPTION_FLAG,
+     .offset = 0,
+     .help = "end it first; an unknown one is no error"},
 };
 
 static int delete_one(struct cli *cli, const char *id, bool force, struct err **err) {
@@ -30,7 +34,8 @@ static int delete_one(struct cli *cli, const char *id, bool force, struct err **
     }
     enum container_status status = container_status(c);
     if (!force && status != STATUS_STOPPED && status != STATUS_CREATED && status != STATUS_CREATING)
-        return err_set(err, EBUSY, "container.running", "cannot delete container %s that is not stopped: %s", id, container_status_name(status));
+        return err_set(err, EBUSY, "container.running", "cannot delete container %s that is not stopped: %s",
+                       id, container_status_name(status));
     return runsc_container_destroy(c, err);
 }
 
@@ -45,6 +50,13 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     return 0;
 }
 
-const struct command g_cmd_delete = {.name = "delete", .arguments = "ID...", .summary = "delete a container", .options = g_options,
-                                     .option_count = ARRAY_SIZE(g_options), .options_size = sizeof(struct delete_args), .permute = true, .min_args = 1,
-                                     .max_args = -1, .run = run};
+const struct command g_cmd_delete = {.name = "delete",
+                                     .arguments = "ID...",
+                                     .summary = "delete a container",
+                                     .options = g_options,
+                                     .option_count = ARRAY_SIZE(g_options),
+                                     .options_size = sizeof(struct delete_args),
+                                     .permute = true,
+                                     .min_args = 1,
+                                     .max_args = -1,
+                                     .run = run};

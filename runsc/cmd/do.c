@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cmd/do.c: runs one command in a sandbox of its own: the host's root (or --rootfs), read-only beneath an overlay in memory. No bundle,
- * no daemon. It writes the config.json that `run` would read, and goes the same way.
+ * runsc/cmd/do.c: runs one command in a sandbox of its own: the host's root (or --rootfs), read-only beneath
+ * an overlay in memory. No bundle, no daemon. It writes the config.json that `run` would read, and goes the
+ * same way.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,11 +19,16 @@ struct do_args {
     struct option_list env;
     bool terminal;
 };
-#define O(n, l, k, member, v, h) {.name = n, .letter = l, .kind = OPTION_##k, .offset = offsetof(struct do_args, member), .value = v, .help = h}
+#define O(n, l, k, member, v, h)                                                                             \
+    {                                                                                                        \
+        .name = n, .letter = l, .kind = OPTION_##k, .offset = offsetof(struct do_args, member), .value = v,  \
+        .help = h                                                                                            \
+    }
 static const struct option_def g_options[] = {
     O("rootfs", 0, STRING, rootfs, "DIR", "use DIR as the root directory instead of the host's"),
     O("cwd", 0, STRING, cwd, "DIR", "start in DIR (default: the current directory, with --rootfs /)"),
-    O("env", 'e', LIST, env, "NAME[=VALUE]", "set a variable, or hand the caller's on; of the caller's others only TERM, LANG and LC_* are"),
+    O("env", 'e', LIST, env, "NAME[=VALUE]",
+      "set a variable, or hand the caller's on; of the caller's others only TERM, LANG and LC_* are"),
     O("terminal", 't', FLAG, terminal, NULL, "give the command a terminal of its own"),
 };
 
@@ -40,8 +46,13 @@ static int add_env(json_t *list, const char *item) {
 }
 
 static json_t *make_env(const struct do_args *a) {
-    static const char *const defaults[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM", "LANG",
-                                           "LC_ALL", "LC_CTYPE"};
+    static const char *const defaults[] = {
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME=/root",
+        "TERM",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE"};
     json_t *list = json_array();
     int r = 0;
 
@@ -49,7 +60,8 @@ static json_t *make_env(const struct do_args *a) {
         bool overridden = false;
         size_t name = strcspn(defaults[i], "=");
         for (size_t j = 0; j < a->env.count; j++)
-            overridden |= strcspn(a->env.items[j], "=") == name && strncmp(a->env.items[j], defaults[i], name) == 0;
+            overridden |=
+                strcspn(a->env.items[j], "=") == name && strncmp(a->env.items[j], defaults[i], name) == 0;
         if (!overridden)
             r = add_env(list, defaults[i]);
     }
@@ -59,11 +71,15 @@ static json_t *make_env(const struct do_args *a) {
 }
 
 static json_t *make_capabilities(void) {
-    static const char *const names[] = {
-        "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
-        "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
-        "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD",
-        "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_SETFCAP"};
+    static const char *const names[] = {"CAP_CHOWN",           "CAP_DAC_OVERRIDE",     "CAP_DAC_READ_SEARCH",
+                                        "CAP_FOWNER",          "CAP_FSETID",           "CAP_KILL",
+                                        "CAP_SETGID",          "CAP_SETUID",           "CAP_SETPCAP",
+                                        "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST",
+                                        "CAP_NET_ADMIN",       "CAP_NET_RAW",          "CAP_IPC_LOCK",
+                                        "CAP_IPC_OWNER",       "CAP_SYS_CHROOT",       "CAP_SYS_PTRACE",
+                                        "CAP_SYS_PACCT",       "CAP_SYS_ADMIN",        "CAP_SYS_NICE",
+                                        "CAP_SYS_RESOURCE",    "CAP_SYS_TTY_CONFIG",   "CAP_MKNOD",
+                                        "CAP_LEASE",           "CAP_AUDIT_WRITE",      "CAP_SETFCAP"};
     json_t *list = json_array();
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -73,10 +89,12 @@ static json_t *make_capabilities(void) {
 
 /* What a program finds: its own /proc, /sys, /dev. */
 static json_t *make_mounts(void) {
-    return json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s,s:[s]},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s,s:[s,s,s]}]", "destination", "/proc", "type", "proc",
-                     "source", "proc", "destination", "/sys", "type", "sysfs", "source", "sysfs", "options", "ro", "destination", "/dev", "type",
-                     "tmpfs", "source", "tmpfs", "destination", "/dev/pts", "type", "devpts", "source", "devpts", "destination", "/dev/shm", "type",
-                     "tmpfs", "source", "shm", "options", "nosuid", "nodev", "mode=1777");
+    return json_pack(
+        "[{s:s,s:s,s:s},{s:s,s:s,s:s,s:[s]},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s,s:[s,s,s]}]",
+        "destination", "/proc", "type", "proc", "source", "proc", "destination", "/sys", "type", "sysfs",
+        "source", "sysfs", "options", "ro", "destination", "/dev", "type", "tmpfs", "source", "tmpfs",
+        "destination", "/dev/pts", "type", "devpts", "source", "devpts", "destination", "/dev/shm", "type",
+        "tmpfs", "source", "shm", "options", "nosuid", "nodev", "mode=1777");
 }
 
 static json_t *make_config(const struct do_args *a, char **argv, int argc, uint16_t rows, uint16_t columns) {
@@ -86,14 +104,18 @@ static json_t *make_config(const struct do_args *a, char **argv, int argc, uint1
     for (int i = 0; i < argc; i++)
         json_array_append_new(args, json_string(argv[i]));
     const char *where = a->cwd ? a->cwd : a->rootfs || !getcwd(cwd, sizeof cwd) ? "/" : cwd;
-    return json_pack("{s:s,s:{s:s,s:b},s:s,s:{s:b,s:{s:i,s:i},s:{s:i,s:i},s:o,s:o,s:s,s:o},s:o,s:{s:[{s:s},{s:s},{s:s},{s:s},{s:s}]}}", "ociVersion",
-                     RUNSC_SPEC_VERSION, "root", "path", a->rootfs ? a->rootfs : "/", "readonly", 0, "hostname", "runsc", "process", "terminal",
-                     a->terminal, "consoleSize", "height", (int)rows, "width", (int)columns, "user", "uid", 0, "gid", 0, "args", args, "env",
-                     make_env(a), "cwd", where, "capabilities", make_capabilities(), "mounts", make_mounts(), "linux", "namespaces", "type", "pid",
-                     "type", "mount", "type", "ipc", "type", "uts", "type", "network");
+    return json_pack("{s:s,s:{s:s,s:b},s:s,s:{s:b,s:{s:i,s:i},s:{s:i,s:i},s:o,s:o,s:s,s:o},s:o,s:{s:[{s:s},{"
+                     "s:s},{s:s},{s:s},{s:s}]}}",
+                     "ociVersion", RUNSC_SPEC_VERSION, "root", "path", a->rootfs ? a->rootfs : "/",
+                     "readonly", 0, "hostname", "runsc", "process", "terminal", a->terminal, "consoleSize",
+                     "height", (int)rows, "width", (int)columns, "user", "uid", 0, "gid", 0, "args", args,
+                     "env", make_env(a), "cwd", where, "capabilities", make_capabilities(), "mounts",
+                     make_mounts(), "linux", "namespaces", "type", "pid", "type", "mount", "type", "ipc",
+                     "type", "uts", "type", "network");
 }
 
-static int create_and_run(struct cli *cli, struct foreground *f, const struct do_args *a, json_t *config, struct err **err) {
+static int create_and_run(struct cli *cli, struct foreground *f, const struct do_args *a, json_t *config,
+                          struct err **err) {
     cleanup(spec_freep) struct spec *spec = NULL;
     cleanup(container_closep) struct container *c = NULL;
     char id[64];
@@ -106,8 +128,16 @@ static int create_and_run(struct cli *cli, struct foreground *f, const struct do
     int r = spec_parse(config, &spec, err);
     if (r < 0)
         return r;
-    struct create_options o = {.id = id, .config = config, .spec = spec, .stdio = {0, 1, 2}, .tty_fd = f->slave_fd, .overlay = true,
-                               .exclusive_root = true, .init_killable = true, .keep_stderr = true, .owner_fd = f->owner[1]};
+    struct create_options o = {.id = id,
+                               .config = config,
+                               .spec = spec,
+                               .stdio = {0, 1, 2},
+                               .tty_fd = f->slave_fd,
+                               .overlay = true,
+                               .exclusive_root = true,
+                               .init_killable = true,
+                               .keep_stderr = true,
+                               .owner_fd = f->owner[1]};
     (void)a;
     r = runsc_container_create(cli, &o, &c, err);
     if (r < 0)
@@ -141,6 +171,14 @@ static int code_of(const struct err *e) {
     return strcmp(e->code, "exec.not-found") == 0 ? 127 : strncmp(e->code, "exec.", 5) == 0 ? 126 : 125;
 }
 
-const struct command g_cmd_do = {.name = "do", .arguments = "COMMAND [ARGUMENT...]", .summary = "run a command in a sandbox, on the host's root under an overlay",
-                                 .options = g_options, .option_count = ARRAY_SIZE(g_options), .options_size = sizeof(struct do_args), .min_args = 1,
-                                 .max_args = -1, .error_code = 125, .run = run, .code_of = code_of};
+const struct command g_cmd_do = {.name = "do",
+                                 .arguments = "COMMAND [ARGUMENT...]",
+                                 .summary = "run a command in a sandbox, on the host's root under an overlay",
+                                 .options = g_options,
+                                 .option_count = ARRAY_SIZE(g_options),
+                                 .options_size = sizeof(struct do_args),
+                                 .min_args = 1,
+                                 .max_args = -1,
+                                 .error_code = 125,
+                                 .run = run,
+                                 .code_of = code_of};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cmd/exec.c: a further process in a container: from a process document (--process) or from flags over the container's own process.
+ * runsc/cmd/exec.c: a further process in a container: from a process document (--process) or from flags over
+ * the container's own process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +22,14 @@ struct exec_args {
     int64_t preserve_fds;
     bool tty, detach, no_new_privs, ignore_paused, no_subreaper;
 };
-#define O(n, l, k, member, v, h) {.name = n, .letter = l, .kind = OPTION_##k, .offset = offsetof(struct exec_args, member), .value = v, .help = h}
+#define O(n, l, k, member, v, h)                                                                             \
+    {                                                                                                        \
+        .name = n, .letter = l, .kind = OPTION_##k, .offset = offsetof(struct exec_args, member),            \
+        .value = v, .help = h                                                                                \
+    }
 static const struct option_def g_options[] = {
-    O("process", 'p', STRING, process, "FILE", "a process document; without it the flags below say what runs"),
+    O("process", 'p', STRING, process, "FILE",
+      "a process document; without it the flags below say what runs"),
     O("detach", 'd', FLAG, detach, NULL, "return once the process runs"),
     O("pid-file", 0, STRING, pid_file, "FILE", "write the process's id on the host there"),
     O("console-socket", 0, STRING, console_socket, "SOCKET", "send the terminal's master there"),
@@ -82,8 +88,8 @@ static void add_capabilities(json_t *process, const struct option_list *caps) {
 }
 
 /* The container's own process with what the flags change: as runc. */
-static int process_from_flags(struct cli *cli, struct container *c, const struct exec_args *a, int argc, char **argv, json_t **ret,
-                              struct err **err) {
+static int process_from_flags(struct cli *cli, struct container *c, const struct exec_args *a, int argc,
+                              char **argv, json_t **ret, struct err **err) {
     cleanup(json_decrefp) json_t *config = NULL;
     cleanup(spec_freep) struct spec *spec = NULL;
 
@@ -113,7 +119,8 @@ static int process_from_flags(struct cli *cli, struct container *c, const struct
     if (a->gids.count)
         json_object_set_new(json_object_get(process, "user"), "additionalGids", json_array());
     for (size_t i = 0; i < a->gids.count; i++)
-        json_array_append_new(json_object_get(json_object_get(process, "user"), "additionalGids"), json_integer(strtoll(a->gids.items[i], NULL, 10)));
+        json_array_append_new(json_object_get(json_object_get(process, "user"), "additionalGids"),
+                              json_integer(strtoll(a->gids.items[i], NULL, 10)));
     add_capabilities(process, &a->caps);
     if (a->user)
         r = set_user(process, a->user, err);
@@ -153,20 +160,25 @@ static int prepare_terminal(struct exec *e, struct err **err) {
     cleanup(closep) int master = -1;
 
     if (e->foreground) {
-        int r = foreground_prepare(e->foreground, e->cli, p->terminal && !e->args->console_socket, &rows, &columns, err);
+        int r = foreground_prepare(e->foreground, e->cli, p->terminal && !e->args->console_socket, &rows,
+                                   &columns, err);
         if (r < 0)
             return r;
         e->owner_fd = e->foreground->owner[1];
         if (e->foreground->slave_fd >= 0) {
             e->slave_fd = fcntl(e->foreground->slave_fd, F_DUPFD_CLOEXEC, 3);
-            json_object_set_new(e->process, "consoleSize", json_pack("{s:i,s:i}", "height", (int)rows, "width", (int)columns));
+            json_object_set_new(e->process, "consoleSize",
+                                json_pack("{s:i,s:i}", "height", (int)rows, "width", (int)columns));
             return e->slave_fd < 0 ? err_set(err, errno, "console.pty", "handing the terminal on") : 0;
         }
     }
     if (!p->terminal)
-        return e->args->console_socket ? err_set(err, EINVAL, "console.unused", "cannot use console socket if process.terminal is false") : 0;
+        return e->args->console_socket ? err_set(err, EINVAL, "console.unused",
+                                                 "cannot use console socket if process.terminal is false")
+                                       : 0;
     if (!e->args->console_socket)
-        return err_set(err, EINVAL, "console.missing", "cannot allocate tty if runsc will detach without setting console socket");
+        return err_set(err, EINVAL, "console.missing",
+                       "cannot allocate tty if runsc will detach without setting console socket");
     int r = console_pair(rows, columns, &master, &e->slave_fd, err);
     return r < 0 ? r : console_send_master(e->args->console_socket, master, err);
 }
@@ -185,7 +197,8 @@ static int join_cgroups(struct exec *e, struct err **err) {
 }
 
 static int start_standin(struct exec *e, struct err **err) {
-    struct standin s = {.process = &e->spec->process, .tty_fd = e->slave_fd, .pid_ns_fd = -1, .may_lack = true};
+    struct standin s = {
+        .process = &e->spec->process, .tty_fd = e->slave_fd, .pid_ns_fd = -1, .may_lack = true};
     int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -220,9 +233,10 @@ static int send_exec(struct exec *e, struct err **err) {
     int r = container_connect(e->container, &channel, err);
     if (r < 0)
         return r;
-    json_t *request = json_pack("{s:s,s:s,s:O,s:[b,b,b],s:b,s:i,s:i,s:b}", "verb", "exec", "container", e->container->id, "process", e->process,
-                                "fds_stdio", !tty, !tty, !tty, "fds_tty", tty, "fds_extra", (int)e->args->preserve_fds, "fds_owner", 1,
-                                "ignore_paused", e->args->ignore_paused);
+    json_t *request =
+        json_pack("{s:s,s:s,s:O,s:[b,b,b],s:b,s:i,s:i,s:b}", "verb", "exec", "container", e->container->id,
+                  "process", e->process, "fds_stdio", !tty, !tty, !tty, "fds_tty", tty, "fds_extra",
+                  (int)e->args->preserve_fds, "fds_owner", 1, "ignore_paused", e->args->ignore_paused);
     r = control_call(&channel, request, fds, n, NULL, err);
     json_decref(request);
     control_channel_done(&channel);
@@ -233,11 +247,14 @@ static int check(struct exec *e, struct err **err) {
     enum container_status status = container_status(e->container);
 
     if (status == STATUS_STOPPED || status == STATUS_CREATING)
-        return err_set(err, ESRCH, "container.stopped", "cannot exec in a %s container", container_status_name(status));
+        return err_set(err, ESRCH, "container.stopped", "cannot exec in a %s container",
+                       container_status_name(status));
     if (status == STATUS_PAUSED && !e->args->ignore_paused)
-        return err_set(err, EBUSY, "container.paused", "cannot exec in a paused container (use --ignore-paused to override)");
+        return err_set(err, EBUSY, "container.paused",
+                       "cannot exec in a paused container (use --ignore-paused to override)");
     if (e->args->preserve_fds < 0 || e->args->preserve_fds > CONTROL_MAX_FDS - 16)
-        return err_set(err, EINVAL, "usage", "--preserve-fds must lie between 0 and %d", CONTROL_MAX_FDS - 16);
+        return err_set(err, EINVAL, "usage", "--preserve-fds must lie between 0 and %d",
+                       CONTROL_MAX_FDS - 16);
     return 0;
 }
 
@@ -245,7 +262,9 @@ static int start(struct exec *e, int argc, char **argv, struct err **err) {
     int r = check(e, err);
 
     if (r >= 0)
-        r = e->args->process ? process_from_file(e->args, &e->process, err) : process_from_flags(e->cli, e->container, e->args, argc, argv, &e->process, err);
+        r = e->args->process
+                ? process_from_file(e->args, &e->process, err)
+                : process_from_flags(e->cli, e->container, e->args, argc, argv, &e->process, err);
     if (r >= 0)
         r = spec_parse_process(e->process, &e->spec, err);
     if (r >= 0)
@@ -267,8 +286,14 @@ static int start(struct exec *e, int argc, char **argv, struct err **err) {
 
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {
     struct exec_args *a = options;
-    struct foreground f = {.owner = {-1, -1}, .signal_fd = -1, .master_fd = -1, .slave_fd = -1, .channel.fd = -1};
-    struct exec e = {.cli = cli, .args = a, .foreground = a->detach ? NULL : &f, .standin = CHILD_NONE, .owner_fd = -1, .slave_fd = -1};
+    struct foreground f = {
+        .owner = {-1, -1}, .signal_fd = -1, .master_fd = -1, .slave_fd = -1, .channel.fd = -1};
+    struct exec e = {.cli = cli,
+                     .args = a,
+                     .foreground = a->detach ? NULL : &f,
+                     .standin = CHILD_NONE,
+                     .owner_fd = -1,
+                     .slave_fd = -1};
     int r = container_open(cli, argv[0], CONTAINER_OLD, &e.container, err);
 
     if (r >= 0)
@@ -285,6 +310,13 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     return r;
 }
 
-const struct command g_cmd_exec = {.name = "exec", .arguments = "ID [COMMAND [ARGUMENT...]]", .summary = "start a process in a container", .options = g_options,
-                                   .option_count = ARRAY_SIZE(g_options), .options_size = sizeof(struct exec_args), .min_args = 1, .max_args = -1,
-                                   .error_code = 255, .run = run};
+const struct command g_cmd_exec = {.name = "exec",
+                                   .arguments = "ID [COMMAND [ARGUMENT...]]",
+                                   .summary = "start a process in a container",
+                                   .options = g_options,
+                                   .option_count = ARRAY_SIZE(g_options),
+                                   .options_size = sizeof(struct exec_args),
+                                   .min_args = 1,
+                                   .max_args = -1,
+                                   .error_code = 255,
+                                   .run = run};

@@ -17,4 +17,5 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     return 0;
 }
 
-const struct command g_cmd_help = {.name = "help", .arguments = "[COMMAND]", .summary = "show help", .max_args = 1, .run = run};
+const struct command g_cmd_help = {
+    .name = "help", .arguments = "[COMMAND]", .summary = "show help", .max_args = 1, .run = run};

@@ -15,7 +15,11 @@ struct kill_args {
     bool all;
 };
 static const struct option_def g_options[] = {
-    {.name = "all", .letter = 'a', .kind = OPTION_FLAG, .offset = 0, .help = "signal every process of the container"},
+    {.name = "all",
+     .letter = 'a',
+     .kind = OPTION_FLAG,
+     .offset = 0,
+     .help = "signal every process of the container"},
 };
 
 /* "15", "TERM", "SIGTERM", "sigterm", "RTMIN+3"; -1: unknown. Numbers are the same here and in the guest. */
@@ -68,6 +72,13 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     return r;
 }
 
-const struct command g_cmd_kill = {.name = "kill", .arguments = "ID [SIGNAL]", .summary = "send a signal (default TERM) to a container",
-                                   .options = g_options, .option_count = ARRAY_SIZE(g_options), .options_size = sizeof(struct kill_args),
-                                   .permute = true, .min_args = 1, .max_args = 2, .run = run};
+const struct command g_cmd_kill = {.name = "kill",
+                                   .arguments = "ID [SIGNAL]",
+                                   .summary = "send a signal (default TERM) to a container",
+                                   .options = g_options,
+                                   .option_count = ARRAY_SIZE(g_options),
+                                   .options_size = sizeof(struct kill_args),
+                                   .permute = true,
+                                   .min_args = 1,
+                                   .max_args = 2,
+                                   .run = run};

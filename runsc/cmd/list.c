@@ -14,8 +14,17 @@ struct list_args {
     bool quiet;
 };
 static const struct option_def g_options[] = {
-    {.name = "format", .letter = 'f', .kind = OPTION_STRING, .offset = offsetof(struct list_args, format), .value = "table|json", .help = "output format"},
-    {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .offset = offsetof(struct list_args, quiet), .help = "ids only"},
+    {.name = "format",
+     .letter = 'f',
+     .kind = OPTION_STRING,
+     .offset = offsetof(struct list_args, format),
+     .value = "table|json",
+     .help = "output format"},
+    {.name = "quiet",
+     .letter = 'q',
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct list_args, quiet),
+     .help = "ids only"},
 };
 
 static const char *text_of(const json_t *o, const char *key) {
@@ -30,8 +39,9 @@ static void print_table(const json_t *all) {
 
     printf("%-28s %-10s %-10s %-40s %-32s %s\n", "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER");
     json_array_foreach(all, i, one)
-        printf("%-28s %-10lld %-10s %-40s %-32s %s\n", text_of(one, "id"), (long long)json_integer_value(json_object_get(one, "pid")),
-               text_of(one, "status"), text_of(one, "bundle"), text_of(one, "created"), text_of(one, "owner"));
+        printf("%-28s %-10lld %-10s %-40s %-32s %s\n", text_of(one, "id"),
+               (long long)json_integer_value(json_object_get(one, "pid")), text_of(one, "status"),
+               text_of(one, "bundle"), text_of(one, "created"), text_of(one, "owner"));
 }
 
 /* One that is removed meanwhile is left out. */
@@ -74,5 +84,11 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     return 0;
 }
 
-const struct command g_cmd_list = {.name = "list", .arguments = "", .summary = "list containers", .options = g_options,
-                                   .option_count = ARRAY_SIZE(g_options), .options_size = sizeof(struct list_args), .permute = true, .run = run};
+const struct command g_cmd_list = {.name = "list",
+                                   .arguments = "",
+                                   .summary = "list containers",
+                                   .options = g_options,
+                                   .option_count = ARRAY_SIZE(g_options),
+                                   .options_size = sizeof(struct list_args),
+                                   .permute = true,
+                                   .run = run};

@@ -33,7 +33,17 @@ static int run_resume(struct cli *cli, void *options, int argc, char **argv, str
     return ask(cli, argv[0], "resume", err);
 }
 
-const struct command g_cmd_pause = {.name = "pause", .arguments = "ID", .summary = "stop all processes of a container", .permute = true, .min_args = 1,
-                                    .max_args = 1, .run = run_pause};
-const struct command g_cmd_resume = {.name = "resume", .arguments = "ID", .summary = "let a paused container go on", .permute = true, .min_args = 1,
-                                     .max_args = 1, .run = run_resume};
+const struct command g_cmd_pause = {.name = "pause",
+                                    .arguments = "ID",
+                                    .summary = "stop all processes of a container",
+                                    .permute = true,
+                                    .min_args = 1,
+                                    .max_args = 1,
+                                    .run = run_pause};
+const struct command g_cmd_resume = {.name = "resume",
+                                     .arguments = "ID",
+                                     .summary = "let a paused container go on",
+                                     .permute = true,
+                                     .min_args = 1,
+                                     .max_args = 1,
+                                     .run = run_resume};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cmd/ps.c: the processes of a container as the host sees them: its stand-ins (OCI.md 10.5). dockerd looks the pids up in its own ps.
+ * runsc/cmd/ps.c: the processes of a container as the host sees them: its stand-ins (OCI.md 10.5). dockerd
+ * looks the pids up in its own ps.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +16,12 @@ struct ps_args {
     const char *format;
 };
 static const struct option_def g_options[] = {
-    {.name = "format", .letter = 'f', .kind = OPTION_STRING, .offset = 0, .value = "table|json", .help = "output format"},
+    {.name = "format",
+     .letter = 'f',
+     .kind = OPTION_STRING,
+     .offset = 0,
+     .value = "table|json",
+     .help = "output format"},
 };
 
 static bool is_ours(const char *line, size_t column, const json_t *pids) {
@@ -29,9 +35,7 @@ static bool is_ours(const char *line, size_t column, const json_t *pids) {
         line += strspn(line, " ");
     }
     long n = strtol(line, &end, 10);
-    json_array_foreach(pids, i, pid)
-        if (end != line && json_integer_value(pid) == n)
-            return true;
+    json_array_foreach(pids, i, pid) if (end != line && json_integer_value(pid) == n) return true;
     return false;
 }
 
@@ -45,7 +49,8 @@ static int filter_table(FILE *f, const json_t *pids, struct err **err) {
         return err_set(err, EIO, "ps.output", "ps printed nothing");
     cleanup(freep) char *header = strdup(line);
     char *rest = NULL;
-    for (char *word = header ? strtok_r(header, " \n", &rest) : NULL; word && !found; word = strtok_r(NULL, " \n", &rest)) {
+    for (char *word = header ? strtok_r(header, " \n", &rest) : NULL; word && !found;
+         word = strtok_r(NULL, " \n", &rest)) {
         found = strcmp(word, "PID") == 0;
         column += !found;
     }
@@ -103,5 +108,12 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     return print_table(pids, argc - 1, argv + 1, err);
 }
 
-const struct command g_cmd_ps = {.name = "ps", .arguments = "ID [PS OPTIONS]", .summary = "show a container's processes on the host", .options = g_options,
-                                 .option_count = ARRAY_SIZE(g_options), .options_size = sizeof(struct ps_args), .min_args = 1, .max_args = -1, .run = run};
+const struct command g_cmd_ps = {.name = "ps",
+                                 .arguments = "ID [PS OPTIONS]",
+                                 .summary = "show a container's processes on the host",
+                                 .options = g_options,
+                                 .option_count = ARRAY_SIZE(g_options),
+                                 .options_size = sizeof(struct ps_args),
+                                 .min_args = 1,
+                                 .max_args = -1,
+                                 .run = run};

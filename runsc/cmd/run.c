@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cmd/run.c: create and start a bundle and, unless detached, stay until it ends; then delete it (unless --keep).
+ * runsc/cmd/run.c: create and start a bundle and, unless detached, stay until it ends; then delete it (unless
+ * --keep).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,11 @@ struct run_args {
     struct create_args create; /* first: create_from_bundle() takes it */
     bool detach, keep, no_subreaper;
 };
-#define O(n, l, k, member, v, h) {.name = n, .letter = l, .kind = OPTION_##k, .offset = offsetof(struct run_args, member), .value = v, .help = h}
+#define O(n, l, k, member, v, h)                                                                             \
+    {                                                                                                        \
+        .name = n, .letter = l, .kind = OPTION_##k, .offset = offsetof(struct run_args, member), .value = v, \
+        .help = h                                                                                            \
+    }
 static const struct option_def g_options[] = {
     CREATE_OPTIONS(struct run_args, create.),
     O("detach", 'd', FLAG, detach, NULL, "return once the container is started"),
@@ -54,6 +59,13 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     return a->detach ? run_detached(cli, a, argv[0], err) : run_foreground(cli, a, argv[0], err);
 }
 
-const struct command g_cmd_run = {.name = "run", .arguments = "ID", .summary = "create and start a container", .options = g_options,
-                                  .option_count = ARRAY_SIZE(g_options), .options_size = sizeof(struct run_args), .permute = true, .min_args = 1,
-                                  .max_args = 1, .run = run};
+const struct command g_cmd_run = {.name = "run",
+                                  .arguments = "ID",
+                                  .summary = "create and start a container",
+                                  .options = g_options,
+                                  .option_count = ARRAY_SIZE(g_options),
+                                  .options_size = sizeof(struct run_args),
+                                  .permute = true,
+                                  .min_args = 1,
+                                  .max_args = 1,
+                                  .run = run};

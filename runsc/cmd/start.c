@@ -18,4 +18,9 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     return 0;
 }
 
-const struct command g_cmd_start = {.name = "start", .arguments = "ID...", .summary = "start a created container", .min_args = 1, .max_args = -1, .run = run};
+const struct command g_cmd_start = {.name = "start",
+                                    .arguments = "ID...",
+                                    .summary = "start a created container",
+                                    .min_args = 1,
+                                    .max_args = -1,
+                                    .run = run};

@@ -16,10 +16,16 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     if (r < 0)
         return r;
     cleanup(json_decrefp) json_t *state = container_state_json(c, container_status(c));
-    if (!state || json_dumpf(state, stdout, JSON_INDENT(2)) < 0 || putchar('\n') == EOF || fflush(stdout) == EOF)
+    if (!state || json_dumpf(state, stdout, JSON_INDENT(2)) < 0 || putchar('\n') == EOF ||
+        fflush(stdout) == EOF)
         return err_set(err, EIO, "output", "writing the state of container %s", argv[0]);
     return 0;
 }
 
-const struct command g_cmd_state = {.name = "state", .arguments = "ID", .summary = "show a container's state", .permute = true, .min_args = 1,
-                                    .max_args = 1, .run = run};
+const struct command g_cmd_state = {.name = "state",
+                                    .arguments = "ID",
+                                    .summary = "show a container's state",
+                                    .permute = true,
+                                    .min_args = 1,
+                                    .max_args = 1,
+                                    .run = run};

@@ -14,4 +14,5 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     return 0;
 }
 
-const struct command g_cmd_version = {.name = "version", .arguments = "", .summary = "show the version", .run = run};
+const struct command g_cmd_version = {
+    .name = "version", .arguments = "", .summary = "show the version", .run = run};

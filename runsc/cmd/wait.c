@@ -48,11 +48,17 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     if (r < 0)
         return r;
     const char *why = json_string_value(json_object_get(answer, "why"));
-    printf("{\"id\":\"%s\",\"exitStatus\":%d}\n", argv[0], exit_code_of((int)json_integer_value(json_object_get(answer, "status"))));
+    printf("{\"id\":\"%s\",\"exitStatus\":%d}\n", argv[0],
+           exit_code_of((int)json_integer_value(json_object_get(answer, "status"))));
     if (why)
         cli_warn(cli, "%s", why);
     return 0;
 }
 
-const struct command g_cmd_wait = {.name = "wait", .arguments = "ID", .summary = "wait for a container's end and show its exit status", .permute = true,
-                                   .min_args = 1, .max_args = 1, .run = run};
+const struct command g_cmd_wait = {.name = "wait",
+                                   .arguments = "ID",
+                                   .summary = "wait for a container's end and show its exit status",
+                                   .permute = true,
+                                   .min_args = 1,
+                                   .max_args = 1,
+                                   .run = run};

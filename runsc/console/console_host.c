@@ -101,7 +101,10 @@ int console_send_master(const char *path, int master, struct err **err) {
     } control = {.buffer = {0}};
     char payload[] = "/dev/ptmx";
     struct iovec iov = {.iov_base = payload, .iov_len = sizeof payload - 1};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buffer, .msg_controllen = sizeof control.buffer};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.buffer,
+                       .msg_controllen = sizeof control.buffer};
     cleanup(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (strlen(path) >= sizeof a.sun_path)
@@ -114,5 +117,7 @@ int console_send_master(const char *path, int master, struct err **err) {
     h->cmsg_type = SCM_RIGHTS;
     h->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(h), &master, sizeof master);
-    return sendmsg(fd, &m, MSG_NOSIGNAL) < 0 ? err_set(err, errno, "console.socket", "sending the terminal to %s", path) : 0;
+    return sendmsg(fd, &m, MSG_NOSIGNAL) < 0
+               ? err_set(err, errno, "console.socket", "sending the terminal to %s", path)
+               : 0;
 }

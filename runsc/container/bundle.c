@@ -7,7 +7,8 @@
 #include "base/cleanup.h"
 #include "runsc/container/container.h"
 
-int bundle_load(struct cli *cli, const char *bundle, json_t **ret_config, struct spec **ret_spec, struct err **err) {
+int bundle_load(struct cli *cli, const char *bundle, json_t **ret_config, struct spec **ret_spec,
+                struct err **err) {
     cleanup(freep) char *text = NULL;
     cleanup(json_decrefp) json_t *config = NULL;
     size_t size;

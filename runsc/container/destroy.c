@@ -30,11 +30,10 @@ int container_start(struct container *c, struct err **err) {
 
     if (!c->state.has_init)
         return err_set(err, EINVAL, "container.creating", "container %s was never fully created", c->id);
-    enum container_status status = container_status(c);
-    if (status == STATUS_STOPPED)
+    if (!host_process_alive(&c->state.sandbox))
         return err_set(err, EINVAL, "container.stopped", "cannot start a container that has stopped");
     int r = c->state.hooks ? hooks_load(c, &kept, err) : 0;
-    if (r >= 0 && kept && status == STATUS_CREATED)
+    if (r >= 0 && kept && kept->hooks.start_container.count && container_status(c) == STATUS_CREATED)
         r = hooks_run_in_guest(c, &kept->hooks.start_container, err);
     if (r >= 0)
         r = ask_start(c, err);

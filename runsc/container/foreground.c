@@ -21,13 +21,15 @@ int exit_code_of(int wait_status) {
     return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-int foreground_prepare(struct foreground *f, struct cli *cli, bool terminal, uint16_t *rows, uint16_t *columns, struct err **err) {
+int foreground_prepare(struct foreground *f, struct cli *cli, bool terminal, uint16_t *rows,
+                       uint16_t *columns, struct err **err) {
     sigset_t set;
 
     *f = (struct foreground){.cli = cli, .owner = {-1, -1}, .signal_fd = -1, .master_fd = -1, .slave_fd = -1};
     control_channel_init(&f->channel, -1);
     sigfillset(&set);
-    static const int kept[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGCHLD, SIGPIPE, SIGURG, SIGTTIN, SIGTTOU};
+    static const int kept[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL, SIGABRT, SIGTRAP,
+                               SIGSYS,  SIGCHLD, SIGPIPE, SIGURG, SIGTTIN, SIGTTOU};
     for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
         sigdelset(&set, kept[i]);
     sigprocmask(SIG_BLOCK, &set, NULL);
@@ -52,7 +54,8 @@ static void hand_on_signal(struct foreground *f) {
             console_set_size(f->master_fd, rows, columns);
             request = json_pack("{s:s,s:i,s:i}", "verb", "winsize", "rows", rows, "columns", columns);
         } else {
-            /* What our terminal sent to our whole group (^C) goes to the guest's whole group; what kill(1) sent, to its one process. */
+            /* What our terminal sent to our whole group (^C) goes to the guest's whole group; what kill(1)
+             * sent, to its one process. */
             request = json_pack("{s:s,s:i,s:s}", "verb", "signal", "signal", (int)info.ssi_signo, "scope",
                                 info.ssi_code == SI_KERNEL ? "foreground" : "process");
         }
@@ -88,11 +91,13 @@ static int read_events(struct foreground *f, int *ret_status) {
 /* It is ending, as its socket has closed: waiting is short. */
 static int sandbox_lost(pid_t sandbox, struct err **err) {
     char cause[128] = "it was killed or has failed";
-    int status, r = err_set(err, ECONNRESET, "sandbox.lost", "the sandbox process ended before the container did");
+    int status,
+        r = err_set(err, ECONNRESET, "sandbox.lost", "the sandbox process ended before the container did");
 
     if (sandbox > 0 && waitpid(sandbox, &status, 0) == sandbox) {
         if (WIFSIGNALED(status))
-            snprintf(cause, sizeof cause, "it was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+            snprintf(cause, sizeof cause, "it was killed by signal %d (%s)", WTERMSIG(status),
+                     strsignal(WTERMSIG(status)));
         else
             snprintf(cause, sizeof cause, "it exited with code %d", WEXITSTATUS(status));
     }
@@ -104,11 +109,13 @@ static int sandbox_lost(pid_t sandbox, struct err **err) {
 static void drain_master(struct foreground *f) {
     struct pollfd p = {.fd = f->master_fd, .events = POLLIN};
 
-    while (f->master_fd >= 0 && poll(&p, 1, 0) > 0 && (p.revents & POLLIN) && console_copy(f->master_fd, STDOUT_FILENO) > 0)
+    while (f->master_fd >= 0 && poll(&p, 1, 0) > 0 && (p.revents & POLLIN) &&
+           console_copy(f->master_fd, STDOUT_FILENO) > 0)
         ;
 }
 
-/* The end of our input: a terminal that hung up takes the guest's along; the end of a pipe or file is what a person would type. */
+/* The end of our input: a terminal that hung up takes the guest's along; the end of a pipe or file is what a
+ * person would type. */
 static void input_ended(struct foreground *f) {
     if (f->raw)
         closep(&f->master_fd);
@@ -125,7 +132,9 @@ int foreground_run(struct foreground *f, pid_t sandbox, struct err **err) {
     closep(&f->slave_fd);
     if (f->master_fd >= 0)
         f->raw = console_make_raw(STDIN_FILENO);
-    struct pollfd p[] = {{.fd = f->signal_fd, .events = POLLIN}, {.fd = f->channel.fd, .events = POLLIN}, {.fd = f->master_fd, .events = POLLIN},
+    struct pollfd p[] = {{.fd = f->signal_fd, .events = POLLIN},
+                         {.fd = f->channel.fd, .events = POLLIN},
+                         {.fd = f->master_fd, .events = POLLIN},
                          {.fd = f->master_fd >= 0 ? STDIN_FILENO : -1, .events = POLLIN}};
     while (r == 0) {
         if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/container/gofer_roots_host.c: see gofer_roots.h. Sources: open_tree(2), mount_setattr(2), move_mount(2), proc_pid_mountinfo(5).
+ * runsc/container/gofer_roots_host.c: see gofer_roots.h. Sources: open_tree(2), mount_setattr(2),
+ * move_mount(2), proc_pid_mountinfo(5).
  */
 #include "runsc/container/gofer_roots.h"
 
@@ -17,19 +18,23 @@
 #include "base/log.h"
 
 /* File systems that show or steer the host and whose like the sentry makes itself. */
-static const char *const g_covered[] = {"proc",    "sysfs",  "devtmpfs", "devpts",     "cgroup",     "cgroup2",   "mqueue",     "securityfs", "debugfs",
-                                        "tracefs", "bpf",    "pstore",   "configfs",   "efivarfs",   "selinuxfs", "fusectl",    "hugetlbfs",
-                                        "autofs",  "nsfs",   "binfmt_misc", "rpc_pipefs", NULL};
+static const char *const g_covered[] = {
+    "proc",      "sysfs",   "devtmpfs", "devpts",      "cgroup",     "cgroup2",  "mqueue",    "securityfs",
+    "debugfs",   "tracefs", "bpf",      "pstore",      "configfs",   "efivarfs", "selinuxfs", "fusectl",
+    "hugetlbfs", "autofs",  "nsfs",     "binfmt_misc", "rpc_pipefs", NULL};
 
 static int take_tree(struct root_tree *r, struct err **err) {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (r->recursive ? AT_RECURSIVE : 0);
     int fd = open_tree(AT_FDCWD, r->path, flags);
 
-    if (fd < 0 && errno == EINVAL && !r->recursive) /* in a user namespace, mounts below may not be uncovered */
+    if (fd < 0 && errno == EINVAL &&
+        !r->recursive) /* in a user namespace, mounts below may not be uncovered */
         fd = open_tree(AT_FDCWD, r->path, flags | AT_RECURSIVE);
     if (fd < 0)
-        return err_set(err, errno, errno == ENOENT ? "mount.no-source" : "mount.bind", "binding %s for the gofer", r->path);
-    struct mount_attr a = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (r->read_only ? MOUNT_ATTR_RDONLY : 0),
+        return err_set(err, errno, errno == ENOENT ? "mount.no-source" : "mount.bind",
+                       "binding %s for the gofer", r->path);
+    struct mount_attr a = {.attr_set =
+                               MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (r->read_only ? MOUNT_ATTR_RDONLY : 0),
                            .propagation = MS_PRIVATE};
     if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof a) < 0) {
         int result = err_set(err, errno, "mount.attributes", "restricting the gofer's view of %s", r->path);
@@ -43,7 +48,8 @@ static int empty_tmpfs(const char *options_note, struct err **err) {
     cleanup(closep) int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
     int fd = -1;
 
-    if (fs >= 0 && fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0755", 0) == 0 && fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+    if (fs >= 0 && fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0755", 0) == 0 &&
+        fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
         fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
     return fd < 0 ? err_set(err, errno, "mount.tmpfs", "making %s", options_note) : fd;
 }
@@ -55,7 +61,9 @@ static int make_place(int base, const char *name, int tree, struct err **err) {
     if (fstat(tree, &st) < 0)
         return err_set(err, errno, "mount.stat", "looking at a mount");
     if (S_ISDIR(st.st_mode))
-        return mkdirat(base, name, 0700) < 0 ? err_set(err, errno, "mount.place", "making a mount point for the gofer") : 0;
+        return mkdirat(base, name, 0700) < 0
+                   ? err_set(err, errno, "mount.place", "making a mount point for the gofer")
+                   : 0;
     int fd = openat(base, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     close_fd(fd);
     return fd < 0 ? err_set(err, errno, "mount.place", "making a mount point for the gofer") : 0;
@@ -87,15 +95,19 @@ static int cover(const char *target, struct err **err) {
     struct stat st;
 
     if (lstat(target, &st) < 0)
-        return errno == ENOENT ? 0 : err_set(err, errno, "mount.cover", "looking at %s", target); /* beneath one covered before */
+        return errno == ENOENT ? 0
+                               : err_set(err, errno, "mount.cover", "looking at %s",
+                                         target); /* beneath one covered before */
     if (!S_ISDIR(st.st_mode))
         return mount("/dev/null", target, NULL, MS_BIND, NULL) < 0 && errno != ENOENT
-                   ? err_set(err, errno, "mount.cover", "covering %s", target) : 0;
+                   ? err_set(err, errno, "mount.cover", "covering %s", target)
+                   : 0;
     cleanup(closep) int fs = empty_tmpfs("a cover for a host file system", err);
     if (fs < 0)
         return fs;
     struct mount_attr a = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC};
-    if (mount_setattr(fs, "", AT_EMPTY_PATH, &a, sizeof a) < 0 || move_mount(fs, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    if (mount_setattr(fs, "", AT_EMPTY_PATH, &a, sizeof a) < 0 ||
+        move_mount(fs, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return err_set(err, errno, "mount.cover", "covering %s", target);
     return 0;
 }
@@ -185,4 +197,14 @@ int gofer_roots_make(struct root_tree *roots, size_t count, const char **ret_pla
     }
     *ret_place = place;
     return r;
+}
+
+int gofer_roots_open(struct root_tree *roots, size_t count, struct err **err) {
+    for (size_t i = 0; i < count; i++) {
+        roots[i].fd = open(roots[i].path, O_PATH | O_CLOEXEC);
+        if (roots[i].fd < 0)
+            return err_set(err, errno, errno == ENOENT ? "mount.no-source" : "mount.open",
+                           "opening %s for the gofer", roots[i].path);
+    }
+    return 0;
 }

@@ -43,7 +43,8 @@ static noreturn_fn void hook_child(const struct hook_run *h, int in, int out) {
     if (dup2(in, 0) < 0 || dup2(null, 1) < 0 || dup2(out, 2) < 0 || chdir(h->cwd) < 0)
         _exit(126);
     (void)close_range(3, ~0u, 0);
-    execve(h->hook->path, h->hook->args.count ? h->hook->args.items : self, h->hook->env.items ? h->hook->env.items : no_env);
+    execve(h->hook->path, h->hook->args.count ? h->hook->args.items : self,
+           h->hook->env.items ? h->hook->env.items : no_env);
     (void)!write(2, strerror(errno), strlen(strerror(errno)));
     _exit(127);
 }
@@ -61,16 +62,21 @@ static int start_hook(struct hook_run *h, struct err **err) {
     h->in = in[1];
     h->out = out[0];
     h->pid_fd = h->pid > 0 ? (int)syscall(SYS_pidfd_open, h->pid, 0) : -1;
-    return h->pid < 0 || h->pid_fd < 0 ? err_set(err, errno, "hook.start", "starting the %s hook %s", h->name, h->hook->path) : 0;
+    return h->pid < 0 || h->pid_fd < 0
+               ? err_set(err, errno, "hook.start", "starting the %s hook %s", h->name, h->hook->path)
+               : 0;
 }
 
 /* Feeds it and listens until it has ended. 0, or -ETIMEDOUT. A hook that never reads its input is fine. */
 static int attend(struct hook_run *h) {
-    int64_t deadline = h->hook->timeout_s.set ? monotonic_ns() + h->hook->timeout_s.value * NSEC_PER_SEC : CLOCK_NEVER;
+    int64_t deadline =
+        h->hook->timeout_s.set ? monotonic_ns() + h->hook->timeout_s.value * NSEC_PER_SEC : CLOCK_NEVER;
     size_t sent = 0, size = strlen(h->state);
 
     for (;;) {
-        struct pollfd p[] = {{.fd = h->pid_fd, .events = POLLIN}, {.fd = sent < size ? h->in : -1, .events = POLLOUT}, {.fd = h->out, .events = POLLIN}};
+        struct pollfd p[] = {{.fd = h->pid_fd, .events = POLLIN},
+                             {.fd = sent < size ? h->in : -1, .events = POLLOUT},
+                             {.fd = h->out, .events = POLLIN}};
         int64_t left = deadline == CLOCK_NEVER ? -1 : (deadline - monotonic_ns()) / 1000000 + 1;
         if (deadline != CLOCK_NEVER && left <= 0)
             return -ETIMEDOUT;
@@ -110,17 +116,18 @@ static int run_hook(struct hook_run *h, struct err **err) {
     closep(&h->pid_fd);
     h->text[strcspn(h->text, "\n")] = '\0';
     if (r == -ETIMEDOUT)
-        return err_set(err, ETIMEDOUT, "hook.timeout", "%s hook %s: hook ran past specified timeout of %.1fs", h->name, h->hook->path,
-                       (double)h->hook->timeout_s.value);
+        return err_set(err, ETIMEDOUT, "hook.timeout", "%s hook %s: hook ran past specified timeout of %.1fs",
+                       h->name, h->hook->path, (double)h->hook->timeout_s.value);
     if (r < 0)
         return err_set(err, -r, "hook.start", "running the %s hook %s", h->name, h->hook->path);
     if (status != 0)
-        return err_set(err, ECANCELED, "hook.failed", "error running %s hook %s: exit status %d%s%s", h->name, h->hook->path, exit_code_of(status),
-                       h->text[0] ? ", stderr: " : "", h->text);
+        return err_set(err, ECANCELED, "hook.failed", "error running %s hook %s: exit status %d%s%s", h->name,
+                       h->hook->path, exit_code_of(status), h->text[0] ? ", stderr: " : "", h->text);
     return 0;
 }
 
-int hooks_run(const struct spec_hook_list *list, const char *name, const char *cwd, json_t *state, struct err **err) {
+int hooks_run(const struct spec_hook_list *list, const char *name, const char *cwd, json_t *state,
+              struct err **err) {
     int r = 0;
 
     if (list->count == 0)
@@ -130,14 +137,21 @@ int hooks_run(const struct spec_hook_list *list, const char *name, const char *c
         return err_set(err, ENOMEM, "out-of-memory", "running hooks");
     (void)signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; r >= 0 && i < list->count; i++) {
-        struct hook_run h = {.hook = &list->items[i], .name = name, .cwd = cwd, .state = text, .pid_fd = -1, .in = -1, .out = -1};
+        struct hook_run h = {.hook = &list->items[i],
+                             .name = name,
+                             .cwd = cwd,
+                             .state = text,
+                             .pid_fd = -1,
+                             .in = -1,
+                             .out = -1};
         log_debug(LOG_CLI, "%s hook %s", name, h.hook->path);
         r = run_hook(&h, err);
     }
     return r;
 }
 
-void hooks_run_leniently(struct cli *cli, const struct spec_hook_list *list, const char *name, const char *cwd, json_t *state) {
+void hooks_run_leniently(struct cli *cli, const struct spec_hook_list *list, const char *name,
+                         const char *cwd, json_t *state) {
     for (size_t i = 0; i < list->count; i++) {
         struct spec_hook_list one = {.items = &list->items[i], .count = 1};
         struct err *err = NULL;
@@ -151,9 +165,11 @@ void hooks_run_leniently(struct cli *cli, const struct spec_hook_list *list, con
 }
 
 int hooks_load(struct container *c, struct spec **ret, struct err **err) {
-    cleanup(json_decrefp) json_t *document = json_pack("{s:s,s:{s:s},s:O*}", "ociVersion", RUNSC_SPEC_VERSION, "root", "path", "/", "hooks", c->state.hooks);
+    cleanup(json_decrefp) json_t *document = json_pack("{s:s,s:{s:s},s:O*}", "ociVersion", RUNSC_SPEC_VERSION,
+                                                       "root", "path", "/", "hooks", c->state.hooks);
 
-    return document ? spec_parse(document, ret, err) : err_set(err, ENOMEM, "out-of-memory", "reading the hooks of container %s", c->id);
+    return document ? spec_parse(document, ret, err)
+                    : err_set(err, ENOMEM, "out-of-memory", "reading the hooks of container %s", c->id);
 }
 
 /* ---- in the guest ---- */
@@ -169,11 +185,13 @@ static json_t *guest_request(struct container *c, const struct spec_hook *h) {
         json_array_set_new(args, 0, json_string(h->path));
     for (size_t i = 0; i < h->env.count; i++)
         json_array_append_new(env, json_string(h->env.items[i]));
-    return json_pack("{s:s,s:s,s:{s:o,s:o,s:s,s:{s:i,s:i}},s:[b,b,b],s:i}", "verb", "exec", "container", c->id, "process", "args", args, "env", env, "cwd",
-                     "/", "user", "uid", 0, "gid", 0, "fds_stdio", 1, 0, 0, "fds_owner", 1);
+    return json_pack("{s:s,s:s,s:{s:o,s:o,s:s,s:{s:i,s:i}},s:[b,b,b],s:i}", "verb", "exec", "container",
+                     c->id, "process", "args", args, "env", env, "cwd", "/", "user", "uid", 0, "gid", 0,
+                     "fds_stdio", 1, 0, 0, "fds_owner", 1);
 }
 
-static int run_guest_hook(struct container *c, const struct spec_hook *h, const char *state, struct err **err) {
+static int run_guest_hook(struct container *c, const struct spec_hook *h, const char *state,
+                          struct err **err) {
     struct control_channel channel, owner;
     int in[2], pair[2], r;
     json_t *event = NULL;
@@ -198,7 +216,8 @@ static int run_guest_hook(struct container *c, const struct spec_hook *h, const 
         r = control_receive(&owner, &event, err);
     int status = (int)json_integer_value(json_object_get(event, "status"));
     if (r >= 0 && status != 0)
-        r = err_set(err, ECANCELED, "hook.failed", "error running startContainer hook %s: exit status %d", h->path, exit_code_of(status));
+        r = err_set(err, ECANCELED, "hook.failed", "error running startContainer hook %s: exit status %d",
+                    h->path, exit_code_of(status));
     json_decref(event);
     control_channel_done(&owner);
     return r;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/container/launch.c: runsc_container_create(): sandbox, gofer and stand-in side by side, then the create request, then their reports.
+ * runsc/container/launch.c: runsc_container_create(): sandbox, gofer and stand-in side by side, then the
+ * create request, then their reports.
  *
- * Order (crash safety): directory, children held back, state.json with their pids, release. A runsc that dies before the release takes the
- * children along (their release pipe closes); after it `delete --force` finds them in state.json.
+ * Order (crash safety): directory, children held back, state.json with their pids, release. A runsc that dies
+ * before the release takes the children along (their release pipe closes); after it `delete --force` finds
+ * them in state.json.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +23,13 @@
 #include "runsc/container/container.h"
 #include "runsc/container/launch.h"
 
+#define SANDBOX_NAMESPACES                                                                                   \
+    (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+
 static int socket_pair(int type, int fds[2], struct err **err) {
-    return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0 ? err_set(err, errno, "launch.socket", "making a pair of sockets") : 0;
+    return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0
+               ? err_set(err, errno, "launch.socket", "making a pair of sockets")
+               : 0;
 }
 
 /* ---- the sandbox ---- */
@@ -43,8 +50,9 @@ static int run_sandbox(void *arg, int status_fd, int namespaces, struct err **er
     struct launch *l = arg;
     const struct cli *cli = l->container->cli;
     char born[32], platform[64], level[256];
-    char *argv[16] = {(char *)(uintptr_t)"runsc", (char *)(uintptr_t)"boot", born, platform};
-    int fds[] = {l->control[1], l->listen_fd, status_fd, cli->debug_log_fd, cli->strace ? cli->debug_log_fd : -1};
+    char *argv[16] = {(char *)(uintptr_t) "runsc", (char *)(uintptr_t) "boot", born, platform};
+    int fds[] = {l->control[1], l->listen_fd, status_fd, cli->debug_log_fd,
+                 cli->strace ? cli->debug_log_fd : -1};
     size_t n = 4;
 
     snprintf(born, sizeof born, "--namespaces=%d", namespaces);
@@ -54,17 +62,21 @@ static int run_sandbox(void *arg, int status_fd, int namespaces, struct err **er
         argv[n++] = level;
     }
     if (cli->zero_privilege)
-        argv[n++] = (char *)(uintptr_t)"--zero-privilege";
+        argv[n++] = (char *)(uintptr_t) "--zero-privilege";
     if (cli->strace)
-        argv[n++] = (char *)(uintptr_t)"--strace";
+        argv[n++] = (char *)(uintptr_t) "--strace";
     if (cli->xray)
-        argv[n++] = (char *)(uintptr_t)"--xray";
+        argv[n++] = (char *)(uintptr_t) "--xray";
     return child_exec_self(argv, fds, ARRAY_SIZE(fds), l->options->keep_stderr, err);
 }
 
 static int spawn_sandbox(struct launch *l, struct err **err) {
-    struct spawn s = {.who = "sandbox", .run = run_sandbox, .arg = l, .become_nobody = true, .may_lack = l->container->cli->zero_privilege,
-                      .namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS};
+    struct spawn s = {.who = "sandbox",
+                      .run = run_sandbox,
+                      .arg = l,
+                      .become_nobody = true,
+                      .may_lack = l->container->cli->zero_privilege,
+                      .namespaces = SANDBOX_NAMESPACES};
     int r = l->listen_fd = listen_on(l->container, err);
 
     if (r >= 0)
@@ -74,9 +86,40 @@ static int spawn_sandbox(struct launch *l, struct err **err) {
     return r;
 }
 
+int sandbox_probe(struct cli *cli, json_t **ret_walls, struct err **err) {
+    struct cli lenient = *cli;
+    struct container c = {
+        .cli = &lenient, .id = (char *)(uintptr_t) "probe", .root_fd = -1, .dir_fd = -1, .lock_fd = -1};
+    struct create_options o = {.keep_stderr = true};
+    struct launch l = {
+        .container = &c, .options = &o, .sandbox = CHILD_NONE, .listen_fd = -1, .control = {-1, -1}};
+    struct spawn s = {.who = "sandbox",
+                      .run = run_sandbox,
+                      .arg = &l,
+                      .become_nobody = true,
+                      .may_lack = true,
+                      .namespaces = SANDBOX_NAMESPACES};
+    cleanup(freep) char *text = NULL;
+
+    lenient.zero_privilege = true;
+    int r = socket_pair(SOCK_STREAM, l.control, err);
+    if (r >= 0)
+        r = child_spawn(&s, &l.sandbox, err);
+    if (r >= 0)
+        r = child_release(&l.sandbox, err);
+    if (r >= 0)
+        r = child_wait_ready(&l.sandbox, "sandbox", &text, err);
+    *ret_walls = r >= 0 && text ? json_loads(text, 0, NULL) : NULL;
+    child_end(&l.sandbox);
+    close_fd(l.control[0]);
+    close_fd(l.control[1]);
+    return r;
+}
+
 /* ---- the gofer ---- */
 
-/* The roots of a container: the rootfs, then the binds in the spec's order (boot/controller_requests.c counts them alike). */
+/* The roots of a container: the rootfs, then the binds in the spec's order (boot/controller_requests.c counts
+ * them alike). */
 static int list_roots(struct launch *l, struct err **err) {
     const struct spec *s = l->options->spec;
     const struct create_options *o = l->options;
@@ -84,8 +127,11 @@ static int list_roots(struct launch *l, struct err **err) {
     l->roots = calloc(s->mounts.count + 1, sizeof *l->roots);
     if (!l->roots)
         return err_set(err, ENOMEM, "out-of-memory", "preparing the gofer's mounts");
-    l->roots[l->root_count++] = (struct root_tree){.path = l->container->state.rootfs, .recursive = true, .read_only = o->overlay || s->root.readonly,
-                                                    .flags = o->exclusive_root ? GOFER_ROOT_EXCLUSIVE : GOFER_ROOT_WATCHED};
+    l->roots[l->root_count++] =
+        (struct root_tree){.path = l->container->state.rootfs,
+                           .recursive = true,
+                           .read_only = o->overlay || s->root.readonly,
+                           .flags = o->exclusive_root ? GOFER_ROOT_EXCLUSIVE : GOFER_ROOT_WATCHED};
     for (size_t i = 0; i < s->mounts.count; i++) {
         const struct spec_mount *m = &s->mounts.items[i];
         if (!spec_mount_is_bind(m))
@@ -97,8 +143,10 @@ static int list_roots(struct launch *l, struct err **err) {
             path = NULL;
         if (!path)
             return err_set(err, ENOMEM, "out-of-memory", "preparing the gofer's mounts");
-        l->roots[l->root_count++] = (struct root_tree){.path = path, .recursive = spec_mount_has_option(m, "rbind"),
-                                                        .read_only = spec_mount_has_option(m, "ro"), .flags = GOFER_ROOT_SHARED};
+        l->roots[l->root_count++] = (struct root_tree){.path = path,
+                                                       .recursive = spec_mount_has_option(m, "rbind"),
+                                                       .read_only = spec_mount_has_option(m, "ro"),
+                                                       .flags = GOFER_ROOT_SHARED};
     }
     return 0;
 }
@@ -106,12 +154,11 @@ static int list_roots(struct launch *l, struct err **err) {
 static int run_gofer(void *arg, int status_fd, int namespaces, struct err **err) {
     struct launch *l = arg;
     const struct cli *cli = l->container->cli;
-    const char *place = "/";
+    const char *place = ""; /* without a mount namespace: nothing to pivot into */
     size_t n = 0;
 
-    if (!(namespaces & CLONE_NEWNS))
-        return err_set(err, EPERM, "wall.mount-ns", "the gofer needs a mount namespace of its own");
-    int r = gofer_roots_make(l->roots, l->root_count, &place, err);
+    int r = namespaces & CLONE_NEWNS ? gofer_roots_make(l->roots, l->root_count, &place, err)
+                                     : gofer_roots_open(l->roots, l->root_count, err);
     if (r < 0)
         return r;
     cleanup(closep) int proc = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -119,8 +166,8 @@ static int run_gofer(void *arg, int status_fd, int namespaces, struct err **err)
     cleanup(freep) int *fds = calloc(l->root_count + 4, sizeof *fds);
     if (!argv || !fds)
         return err_set(err, ENOMEM, "out-of-memory", "starting the gofer");
-    argv[n++] = (char *)(uintptr_t)"runsc";
-    argv[n++] = (char *)(uintptr_t)"gofer";
+    argv[n++] = (char *)(uintptr_t) "runsc";
+    argv[n++] = (char *)(uintptr_t) "gofer";
     fds[0] = l->gofer_socket[1];
     fds[1] = status_fd;
     fds[2] = cli->debug_log_fd;
@@ -132,15 +179,21 @@ static int run_gofer(void *arg, int status_fd, int namespaces, struct err **err)
     if (cli->debug_log_fd >= 0 && asprintf(&argv[n++], "--log-level=%s", cli->log_level) < 0)
         return err_set(err, ENOMEM, "out-of-memory", "starting the gofer");
     for (size_t i = 0; i < l->root_count; i++)
-        if (asprintf(&argv[n++], "--root=%u", l->roots[i].flags | (l->roots[i].read_only ? GOFER_ROOT_READ_ONLY : 0)) < 0)
+        if (asprintf(&argv[n++], "--root=%u",
+                     l->roots[i].flags | (l->roots[i].read_only ? GOFER_ROOT_READ_ONLY : 0)) < 0)
             return err_set(err, ENOMEM, "out-of-memory", "starting the gofer");
     return child_exec_self(argv, fds, 4 + l->root_count, l->options->keep_stderr, err);
 }
 
 static int spawn_gofer(struct launch *l, struct err **err) {
     bool root = geteuid() == 0;
-    struct spawn s = {.who = "gofer", .run = run_gofer, .arg = l, .become_nobody = true,
-                      .namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (root ? 0 : CLONE_NEWUSER)};
+    struct spawn s = {.who = "gofer",
+                      .run = run_gofer,
+                      .arg = l,
+                      .become_nobody = true,
+                      .may_lack = l->container->cli->zero_privilege,
+                      .namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+                                    (root ? 0 : CLONE_NEWUSER)};
     int r = list_roots(l, err);
 
     if (r >= 0)
@@ -179,11 +232,13 @@ static int send_create(struct launch *l, struct control_channel *channel, struct
     if (o->owner_fd >= 0)
         fds[n + (size_t)owners++] = o->owner_fd;
     n += (size_t)owners;
-    json_t *request = json_pack("{s:s,s:s,s:O,s:b,s:s,s:b,s:i,s:o,s:b,s:b,s:i,s:i}", "verb", "create", "container", l->container->id, "spec", o->config,
-                                "overlay", o->overlay, "policy", o->exclusive_root ? "exclusive" : "watched", "init_killable", o->init_killable, "fds_gofer", 1, "fds_stdio", stdio,
-                                "fds_tty", o->tty_fd >= 0, "fds_status", l->exit_fd >= 0, "fds_extra", (int)o->extra_fd_count, "fds_owner",
-                                owners);
-    int r = request ? control_send(channel, request, fds, n, err) : err_set(err, ENOMEM, "out-of-memory", "creating a container");
+    json_t *request = json_pack(
+        "{s:s,s:s,s:O,s:b,s:s,s:b,s:i,s:o,s:b,s:b,s:i,s:i}", "verb", "create", "container", l->container->id,
+        "spec", o->config, "overlay", o->overlay, "policy", o->exclusive_root ? "exclusive" : "watched",
+        "init_killable", o->init_killable, "fds_gofer", 1, "fds_stdio", stdio, "fds_tty", o->tty_fd >= 0,
+        "fds_status", l->exit_fd >= 0, "fds_extra", (int)o->extra_fd_count, "fds_owner", owners);
+    int r = request ? control_send(channel, request, fds, n, err)
+                    : err_set(err, ENOMEM, "out-of-memory", "creating a container");
     json_decref(request);
     return r;
 }
@@ -255,12 +310,18 @@ static int fill_state(struct launch *l, struct err **err) {
     if (!s->id || !s->oci_version || !s->created || !s->rootfs)
         return err_set(err, ENOMEM, "out-of-memory", "creating container %s", o->id);
     struct stat st;
-    if (stat(s->rootfs, &st) < 0 || !S_ISDIR(st.st_mode))
-        return err_set(err, errno ? errno : ENOTDIR, "rootfs.missing", "root.path: the container's root %s", s->rootfs);
-    return 0;
+    char *resolved = realpath(s->rootfs, NULL); /* a symbolic link can be no mount point */
+    if (resolved) {
+        free(s->rootfs);
+        s->rootfs = resolved;
+    }
+    int errnum = !resolved || stat(s->rootfs, &st) < 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+    return errnum ? err_set(err, errnum, "rootfs.missing", "root.path: the container's root %s", s->rootfs)
+                  : 0;
 }
 
-/* Before anything of the container runs, and recorded before they are made, so that `delete --force` knows them. */
+/* Before anything of the container runs, and recorded before they are made, so that `delete --force` knows
+ * them. */
 static int make_cgroups(struct launch *l, struct err **err) {
     const struct create_options *o = l->options;
 
@@ -317,9 +378,17 @@ static void launch_done(struct launch *l) {
     cgroup_done(&l->cgroup);
 }
 
-int runsc_container_create(struct cli *cli, const struct create_options *o, struct container **ret, struct err **err) {
-    struct launch l = {.options = o, .sandbox = CHILD_NONE, .gofer = CHILD_NONE, .standin = CHILD_NONE, .listen_fd = -1, .control = {-1, -1},
-                       .gofer_socket = {-1, -1}, .exit_fd = -1, .standin_socket = -1};
+int runsc_container_create(struct cli *cli, const struct create_options *o, struct container **ret,
+                           struct err **err) {
+    struct launch l = {.options = o,
+                       .sandbox = CHILD_NONE,
+                       .gofer = CHILD_NONE,
+                       .standin = CHILD_NONE,
+                       .listen_fd = -1,
+                       .control = {-1, -1},
+                       .gofer_socket = {-1, -1},
+                       .exit_fd = -1,
+                       .standin_socket = -1};
     int r = container_open(cli, o->id, CONTAINER_NEW, &l.container, err);
 
     if (r < 0)

@@ -20,18 +20,19 @@ struct launch {
     size_t root_count;
 };
 
-/* One stand-in: of a container's init, or (spec NULL) of an exec'd process, which joins the init's stand-in. */
+/* One stand-in: of a container's init, or (spec NULL) of an exec'd process, which joins the init's stand-in.
+ */
 struct standin {
-    const struct spec *spec;             /* init only: mounts, hostname */
-    const struct spec_process *process;  /* its arguments are shown as its own */
+    const struct spec *spec;            /* init only: mounts, hostname */
+    const struct spec_process *process; /* its arguments are shown as its own */
     const char *rootfs, *bundle;
-    json_t *state;                       /* for createContainer hooks; borrowed */
+    json_t *state; /* for createContainer hooks; borrowed */
     int owner_fd, tty_fd;
-    int pid_ns_fd;                       /* -1: none to join */
+    int pid_ns_fd; /* -1: none to join */
     int join_fds[NS_KINDS], join_flags[NS_KINDS];
     const char *join_paths[NS_KINDS];
     size_t join_count;
-    const struct spec_linux *maps;       /* uid and gid mappings for a new user namespace */
+    const struct spec_linux *maps; /* uid and gid mappings for a new user namespace */
     bool may_lack;
 };
 int standin_spawn(struct standin *s, int flags, struct child *ret, struct err **err) must_check;

@@ -29,7 +29,8 @@ static int write_file(pid_t pid, const char *name, const char *text) {
     return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
-/* The one user of the namespace, 0 inside, is nobody of the host, so that not even a kernel bug that confuses namespaces finds root. */
+/* The one user of the namespace, 0 inside, is nobody of the host, so that not even a kernel bug that confuses
+ * namespaces finds root. */
 static int write_maps(pid_t pid, struct err **err) {
     bool root = geteuid() == 0;
     char uids[32], gids[32];
@@ -49,7 +50,8 @@ static int write_mapping(pid_t pid, const char *name, const struct spec_id_mappi
     size_t used = 0;
 
     for (size_t i = 0; i < m->count && used < sizeof text - 64; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%u %u %u\n", m->items[i].container_id, m->items[i].host_id, m->items[i].size);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%u %u %u\n", m->items[i].container_id,
+                                 m->items[i].host_id, m->items[i].size);
     return m->count ? write_file(pid, name, text) : 0;
 }
 
@@ -60,7 +62,9 @@ static int write_spec_maps(pid_t pid, const struct spec_linux *l, struct err **e
         r = write_mapping(pid, "uid_map", &l->uid_mappings);
     if (r >= 0)
         r = write_mapping(pid, "gid_map", &l->gid_mappings);
-    return r < 0 ? err_set(err, -r, "spawn.maps", "linux.uidMappings: mapping the users of the container's user namespace") : 0;
+    return r < 0 ? err_set(err, -r, "spawn.maps",
+                           "linux.uidMappings: mapping the users of the container's user namespace")
+                 : 0;
 }
 
 static int become_namespace_root(struct err **err) {
@@ -94,7 +98,8 @@ static noreturn_fn void child_main(const struct spawn *s, int release_fd, int st
 }
 
 static pid_t clone_process(int flags, bool sibling) {
-    struct clone_args a = {.flags = (uint64_t)(unsigned)flags | (sibling ? CLONE_PARENT : 0), .exit_signal = sibling ? 0 : SIGCHLD};
+    struct clone_args a = {.flags = (uint64_t)(unsigned)flags | (sibling ? CLONE_PARENT : 0),
+                           .exit_signal = sibling ? 0 : SIGCHLD};
 
     return (pid_t)syscall(SYS_clone3, &a, sizeof a);
 }
@@ -111,6 +116,11 @@ int child_spawn(const struct spawn *s, struct child *ret, struct err **err) {
         return r;
     }
     pid_t pid = clone_process(namespaces, s->sibling);
+    if (pid < 0 && s->may_lack && (namespaces & CLONE_NEWUSER) &&
+        geteuid() == 0) { /* root can have the others without it */
+        namespaces &= ~CLONE_NEWUSER;
+        pid = clone_process(namespaces, s->sibling);
+    }
     if (pid < 0 && s->may_lack && namespaces) {
         log_warning(LOG_CLI, "the %s gets no namespaces: %s", s->who, strerror(errno));
         namespaces = 0;
@@ -124,12 +134,15 @@ int child_spawn(const struct spawn *s, struct child *ret, struct err **err) {
     int saved = errno;
     close_fd(release[0]);
     close_fd(status[1]);
-    *ret = (struct child){.pid = pid, .release_fd = release[1], .status_fd = status[0], .namespaces = namespaces};
+    *ret = (struct child){
+        .pid = pid, .release_fd = release[1], .status_fd = status[0], .namespaces = namespaces};
     int r = 0;
     if (pid < 0) {
         ret->pid = 0;
         r = err_set(err, saved, "wall.namespaces", "starting the %s in namespaces of its own", s->who);
-        err_explain(err, saved == ENOSPC ? "the limit on namespaces (/proc/sys/user/max_*_namespaces) is reached" : "this host does not allow it",
+        err_explain(err,
+                    saved == ENOSPC ? "the limit on namespaces (/proc/sys/user/max_*_namespaces) is reached"
+                                    : "this host does not allow it",
                     "runsc doctor tells why; --zero-privilege runs with the walls that are left");
     } else if ((namespaces & CLONE_NEWUSER) && s->become_nobody) {
         r = write_maps(pid, err);
@@ -142,7 +155,9 @@ int child_spawn(const struct spawn *s, struct child *ret, struct err **err) {
 }
 
 int child_release(struct child *c, struct err **err) {
-    int r = write(c->release_fd, "g", 1) == 1 ? 0 : err_set(err, errno, "spawn.release", "letting a child process go on");
+    int r = write(c->release_fd, "g", 1) == 1
+                ? 0
+                : err_set(err, errno, "spawn.release", "letting a child process go on");
 
     c->release_fd = close_fd(c->release_fd);
     return r;
@@ -192,3 +207,16 @@ int child_exec_self(char *const argv[], const int *fds, size_t fd_count, bool ke
     syscall(SYS_execveat, exe, "", argv, no_env, AT_EMPTY_PATH);
     return err_set(err, errno, "spawn.exec", "executing this program again");
 }
+
+static bool g_no_leak_check;
+
+void spawn_no_leak_check(void) {
+    g_no_leak_check = true;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+int __lsan_is_turned_off(void); /* a hook of sanitizer/lsan_interface.h */
+int __lsan_is_turned_off(void) {
+    return g_no_leak_check;
+}
+#endif

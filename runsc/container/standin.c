@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/container/standin.c: the process that clients take for the container (OCI.md 2, 5, 10): a live host process, re-parented to the caller's
- * subreaper when runsc exits, in the namespaces that the spec names, with the container's rootfs and mounts as its root.
+ * runsc/container/standin.c: the process that clients take for the container (OCI.md 2, 5, 10): a live host
+ * process, re-parented to the caller's subreaper when runsc exits, in the namespaces that the spec names,
+ * with the container's rootfs and mounts as its root.
  *
- * It owns the guest process over a socket: what signals reach it, it hands on; when the guest ends it ends with that status; when it is killed
- * the sandbox sees the socket close and kills the guest. It holds no descriptor but that socket and a signalfd (and the terminal, whose
- * SIGWINCH it must get), no capability, and runs none of the container's code.
+ * It owns the guest process over a socket: what signals reach it, it hands on; when the guest ends it ends
+ * with that status; when it is killed the sandbox sees the socket close and kills the guest. It holds no
+ * descriptor but that socket and a signalfd (and the terminal, whose SIGWINCH it must get), no capability,
+ * and runs none of the container's code.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +39,8 @@ static int watch_signals(struct err **err) {
     sigset_t set;
 
     sigfillset(&set);
-    static const int kept[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGCHLD, SIGPIPE, SIGURG, SIGTTIN, SIGTTOU};
+    static const int kept[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL, SIGABRT, SIGTRAP,
+                               SIGSYS,  SIGCHLD, SIGPIPE, SIGURG, SIGTTIN, SIGTTOU};
     for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
         sigdelset(&set, kept[i]);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -65,7 +68,8 @@ static void hand_on(struct control_channel *channel, int signal_fd, int tty_fd) 
     }
 }
 
-/* 1 and the exit code once the guest has ended; without a word from the sandbox it has been killed, and so has the guest. */
+/* 1 and the exit code once the guest has ended; without a word from the sandbox it has been killed, and so
+ * has the guest. */
 static int read_end(struct control_channel *channel, int *ret_code) {
     json_t *message;
     int r = control_read(channel);
@@ -118,7 +122,8 @@ static int take_terminal(int tty_fd, struct err **err) {
     return 0;
 }
 
-/* Descriptors kept move to 0, 1, 2 (the rest of what runsc has open, the container's stdio above all, is closed). */
+/* Descriptors kept move to 0, 1, 2 (the rest of what runsc has open, the container's stdio above all, is
+ * closed). */
 static void keep_only(int *owner_fd, int *signal_fd, int *tty_fd, int *status_fd) {
     int *kept[] = {owner_fd, signal_fd, tty_fd, status_fd};
 
@@ -199,7 +204,8 @@ void standin_done(struct standin *s) {
 
 int standin_join(struct standin *s, const struct host_process *other, struct err **err) {
     /* The user namespace first, as it gives the right to the others; mounts last, since /proc may go. */
-    static const enum spec_namespace_kind order[] = {NS_USER, NS_IPC, NS_UTS, NS_NETWORK, NS_CGROUP, NS_PID, NS_MOUNT};
+    static const enum spec_namespace_kind order[] = {NS_USER,   NS_IPC, NS_UTS,  NS_NETWORK,
+                                                     NS_CGROUP, NS_PID, NS_MOUNT};
     struct stat ours, theirs;
     char path[64], own[64];
 
@@ -224,7 +230,12 @@ int standin_join(struct standin *s, const struct host_process *other, struct err
 
 /* A pid namespace is joined by children only: ours for this one clone, then our own again. */
 int standin_spawn(struct standin *s, int flags, struct child *ret, struct err **err) {
-    struct spawn spawn = {.who = "stand-in", .run = standin_run, .arg = s, .namespaces = flags, .may_lack = s->may_lack, .maps = s->maps};
+    struct spawn spawn = {.who = "stand-in",
+                          .run = standin_run,
+                          .arg = s,
+                          .namespaces = flags,
+                          .may_lack = s->may_lack,
+                          .maps = s->maps};
     cleanup(closep) int own = s->pid_ns_fd >= 0 ? open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC) : -1;
 
     if (s->pid_ns_fd >= 0 && (own < 0 || setns(s->pid_ns_fd, CLONE_NEWPID) < 0))
@@ -237,8 +248,14 @@ int standin_spawn(struct standin *s, int flags, struct child *ret, struct err **
 
 int launch_standin(struct launch *l, struct err **err) {
     const struct create_options *o = l->options;
-    struct standin s = {.spec = o->spec, .process = &o->spec->process, .rootfs = l->container->state.rootfs, .bundle = l->container->state.bundle,
-                        .tty_fd = o->tty_fd, .pid_ns_fd = -1, .maps = &o->spec->linux_, .may_lack = l->container->cli->zero_privilege};
+    struct standin s = {.spec = o->spec,
+                        .process = &o->spec->process,
+                        .rootfs = l->container->state.rootfs,
+                        .bundle = l->container->state.bundle,
+                        .tty_fd = o->tty_fd,
+                        .pid_ns_fd = -1,
+                        .maps = &o->spec->linux_,
+                        .may_lack = l->container->cli->zero_privilege};
     int pair[2], flags;
     int r = plan_namespaces(o->spec, &s, &flags, err);
 
@@ -261,7 +278,8 @@ int launch_standin(struct launch *l, struct err **err) {
     r = container_save(l->container, err);
     if (r >= 0)
         r = cgroup_join(&l->cgroup, l->standin.pid, err);
-    /* It is in its new namespaces already, and its mounts are not made yet: docker moves network interfaces in now. */
+    /* It is in its new namespaces already, and its mounts are not made yet: docker moves network interfaces
+     * in now. */
     cleanup(json_decrefp) json_t *state = container_state_json(l->container, STATUS_CREATING);
     if (r >= 0)
         r = hooks_run(&o->spec->hooks.prestart, "prestart", s.bundle, state, err);

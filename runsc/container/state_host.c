@@ -23,7 +23,8 @@
 int container_check_id(const char *id, struct err **err) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-";
 
-    if (!*id || strlen(id) > 240 || strcmp(id, ".") == 0 || strcmp(id, "..") == 0 || strspn(id, allowed) != strlen(id)) {
+    if (!*id || strlen(id) > 240 || strcmp(id, ".") == 0 || strcmp(id, "..") == 0 ||
+        strspn(id, allowed) != strlen(id)) {
         int r = err_set(err, EINVAL, "container.id", "invalid container ID format: \"%.64s\"", id);
         err_explain(err, "an ID has 1 to 240 of the characters A-Z a-z 0-9 _ + . -", NULL);
         return r;
@@ -121,7 +122,8 @@ static int open_root(struct cli *cli, struct err **err) {
     return fd < 0 ? err_set(err, errno, "state.root", "opening the state directory %s", cli->root_path) : fd;
 }
 
-/* The file may be removed by its holder while we wait for it: then the lock is on a dead file, and we take the new one. */
+/* The file may be removed by its holder while we wait for it: then the lock is on a dead file, and we take
+ * the new one. */
 static int take_lock(int root_fd, const char *id, struct err **err) {
     char name[300];
 
@@ -134,7 +136,8 @@ static int take_lock(int root_fd, const char *id, struct err **err) {
         while (flock(fd, LOCK_EX) < 0)
             if (errno != EINTR)
                 return err_set(err, errno, "state.lock", "locking container %s", id);
-        if (fstat(fd, &ours) == 0 && fstatat(root_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == named.st_ino)
+        if (fstat(fd, &ours) == 0 && fstatat(root_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+            ours.st_ino == named.st_ino)
             return steal_fd(&fd);
     }
 }
@@ -198,7 +201,8 @@ static int load_state(struct container *c, struct err **err) {
     if (r < 0)
         return err_wrap(err, r, "reading the state of container %s", c->id);
     if (json_integer_value(json_object_get(o, "version")) != STATE_VERSION) {
-        r = err_set(err, EPROTO, "state.version", "the state of container %s has version %lld, this runsc knows %d", c->id,
+        r = err_set(err, EPROTO, "state.version",
+                    "the state of container %s has version %lld, this runsc knows %d", c->id,
                     (long long)json_integer_value(json_object_get(o, "version")), STATE_VERSION);
         err_explain(err, "it was made by another version of runsc", "use that one");
         json_decref(o);
@@ -226,19 +230,23 @@ static int load_state(struct container *c, struct err **err) {
 
 int container_save(struct container *c, struct err **err) {
     struct container_state *s = &c->state;
-    json_t *o = json_pack("{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*,s:O*}", "version", STATE_VERSION, "id", s->id,
-                          "bundle", s->bundle, "rootfs", s->rootfs, "ociVersion", s->oci_version, "created", s->created, "sandbox",
-                          s->sandbox_id, "owner", s->owner, "standinProcess", process_to_json(&s->standin), "sandboxProcess",
-                          process_to_json(&s->sandbox), "goferProcess", process_to_json(&s->gofer), "hasInit", s->has_init, "started",
-                          s->started, "annotations", s->annotations, "hooks", s->hooks, "cgroups", s->cgroups, "execs", s->execs);
+    json_t *o = json_pack("{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*,s:O*}",
+                          "version", STATE_VERSION, "id", s->id, "bundle", s->bundle, "rootfs", s->rootfs,
+                          "ociVersion", s->oci_version, "created", s->created, "sandbox", s->sandbox_id,
+                          "owner", s->owner, "standinProcess", process_to_json(&s->standin), "sandboxProcess",
+                          process_to_json(&s->sandbox), "goferProcess", process_to_json(&s->gofer), "hasInit",
+                          s->has_init, "started", s->started, "annotations", s->annotations, "hooks",
+                          s->hooks, "cgroups", s->cgroups, "execs", s->execs);
     cleanup(freep) char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
     json_decref(o);
     if (!text)
         return err_set(err, ENOMEM, "out-of-memory", "saving the state of container %s", c->id);
-    cleanup(closep) int fd = openat(c->dir_fd, "state.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    cleanup(closep) int fd =
+        openat(c->dir_fd, "state.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     size_t size = strlen(text);
-    if (fd < 0 || write(fd, text, size) != (ssize_t)size || renameat(c->dir_fd, "state.json.new", c->dir_fd, "state.json") < 0) {
+    if (fd < 0 || write(fd, text, size) != (ssize_t)size ||
+        renameat(c->dir_fd, "state.json.new", c->dir_fd, "state.json") < 0) {
         int r = err_set(err, errno, "state.save", "saving the state of container %s", c->id);
         err_explain(err, NULL, "is the state directory's file system full or read-only?");
         return r;
@@ -249,7 +257,8 @@ int container_save(struct container *c, struct err **err) {
 static int open_dir(struct container *c, enum container_open how, struct err **err) {
     if (how == CONTAINER_NEW && mkdirat(c->root_fd, c->id, 0700) < 0) {
         if (errno == EEXIST)
-            return err_set(err, EEXIST, "container.exists", "container with given ID already exists: %s", c->id);
+            return err_set(err, EEXIST, "container.exists", "container with given ID already exists: %s",
+                           c->id);
         return err_set(err, errno, "state.directory", "making the state directory of container %s", c->id);
     }
     c->dir_fd = openat(c->root_fd, c->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -260,7 +269,8 @@ static int open_dir(struct container *c, enum container_open how, struct err **e
     return how == CONTAINER_OLD ? load_state(c, err) : 0;
 }
 
-int container_open(struct cli *cli, const char *id, enum container_open how, struct container **ret, struct err **err) {
+int container_open(struct cli *cli, const char *id, enum container_open how, struct container **ret,
+                   struct err **err) {
     cleanup(container_closep) struct container *c = NULL;
     int r = container_check_id(id, err);
 

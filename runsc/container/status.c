@@ -41,7 +41,8 @@ enum container_status container_status(struct container *c) {
         return host_process_alive(&c->state.sandbox) ? STATUS_CREATING : STATUS_STOPPED;
     if (!host_process_alive(&c->state.sandbox) || container_connect(c, &channel, NULL) < 0)
         return STATUS_STOPPED;
-    if (control_call(&channel, container_request(c, "state"), NULL, 0, &answer, NULL) >= 0) {
+    cleanup(json_decrefp) json_t *request = container_request(c, "state");
+    if (control_call(&channel, request, NULL, 0, &answer, NULL) >= 0) {
         const char *name = json_string_value(json_object_get(answer, "status"));
         for (int s = STATUS_CREATING; name && s <= STATUS_STOPPED; s++)
             if (strcmp(name, container_status_name((enum container_status)s)) == 0)
@@ -56,8 +57,10 @@ json_t *container_state_json(struct container *c, enum container_status status) 
     struct container_state *s = &c->state;
     int pid = status == STATUS_STOPPED ? 0 : (int)(s->standin.pid ? s->standin.pid : s->sandbox.pid);
 
-    return json_pack("{s:s,s:s,s:i,s:s,s:s,s:s,s:s,s:o,s:s}", "ociVersion", s->oci_version ? s->oci_version : RUNSC_SPEC_VERSION, "id", c->id,
-                     "pid", pid, "status", container_status_name(status), "bundle", s->bundle ? s->bundle : "", "rootfs",
-                     s->rootfs ? s->rootfs : "", "created", s->created ? s->created : "0001-01-01T00:00:00Z", "annotations",
-                     s->annotations ? json_incref(s->annotations) : json_object(), "owner", s->owner ? s->owner : "");
+    return json_pack("{s:s,s:s,s:i,s:s,s:s,s:s,s:s,s:o,s:s}", "ociVersion",
+                     s->oci_version ? s->oci_version : RUNSC_SPEC_VERSION, "id", c->id, "pid", pid, "status",
+                     container_status_name(status), "bundle", s->bundle ? s->bundle : "", "rootfs",
+                     s->rootfs ? s->rootfs : "", "created", s->created ? s->created : "0001-01-01T00:00:00Z",
+                     "annotations", s->annotations ? json_incref(s->annotations) : json_object(), "owner",
+                     s->owner ? s->owner : "");
 }

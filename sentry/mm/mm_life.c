@@ -14,18 +14,15 @@ HEAP_TYPE(mm, struct mm, 0);
 static void mm_destroy(struct mm *mm);
 DEFINE_REF(mm, mm_destroy);
 
-/* All address spaces of a sandbox are of one platform; its ops are found through this when only the hostref
- * is at hand. */
-static const struct platform_ops *g_platform_ops;
-
+/* Never called: mm_destroy() lets the address space go itself, as it knows the platform. */
 static void release_as(struct hostref *h) {
-    g_platform_ops->as_unref(h->host.ptr);
+    (void)h;
+    ASSERT(!"an mm's address space is let go by mm_destroy()");
 }
 
 static const struct hostref_ops g_as_hostref_ops = {.name = "address_space", .release = release_as};
 
 static void set_as(struct mm *mm, struct address_space *as) {
-    g_platform_ops = kernel_platform(mm->kernel)->ops;
     mm->as = (struct hostref){.ops = &g_as_hostref_ops, .host.ptr = as};
 }
 
@@ -80,10 +77,10 @@ static void mm_destroy(struct mm *mm) {
     mutex_lock(&mm->lock);
     if (mm->as.ops)
         unmap_reused_locked(mm);
-    struct hostref as = mm->as;
+    struct address_space *as = mm_as(mm);
     mm->as = (struct hostref){0};
     mutex_unlock(&mm->lock);
-    hostref_release(&as);
+    kernel_platform(mm->kernel)->ops->as_unref(as); /* takes NULL */
     mutex_lock(&mm->lock);
     while ((v = RB_ROOT(&mm->areas)))
         vma_bury_locked(v, &dead);

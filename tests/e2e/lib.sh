@@ -9,6 +9,8 @@ cleanup() {
 }
 trap cleanup EXIT
 runsc() { "$RUNSC" --root "$state/root" --platform="$PLATFORM" "$@"; }
+# In the background, so that $! is runsc itself and not a shell around it: `runsc_itself do ... &`.
+runsc_itself() { exec "$RUNSC" --root "$state/root" --platform="$PLATFORM" "$@"; }
 
 check() {
     local name=$1 status

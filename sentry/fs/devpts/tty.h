@@ -20,6 +20,7 @@ struct creds;
 struct devpts;
 struct file;
 struct filesystem;
+struct host_console;
 struct kernel;
 struct path;
 struct pid;
@@ -54,6 +55,7 @@ struct tty {
     bool had_slave;              /* then the master reads EIO when none is left */
     struct pid *session, *foreground; /* references or NULL */
     struct waitq slave_queue, master_queue;
+    struct host_console *console; /* sentry/fs/host/host_console_host.c; borrowed: it takes itself out. NULL: none */
     uint32_t uid, gid, mode;     /* of the node */
     int64_t made_ns;
 };

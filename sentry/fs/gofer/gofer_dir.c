@@ -109,7 +109,13 @@ static int making_end(struct making *m, int rc, const struct gofer_node *node, s
     gofer_listing_drop(m->dir);
     if (rc < 0)
         return rc == -EMFILE ? -ENFILE : rc;
-    return get_inode(m->dir, m->name.data, m->name.size, node, ret);
+    rc = get_inode(m->dir, m->name.data, m->name.size, node, ret);
+    if (rc < 0) { /* no memory: what the caller is told was not made must not be there */
+        bool is_dir = (node->attr.mode & LINUX_S_IFMT) == LINUX_S_IFDIR;
+        (void)!gofer_conn_unlink(gfs_conn(gfs_of(&m->dir->inode)), m->handle, m->name,
+                                 is_dir ? GOFER_UNLINK_DIR : 0);
+    }
+    return rc;
 }
 
 /* -EBADF and -EMFILE mean that nothing was done. */

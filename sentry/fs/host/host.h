@@ -23,6 +23,9 @@ int host_file_new(struct kernel *k, int fd, const struct creds *c, struct file *
 /* Moves bytes between a guest terminal and the host side of a terminal (a pty slave in raw mode, or a master): takes fd. Ends when the tty hangs up or the host's
    end does (then the guest's terminal hangs up). */
 int host_console_attach(struct kernel *k, struct tty *tty, int fd) must_check;
+/* All that the guest has written to the terminal is with the host when this returns (or the host's end is gone). May block as long as
+   nobody reads there. For a terminal without a console: nothing. */
+void host_console_flush(struct tty *tty);
 
 /* The waiting thread ends; all host files are closed. */
 void host_poll_destroy(struct kernel *k);

@@ -12,6 +12,8 @@
 
 #include "base/cleanup.h"
 #include "base/hostref.h"
+#include "base/mutex.h"
+#include "base/ref.h"
 #include "sentry/fs/devpts/tty.h"
 #include "sentry/fs/host/host_internal.h"
 #include "sentry/heap/heap.h"
@@ -23,6 +25,8 @@ struct host_console {
     struct waiter waiter; /* first: in tty->master_queue */
     struct tty *tty;      /* reference */
     struct hostref fd, bell;
+    struct ref ref;       /* the thread's, and one for each flush under way */
+    struct mutex out;     /* RANK_CONSOLE: what is taken from the terminal is written before more is taken */
 };
 HEAP_TYPE(host_console, struct host_console, 0);
 
@@ -38,8 +42,17 @@ static void ring(struct waiter *w, uint32_t events) {
 
 static const struct waiter_ops bell_ops = {.notify = ring};
 
+static void console_unref(struct host_console *c) {
+    if (!ref_put(&c->ref))
+        return;
+    hostref_release(&c->fd);
+    hostref_release(&c->bell);
+    tty_unref(c->tty);
+    heap_free(c);
+}
+
 /* Guest to host: all that is there now. False: the host's end is gone. */
-static bool pump_out(struct host_console *c) {
+static bool pump_out_locked(struct host_console *c) {
     unsigned char chunk[CHUNK];
 
     for (;;) {
@@ -59,6 +72,25 @@ static bool pump_out(struct host_console *c) {
             }
         }
     }
+}
+
+static bool pump_out(struct host_console *c) {
+    mutex_lock(&c->out);
+    bool alive = pump_out_locked(c);
+    mutex_unlock(&c->out);
+    return alive;
+}
+
+void host_console_flush(struct tty *tty) {
+    mutex_lock(&tty->lock);
+    struct host_console *c = tty->console;
+    if (c)
+        ref_get(&c->ref);
+    mutex_unlock(&tty->lock);
+    if (!c)
+        return;
+    (void)pump_out(c);
+    console_unref(c);
 }
 
 /* Host to guest; what the guest's input queue does not take now waits in `held`. False: end of the host's side. */
@@ -108,11 +140,11 @@ static void *console_main(void *arg) {
             alive = held.len == 0 ? pump_in(c, &held) : !(p[1].revents & (POLLHUP | POLLERR));
     }
     waitq_remove(&c->waiter);
+    mutex_lock(&c->tty->lock);
+    c->tty->console = NULL;
+    mutex_unlock(&c->tty->lock);
     tty_hangup(c->tty);
-    hostref_release(&c->fd);
-    hostref_release(&c->bell);
-    tty_unref(c->tty);
-    heap_free(c);
+    console_unref(c);
     return NULL;
 }
 
@@ -133,7 +165,12 @@ int host_console_attach(struct kernel *k, struct tty *tty, int fd) {
     c->fd = hostref_fd(fd);
     c->bell = hostref_fd(bell);
     waiter_init(&c->waiter, &bell_ops, WAIT_ANY);
+    atomic_init(&c->ref.count, 1);
+    mutex_init(&c->out, RANK_CONSOLE);
     waitq_add(&tty->master_queue, &c->waiter);
+    mutex_lock(&tty->lock);
+    tty->console = c;
+    mutex_unlock(&tty->lock);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_BYTES);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -141,10 +178,10 @@ int host_console_attach(struct kernel *k, struct tty *tty, int fd) {
     pthread_attr_destroy(&attr);
     if (r < 0) {
         waitq_remove(&c->waiter);
-        hostref_release(&c->fd);
-        hostref_release(&c->bell);
-        tty_unref(c->tty);
-        heap_free(c);
+        mutex_lock(&tty->lock);
+        tty->console = NULL;
+        mutex_unlock(&tty->lock);
+        console_unref(c);
     }
     return r;
 }

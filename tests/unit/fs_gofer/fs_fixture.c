@@ -16,7 +16,7 @@ HEAP_TYPE(test_kernel, struct kernel, 0);
 
 void fs_fixture_kernel(struct fs_fixture *f) {
     *f = (struct fs_fixture){0};
-    ASSERT_OK(heap_init(1ull << 30, 42, NULL));
+    ASSERT_OK(heap_init(64ull << 20, 42, NULL));
     f->k = heap_new(test_kernel);
     ASSERT_NOT_NULL(f->k);
     mutex_init(&f->k->containers_lock, RANK_CONTAINERS);

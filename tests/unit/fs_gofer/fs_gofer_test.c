@@ -474,3 +474,10 @@ TEST(many_threads_change_names_in_a_shared_root) {
     fs_stress(&f.fs, 6, 1500);
     end(&f);
 }
+
+TEST_TIMEOUT(memory_runs_out, 120) {
+    struct fixture f;
+    start(&f, NULL);
+    fs_starve(&f.fs);
+    end(&f);
+}

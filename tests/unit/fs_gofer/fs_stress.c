@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/abi/linux/fcntl.h"
+#include "sentry/heap/heap.h"
 #include "tests/support/test.h"
 
 struct worker {
@@ -26,7 +27,8 @@ static void name(struct worker *w, char *buf, size_t size) {
 }
 
 static void expect(int rc, const char *what) {
-    static const int may[] = {0, -ENOENT, -EEXIST, -EISDIR, -ENOTDIR, -ENOTEMPTY, -ELOOP, -EINVAL, -EPERM, -EBUSY};
+    static const int may[] = {0,          -ENOENT, -EEXIST, -EISDIR, -ENOTDIR,
+                              -ENOTEMPTY, -ELOOP,  -EINVAL, -EPERM,  -EBUSY};
     for (size_t i = 0; i < sizeof(may) / sizeof(may[0]); i++)
         if (rc == may[i])
             return;
@@ -43,7 +45,8 @@ static int check_content(struct fs_fixture *f, const char *path) {
 
 static int open_and_write(struct worker *w, const char *path) {
     struct file *file;
-    int rc = fs_open(w->f, path, LINUX_O_RDWR | LINUX_O_CREAT | (next(w) % 2 ? LINUX_O_TRUNC : 0), 0644, &file);
+    int rc =
+        fs_open(w->f, path, LINUX_O_RDWR | LINUX_O_CREAT | (next(w) % 2 ? LINUX_O_TRUNC : 0), 0644, &file);
     if (rc < 0)
         return rc;
     char text[16];
@@ -127,4 +130,83 @@ void fs_stress(struct fs_fixture *f, unsigned threads, unsigned rounds) {
     }
     for (unsigned i = 0; i < threads; i++)
         pthread_join(ids[i], NULL);
+}
+
+/* ---- without memory ---- */
+
+enum { BALLAST_MAX = 1 << 16, BALLAST_SMALL = 512, ROUNDS_MAX = 400 };
+
+/* 0, or -ENOMEM somewhere (or what follows from it: a name that was not made is not there). */
+static int starved_calls(struct fs_fixture *f) {
+    struct vfs_view *v = &f->view;
+    char buf[512];
+    struct kstat ks;
+    const int rcs[] = {
+        vfs_mkdir(v, LINUX_AT_FDCWD, "/m", 0755),
+        fs_write_file(f, "/m/file", "content"),
+        vfs_symlink(v, "file", LINUX_AT_FDCWD, "/m/link"),
+        vfs_link(v, LINUX_AT_FDCWD, "/m/file", LINUX_AT_FDCWD, "/m/hard", 0),
+        vfs_rename(v, LINUX_AT_FDCWD, "/m/file", LINUX_AT_FDCWD,
+                   "/m/a-name-that-is-longer-than-what-fits-inline", 0),
+        fs_stat(f, "/m/hard", &ks),
+        fs_readlink(f, "/m/link", buf, sizeof(buf)),
+        fs_list(f, "/m", buf, sizeof(buf)),
+        fs_read_file(f, "/m/hard", buf, sizeof(buf)),
+        vfs_rename(v, LINUX_AT_FDCWD, "/m", LINUX_AT_FDCWD, "/m2", 0),
+    };
+    int worst = 0;
+    for (size_t i = 0; i < sizeof(rcs) / sizeof(rcs[0]); i++) {
+        ASSERT_TRUE(rcs[i] == 0 || rcs[i] == -ENOMEM || rcs[i] == -ENOENT || rcs[i] == -EEXIST ||
+                    rcs[i] == -ENOSPC || rcs[i] == -ENFILE);
+        if (rcs[i])
+            worst = -ENOMEM;
+    }
+    return worst;
+}
+
+static void remove_all(struct fs_fixture *f) {
+    static const char *const files[] = {"file", "link", "hard",
+                                        "a-name-that-is-longer-than-what-fits-inline"};
+    struct vfs_view *v = &f->view;
+    for (int d = 0; d < 2; d++) {
+        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+            char path[128];
+            snprintf(path, sizeof(path), "/%s/%s", d ? "m2" : "m", files[i]);
+            int rc = vfs_unlink(v, LINUX_AT_FDCWD, path);
+            if (rc != -ENOENT)
+                ASSERT_EQ(rc, 0);
+        }
+        int rc = vfs_rmdir(v, LINUX_AT_FDCWD, d ? "/m2" : "/m");
+        if (rc != -ENOENT)
+            ASSERT_EQ(rc, 0);
+    }
+}
+
+static void *g_ballast[BALLAST_MAX];
+
+static size_t fill_heap(void) {
+    static const size_t sizes[] = {1 << 20, 1 << 16, 1 << 12, BALLAST_SMALL, 64, 16};
+    size_t count = 0;
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        void *p;
+        while (count < BALLAST_MAX && (p = heap_alloc_bytes(sizes[s])))
+            g_ballast[count++] = p;
+    }
+    return count;
+}
+
+void fs_starve(struct fs_fixture *f) {
+    int rc = -ENOMEM;
+    for (unsigned round = 0; rc < 0; round++) {
+        ASSERT_LT(round, ROUNDS_MAX);
+        dentry_invalidate_tree(f->view.root.dentry);
+        size_t count = fill_heap();
+        size_t spare = round; /* of the last ones, which are the smallest, then larger ones */
+        for (size_t i = 0; i < spare && count > 0; i++)
+            heap_free(g_ballast[--count]);
+        rc = starved_calls(f);
+        while (count > 0)
+            heap_free(g_ballast[--count]);
+        remove_all(f);
+    }
 }

@@ -465,3 +465,10 @@ TEST(many_threads_change_names) {
     fs_stress(&f.fs, 6, 3000);
     end(&f);
 }
+
+TEST_TIMEOUT(memory_runs_out, 120) {
+    struct fixture f;
+    start(&f);
+    fs_starve(&f.fs);
+    end(&f);
+}

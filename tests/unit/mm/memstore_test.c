@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/unit/mm/memstore_test.c: the shared memory file and the byte stores on it, alone and mapped.
  */
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "tests/unit/mm/mm_fixture.h"
@@ -191,6 +192,111 @@ TEST(mapped_store_faults_past_its_end) {
     mm_unref(child);
     memstore_unref(s);
     fixture_done(&f);
+}
+
+/* ---- many at once ---- */
+
+struct crowd {
+    struct fixture f;
+    struct memstore *store;
+    struct mutex inode; /* the owner's lock: writes and truncation, as in tmpfs */
+};
+
+static void *writer(void *arg) {
+    struct crowd *c = arg;
+    char bytes[5000];
+
+    memset(bytes, 'w', sizeof bytes);
+    for (int i = 0; i < 300; i++) {
+        mutex_lock(&c->inode);
+        ASSERT_EQ(put(c->store, bytes, sizeof bytes, (uint64_t)i * 3000 % 60000), sizeof bytes);
+        mutex_unlock(&c->inode);
+    }
+    return NULL;
+}
+
+/* Every byte is zero or what the writer writes: never another store's. */
+static void *reader(void *arg) {
+    struct crowd *c = arg;
+    static _Thread_local char bytes[70000];
+
+    for (int i = 0; i < 200; i++) {
+        ssize_t n = get(c->store, bytes, sizeof bytes, 0);
+        for (ssize_t k = 0; k < n; k++)
+            ASSERT_TRUE(bytes[k] == 'w' || bytes[k] == 0);
+    }
+    return NULL;
+}
+
+static void *truncator(void *arg) {
+    struct crowd *c = arg;
+
+    for (int i = 0; i < 300; i++) {
+        mutex_lock(&c->inode);
+        ASSERT_OK(memstore_truncate(c->store, (uint64_t)(i * 7919) % 65000));
+        mutex_unlock(&c->inode);
+    }
+    return NULL;
+}
+
+/* Makes and fills other stores, so that what truncation frees is used again at once. */
+static void *neighbour(void *arg) {
+    struct crowd *c = arg;
+    char bytes[4000];
+
+    memset(bytes, 'n', sizeof bytes);
+    for (int i = 0; i < 300; i++) {
+        struct memstore *s;
+        ASSERT_OK(memstore_create(c->f.kernel, &s));
+        ASSERT_EQ(put(s, bytes, sizeof bytes, 0), sizeof bytes);
+        memstore_unref(s);
+    }
+    return NULL;
+}
+
+/* Maps the store, looks, forks, unmaps. */
+static void *mapper(void *arg) {
+    struct crowd *c = arg;
+    struct mm *mm, *child;
+    char byte;
+
+    ASSERT_OK(mm_create(c->f.kernel, &mm));
+    for (int i = 0; i < 60; i++) {
+        struct map_plan p = {.start = 0x20000000,
+                             .end = 0x20000000 + 16 * PAGE,
+                             .prot = RW,
+                             .max_prot = RW,
+                             .flags = VMA_SHARED,
+                             .mappable = memstore_mappable(c->store)};
+        struct list dead;
+        list_init(&dead);
+        mutex_lock(&mm->lock);
+        ASSERT_OK(mm_map_locked(mm, &p, &dead));
+        mm_unlock(mm, &dead);
+        ASSERT_OK(mm_fork(mm, &child));
+        for (uint64_t at = 0; at < 16; at++)
+            if (mm_read(child, &byte, p.start + at * PAGE, 1, /* force= */ false) == 1)
+                ASSERT_TRUE(byte == 'w' || byte == 0);
+        mm_unref(child);
+        ASSERT_OK(mm_munmap(mm, p.start, 16 * PAGE));
+    }
+    mm_unref(mm);
+    return NULL;
+}
+
+TEST(truncation_beside_everything) {
+    void *(*const roles[])(void *) = {writer, reader, truncator, neighbour, mapper, mapper};
+    struct crowd c;
+    pthread_t thread[ARRAY_SIZE(roles)];
+    fixture_init(&c.f);
+    mutex_init(&c.inode, RANK_INODE);
+    ASSERT_OK(memstore_create(c.f.kernel, &c.store));
+    for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
+        ASSERT_EQ(pthread_create(&thread[i], NULL, roles[i], &c), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
+        pthread_join(thread[i], NULL);
+    memstore_unref(c.store);
+    fixture_done(&c.f);
 }
 
 TEST(seals_count_writable_mappings) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/runsc/cgroup_test.c: cgroups against recorded hosts: the texts of /proc as they were, the trees as directories of ordinary files.
+ * tests/unit/runsc/cgroup_test.c: cgroups against recorded hosts: the texts of /proc as they were, the trees
+ * as directories of ordinary files.
  */
 #include "runsc/cgroup/cgroup.h"
 
@@ -24,11 +25,14 @@ static const char g_hybrid[] =
     "36 31 0:30 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids\n"
     "37 31 0:31 / /sys/fs/cgroup/systemd rw,relatime shared:5 - cgroup cgroup rw,xattr,name=systemd\n"
     "38 31 0:32 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
-static const char g_hybrid_self[] = "9:name=systemd:/user\n8:pids:/\n4:memory:/process_api/4bfa\n3:cpuset:/\n1:cpu:/\n0::/deep\n";
+static const char g_hybrid_self[] =
+    "9:name=systemd:/user\n8:pids:/\n4:memory:/process_api/4bfa\n3:cpuset:/\n1:cpu:/\n0::/deep\n";
 /* Inside a container: a part of each hierarchy is mounted. */
-static const char g_nested[] = "50 40 0:30 /docker/abc /sys/fs/cgroup/cpu,cpuacct ro,nosuid - cgroup cgroup rw,cpu,cpuacct\n";
+static const char g_nested[] =
+    "50 40 0:30 /docker/abc /sys/fs/cgroup/cpu,cpuacct ro,nosuid - cgroup cgroup rw,cpu,cpuacct\n";
 static const char g_nested_self[] = "3:cpu,cpuacct:/docker/abc/sub\n";
-static const char g_unified[] = "30 20 0:25 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+static const char g_unified[] =
+    "30 20 0:25 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
 
 static void plan(struct cgroup *g, const char *path, const char *id) {
     struct spec s = {.linux_.cgroups_path = (char *)(uintptr_t)path};
@@ -129,13 +133,26 @@ static void remove_root(const char *root) {
     ASSERT_EQ(system(command), 0);
 }
 
-/* The files that the kernel would make are made beforehand; writes of ordinary files overwrite from the start. */
+/* The files that the kernel would make are made beforehand; writes of ordinary files overwrite from the
+ * start. */
 static void make_v1_tree(const char *root) {
-    static const char *const files[] = {"memory/d/x/memory.limit_in_bytes", "memory/d/x/memory.memsw.limit_in_bytes", "memory/d/x/cgroup.procs",
-                                        "memory/d/x/memory.soft_limit_in_bytes", "cpu/d/x/cpu.shares", "cpu/d/x/cpu.cfs_quota_us",
-                                        "cpu/d/x/cpu.cfs_period_us", "cpu/d/x/cgroup.procs", "cpuset/d/x/cpuset.cpus", "cpuset/d/x/cpuset.mems",
-                                        "cpuset/d/x/cgroup.procs", "pids/d/x/pids.max", "pids/d/x/cgroup.procs", "freezer/d/x/cgroup.procs",
-                                        "freezer/d/x/freezer.state", "systemd/d/x/cgroup.procs", "unified/d/x/cgroup.procs"};
+    static const char *const files[] = {"memory/d/x/memory.limit_in_bytes",
+                                        "memory/d/x/memory.memsw.limit_in_bytes",
+                                        "memory/d/x/cgroup.procs",
+                                        "memory/d/x/memory.soft_limit_in_bytes",
+                                        "cpu/d/x/cpu.shares",
+                                        "cpu/d/x/cpu.cfs_quota_us",
+                                        "cpu/d/x/cpu.cfs_period_us",
+                                        "cpu/d/x/cgroup.procs",
+                                        "cpuset/d/x/cpuset.cpus",
+                                        "cpuset/d/x/cpuset.mems",
+                                        "cpuset/d/x/cgroup.procs",
+                                        "pids/d/x/pids.max",
+                                        "pids/d/x/cgroup.procs",
+                                        "freezer/d/x/cgroup.procs",
+                                        "freezer/d/x/freezer.state",
+                                        "systemd/d/x/cgroup.procs",
+                                        "unified/d/x/cgroup.procs"};
 
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         char name[128];
@@ -152,8 +169,12 @@ TEST(limits_of_v1) {
     char buffer[64];
     const char *root = make_root(buffer, sizeof buffer);
     struct cgroup g;
-    struct spec_resources r = {.memory.limit = {true, 1000}, .memory.swap = {true, 3000}, .cpu.shares = {true, 512}, .cpu.quota = {true, 50000},
-                               .pids_limit = {true, 7}, .memory.reservation = {true, 0}};
+    struct spec_resources r = {.memory.limit = {true, 1000},
+                               .memory.swap = {true, 3000},
+                               .cpu.shares = {true, 512},
+                               .cpu.quota = {true, 50000},
+                               .pids_limit = {true, 7},
+                               .memory.reservation = {true, 0}};
 
     make_v1_tree(root);
     put(root, "/sys/fs/cgroup/memory/d/x/memory.memsw.limit_in_bytes", "500");
@@ -194,10 +215,15 @@ TEST(a_frozen_group_left_behind_is_refused) {
 TEST(limits_of_v2) {
     char buffer[64];
     const char *root = make_root(buffer, sizeof buffer);
-    static const char *const files[] = {"memory.max", "memory.swap.max", "memory.low", "pids.max", "cpu.weight", "cpu.max", "cgroup.procs", "io.weight"};
+    static const char *const files[] = {"memory.max", "memory.swap.max", "memory.low",   "pids.max",
+                                        "cpu.weight", "cpu.max",         "cgroup.procs", "io.weight"};
     struct spec_pair unified[] = {{(char *)(uintptr_t) "io.weight", (char *)(uintptr_t) "77"}};
-    struct spec_resources r = {.memory.limit = {true, 1000}, .memory.swap = {true, 3000}, .cpu.shares = {true, 1024}, .cpu.quota = {true, 50000},
-                               .pids_limit = {true, -1}, .unified = {unified, 1}};
+    struct spec_resources r = {.memory.limit = {true, 1000},
+                               .memory.swap = {true, 3000},
+                               .cpu.shares = {true, 1024},
+                               .cpu.quota = {true, 50000},
+                               .pids_limit = {true, -1},
+                               .unified = {unified, 1}};
     struct cgroup g;
 
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/runsc/control_test.c: the control channel and server, with the fake kernel: requests, garbage, descriptors, ends of processes.
+ * tests/unit/runsc/control_test.c: the control channel and server, with the fake kernel: requests, garbage,
+ * descriptors, ends of processes.
  */
 #include "boot/control_channel.h"
 
@@ -122,7 +123,8 @@ static void server_start(struct server *s) {
     int fds[2];
 
     ASSERT_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
-    struct controller_config config = {.listen_fd = -1, .connections = &fds[1], .connection_count = 1, .walls_json = "[]", .platform = "none"};
+    struct controller_config config = {
+        .listen_fd = -1, .connections = &fds[1], .connection_count = 1, .platform = "none"};
     ASSERT_OK(controller_create(&config, &s->controller, NULL));
     struct boot_kernel_config kernel = {.strace_fd = -1, .on_exit = controller_on_exit, .arg = s->controller};
     ASSERT_OK(boot_kernel_create(&kernel, &s->kernel, NULL));
@@ -156,7 +158,9 @@ static json_t *ask(struct server *s, const char *text, const int *fds, size_t co
     return answer;
 }
 
-#define SPEC(args) "\"spec\":{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"/\"},\"process\":{\"args\":" args ",\"cwd\":\"/\"}}"
+#define SPEC(args)                                                                                           \
+    "\"spec\":{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"/\"},\"process\":{\"args\":" args               \
+    ",\"cwd\":\"/\"}}"
 
 TEST(requests_that_make_no_sense) {
     struct server s;
@@ -168,11 +172,15 @@ TEST(requests_that_make_no_sense) {
     ask(&s, "{\"verb\":\"start\",\"container\":\"x\"}", NULL, 0, "x: container does not exist");
     ask(&s, "{\"verb\":\"start\"}", NULL, 0, "container does not exist");
     ask(&s, "{\"verb\":\"create\"}", NULL, 0, "create needs a container id");
-    ask(&s, "{\"verb\":\"create\",\"container\":\"x\",\"fds_owner\":1}", NULL, 0, "the descriptors do not match");
-    ask(&s, "{\"verb\":\"create\",\"container\":\"x\",\"fds_extra\":-1}", NULL, 0, "the descriptors do not match");
-    ask(&s, "{\"verb\":\"create\",\"container\":\"x\",\"fds_stdio\":[true]}", NULL, 0, "fds_stdio must have three entries");
+    ask(&s, "{\"verb\":\"create\",\"container\":\"x\",\"fds_owner\":1}", NULL, 0,
+        "the descriptors do not match");
+    ask(&s, "{\"verb\":\"create\",\"container\":\"x\",\"fds_extra\":-1}", NULL, 0,
+        "the descriptors do not match");
+    ask(&s, "{\"verb\":\"create\",\"container\":\"x\",\"fds_stdio\":[true]}", NULL, 0,
+        "fds_stdio must have three entries");
     ask(&s, "{\"verb\":\"create\",\"container\":\"x\",\"spec\":{}}", NULL, 0, "ociVersion is missing");
-    ask(&s, "{\"verb\":\"create\",\"container\":\"x\"," SPEC("[\"missing\"]") "}", NULL, 0, "executable file not found");
+    ask(&s, "{\"verb\":\"create\",\"container\":\"x\"," SPEC("[\"missing\"]") "}", NULL, 0,
+        "executable file not found");
     server_end(&s);
 }
 
@@ -188,12 +196,17 @@ TEST(a_container_from_create_to_its_end) {
     ASSERT_OK(pipe2(out, O_CLOEXEC));
     control_channel_init(&owner, pair[0]);
     int fds[] = {out[1], pair[1]};
-    json_decref(ask(&s, "{\"verb\":\"create\",\"container\":\"x\",\"fds_stdio\":[false,true,false],\"fds_owner\":1," SPEC("[\"echo\",\"hi\"]") "}", fds, 2, NULL));
+    json_decref(
+        ask(&s,
+            "{\"verb\":\"create\",\"container\":\"x\",\"fds_stdio\":[false,true,false],\"fds_owner\":1," SPEC(
+                "[\"echo\",\"hi\"]") "}",
+            fds, 2, NULL));
     close(out[1]);
     close(pair[1]);
     ask(&s, "{\"verb\":\"create\",\"container\":\"x\"}", NULL, 0, "container with given ID already exists");
     ask(&s, "{\"verb\":\"resume\",\"container\":\"x\"}", NULL, 0, "container not paused");
-    ask(&s, "{\"verb\":\"signal\",\"container\":\"x\",\"signal\":65}", NULL, 0, "signal must lie between 0 and 64");
+    ask(&s, "{\"verb\":\"signal\",\"container\":\"x\",\"signal\":65}", NULL, 0,
+        "signal must lie between 0 and 64");
     ask(&s, "{\"verb\":\"wait\",\"container\":\"x\",\"pid\":99}", NULL, 0, "no process 99");
     json_decref(ask(&s, "{\"verb\":\"start\",\"container\":\"x\"}", NULL, 0, NULL));
     ASSERT_OK(control_receive(&owner, &event, NULL));
@@ -214,7 +227,8 @@ TEST(an_owner_that_goes_takes_its_process_along) {
 
     server_start(&s);
     ASSERT_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
-    json_decref(ask(&s, "{\"verb\":\"create\",\"container\":\"x\",\"fds_owner\":1," SPEC("[\"forever\"]") "}", &pair[1], 1, NULL));
+    json_decref(ask(&s, "{\"verb\":\"create\",\"container\":\"x\",\"fds_owner\":1," SPEC("[\"forever\"]") "}",
+                    &pair[1], 1, NULL));
     close(pair[1]);
     json_decref(ask(&s, "{\"verb\":\"start\",\"container\":\"x\"}", NULL, 0, NULL));
     close(pair[0]);

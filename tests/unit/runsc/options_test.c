@@ -14,20 +14,23 @@ struct sample {
     struct option_list env;
     int64_t fds;
 };
-#define O(n, l, k, m) {.name = n, .letter = l, .kind = OPTION_##k, .offset = offsetof(struct sample, m), .help = "help"}
-static const struct option_def g_defs[] = {O("all", 'a', FLAG, all), O("tty", 't', FLAG, tty), O("interactive", 'i', FLAG, interactive),
-                                           O("root", 'r', STRING, root), O("env", 'e', LIST, env), O("preserve-fds", 0, NUMBER, fds)};
+#define O(n, l, k, m)                                                                                        \
+    { .name = n, .letter = l, .kind = OPTION_##k, .offset = offsetof(struct sample, m), .help = "help" }
+static const struct option_def g_defs[] = {
+    O("all", 'a', FLAG, all),     O("tty", 't', FLAG, tty), O("interactive", 'i', FLAG, interactive),
+    O("root", 'r', STRING, root), O("env", 'e', LIST, env), O("preserve-fds", 0, NUMBER, fds)};
 
-#define PARSE(permute, ...)                                                                              \
-    struct sample s = {.all = false};                                                                    \
-    char *argv[] = {__VA_ARGS__, NULL};                                                                  \
-    int next = 0, argc = (int)ARRAY_SIZE(argv) - 1;                                                      \
-    cleanup(err_freep) struct err *err = NULL;                                                           \
+#define PARSE(permute, ...)                                                                                  \
+    struct sample s = {.all = false};                                                                        \
+    char *argv[] = {__VA_ARGS__, NULL};                                                                      \
+    int next = 0, argc = (int)ARRAY_SIZE(argv) - 1;                                                          \
+    cleanup(err_freep) struct err *err = NULL;                                                               \
     int r = options_parse(g_defs, ARRAY_SIZE(g_defs), &s, argc, argv, permute, &next, &err)
 #define S (char[])
 
 TEST(long_forms) {
-    PARSE(false, S{"--root"}, S{"/x"}, S{"--all"}, S{"--tty=false"}, S{"--preserve-fds=3"}, S{"id"}, S{"--all=x"});
+    PARSE(false, S{"--root"}, S{"/x"}, S{"--all"}, S{"--tty=false"}, S{"--preserve-fds=3"}, S{"id"},
+          S{"--all=x"});
     ASSERT_EQ(r, 0);
     ASSERT_STREQ(s.root, "/x");
     ASSERT_TRUE(s.all);
@@ -91,7 +94,8 @@ static void expect_error(char *first, char *second, const char *text) {
     int next;
     cleanup(err_freep) struct err *err = NULL;
 
-    ASSERT_EQ(options_parse(g_defs, ARRAY_SIZE(g_defs), &s, second ? 2 : 1, argv, false, &next, &err), -EINVAL);
+    ASSERT_EQ(options_parse(g_defs, ARRAY_SIZE(g_defs), &s, second ? 2 : 1, argv, false, &next, &err),
+              -EINVAL);
     ASSERT_CONTAINS(err->message, text);
 }
 

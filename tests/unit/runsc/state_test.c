@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/runsc/state_test.c: container directories: made once, locked, saved whole, removed even when half made.
+ * tests/unit/runsc/state_test.c: container directories: made once, locked, saved whole, removed even when
+ * half made.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -147,7 +148,8 @@ TEST(the_lock_of_a_deleted_container_is_not_mistaken) {
 
     make_cli(&cli);
     ASSERT_OK(pipe2(go, O_CLOEXEC));
-    pid_t pid = fork(); /* before the lock is taken: flock(2) belongs to the open file, which a child would share */
+    pid_t pid =
+        fork(); /* before the lock is taken: flock(2) belongs to the open file, which a child would share */
     if (pid == 0) {
         ASSERT_EQ(read(go[0], &byte, 1), 1);
         struct cli own = {.root = g_root, .debug_log_fd = -1};

@@ -186,6 +186,35 @@ TEST(fpu_state_at_a_hot_site) {
     guest_end(&g);
 }
 
+/* A debugger sees the program's own code, and a breakpoint on a hot site works and can be taken away. */
+TEST(breakpoints_on_a_hot_site) {
+    static const unsigned char code[7] = {0xb8, 102, 0, 0, 0, 0x0f, 0x05};
+    struct guest g;
+    unsigned char seen[16], int3 = 0xcc;
+    guest_start(&g);
+    make_hot(&g);
+    uint64_t site = GUEST(guest_hot);
+    ASSERT_EQ(g.ops->as_peek(g.as, seen, site - 3, 16), 16);
+    ASSERT_MEMEQ(seen + 3, code, 7);
+    ASSERT_EQ(g.ops->as_peek(g.as, seen, site + 4, 2), 2);
+    ASSERT_MEMEQ(seen, code + 4, 2);
+    ASSERT_EQ(g.ops->as_poke(g.as, site, &int3, 1), 1);
+    ASSERT_EQ(g.ops->as_peek(g.as, seen, site, 7), 7);
+    ASSERT_EQ(seen[0], 0xcc);
+    ASSERT_MEMEQ(seen + 1, code + 1, 6);
+    g.regs.rip = site;
+    guest_run(&g);
+    ASSERT_EQ(g.event.kind, EVENT_FAULT);
+    ASSERT_EQ(g.event.signo, SIGTRAP);
+    ASSERT_EQ(g.regs.rip, site + 1);
+    ASSERT_EQ(g.ops->as_poke(g.as, site, code, 1), 1);
+    g.regs.rip = site;
+    for (int i = 0; i < ENOUGH; i++)
+        guest_expect_call(&g, 102);
+    ASSERT_EQ(is_patched(&g, site), false);
+    guest_end(&g);
+}
+
 /* ---- races ---- */
 
 struct caller {
