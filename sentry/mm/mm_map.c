@@ -191,7 +191,7 @@ static int check_shared_file(const struct mmap_request *r, struct map_plan *p) {
     (LINUX_MAP_TYPE | LINUX_MAP_FIXED | LINUX_MAP_ANONYMOUS | LINUX_MAP_DENYWRITE | LINUX_MAP_EXECUTABLE |   \
      LINUX_MAP_UNINITIALIZED | LINUX_MAP_GROWSDOWN | LINUX_MAP_LOCKED | LINUX_MAP_NORESERVE |                \
      LINUX_MAP_POPULATE | LINUX_MAP_NONBLOCK | LINUX_MAP_STACK | LINUX_MAP_HUGETLB | LINUX_MAP_32BIT |       \
-     LINUX_MAP_FIXED_NOREPLACE | (LINUX_MAP_HUGE_MASK << LINUX_MAP_HUGE_SHIFT))
+     LINUX_MAP_FIXED_NOREPLACE | ((uint32_t)LINUX_MAP_HUGE_MASK << LINUX_MAP_HUGE_SHIFT))
 
 static int check_file(const struct mmap_request *r, struct map_plan *p) {
     uint32_t type = r->flags & LINUX_MAP_TYPE;

@@ -77,7 +77,8 @@ static int bind_or_move(struct task *t, const struct mount_args *m) {
 }
 
 static struct mount_options options_of(struct task *t, const struct mount_args *m) {
-    return (struct mount_options){.source = m->source ? m->source : "none",
+    return (struct mount_options){.pid_ns = task_pid_ns(t),
+                                  .source = m->source ? m->source : "none",
                                   .data = m->data,
                                   .flags = mount_flags(m->flags),
                                   .creds = task_creds(t),

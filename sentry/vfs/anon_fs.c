@@ -158,3 +158,19 @@ int anon_path(struct kernel *k, const char *name, uint32_t type, const struct cr
     *ret = (struct path){mount_ref(m), d};
     return 0;
 }
+
+struct filesystem *anon_filesystem(struct kernel *k) {
+    return k->vfs->anon[ANON_INODES]->fs;
+}
+
+int anon_path_of(struct kernel *k, struct inode *inode, const char *name, struct path *ret) {
+    struct mount *m = k->vfs->anon[ANON_INODES];
+    struct dentry *d = dentry_new_anon(m->fs, name, inode);
+
+    if (!d) {
+        inode_unref(inode);
+        return -ENOMEM;
+    }
+    *ret = (struct path){mount_ref(m), d};
+    return 0;
+}
