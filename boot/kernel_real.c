@@ -55,7 +55,7 @@ static void entry_free(struct boot_process_entry *e) {
 }
 
 static void process_exited(struct container *container, uint64_t cookie, int wait_status) {
-    struct boot_container *c = container->owner;
+    struct boot_container *c = container_owner(container);
     struct boot_process_entry *e = (struct boot_process_entry *)(uintptr_t)cookie;
 
     mutex_lock(&c->lock);
@@ -137,7 +137,7 @@ static int build(struct boot_container *c, const struct boot_container_config *c
         mnt_ns_unref(ns);
         return err_set(err, -r, "out-of-memory", "making container \"%s\"", c->id);
     }
-    c->container->owner = c;
+    container_set_owner(c->container, c);
     r = boot_mounts_fill(c, config, ns, err);
     mnt_ns_unref(ns);
     return r;

@@ -49,6 +49,15 @@ int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns, co
     return 0;
 }
 
+static void owner_release(struct hostref *h) {
+    (void)h; /* boot's own affair */
+}
+static const struct hostref_ops g_owner_ops = {.name = "container owner", .release = owner_release};
+
+void container_set_owner(struct container *c, void *owner) {
+    c->owner = (struct hostref){.ops = &g_owner_ops, .host.ptr = owner};
+}
+
 /* ---- who is in it ---- */
 
 /* The next process with a number >= `number` in the container's own namespace, which sees all of them.

@@ -80,8 +80,7 @@ struct container {
     struct mnt_ns *mnt_ns;   /* reference */
     struct nsproxy *nsproxy; /* reference: what init and exec start with */
     const struct container_events *events;
-    void *
-        owner; /* boot's own object, for its use in events; not looked at here. Cleared before a checkpoint */
+    struct hostref owner;          /* boot's own object, for its use in events: container_set_owner() */
     unsigned process_count;        /* taskset_lock; not reaped */
     _Atomic uint32_t active_tasks; /* host threads of tasks that are not parked */
     _Atomic uint32_t changed;      /* futex: process_count, active_tasks or paused has changed */
@@ -126,6 +125,11 @@ void container_default_limits(struct kernel *k, struct linux_rlimit64 *limits);
 /* To one process (its thread group), or to every process of the container. -ESRCH: none. */
 int container_signal(struct container *c, struct task *process, int signo);
 int container_signal_all(struct container *c, int signo);
+/* A pointer of boot's own, which is not looked at here. */
+void container_set_owner(struct container *c, void *owner);
+static inline void *container_owner(struct container *c) {
+    return c->owner.host.ptr;
+}
 /* Processes by number in the sandbox's root pid namespace; at most max; how many there are. */
 size_t container_pids(struct container *c, int *ret_pids, size_t max);
 /* New reference to the leader of a process of this container, or NULL. */

@@ -15,7 +15,7 @@
 #include "sentry/vfs/mount.h"
 
 static void process_exited(struct container *c, uint64_t cookie, int wait_status) {
-    struct fixture *f = c->owner;
+    struct fixture *f = container_owner(c);
 
     (void)cookie;
     f->status = wait_status;
@@ -35,7 +35,7 @@ void fixture_init(struct fixture *f) {
     ASSERT_OK(tmpfs_create(f->kernel, 0, 0755, &fs));
     ASSERT_OK(mnt_ns_new(f->kernel, fs, 0, f->kernel->root_user_ns, &ns));
     ASSERT_OK(container_create(f->kernel, "test", ns, "box", &g_events, &f->container));
-    f->container->owner = f;
+    container_set_owner(f->container, f);
 }
 
 void fixture_done(struct fixture *f) {
