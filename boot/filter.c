@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/filter.c: the allow-list of the sandbox process, by libseccomp. One table; each row says why it is
- * there. What a platform needs beyond it comes from platform_host_calls().
+ * boot/filter.c: the allow-list of the sandbox process, by libseccomp, compiled when this program is built.
+ * One table; each row says why it is there. What a platform needs beyond it comes from platform_host_calls().
  *
  * Not here, on purpose: socket, connect, bind (no way to the host's network or sockets), open, execve, fork,
  * kill of others, any *at call but openat beneath our own procfs, setuid and friends, mount and friends, bpf,
@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +20,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
-#include <unistd.h>
-
-#include "base/log.h"
 
 #define THREAD_FLAGS                                                                                         \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |       \
@@ -152,21 +147,6 @@ static const struct filter_rule g_rules[] = {
     ALLOW(getrandom, "random"),
 };
 
-static int g_report_fd = -1;
-
-static void forbidden_call(int signo, siginfo_t *info, void *context) {
-    char text[160];
-    const ucontext_t *u = context;
-    int n = snprintf(text, sizeof text,
-                     "runsc: the sandbox process made a forbidden host call: number %d at 0x%llx\n",
-                     info->si_syscall, (unsigned long long)u->uc_mcontext.gregs[REG_RIP]);
-
-    (void)signo;
-    if ((g_report_fd < 0 || write(g_report_fd, text, (size_t)n) < 0) && log_fd() >= 0)
-        (void)!write(log_fd(), text, (size_t)n);
-    _exit(125);
-}
-
 static bool is_listed(int number) {
     for (size_t i = 0; i < ARRAY_SIZE(g_rules); i++)
         if (g_rules[i].number == number)
@@ -190,26 +170,20 @@ static int add_rules(scmp_filter_ctx ctx, const int *platform_calls) {
     return r;
 }
 
-int filter_install(const int *platform_calls, int report_fd, struct err **err) {
-    struct sigaction act = {.sa_sigaction = forbidden_call, .sa_flags = SA_SIGINFO | SA_NODEFER};
-
-    g_report_fd = report_fd;
-    if (sigaction(SIGSYS, &act, NULL) < 0)
-        return err_set(err, errno, "wall.seccomp", "catching SIGSYS");
+int filter_export(const int *platform_calls, int fd) {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
+
     if (!ctx)
-        return err_set(err, ENOMEM, "out-of-memory", "making the seccomp filter");
+        return -ENOMEM;
     int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-    if (r >= 0)
-        r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
     if (r >= 0)
         r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (r >= 0)
         r = add_rules(ctx, platform_calls);
     if (r >= 0)
-        r = seccomp_load(ctx);
+        r = seccomp_export_bpf(ctx, fd);
     seccomp_release(ctx);
-    return r < 0 ? err_set(err, -r, "wall.seccomp", "installing the sandbox's seccomp filter") : 0;
+    return r;
 }
 
 size_t filter_describe(void (*print)(void *arg, const char *call, const char *check), void *arg) {

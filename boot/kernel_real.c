@@ -55,20 +55,26 @@ static void entry_free(struct boot_process_entry *e) {
 }
 
 static void process_exited(struct container *container, uint64_t cookie, int wait_status) {
-    struct boot_container *c = container->owner;
+    struct boot_container *c = container_owner(container);
     struct boot_process_entry *e = (struct boot_process_entry *)(uintptr_t)cookie;
 
     mutex_lock(&c->lock);
     list_del(&e->node);
     bool gofer_lost = c->gofer_lost;
     mutex_unlock(&c->lock);
-    if (e->terminal) { /* what it wrote last is seen before its end; and its terminal ends with it, as with a session's leader */
+    if (e->terminal) { /* what it wrote last is seen before its end; and its terminal ends with it, as with a
+                          session's leader */
         host_console_flush(e->terminal);
         tty_hangup(e->terminal);
     }
     struct boot_exit exit = {
-        .container_id = c->id, .pid = e->pid, .wait_status = wait_status, .is_init = e->is_init,
-        .reason = gofer_lost ? END_GOFER_LOST : (wait_status & 0x7f) ? END_SIGNAL : END_EXIT,
+        .container_id = c->id,
+        .pid = e->pid,
+        .wait_status = wait_status,
+        .is_init = e->is_init,
+        .reason = gofer_lost             ? END_GOFER_LOST
+                  : (wait_status & 0x7f) ? END_SIGNAL
+                                         : END_EXIT,
         .why = gofer_lost ? "the gofer of this container has ended" : NULL,
     };
     c->kernel->config.on_exit(c->kernel->config.arg, &exit);
@@ -87,7 +93,8 @@ static void container_free(struct boot_container *c) {
     free(c);
 }
 
-static struct boot_container *container_new(struct boot_kernel *k, const struct boot_container_config *config) {
+static struct boot_container *container_new(struct boot_kernel *k,
+                                            const struct boot_container_config *config) {
     struct boot_container *c = calloc(1, sizeof *c);
 
     if (!c)
@@ -104,13 +111,15 @@ static struct boot_container *container_new(struct boot_kernel *k, const struct 
     return NULL;
 }
 
-static int attach_gofer(struct boot_container *c, const struct boot_container_config *config, struct err **err) {
+static int attach_gofer(struct boot_container *c, const struct boot_container_config *config,
+                        struct err **err) {
     for (size_t i = 1; i < config->gofer_fd_count; i++)
         close_fd(config->gofer_fds[i]);
     if (config->gofer_fd_count == 0)
         return err_set(err, EINVAL, "container.gofer", "container \"%s\" has no gofer", c->id);
     int r = gofer_session_create(c->kernel->kernel, config->gofer_fds[0], &c->gofer);
-    return r < 0 ? err_set(err, -r, "container.gofer", "speaking with the gofer of container \"%s\"", c->id) : 0;
+    return r < 0 ? err_set(err, -r, "container.gofer", "speaking with the gofer of container \"%s\"", c->id)
+                 : 0;
 }
 
 static int build(struct boot_container *c, const struct boot_container_config *config, struct err **err) {
@@ -122,12 +131,13 @@ static int build(struct boot_container *c, const struct boot_container_config *c
     if (r < 0)
         return r;
     const char *hostname = c->spec->hostname;
-    r = container_create(c->kernel->kernel, c->id, mnt_ns_ref(ns), hostname ? hostname : "runsc", &g_events, &c->container);
+    r = container_create(c->kernel->kernel, c->id, mnt_ns_ref(ns), hostname ? hostname : "runsc", &g_events,
+                         &c->container);
     if (r < 0) {
         mnt_ns_unref(ns);
         return err_set(err, -r, "out-of-memory", "making container \"%s\"", c->id);
     }
-    c->container->owner = c;
+    container_set_owner(c->container, c);
     r = boot_mounts_fill(c, config, ns, err);
     mnt_ns_unref(ns);
     return r;
@@ -141,12 +151,13 @@ static void close_process_fds(const struct boot_process *p) {
         close_fd(p->extra_fds[i]);
 }
 
-int boot_container_create(struct boot_kernel *k, const struct boot_container_config *config, struct boot_container **ret, boot_pid_t *ret_pid,
-                          struct err **err) {
+int boot_container_create(struct boot_kernel *k, const struct boot_container_config *config,
+                          struct boot_container **ret, boot_pid_t *ret_pid, struct err **err) {
     struct boot_container *c = container_new(k, config);
     struct boot_process_entry *init;
 
-    int r = c ? build(c, config, err) : err_set(err, ENOMEM, "out-of-memory", "making container \"%s\"", config->id);
+    int r = c ? build(c, config, err)
+              : err_set(err, ENOMEM, "out-of-memory", "making container \"%s\"", config->id);
     if (r < 0)
         close_process_fds(&config->process);
     else
@@ -174,7 +185,8 @@ int boot_container_start(struct boot_container *c, struct err **err) {
     return r < 0 ? err_set(err, -r, "container.start", "starting container \"%s\"", c->id) : 0;
 }
 
-int boot_exec(struct boot_container *c, const struct boot_process *process, boot_pid_t *ret_pid, struct err **err) {
+int boot_exec(struct boot_container *c, const struct boot_process *process, boot_pid_t *ret_pid,
+              struct err **err) {
     struct boot_process_entry *e;
     int r = boot_process_make(c, process, /* is_init= */ false, &e, err);
 
@@ -218,9 +230,7 @@ static struct tty *terminal_of(struct boot_container *c, boot_pid_t pid) {
     struct tty *tty = NULL;
 
     mutex_lock(&c->lock);
-    list_for_each_entry(e, &c->processes, node)
-        if (e->pid == pid && e->terminal)
-            tty = tty_ref(e->terminal);
+    list_for_each_entry(e, &c->processes, node) if (e->pid == pid && e->terminal) tty = tty_ref(e->terminal);
     mutex_unlock(&c->lock);
     return tty;
 }

@@ -334,7 +334,8 @@ must_check int nsock_bind(struct nsock *s, const struct ns_addr *a);
  * of it. */
 must_check int nsock_connect(struct nsock *s, const struct ns_addr *a);
 must_check int nsock_listen(struct nsock *s, int backlog);
-/* -EAGAIN when none is waiting. The new socket's user object is set by nsock_set_user(). */
+/* -EAGAIN when none is waiting. The new socket's user object is set by nsock_set_user(); events before that
+ * are not told, so look at nsock_ready() afterwards. The caller owns it. */
 must_check int nsock_accept(struct nsock *s, struct nsock **ret, struct ns_addr *ret_peer);
 void nsock_set_user(struct nsock *s, void *user);
 /* Never waits. Bytes moved, or a negative errno; -EAGAIN when the caller would have to wait. */

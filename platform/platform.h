@@ -92,7 +92,11 @@ struct as_op {
 
 enum as_atomic_op { ATOMIC_XCHG, ATOMIC_CMPXCHG, ATOMIC_ADD, ATOMIC_OR, ATOMIC_AND, ATOMIC_XOR };
 
-enum as_page { PAGE_IS_PRESENT = 1, PAGE_IS_SWAPPED = 2, PAGE_IS_SHARED = 4 /* of a file or of shared memory */ };
+enum as_page {
+    PAGE_IS_PRESENT = 1,
+    PAGE_IS_SWAPPED = 2,
+    PAGE_IS_SHARED = 4 /* of a file or of shared memory */
+};
 
 struct as_usage {
     uint64_t rss_bytes; /* resident, all kinds; 0 where the host cannot tell */

@@ -105,7 +105,7 @@ bool bridge_input(struct nic *nic, struct pkt *p) {
         pkt_free(p);
         return true;
     }
-    eth_get(pkt_header(p, ETH_HLEN), &eth); /* nic_receive() has seen the header */
+    eth_get(pkt_header(p, ETHER_HLEN), &eth); /* nic_receive() has seen the header */
     fdb_learn(br, port, &eth.src);
     if (mac_eq(&eth.dst, &br->nic->mac)) {
         stack_backlog(br->nic, p);
@@ -122,7 +122,7 @@ bool bridge_input(struct nic *nic, struct pkt *p) {
 
 static int bridge_xmit(struct nic *nic, struct pkt *p) {
     struct eth_hdr eth;
-    const uint8_t *h = pkt_header(p, ETH_HLEN);
+    const uint8_t *h = pkt_header(p, ETHER_HLEN);
     if (!h) {
         pkt_free(p);
         return -EINVAL;
@@ -183,7 +183,7 @@ static int bridge_new_locked(struct netns *ns, const char *name, struct nic **re
         return -ENOMEM;
     list_init(&br->ports);
     list_init(&br->fdb_lru);
-    ns->st->host->random(ns->st->host_ctx, c.mac.b, ETH_ALEN);
+    ns->st->host->random(ns->st->host_ctx, c.mac.b, MAC_LEN);
     c.mac.b[0] = (uint8_t)((c.mac.b[0] & ~1) | 2);
     int rc = nic_new_locked(ns, &c, ret);
     if (rc < 0) {

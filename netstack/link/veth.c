@@ -38,7 +38,7 @@ static int veth_end(struct netns *ns, const char *name, struct nic **ret) {
         .txqlen = 1000,
         .ops = &veth_ops,
     };
-    ns->st->host->random(ns->st->host_ctx, c.mac.b, ETH_ALEN);
+    ns->st->host->random(ns->st->host_ctx, c.mac.b, MAC_LEN);
     c.mac.b[0] = (uint8_t)((c.mac.b[0] & ~1) | 2); /* locally administered */
     return nic_new_locked(ns, &c, ret);
 }

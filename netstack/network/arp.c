@@ -5,14 +5,14 @@
 #include "netstack/stack/stack_core.h"
 
 static void arp_send(struct nic *nic, const struct arp_pkt *a, const struct mac *to) {
-    struct pkt *p = pkt_new(&nic->st->mem, PKT_HEADROOM, ETH_HLEN + ARP_LEN);
+    struct pkt *p = pkt_new(&nic->st->mem, PKT_HEADROOM, ETHER_HLEN + ARP_LEN);
     if (!p)
         return;
-    uint8_t *h = pkt_put(p, ETH_HLEN + ARP_LEN);
-    eth_put(h, &(struct eth_hdr){.dst = *to, .src = nic->mac, .type = ETHERTYPE_ARP});
-    arp_put(h + ETH_HLEN, a);
-    p->ethertype = ETHERTYPE_ARP;
-    p->net_off = p->l2_len = ETH_HLEN;
+    uint8_t *h = pkt_put(p, ETHER_HLEN + ARP_LEN);
+    eth_put(h, &(struct eth_hdr){.dst = *to, .src = nic->mac, .type = ETYPE_ARP});
+    arp_put(h + ETHER_HLEN, a);
+    p->ethertype = ETYPE_ARP;
+    p->net_off = p->l2_len = ETHER_HLEN;
     (void)nic_xmit(nic, p);
 }
 
@@ -35,9 +35,9 @@ static void arp_reply(struct nic *nic, const struct arp_pkt *q) {
 
 void arp_input(struct nic *nic, struct pkt *p) {
     struct arp_pkt a;
-    const uint8_t *h = pkt_header(p, ETH_HLEN + ARP_LEN);
+    const uint8_t *h = pkt_header(p, ETHER_HLEN + ARP_LEN);
     bool ok = h && nic->arphrd == NS_ARPHRD_ETHER && !(nic->flags & NS_IFF_NOARP) &&
-              arp_parse(h + ETH_HLEN, ARP_LEN, &a) == 0 && !mac_is_group(&a.sender_mac) &&
+              arp_parse(h + ETHER_HLEN, ARP_LEN, &a) == 0 && !mac_is_group(&a.sender_mac) &&
               !ipa_is_mcast(&a.sender_ip) && !ipa_is_bcast4(&a.sender_ip);
     pkt_free(p);
     if (!ok)

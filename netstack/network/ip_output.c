@@ -36,7 +36,7 @@ static int push_v4(struct netns *ns, struct pkt *p, const struct ip_tx *tx) {
         .dst = tx->dst,
     };
     ipv4_put(h, &ip);
-    p->ethertype = ETHERTYPE_IPV4;
+    p->ethertype = ETYPE_IPV4;
     p->trans_off = IPV4_MIN_HLEN;
     return 0;
 }
@@ -55,7 +55,7 @@ static int push_v6(struct pkt *p, const struct ip_tx *tx) {
     if (!h)
         return -ENOMEM;
     ipv6_put(h, &ip);
-    p->ethertype = ETHERTYPE_IPV6;
+    p->ethertype = ETYPE_IPV6;
     p->trans_off = IPV6_HLEN;
     return 0;
 }
@@ -66,14 +66,14 @@ static void loop_copy(struct nic *nic, const struct pkt *p, const struct ipa *ds
     if (!c)
         return;
     if (nic->arphrd == NS_ARPHRD_ETHER) {
-        uint8_t *h = pkt_push(c, ETH_HLEN);
+        uint8_t *h = pkt_push(c, ETHER_HLEN);
         if (!h) {
             pkt_free(c);
             return;
         }
         struct mac to = ipa_is_mcast(dst) ? mac_of_mcast(dst) : MAC_BCAST;
         eth_put(h, &(struct eth_hdr){.dst = to, .src = nic->mac, .type = p->ethertype});
-        c->csum_start += ETH_HLEN;
+        c->csum_start += ETHER_HLEN;
     }
     stack_backlog(nic, c);
 }
@@ -130,7 +130,7 @@ int ip_output(struct netns *ns, struct pkt *p, const struct ip_tx *tx) {
 int ip_send_built(struct netns *ns, struct pkt *p, const struct rt *rt) {
     const uint8_t *h = pkt_header(p, 1);
     bool v4 = h && h[0] >> 4 == 4;
-    p->ethertype = v4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
+    p->ethertype = v4 ? ETYPE_IPV4 : ETYPE_IPV6;
     p->net_off = 0;
     if (p->gso == GSO_NONE && p->len > rt->mtu) {
         h = pkt_header(p, v4 ? IPV4_MIN_HLEN : IPV6_HLEN);

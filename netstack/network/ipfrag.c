@@ -150,7 +150,8 @@ static struct pkt *assemble(struct fragq *q) {
         pkt_free(p);
         ok = false;
     }
-    ok = ok && whole->len - whole->net_off <= IPV4_MAX_LEN && rewrite_header(whole, tos);
+    uint32_t uncounted = whole->net_off + (ipa_is_v4(&whole->src) ? 0 : IPV6_HLEN);
+    ok = ok && whole->len - uncounted <= IPV4_MAX_LEN && rewrite_header(whole, tos);
     fragq_free(q);
     if (!ok) {
         ns->mib.ip_reasm_fails++;

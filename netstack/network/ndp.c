@@ -24,7 +24,7 @@ static struct ipa solicited_node(const struct ipa *a) {
 static void put_lla(uint8_t *at, uint8_t type, const struct nic *nic) {
     at[0] = type;
     at[1] = 1;
-    memcpy(at + 2, nic->mac.b, ETH_ALEN);
+    memcpy(at + 2, nic->mac.b, MAC_LEN);
 }
 
 /* A zeroed message of `len` bytes and, if `lla` is not 0, a link-address option behind it. */
@@ -119,10 +119,10 @@ static bool parse_options(const uint8_t *p, uint32_t len, struct ndp_options *re
             return false;
         if (p[at] == NDP_OPT_SLLA) {
             ret->has_slla = true;
-            memcpy(ret->slla.b, p + at + 2, ETH_ALEN);
+            memcpy(ret->slla.b, p + at + 2, MAC_LEN);
         } else if (p[at] == NDP_OPT_TLLA) {
             ret->has_tlla = true;
-            memcpy(ret->tlla.b, p + at + 2, ETH_ALEN);
+            memcpy(ret->tlla.b, p + at + 2, MAC_LEN);
         } else if (p[at] == NDP_OPT_MTU) {
             ret->mtu = get_be32(p + at + 4);
         }

@@ -64,13 +64,13 @@ static bool csum_good(struct pkt *p, const struct gro_view *v) {
 
 /* False: not a candidate for merging, in either role. */
 static bool gro_parse(struct pkt *p, struct gro_view *v) {
-    v->net_off = p->nic->arphrd == NS_ARPHRD_ETHER ? ETH_HLEN : 0;
+    v->net_off = p->nic->arphrd == NS_ARPHRD_ETHER ? ETHER_HLEN : 0;
     v->h = pkt_header(p, v->net_off + IPV4_MIN_HLEN);
     if (!v->h)
         return false;
     if (v->net_off) {
         uint16_t type = get_be16(v->h + 12);
-        if (type != ETHERTYPE_IPV4 && type != ETHERTYPE_IPV6)
+        if (type != ETYPE_IPV4 && type != ETYPE_IPV6)
             return false;
     }
     if (!parse_ip(p, v))

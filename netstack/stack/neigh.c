@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/stack/neigh.c: the neighbour cache: link addresses of next hops, with the states of RFC 4861
- * section 7.3.2, used for IPv4 over ARP alike (as Linux does). Packets wait here, at most three per entry
- * (RFC 1122 section 2.3.2.2 asks for at least one), while an address is being resolved.
+ * section 7.3.2, used for IPv4 over ARP alike (as Linux does). Packets wait here, up to a bound in bytes
+ * (RFC 1122 section 2.3.2.2 asks for at least one packet), while an address is being resolved.
  */
 #include <errno.h>
 
 #include "netstack/stack/stack_core.h"
 
-enum { QUEUE_MAX = 3, MAX_SOLICITS = 3 };
+enum { QUEUE_MAX_BYTES = 212992, MAX_SOLICITS = 3 }; /* Linux: neigh/default/unres_qlen_bytes */
 
 struct neigh {
     struct hnode hnode;
@@ -17,7 +17,7 @@ struct neigh {
     struct mac mac;
     uint16_t state; /* NS_NUD_* */
     uint8_t probes;
-    uint32_t queued;
+    uint32_t queued;   /* bytes of memory in the queue */
     struct list queue; /* pkt.link, oldest first */
     struct ntimer timer;
     int64_t confirmed;
@@ -168,30 +168,30 @@ static void neigh_timer(struct netstack *st, struct ntimer *t) {
 
 static int send_to(struct nic *nic, const struct mac *dst, struct pkt *p) {
     uint16_t type = p->ethertype;
-    uint8_t *h = pkt_push(p, ETH_HLEN);
+    uint8_t *h = pkt_push(p, ETHER_HLEN);
     if (!h) {
         pkt_free(p);
         return -ENOMEM;
     }
     eth_put(h, &(struct eth_hdr){.dst = *dst, .src = nic->mac, .type = type});
-    p->net_off += ETH_HLEN;
-    p->trans_off += ETH_HLEN;
-    p->csum_start += ETH_HLEN;
-    p->l2_len = ETH_HLEN;
+    p->net_off += ETHER_HLEN;
+    p->trans_off += ETHER_HLEN;
+    p->csum_start += ETHER_HLEN;
+    p->l2_len = ETHER_HLEN;
     return nic_xmit(nic, p);
 }
 
 /* Queues behind resolution; the oldest gives way. */
 static void enqueue(struct neigh *e, struct pkt *p) {
-    if (e->queued >= QUEUE_MAX) {
+    while (!list_empty(&e->queue) && e->queued + p->truesize > QUEUE_MAX_BYTES) {
         struct pkt *old = list_first_entry(&e->queue, struct pkt, link);
         list_del(&old->link);
         e->nic->stats.tx_dropped++;
+        e->queued -= old->truesize;
         pkt_free(old);
-        e->queued--;
     }
     list_add_tail(&e->queue, &p->link);
-    e->queued++;
+    e->queued += p->truesize;
 }
 
 static int resolve_and_send(struct nic *nic, const struct ipa *nexthop, struct pkt *p) {

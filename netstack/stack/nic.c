@@ -333,19 +333,19 @@ static uint8_t classify(const struct nic *n, const struct mac *dst) {
 static bool parse_link(struct nic *n, struct pkt *p) {
     if (n->arphrd == NS_ARPHRD_ETHER) {
         struct eth_hdr eth;
-        const uint8_t *h = pkt_header(p, ETH_HLEN);
+        const uint8_t *h = pkt_header(p, ETHER_HLEN);
         if (!h)
             return false;
         eth_get(h, &eth);
         p->ethertype = eth.type;
         p->type = classify(n, &eth.dst);
-        p->net_off = p->l2_len = ETH_HLEN;
+        p->net_off = p->l2_len = ETHER_HLEN;
         return true;
     }
     const uint8_t *h = pkt_header(p, 1);
     if (!h)
         return false;
-    p->ethertype = h[0] >> 4 == 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
+    p->ethertype = h[0] >> 4 == 6 ? ETYPE_IPV6 : ETYPE_IPV4;
     p->net_off = p->l2_len = 0;
     p->type = PKT_HOST;
     return true;
@@ -353,13 +353,13 @@ static bool parse_link(struct nic *n, struct pkt *p) {
 
 static void receive_network(struct nic *n, struct pkt *p) {
     switch (p->ethertype) {
-    case ETHERTYPE_IPV4:
+    case ETYPE_IPV4:
         ipv4_input(n, p);
         return;
-    case ETHERTYPE_IPV6:
+    case ETYPE_IPV6:
         ipv6_input(n, p);
         return;
-    case ETHERTYPE_ARP:
+    case ETYPE_ARP:
         arp_input(n, p);
         return;
     default:

@@ -140,6 +140,8 @@ static int set_socket(struct nsock *s, int name, const void *val, size_t len) {
         return set_device(s, val, len);
     if (name == NS_SO_LINGER)
         return set_linger(s, val, len);
+    if (name == NS_SO_MAX_PACING_RATE) /* only TCP paces: others fail rather than pretend */
+        return s->type == NS_SOCK_STREAM ? s->ops->setopt(s, NS_SOL_SOCKET, name, val, len) : -ENOPROTOOPT;
     int rc = opt_get_int(val, len, &v);
     if (rc < 0)
         return rc;

@@ -81,7 +81,7 @@ static ssize_t packet_send(struct nsock *s, struct ns_msg *m) {
         return -ENXIO;
     if (!nic_is_up(nic))
         return -ENETDOWN;
-    uint32_t l2 = nic->arphrd == NS_ARPHRD_ETHER ? ETH_HLEN : 0;
+    uint32_t l2 = nic->arphrd == NS_ARPHRD_ETHER ? ETHER_HLEN : 0;
     if (len > nic->mtu + (cooked ? 0 : l2))
         return -EMSGSIZE;
     if (!cooked && len < l2)
@@ -100,7 +100,7 @@ static ssize_t packet_send(struct nsock *s, struct ns_msg *m) {
         }
         eth_put(h, &(struct eth_hdr){.dst = m->name.mac, .src = nic->mac, .type = p->ethertype});
     } else if (l2) {
-        p->ethertype = get_be16(pkt_header(p, ETH_HLEN) + 12);
+        p->ethertype = get_be16(pkt_header(p, ETHER_HLEN) + 12);
     }
     p->net_off = (uint16_t)l2;
     p->l2_len = (uint8_t)l2;
@@ -122,11 +122,11 @@ static ssize_t packet_recv(struct nsock *s, struct ns_msg *m) {
                            .ethertype = p->ethertype,
                            .pkttype = p->type,
                            .arphrd = nic ? nic->arphrd : 0,
-                           .mac_len = p->l2_len ? ETH_ALEN : 0};
-    if (s->type == NS_SOCK_RAW && p->l2_len == ETH_HLEN && p->len >= ETH_HLEN)
-        pkt_copy_out(p, ETH_ALEN, name.mac.b, ETH_ALEN);
-    else if (p->l2_len == ETH_HLEN) /* the header lies in front of the cooked packet's first block */
-        memcpy(name.mac.b, p->first.blk->bytes + p->first.off - ETH_HLEN + ETH_ALEN, ETH_ALEN);
+                           .mac_len = p->l2_len ? MAC_LEN : 0};
+    if (s->type == NS_SOCK_RAW && p->l2_len == ETHER_HLEN && p->len >= ETHER_HLEN)
+        pkt_copy_out(p, MAC_LEN, name.mac.b, MAC_LEN);
+    else if (p->l2_len == ETHER_HLEN) /* the header lies in front of the cooked packet's first block */
+        memcpy(name.mac.b, p->first.blk->bytes + p->first.off - ETHER_HLEN + MAC_LEN, MAC_LEN);
     ssize_t n = nsock_recv_dgram(s, m);
     if (n >= 0)
         m->name = name;

@@ -5,18 +5,18 @@
 
 #include "netstack/wire/ipaddr.h"
 
-enum { ETH_ALEN = 6, ETH_HLEN = 14, ARP_LEN = 28 };
-enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_ARP = 0x0806, ETHERTYPE_VLAN = 0x8100, ETHERTYPE_IPV6 = 0x86dd };
+enum { MAC_LEN = 6, ETHER_HLEN = 14, ARP_LEN = 28 };
+enum { ETYPE_IPV4 = 0x0800, ETYPE_ARP = 0x0806, ETYPE_VLAN = 0x8100, ETYPE_IPV6 = 0x86dd };
 enum { ARP_REQUEST = 1, ARP_REPLY = 2 };
 
 struct mac {
-    uint8_t b[ETH_ALEN];
+    uint8_t b[MAC_LEN];
 };
 
 #define MAC_BCAST ((struct mac){{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}})
 
 static inline bool mac_eq(const struct mac *a, const struct mac *b) {
-    return memcmp(a->b, b->b, ETH_ALEN) == 0;
+    return memcmp(a->b, b->b, MAC_LEN) == 0;
 }
 
 static inline bool mac_is_group(const struct mac *m) {
@@ -34,14 +34,14 @@ struct eth_hdr {
 };
 
 static inline void eth_get(const uint8_t *p, struct eth_hdr *ret) {
-    memcpy(ret->dst.b, p, ETH_ALEN);
-    memcpy(ret->src.b, p + ETH_ALEN, ETH_ALEN);
+    memcpy(ret->dst.b, p, MAC_LEN);
+    memcpy(ret->src.b, p + MAC_LEN, MAC_LEN);
     ret->type = get_be16(p + 12);
 }
 
 static inline void eth_put(uint8_t *p, const struct eth_hdr *h) {
-    memcpy(p, h->dst.b, ETH_ALEN);
-    memcpy(p + ETH_ALEN, h->src.b, ETH_ALEN);
+    memcpy(p, h->dst.b, MAC_LEN);
+    memcpy(p + MAC_LEN, h->src.b, MAC_LEN);
     put_be16(p + 12, h->type);
 }
 

@@ -63,12 +63,13 @@ struct stub_cpus {
 
 struct stub_pair {
     struct stub_cpus *cpus;
-    pid_t tid, own_tid; /* the guest thread and its sentry thread */
-    struct list link;   /* cpus->pairs */
-    int guest_cpu;      /* index to which the guest thread is pinned, -1: unknown */
-    int cpu;            /* index; -1: not pinned. Owner's, taken from `inside` on the way out */
-    _Atomic int inside; /* index of the cpu on which it is inside context_switch(), -1: it is not; others may
-                           change it to move it */
+    pid_t tid, own_tid;  /* the guest thread and its sentry thread */
+    struct list link;    /* cpus->pairs */
+    int guest_cpu;       /* index to which the guest thread is pinned, -1: unknown */
+    int cpu;             /* index; -1: not pinned. Owner's, taken from `inside` on the way out */
+    _Atomic int inside;  /* index of the cpu on which it is inside context_switch(), -1: it is not; others may
+                            change it to move it */
+    _Atomic bool moving; /* somebody is pinning it elsewhere */
     _Atomic uint64_t entered_tsc;
     unsigned enters; /* switches since the last look at the other cpus */
 };
@@ -154,6 +155,8 @@ struct stub_space {
     _Atomic uint8_t patch_hits[256]; /* traps by call site, hashed */
 
     struct list waiters; /* struct stub_waiter, under platform->table */
+
+    _Atomic uint32_t clone_next, clone_now; /* tickets of those who want to clone it */
 
     struct mutex lock; /* RANK_AS; protects: */
     uint32_t batch;    /* number of the last batch published */

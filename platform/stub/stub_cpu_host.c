@@ -77,7 +77,7 @@ static bool pin_thread(pid_t tid, int cpu) {
     return sched_setaffinity(tid, sizeof(one), &one) == 0;
 }
 
-static bool pin_guest_locked(struct stub_pair *pair, int index) {
+static bool pin_guest(struct stub_pair *pair, int index) {
     if (pair->guest_cpu == index)
         return true;
     if (!pin_thread(pair->tid, pair->cpus->id[index]))
@@ -86,8 +86,8 @@ static bool pin_guest_locked(struct stub_pair *pair, int index) {
     return true;
 }
 
-static bool pin_both_locked(struct stub_pair *pair, int index) {
-    return pin_guest_locked(pair, index) && pin_thread(pair->own_tid, pair->cpus->id[index]);
+static bool pin_both(struct stub_pair *pair, int index) {
+    return pin_guest(pair, index) && pin_thread(pair->own_tid, pair->cpus->id[index]);
 }
 
 static int current_index(const struct stub_cpus *c) {
@@ -110,11 +110,11 @@ void stub_pair_init(struct stub_pair *pair, struct stub_cpus *c, pid_t tid) {
     if (!c->pin)
         return;
     int index = least_busy(c, current_index(c));
+    if (!pin_both(pair, index)) /* no lock is held: moving oneself means waiting for the other cpu */
+        return;
+    pair->cpu = index;
     mutex_lock(&c->lock);
-    if (pin_both_locked(pair, index)) {
-        pair->cpu = index;
-        list_add(&c->pairs, &pair->link);
-    }
+    list_add(&c->pairs, &pair->link);
     mutex_unlock(&c->lock);
 }
 
@@ -130,15 +130,15 @@ void stub_pair_done(struct stub_pair *pair) {
     mutex_lock(&pair->cpus->lock);
     list_del(&pair->link);
     mutex_unlock(&pair->cpus->lock);
+    while (atomic_load(&pair->moving)) /* two calls of another thread's, in a race that hardly happens */
+        sched_yield();
 }
 
 void stub_pair_follow(struct stub_pair *pair) {
     struct stub_cpus *c = pair->cpus;
     int index = current_index(c);
-    mutex_lock(&c->lock);
-    if (pair->cpu >= 0 && pin_guest_locked(pair, index))
+    if (pair->cpu >= 0 && !atomic_load(&pair->moving) && pin_guest(pair, index))
         pair->cpu = index;
-    mutex_unlock(&c->lock);
 }
 
 /* The owner, on its way in, finds its cpu shared again and again. Returns where it is now. */
@@ -146,13 +146,8 @@ static int push_self(struct stub_pair *pair, int here) {
     struct stub_cpus *c = pair->cpus;
     int best = least_busy(c, here);
     pair->enters = 0;
-    if (best == here || busy_on(c, best) > 0)
+    if (best == here || busy_on(c, best) > 0 || atomic_load(&pair->moving) || !pin_both(pair, best))
         return here; /* only an idle cpu is worth a move */
-    mutex_lock(&c->lock);
-    bool moved = pin_both_locked(pair, best);
-    mutex_unlock(&c->lock);
-    if (!moved)
-        return here;
     add_busy(c, best);
     drop_busy(c, here);
     return best;
@@ -179,22 +174,35 @@ static struct stub_pair *find_pullable_locked(struct stub_cpus *c, uint64_t now)
     return NULL;
 }
 
-static void pull_to(struct stub_cpus *c, int here) {
+/* The pair to move, already counted where it is going; its `moving` keeps it alive until that is done. */
+static struct stub_pair *claim_locked(struct stub_cpus *c, int here) {
     uint64_t now = __rdtsc();
+    if (now - c->last_pull_tsc <= PULL_GAP)
+        return NULL;
+    struct stub_pair *p = find_pullable_locked(c, now);
+    int from = p ? atomic_load(&p->inside) : -1;
+    if (from < 0 || from == here)
+        return NULL;
+    atomic_store(&p->moving, true);
+    if (!atomic_compare_exchange_strong(&p->inside, &from, here)) {
+        atomic_store(&p->moving, false);
+        return NULL;
+    }
+    add_busy(c, here);
+    drop_busy(c, from);
+    c->last_pull_tsc = now;
+    return p;
+}
+
+static void pull_to(struct stub_cpus *c, int here) {
     if (!mutex_trylock(&c->lock))
         return; /* somebody else is at it */
-    if (now - c->last_pull_tsc > PULL_GAP) {
-        struct stub_pair *p = find_pullable_locked(c, now);
-        int from = p ? atomic_load(&p->inside) : -1;
-        if (from >= 0 && from != here && atomic_compare_exchange_strong(&p->inside, &from, here)) {
-            add_busy(c, here);
-            drop_busy(c, from);
-            c->last_pull_tsc = now;
-            /* it may have gone: then its owner finds its cpu out of date, which only costs time */
-            (void)pin_both_locked(p, here);
-        }
-    }
+    struct stub_pair *p = claim_locked(c, here);
     mutex_unlock(&c->lock);
+    if (!p)
+        return;
+    (void)pin_both(p, here); /* if it fails, its owner's next push mends it */
+    atomic_store(&p->moving, false);
 }
 
 void stub_pair_leave(struct stub_pair *pair) {

@@ -278,6 +278,20 @@ static void abandon(struct stub_space *s) {
     log_warning(LOG_PLATFORM, "a stub died while it forked: command page %u is given up", s->command_index);
 }
 
+/* Clones wait in the order in which they came: all address spaces begin at the zygote, a mutex lets late
+   comers overtake, and on a crowded host the helper's part takes long enough to starve somebody. */
+static void take_turn(struct stub_space *from) {
+    uint32_t mine = atomic_fetch_add(&from->clone_next, 1), now;
+    while ((now = atomic_load(&from->clone_now)) != mine)
+        stub_futex_wait(&from->clone_now, now, -1);
+}
+
+static void end_turn(struct stub_space *from) {
+    atomic_fetch_add(&from->clone_now, 1);
+    if (atomic_load(&from->clone_next) != atomic_load(&from->clone_now))
+        stub_futex_wake(&from->clone_now, INT32_MAX);
+}
+
 static int64_t clone_helper(struct stub_space *from, struct stub_space *s, bool *ret_tried) {
     mutex_lock(&from->lock);
     mutex_lock_nested(&s->lock); /* nobody else knows it yet */
@@ -303,7 +317,9 @@ int stub_space_clone(struct stub_space *from, struct stub_space **ret) {
     if (r)
         return r;
     bool tried;
+    take_turn(from);
     int64_t pid = clone_helper(from, s, &tried);
+    end_turn(from);
     if (pid == -ESRCH && tried) {
         abandon(s);
         return -ESRCH;

@@ -4,6 +4,7 @@
  * same way.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -114,6 +115,23 @@ static json_t *make_config(const struct do_args *a, char **argv, int argc, uint1
                      "type", "uts", "type", "network");
 }
 
+/* What earlier ones left whose runsc was killed: named by its pid, which lives no more. */
+static void sweep(struct cli *cli) {
+    char **ids = NULL;
+
+    if (container_list(cli, &ids, NULL) < 0)
+        return;
+    for (char **id = ids; *id; id++) {
+        cleanup(container_closep) struct container *c = NULL;
+        pid_t pid = strncmp(*id, "do-", 3) == 0 ? (pid_t)strtol(*id + 3, NULL, 10) : 0;
+        if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH &&
+            container_open(cli, *id, CONTAINER_OLD, &c, NULL) >= 0)
+            (void)!runsc_container_destroy(c, NULL);
+        free(*id);
+    }
+    free(ids);
+}
+
 static int create_and_run(struct cli *cli, struct foreground *f, const struct do_args *a, json_t *config,
                           struct err **err) {
     cleanup(spec_freep) struct spec *spec = NULL;
@@ -121,6 +139,7 @@ static int create_and_run(struct cli *cli, struct foreground *f, const struct do
     char id[64];
     uint32_t chance = 0;
 
+    sweep(cli);
     (void)!getrandom(&chance, sizeof chance, 0);
     snprintf(id, sizeof id, "do-%d-%08x", getpid(), chance);
     if (!config)

@@ -258,6 +258,17 @@ static int check(struct exec *e, struct err **err) {
     return 0;
 }
 
+/* Only now the lock: loading a program may take as long as its file system does. */
+static int record(struct exec *e, struct err **err) {
+    cleanup(container_closep) struct container *c = NULL;
+    int r = container_open(e->cli, e->container->id, CONTAINER_OLD, &c, err);
+
+    if (r < 0)
+        return r;
+    container_add_exec(c, e->standin.pid);
+    return container_save(c, err);
+}
+
 static int start(struct exec *e, int argc, char **argv, struct err **err) {
     int r = check(e, err);
 
@@ -273,10 +284,8 @@ static int start(struct exec *e, int argc, char **argv, struct err **err) {
         r = start_standin(e, err);
     if (r >= 0)
         r = send_exec(e, err);
-    if (r >= 0 && e->standin.pid) {
-        container_add_exec(e->container, e->standin.pid);
-        r = container_save(e->container, err);
-    }
+    if (r >= 0 && e->standin.pid)
+        r = record(e, err);
     if (r >= 0 && e->args->pid_file)
         r = write_pid_file(e->args->pid_file, e->standin.pid ? e->standin.pid : getpid(), err);
     if (r < 0)
@@ -294,11 +303,11 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
                      .standin = CHILD_NONE,
                      .owner_fd = -1,
                      .slave_fd = -1};
-    int r = container_open(cli, argv[0], CONTAINER_OLD, &e.container, err);
+    int r = container_open(cli, argv[0], CONTAINER_READ, &e.container, err);
 
     if (r >= 0)
         r = start(&e, argc - 1, argv + 1, err);
-    container_close(e.container); /* other verbs may go on while we wait */
+    container_close(e.container);
     close_fd(e.slave_fd);
     if (r >= 0 && !a->detach)
         r = foreground_run(&f, /* sandbox= */ 0, err);

@@ -49,7 +49,7 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
 
     if (signo < 0)
         return err_set(err, EINVAL, "kill.signal", "unknown signal \"%s\"", argv[1]);
-    int r = container_open(cli, argv[0], CONTAINER_OLD, &c, err);
+    int r = container_open(cli, argv[0], CONTAINER_READ, &c, err);
     if (r < 0)
         return r;
     enum container_status status = container_status(c);

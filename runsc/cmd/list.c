@@ -50,7 +50,7 @@ static json_t *collect(struct cli *cli, char **ids) {
 
     for (; *ids; ids++) {
         cleanup(container_closep) struct container *c = NULL;
-        if (container_open(cli, *ids, CONTAINER_OLD, &c, NULL) >= 0)
+        if (container_open(cli, *ids, CONTAINER_READ, &c, NULL) >= 0)
             json_array_append_new(all, container_state_json(c, container_status(c)));
     }
     return all;

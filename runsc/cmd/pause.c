@@ -8,7 +8,7 @@
 static int ask(struct cli *cli, const char *id, const char *verb, struct err **err) {
     cleanup(container_closep) struct container *c = NULL;
     struct control_channel channel;
-    int r = container_open(cli, id, CONTAINER_OLD, &c, err);
+    int r = container_open(cli, id, CONTAINER_READ, &c, err);
 
     if (r >= 0)
         r = container_connect(c, &channel, err);

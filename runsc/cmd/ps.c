@@ -94,7 +94,7 @@ static int print_table(const json_t *pids, int argc, char **argv, struct err **e
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {
     const struct ps_args *a = options;
     cleanup(container_closep) struct container *c = NULL;
-    int r = container_open(cli, argv[0], CONTAINER_OLD, &c, err);
+    int r = container_open(cli, argv[0], CONTAINER_READ, &c, err);
 
     if (r < 0)
         return r;

@@ -9,7 +9,7 @@
 
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {
     cleanup(container_closep) struct container *c = NULL;
-    int r = container_open(cli, argv[0], CONTAINER_OLD, &c, err);
+    int r = container_open(cli, argv[0], CONTAINER_READ, &c, err);
 
     (void)options;
     (void)argc;

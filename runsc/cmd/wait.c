@@ -21,11 +21,10 @@ static int read_exit_file(struct container *c, json_t **ret, struct err **err) {
     return r < 0 ? r : spec_load_json(text, size, "exit.json", ret, err);
 }
 
-/* The lock is given up while it waits: other verbs must go on. */
 static int ask(struct cli *cli, const char *id, json_t **ret, struct err **err) {
     cleanup(container_closep) struct container *c = NULL;
     struct control_channel channel;
-    int r = container_open(cli, id, CONTAINER_OLD, &c, err);
+    int r = container_open(cli, id, CONTAINER_READ, &c, err);
 
     if (r < 0)
         return r;

@@ -49,9 +49,11 @@ struct container {
 
 /* Only [A-Za-z0-9_+.-], not "." or "..", at most 255 characters: it becomes a file name. */
 int container_check_id(const char *id, struct err **err) must_check;
-/* Takes the lock. NEW: the directory must not exist and is made. OLD: it must (-ENOENT "container does not
-   exist"), state is loaded; a half-made one without state.json has an empty state. */
-enum container_open { CONTAINER_NEW, CONTAINER_OLD };
+/* NEW: the directory must not exist and is made. OLD: it must (-ENOENT "container does not exist"), and its
+ * state is loaded; a half-made one without state.json has an empty state. Both take the lock. READ: as OLD
+ * without the lock, for verbs that change no file: they must work while another verb hangs, and from within
+ * hooks, which run under the lock. */
+enum container_open { CONTAINER_NEW, CONTAINER_OLD, CONTAINER_READ };
 int container_open(struct cli *cli, const char *id, enum container_open how, struct container **ret,
                    struct err **err) must_check;
 /* Releases the lock. Takes NULL. */

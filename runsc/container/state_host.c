@@ -142,6 +142,19 @@ static int take_lock(int root_fd, const char *id, struct err **err) {
     }
 }
 
+/* Of a create that was killed before it made the directory; one that another holds is left alone. */
+static void drop_stale_lock(int root_fd, const char *id) {
+    struct stat ours, named;
+    char name[300];
+
+    snprintf(name, sizeof name, "%s.lock", id);
+    cleanup(closep) int fd = openat(root_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        faccessat(root_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && fstat(fd, &ours) == 0 &&
+        fstatat(root_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == named.st_ino)
+        unlinkat(root_fd, name, 0);
+}
+
 static char *take_string(const json_t *o, const char *key) {
     const char *s = json_string_value(json_object_get(o, key));
 
@@ -266,7 +279,7 @@ static int open_dir(struct container *c, enum container_open how, struct err **e
         return err_set(err, ENOENT, "container.unknown", "container %s: container does not exist", c->id);
     if (c->dir_fd < 0)
         return err_set(err, errno, "state.directory", "opening the state directory of container %s", c->id);
-    return how == CONTAINER_OLD ? load_state(c, err) : 0;
+    return how == CONTAINER_NEW ? 0 : load_state(c, err);
 }
 
 int container_open(struct cli *cli, const char *id, enum container_open how, struct container **ret,
@@ -286,13 +299,16 @@ int container_open(struct cli *cli, const char *id, enum container_open how, str
     if (r < 0)
         return r;
     /* An unknown id must not leave a lock file behind. */
-    if (how == CONTAINER_OLD && faccessat(c->root_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+    if (how != CONTAINER_NEW && faccessat(c->root_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (how == CONTAINER_OLD)
+            drop_stale_lock(c->root_fd, id);
         return err_set(err, ENOENT, "container.unknown", "container %s: container does not exist", id);
-    r = c->lock_fd = take_lock(c->root_fd, id, err);
+    }
+    r = how == CONTAINER_READ ? 0 : (c->lock_fd = take_lock(c->root_fd, id, err));
     if (r < 0)
         return r;
     r = open_dir(c, how, err);
-    if (r < 0 && c->dir_fd < 0 && r == -ENOENT) {
+    if (r == -ENOENT && c->dir_fd < 0 && c->lock_fd >= 0) {
         char name[300];
         snprintf(name, sizeof name, "%s.lock", id);
         unlinkat(c->root_fd, name, 0);

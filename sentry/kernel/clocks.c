@@ -9,7 +9,8 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 
-/* Dynamic cpu clocks: ~pid << 3 | 4 if per thread | which (0 prof, 1 virt, 2 sched); 3 is a descriptor's clock. clock_getcpuclockid(3). */
+/* Dynamic cpu clocks: ~pid << 3 | 4 if per thread | which (0 prof, 1 virt, 2 sched); 3 is a descriptor's
+ * clock. clock_getcpuclockid(3). */
 enum { CPUCLOCK_WHICH = 3, CPUCLOCK_THREAD = 4, CPUCLOCK_FD = 3 };
 
 int64_t clock_guest_monotonic(struct kernel *k) {
@@ -29,8 +30,8 @@ bool clock_is_cpu(int clock) {
 }
 
 bool clock_is_realtime(int clock) {
-    return clock == LINUX_CLOCK_REALTIME || clock == LINUX_CLOCK_REALTIME_COARSE || clock == LINUX_CLOCK_REALTIME_ALARM ||
-           clock == LINUX_CLOCK_TAI;
+    return clock == LINUX_CLOCK_REALTIME || clock == LINUX_CLOCK_REALTIME_COARSE ||
+           clock == LINUX_CLOCK_REALTIME_ALARM || clock == LINUX_CLOCK_TAI;
 }
 
 struct task *clock_cpu_task(struct task *t, int clock, bool *ret_thread) {

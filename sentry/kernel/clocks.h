@@ -10,7 +10,8 @@ struct kernel;
 struct task;
 struct thread_group;
 
-/* Time of a LINUX_CLOCK_* (the static ones, and cpu clocks of processes and threads by number) in ns: 0 or -EINVAL. t: whose cpu clocks. */
+/* Time of a LINUX_CLOCK_* (the static ones, and cpu clocks of processes and threads by number) in ns: 0 or
+ * -EINVAL. t: whose cpu clocks. */
 int clock_read(struct task *t, int clock, int64_t *ret) must_check;
 bool clock_is_cpu(int clock);
 bool clock_is_realtime(int clock);
@@ -20,5 +21,6 @@ int64_t clock_deadline(struct kernel *k, int clock, int64_t when);
 int64_t clock_guest_monotonic(struct kernel *k);
 int64_t clock_guest_realtime(struct kernel *k);
 int64_t clock_guest_boottime(struct kernel *k);
-/* A cpu clock's process or thread: new reference, by CPUCLOCK number (negative clock ids) or the fixed two. *ret_thread: per thread. NULL: no such. */
+/* A cpu clock's process or thread: new reference, by CPUCLOCK number (negative clock ids) or the fixed two.
+ * *ret_thread: per thread. NULL: no such. */
 struct task *clock_cpu_task(struct task *t, int clock, bool *ret_thread);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/clone.c: clone(2) and unshare(2). Everything that can fail comes first, on a child that nobody sees; then one commit under taskset_lock.
- * The child's address space and context exist before the commit, so that a host at its limits gives EAGAIN and leaves nothing behind.
+ * sentry/kernel/clone.c: clone(2) and unshare(2). Everything that can fail comes first, on a child that
+ * nobody sees; then one commit under taskset_lock. The child's address space and context exist before the
+ * commit, so that a host at its limits gives EAGAIN and leaves nothing behind.
  */
 #include <errno.h>
 #include <string.h>
@@ -20,9 +21,9 @@
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/mount.h"
 
-#define CLONE_NEW_SIMPLE                                                                                              \
-    (LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWPID | LINUX_CLONE_NEWNET | LINUX_CLONE_NEWCGROUP | \
-     LINUX_CLONE_NEWTIME)
+#define CLONE_NEW_SIMPLE                                                                                     \
+    (LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWPID | LINUX_CLONE_NEWNET | \
+     LINUX_CLONE_NEWCGROUP | LINUX_CLONE_NEWTIME)
 
 static int check_flags(struct task *t, uint64_t f) {
     if ((f & LINUX_CLONE_FS) && (f & (LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUSER)))
@@ -36,7 +37,8 @@ static int check_flags(struct task *t, uint64_t f) {
     if ((f & LINUX_CLONE_PARENT) && t->group->unkillable)
         return -EINVAL;
     if (f & LINUX_CLONE_THREAD) {
-        if ((f & (LINUX_CLONE_NEWUSER | LINUX_CLONE_NEWPID)) || t->nsproxy->pid_for_children != task_pid_ns(t))
+        if ((f & (LINUX_CLONE_NEWUSER | LINUX_CLONE_NEWPID)) ||
+            t->nsproxy->pid_for_children != task_pid_ns(t))
             return -EINVAL;
         if (f & LINUX_CLONE_PIDFD)
             return -EINVAL;
@@ -49,8 +51,9 @@ static int check_flags(struct task *t, uint64_t f) {
 }
 
 static int check_limits(struct task *t) {
-    if ((uint64_t)atomic_load(&t->account->processes) >= task_limit(t, LINUX_RLIMIT_NPROC) && t->creds->uid != 0 &&
-        !task_capable(t, LINUX_CAP_SYS_RESOURCE) && !task_capable(t, LINUX_CAP_SYS_ADMIN))
+    if ((uint64_t)atomic_load(&t->account->processes) >= task_limit(t, LINUX_RLIMIT_NPROC) &&
+        t->creds->uid != 0 && !task_capable(t, LINUX_CAP_SYS_RESOURCE) &&
+        !task_capable(t, LINUX_CAP_SYS_ADMIN))
         return -EAGAIN;
     return 0;
 }
@@ -62,7 +65,8 @@ static int check_set_tid(struct task *t, const struct clone_request *q, struct p
     if (q->set_tid_count > ns->level + 1)
         return -EINVAL;
     for (size_t i = 0; i < q->set_tid_count; i++, ns = ns->parent)
-        if (!task_capable_in(t, ns->user_ns, LINUX_CAP_CHECKPOINT_RESTORE) && !task_capable_in(t, ns->user_ns, LINUX_CAP_SYS_ADMIN))
+        if (!task_capable_in(t, ns->user_ns, LINUX_CAP_CHECKPOINT_RESTORE) &&
+            !task_capable_in(t, ns->user_ns, LINUX_CAP_SYS_ADMIN))
             return -EPERM;
     return 0;
 }
@@ -187,7 +191,8 @@ static int copy_mm(struct task *t, struct task *c, uint64_t flags) {
 }
 
 static int make_child(struct task *t, const struct clone_request *q, struct task **ret) {
-    struct thread_group *g = q->flags & LINUX_CLONE_THREAD ? thread_group_ref(t->group) : new_group(t, q->flags);
+    struct thread_group *g =
+        q->flags & LINUX_CLONE_THREAD ? thread_group_ref(t->group) : new_group(t, q->flags);
 
     if (!g)
         return -ENOMEM;
@@ -274,7 +279,8 @@ static void free_pid(struct task *t, struct pid *pid) {
 }
 
 /* Descriptor and tid for the parent, written before the child runs. */
-static int tell_parent(struct task *t, struct pid *pid, const struct clone_request *q, struct file **ret_pidfd, int *ret_fd) {
+static int tell_parent(struct task *t, struct pid *pid, const struct clone_request *q,
+                       struct file **ret_pidfd, int *ret_fd) {
     int number = pid_nr(pid, task_pid_ns(t));
 
     if (q->flags & LINUX_CLONE_PIDFD) {
@@ -365,8 +371,8 @@ static bool single_threaded(struct task *t) {
 }
 
 int task_unshare(struct task *t, uint64_t flags) {
-    const uint64_t known = CLONE_NEW_SIMPLE | LINUX_CLONE_NEWUSER | LINUX_CLONE_FS | LINUX_CLONE_FILES | LINUX_CLONE_SYSVSEM |
-                           LINUX_CLONE_THREAD | LINUX_CLONE_SIGHAND | LINUX_CLONE_VM;
+    const uint64_t known = CLONE_NEW_SIMPLE | LINUX_CLONE_NEWUSER | LINUX_CLONE_FS | LINUX_CLONE_FILES |
+                           LINUX_CLONE_SYSVSEM | LINUX_CLONE_THREAD | LINUX_CLONE_SIGHAND | LINUX_CLONE_VM;
     struct creds *creds = NULL;
 
     might_block();

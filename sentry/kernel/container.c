@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/container.c: containers as sets of processes: making, signalling, pausing, ending. Their first processes: container_process.c.
+ * sentry/kernel/container.c: containers as sets of processes: making, signalling, pausing, ending. Their
+ * first processes: container_process.c.
  */
 #include <errno.h>
 #include <limits.h>
@@ -22,8 +23,8 @@ static void container_free(struct container *c) {
     heap_free(c);
 }
 
-int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns, const char *hostname, const struct container_events *events,
-                     struct container **ret) {
+int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns, const char *hostname,
+                     const struct container_events *events, struct container **ret) {
     struct container *c = heap_new(container);
 
     if (!c) {
@@ -48,9 +49,19 @@ int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns, co
     return 0;
 }
 
+static void owner_release(struct hostref *h) {
+    (void)h; /* boot's own affair */
+}
+static const struct hostref_ops g_owner_ops = {.name = "container owner", .release = owner_release};
+
+void container_set_owner(struct container *c, void *owner) {
+    c->owner = (struct hostref){.ops = &g_owner_ops, .host.ptr = owner};
+}
+
 /* ---- who is in it ---- */
 
-/* The next process with a number >= `number` in the container's own namespace, which sees all of them. taskset_lock held; borrowed. */
+/* The next process with a number >= `number` in the container's own namespace, which sees all of them.
+ * taskset_lock held; borrowed. */
 static struct task *next_process_locked(struct container *c, int number, int *ret_number) {
     struct pid *pid;
 
@@ -147,7 +158,8 @@ void container_task_enter(struct container *c) {
     }
 }
 
-/* Whoever destroys the container looks under taskset_lock: after the unlock it may be gone, and only its address is used. */
+/* Whoever destroys the container looks under taskset_lock: after the unlock it may be gone, and only its
+ * address is used. */
 void container_task_leave(struct container *c) {
     struct kernel *k = c->kernel;
 
@@ -174,8 +186,7 @@ void container_pause(struct container *c) {
     mutex_lock(&c->kernel->taskset_lock);
     atomic_store(&c->paused, true);
     for (int number = 1; (t = next_process_locked(c, number, &number)) != NULL;)
-        list_for_each_entry(thread, &t->group->tasks, group_node)
-            task_interrupt(thread, TASK_WORK_PAUSE);
+        list_for_each_entry(thread, &t->group->tasks, group_node) task_interrupt(thread, TASK_WORK_PAUSE);
     mutex_unlock(&c->kernel->taskset_lock);
     for (;;) {
         uint32_t seen = atomic_load(&c->changed);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/container_process.c: processes that come from outside: a container's init and `exec`. Everything is loaded and checked before the
- * process exists; the error texts are those that OCI clients look for. Source: execvp(3) for the look-up in PATH; runtime-spec config.md "process".
+ * sentry/kernel/container_process.c: processes that come from outside: a container's init and `exec`.
+ * Everything is loaded and checked before the process exists; the error texts are those that OCI clients look
+ * for. Source: execvp(3) for the look-up in PATH; runtime-spec config.md "process".
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -48,7 +49,8 @@ static int try_program(const struct vfs_view *v, const char *name, struct file *
     return vfs_open_exec(v, LINUX_AT_FDCWD, name, 0, ret);
 }
 
-static int search_path(const struct vfs_view *v, const char *name, const char *path, char **ret_name, struct file **ret) {
+static int search_path(const struct vfs_view *v, const char *name, const char *path, char **ret_name,
+                       struct file **ret) {
     int best = -ENOENT;
 
     for (const char *at = path;; at++) {
@@ -70,7 +72,8 @@ static int search_path(const struct vfs_view *v, const char *name, const char *p
     }
 }
 
-static int find_program(const struct vfs_view *v, const struct process_spec *spec, char **ret_name, struct file **ret, struct err **err) {
+static int find_program(const struct vfs_view *v, const struct process_spec *spec, char **ret_name,
+                        struct file **ret, struct err **err) {
     const char *name = spec->argv[0];
 
     if (!name || !*name)
@@ -86,7 +89,8 @@ static int find_program(const struct vfs_view *v, const struct process_spec *spe
     }
     int r = search_path(v, name, path_of_env(spec->envp), ret_name, ret);
     if (r == -ENOENT || r == -ENOTDIR)
-        return err_set(err, 0, "exec.not-found", "exec: \"%s\": executable file not found in $PATH", name), -ENOENT;
+        return err_set(err, 0, "exec.not-found", "exec: \"%s\": executable file not found in $PATH", name),
+               -ENOENT;
     return r < 0 ? err_set(err, -r, "exec.failed", "exec: \"%s\"", name) : 0;
 }
 
@@ -169,7 +173,12 @@ static int load(struct task *t, const struct process_spec *spec, struct err **er
     r = exec_creds(t, file, &creds, &secure);
     if (r == 0) {
         task_set_creds(t, creds);
-        struct load_request q = {.file = file, .filename = name, .argv = spec->argv, .envp = spec->envp, .creds = creds, .secure = secure};
+        struct load_request q = {.file = file,
+                                 .filename = name,
+                                 .argv = spec->argv,
+                                 .envp = spec->envp,
+                                 .creds = creds,
+                                 .secure = secure};
         r = load_program(t, &q, &loaded);
     }
     file_unref(file);
@@ -213,7 +222,8 @@ static int publish(struct container *c, struct task *t, bool is_init, struct err
     return err_set(err, -r, "container.stopped", "container \"%s\" is not running", c->id);
 }
 
-static int make_process(struct container *c, const struct process_spec *spec, bool is_init, struct task **ret, struct err **err) {
+static int make_process(struct container *c, const struct process_spec *spec, bool is_init, struct task **ret,
+                        struct err **err) {
     struct task *t = new_task(c, spec);
 
     if (!t)
@@ -238,7 +248,8 @@ static int make_process(struct container *c, const struct process_spec *spec, bo
     return 0;
 }
 
-int container_create_process(struct container *c, const struct process_spec *spec, bool is_init, struct task **ret, struct err **err) {
+int container_create_process(struct container *c, const struct process_spec *spec, bool is_init,
+                             struct task **ret, struct err **err) {
     might_block();
     int r = make_process(c, spec, is_init, ret, err);
     for (size_t i = 0; i < spec->file_count; i++)

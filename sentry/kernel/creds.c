@@ -49,7 +49,8 @@ bool user_ns_within(const struct user_ns *ns, const struct user_ns *ancestor) {
 }
 
 /* Through the map; from inside to outside or back. */
-static uint32_t map_id(const struct id_extent *map, size_t count, uint32_t id, bool to_outside, uint32_t otherwise) {
+static uint32_t map_id(const struct id_extent *map, size_t count, uint32_t id, bool to_outside,
+                       uint32_t otherwise) {
     for (size_t i = 0; i < count; i++) {
         uint32_t from = to_outside ? map[i].inside : map[i].outside;
         if (id >= from && id - from < map[i].count)
@@ -99,7 +100,8 @@ int user_ns_set_map(struct user_ns *ns, bool group, const struct id_extent *exte
     for (size_t i = 0; i < count && r == 0; i++) {
         const struct id_extent *e = &extents[i];
         copy[i] = *e;
-        if (e->count == 0 || (uint64_t)e->inside + e->count > INVALID_ID || (uint64_t)e->outside + e->count > INVALID_ID)
+        if (e->count == 0 || (uint64_t)e->inside + e->count > INVALID_ID ||
+            (uint64_t)e->outside + e->count > INVALID_ID)
             r = -EINVAL;
         for (size_t j = 0; j < i && r == 0; j++)
             if (extents_overlap(e, &extents[j]))
@@ -240,10 +242,11 @@ void creds_fix_caps_for_ids(struct creds *new, const struct creds *old) {
         new->effective = new->permitted;
 }
 
-/* Capabilities that follow the file system id. capabilities(7), "Effect of user ID changes on capabilities". */
-#define FS_CAPS                                                                                                            \
-    ((1ull << LINUX_CAP_CHOWN) | (1ull << LINUX_CAP_DAC_OVERRIDE) | (1ull << LINUX_CAP_DAC_READ_SEARCH) |                  \
-     (1ull << LINUX_CAP_FOWNER) | (1ull << LINUX_CAP_FSETID) | (1ull << LINUX_CAP_LINUX_IMMUTABLE) |                       \
+/* Capabilities that follow the file system id. capabilities(7), "Effect of user ID changes on capabilities".
+ */
+#define FS_CAPS                                                                                              \
+    ((1ull << LINUX_CAP_CHOWN) | (1ull << LINUX_CAP_DAC_OVERRIDE) | (1ull << LINUX_CAP_DAC_READ_SEARCH) |    \
+     (1ull << LINUX_CAP_FOWNER) | (1ull << LINUX_CAP_FSETID) | (1ull << LINUX_CAP_LINUX_IMMUTABLE) |         \
      (1ull << LINUX_CAP_MAC_OVERRIDE) | (1ull << LINUX_CAP_MKNOD))
 
 void creds_fix_caps_for_fsuid(struct creds *new, const struct creds *old) {
@@ -254,7 +257,7 @@ void creds_fix_caps_for_fsuid(struct creds *new, const struct creds *old) {
     if (old->fsuid == root && new->fsuid != root)
         new->effective &= ~FS_CAPS;
     if (old->fsuid != root && new->fsuid == root)
-        new->effective |= new->permitted & FS_CAPS;
+        new->effective |= new->permitted &FS_CAPS;
 }
 
 int creds_new_user_ns(struct task *t, struct creds **ret) {
@@ -263,7 +266,8 @@ int creds_new_user_ns(struct task *t, struct creds **ret) {
     if (old->user_ns->level + 1 > USER_NS_MAX_LEVEL)
         return -ENOSPC;
     /* who has no name in its own namespace cannot own another: user_namespaces(7) */
-    if (from_kuid(old->user_ns, old->euid) == OVERFLOW_ID || from_kgid(old->user_ns, old->egid) == OVERFLOW_ID)
+    if (from_kuid(old->user_ns, old->euid) == OVERFLOW_ID ||
+        from_kgid(old->user_ns, old->egid) == OVERFLOW_ID)
         return -EPERM;
     cleanup(user_ns_unrefp) struct user_ns *ns = user_ns_new(t->kernel, old->user_ns, old);
     struct creds *c = ns ? creds_copy(old) : NULL;

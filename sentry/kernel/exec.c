@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/exec.c: execve(2). The new program is loaded completely, with its address space and platform context, before anything of the task
- * changes; then the other threads end (de_thread), and from there on a failure kills the process. Source: execve(2), "NOTES"; signal(7).
+ * sentry/kernel/exec.c: execve(2). The new program is loaded completely, with its address space and platform
+ * context, before anything of the task changes; then the other threads end (de_thread), and from there on a
+ * failure kills the process. Source: execve(2), "NOTES"; signal(7).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -34,7 +35,8 @@ static bool alone_locked(struct task *t) {
     return g->task_count == 2 && g->leader != t && atomic_load(&g->leader->state) == TASK_ZOMBIE;
 }
 
-/* The caller takes the dead leader's place: pid, parent, groups. Returns the old leader, whose taskset reference the caller drops. */
+/* The caller takes the dead leader's place: pid, parent, groups. Returns the old leader, whose taskset
+ * reference the caller drops. */
 static struct task *become_leader_locked(struct task *t) {
     struct thread_group *g = t->group;
     struct task *old = g->leader;
@@ -73,9 +75,8 @@ static int de_thread(struct task *t) {
         r = -EAGAIN;
     if (r == 0) {
         g->exec_task = t;
-        list_for_each_entry(other, &g->tasks, group_node)
-            if (other != t && !other->exiting)
-                task_interrupt(other, TASK_WORK_EXIT);
+        list_for_each_entry(other, &g->tasks, group_node) if (other != t && !other->exiting)
+            task_interrupt(other, TASK_WORK_EXIT);
     }
     mutex_unlock(&g->signal_lock);
     if (r < 0)
@@ -179,7 +180,8 @@ static void commit(struct task *t, struct exec_state *x) {
     t->regs.orig_rax = ~0ull;
     int dumpable = t->mm->dumpable;
     task_set_creds(t, TAKE(x->creds));
-    t->mm->dumpable = dumpable; /* decided above for the new program; task_set_creds() rules for a running one */
+    t->mm->dumpable =
+        dumpable; /* decided above for the new program; task_set_creds() rules for a running one */
     mutex_lock(&t->kernel->taskset_lock);
     t->group->has_execed = true;
     mutex_unlock(&t->kernel->taskset_lock);
@@ -196,7 +198,8 @@ static int exec_filename(const struct exec_request *q, char **ret) {
     return *ret ? 0 : -ENOMEM;
 }
 
-/* Set-id bits and capabilities count on the program that is run, never on a script: execve(2), "Interpreter scripts". */
+/* Set-id bits and capabilities count on the program that is run, never on a script: execve(2), "Interpreter
+ * scripts". */
 static int load(struct task *t, const struct exec_request *q, const char *filename, struct exec_state *x) {
     struct load_image image;
     int r = load_resolve(t, x->file, filename, q->argv, &image);
@@ -205,7 +208,11 @@ static int load(struct task *t, const struct exec_request *q, const char *filena
         return r;
     r = exec_creds(t, image.file, &x->creds, &x->secure);
     if (r == 0) {
-        struct load_request request = {.file = image.file, .filename = filename, .argv = image.argv, .envp = q->envp, .creds = x->creds,
+        struct load_request request = {.file = image.file,
+                                       .filename = filename,
+                                       .argv = image.argv,
+                                       .envp = q->envp,
+                                       .creds = x->creds,
                                        .secure = x->secure};
         r = load_program(t, &request, &x->loaded);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/exec_creds.c: what execve(2) does to credentials: set-id bits, file capabilities, root's capabilities. Source: capabilities(7),
- * "Transformation of capabilities during execve()"; user_namespaces(7); prctl(2), PR_SET_NO_NEW_PRIVS.
+ * sentry/kernel/exec_creds.c: what execve(2) does to credentials: set-id bits, file capabilities, root's
+ * capabilities. Source: capabilities(7), "Transformation of capabilities during execve()";
+ * user_namespaces(7); prctl(2), PR_SET_NO_NEW_PRIVS.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,7 +24,8 @@ static void read_file_caps(struct inode *inode, const struct user_ns *ns, struct
         return;
     ssize_t n = inode->ops->getxattr(inode, "security.capability", &data, sizeof data);
     uint32_t revision = data.magic_etc & LINUX_VFS_CAP_REVISION_MASK;
-    bool rev2 = revision == LINUX_VFS_CAP_REVISION_2 && n == (ssize_t)offsetof(struct linux_vfs_cap_data, rootid);
+    bool rev2 =
+        revision == LINUX_VFS_CAP_REVISION_2 && n == (ssize_t)offsetof(struct linux_vfs_cap_data, rootid);
     bool rev3 = revision == LINUX_VFS_CAP_REVISION_3 && n == (ssize_t)sizeof data;
     if ((!rev2 && !rev3) || (rev2 && ns->parent) || (rev3 && data.rootid != 0))
         return; /* of another namespace's root, or garbage */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/exit.c: the end of a task, its process and its pid namespace. Source: _exit(2), exit_group(2), wait(2), prctl(2)
- * (PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG), pid_namespaces(7), set_tid_address(2), credentials(7).
+ * sentry/kernel/exit.c: the end of a task, its process and its pid namespace. Source: _exit(2),
+ * exit_group(2), wait(2), prctl(2) (PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG), pid_namespaces(7),
+ * set_tid_address(2), credentials(7).
  */
 #include <errno.h>
 
@@ -30,9 +31,7 @@ void thread_group_exit_locked(struct thread_group *g, int status) {
         g->exit_status = status;
         g->stop_signal = 0;
     }
-    list_for_each_entry(t, &g->tasks, group_node)
-        if (!t->exiting)
-            task_interrupt(t, TASK_WORK_EXIT);
+    list_for_each_entry(t, &g->tasks, group_node) if (!t->exiting) task_interrupt(t, TASK_WORK_EXIT);
 }
 
 void thread_group_exit(struct thread_group *g, int status) {
@@ -77,7 +76,8 @@ static void drop_resources(struct task *t) {
     nsproxy_unref(ns);
 }
 
-/* Takes no more signals; others take what was on its way to it. Returns whether it was the last of its group, and the status that it ends with. */
+/* Takes no more signals; others take what was on its way to it. Returns whether it was the last of its group,
+ * and the status that it ends with. */
 static bool stop_taking_signals(struct task *t, int *status) {
     struct thread_group *g = t->group;
 
@@ -112,7 +112,8 @@ static void fill_exit_info(struct task *t, struct task *parent, int signo, struc
     int status = process_status_locked(t);
     cleanup(creds_unrefp) struct creds *pc = task_get_creds(parent);
 
-    *info = (struct linux_siginfo){.signo = signo, .code = status & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED};
+    *info =
+        (struct linux_siginfo){.signo = signo, .code = status & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED};
     info->chld.pid = task_tgid_in(t, task_pid_ns(parent));
     info->chld.uid = from_kuid(pc->user_ns, t->creds->uid);
     info->chld.status = status & 0x7f ? status & 0x7f : status >> 8;
@@ -152,28 +153,28 @@ bool task_reapable_locked(struct task *t) {
     return atomic_load(&t->state) == TASK_ZOMBIE && t->group->task_count == 1;
 }
 
-/* Who gets the children of t, which ends: another thread of it, the nearest subreaper above, the init of its pid namespace. */
+/* Who gets the children of t, which ends: another thread of it, the nearest subreaper above, the init of its
+ * pid namespace. */
 static struct task *find_reaper_locked(struct task *t) {
     struct thread_group *g = t->group;
     struct pid_ns *ns = task_pid_ns(t);
     struct task *other;
 
-    list_for_each_entry(other, &g->tasks, group_node)
-        if (other != t && atomic_load(&other->state) < TASK_ZOMBIE && !other->exiting)
-            return other;
+    list_for_each_entry(other, &g->tasks, group_node) if (other != t &&
+                                                          atomic_load(&other->state) < TASK_ZOMBIE &&
+                                                          !other->exiting) return other;
     for (struct task *up = g->leader->parent; up && task_pid_ns(up) == ns; up = up->group->leader->parent) {
         if (up == ns->init || up->group == (ns->init ? ns->init->group : NULL))
             break;
         if (!up->group->child_subreaper)
             continue;
-        list_for_each_entry(other, &up->group->tasks, group_node)
-            if (atomic_load(&other->state) < TASK_ZOMBIE && !other->exiting)
-                return other;
+        list_for_each_entry(other, &up->group->tasks,
+                            group_node) if (atomic_load(&other->state) < TASK_ZOMBIE &&
+                                            !other->exiting) return other;
     }
     if (ns->init && ns->init->group != g) {
-        list_for_each_entry(other, &ns->init->group->tasks, group_node)
-            if (atomic_load(&other->state) < TASK_ZOMBIE)
-                return other;
+        list_for_each_entry(other, &ns->init->group->tasks,
+                            group_node) if (atomic_load(&other->state) < TASK_ZOMBIE) return other;
     }
     return NULL; /* the kernel itself */
 }
@@ -191,7 +192,8 @@ static void send_parent_death(struct task *leader) {
     }
 }
 
-/* Gives the children of t to another. Those that nobody will wait for are released: put on `dead`, by sibling. */
+/* Gives the children of t to another. Those that nobody will wait for are released: put on `dead`, by
+ * sibling. */
 static void reparent_children_locked(struct task *t, struct list *dead) {
     struct task *child, *next, *reaper = list_empty(&t->children) ? NULL : find_reaper_locked(t);
 
@@ -313,7 +315,8 @@ static void end_pid_ns(struct task *t, struct pid_ns *ns) {
 
     mutex_lock(&t->group->signal_lock);
     mutex_lock(&t->group->sighand->lock);
-    t->group->sighand->actions[LINUX_SIGCHLD - 1].handler = LINUX_SIG_IGN; /* its children are reaped by themselves */
+    t->group->sighand->actions[LINUX_SIGCHLD - 1].handler =
+        LINUX_SIG_IGN; /* its children are reaped by themselves */
     mutex_unlock(&t->group->sighand->lock);
     mutex_unlock(&t->group->signal_lock);
     mutex_lock(&k->taskset_lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/futex.c: see futex.h. Source: futex(2), futex_waitv of <linux/futex.h>, get_robust_list(2) and the kernel's robust-futex-ABI document.
+ * sentry/kernel/futex.c: see futex.h. Source: futex(2), futex_waitv of <linux/futex.h>, get_robust_list(2)
+ * and the kernel's robust-futex-ABI document.
  *
  * The order that loses no wake-up, without guest memory being touched under a lock:
  *     waiter: queue itself            | waker: change the word
@@ -21,8 +22,9 @@ HEAP_TYPE(futex_table, struct futex_table, 0);
 
 /* On the waiting task's host stack (waitq.h says why that is sound). */
 struct futex_waiter {
-    struct list node;             /* bucket; empty: woken or never queued */
-    struct futex_bucket *_Atomic bucket; /* where it is queued, changed by requeue with both buckets locked; NULL: woken */
+    struct list node; /* bucket; empty: woken or never queued */
+    struct futex_bucket
+        *_Atomic bucket; /* where it is queued, changed by requeue with both buckets locked; NULL: woken */
     struct futex_key key;
     struct task *task;
     uint32_t bitset;
@@ -245,8 +247,9 @@ int64_t futex_requeue(struct task *t, const struct futex_requeue *q) {
 static const struct {
     enum as_atomic_op op;
 } g_wake_ops[] = {
-    [LINUX_FUTEX_OP_SET] = {ATOMIC_XCHG}, [LINUX_FUTEX_OP_ADD] = {ATOMIC_ADD}, [LINUX_FUTEX_OP_OR] = {ATOMIC_OR},
-    [LINUX_FUTEX_OP_ANDN] = {ATOMIC_AND}, [LINUX_FUTEX_OP_XOR] = {ATOMIC_XOR},
+    [LINUX_FUTEX_OP_SET] = {ATOMIC_XCHG}, [LINUX_FUTEX_OP_ADD] = {ATOMIC_ADD},
+    [LINUX_FUTEX_OP_OR] = {ATOMIC_OR},    [LINUX_FUTEX_OP_ANDN] = {ATOMIC_AND},
+    [LINUX_FUTEX_OP_XOR] = {ATOMIC_XOR},
 };
 
 static bool compare_old(uint32_t cmp, int32_t old, int32_t arg, bool *ret) {
@@ -273,10 +276,12 @@ static bool compare_old(uint32_t cmp, int32_t old, int32_t arg, bool *ret) {
     return false;
 }
 
-int64_t futex_wake_op(struct task *t, gva_t addr1, gva_t addr2, bool private, uint32_t wake1, uint32_t wake2, uint32_t code) {
+int64_t futex_wake_op(struct task *t, gva_t addr1, gva_t addr2, bool private, uint32_t wake1, uint32_t wake2,
+                      uint32_t code) {
     struct futex_key key1, key2;
     uint32_t op = code >> 28 & 7, cmp = code >> 24 & 15, old;
-    int32_t oparg = (int32_t)(code << 8) >> 20, cmparg = (int32_t)(code << 20) >> 20; /* 12 bits each, signed */
+    int32_t oparg = (int32_t)(code << 8) >> 20,
+            cmparg = (int32_t)(code << 20) >> 20; /* 12 bits each, signed */
     bool also = false, known = compare_old(cmp, 0, 0, &also);
 
     int r = get_key(t, addr1, private, &key1);
@@ -286,10 +291,12 @@ int64_t futex_wake_op(struct task *t, gva_t addr1, gva_t addr2, bool private, ui
         return r;
     if (op >= ARRAY_SIZE(g_wake_ops) || !known)
         return -ENOSYS;
-    uint32_t operand = code & (uint32_t)LINUX_FUTEX_OP_OPARG_SHIFT << 28 ? 1u << (oparg & 31) : (uint32_t)oparg;
+    uint32_t operand =
+        code & (uint32_t)LINUX_FUTEX_OP_OPARG_SHIFT << 28 ? 1u << (oparg & 31) : (uint32_t)oparg;
     if (op == LINUX_FUTEX_OP_ANDN)
         operand = ~operand;
-    r = kernel_platform(t->kernel)->ops->context_atomic32(task_context(t), g_wake_ops[op].op, addr2, operand, 0, &old);
+    r = kernel_platform(t->kernel)->ops->context_atomic32(task_context(t), g_wake_ops[op].op, addr2, operand,
+                                                          0, &old);
     if (r < 0)
         return r;
     int64_t woken = wake_key(t->kernel, &key1, wake1, ~0u);

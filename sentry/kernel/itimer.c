@@ -47,7 +47,9 @@ static void real_set(struct thread_group *g, const struct itimer_value *set, str
     if (set)
         ktimer_cancel_sync(&g->real_timer);
     mutex_lock(&g->signal_lock);
-    int64_t left = g->real_expires ? MAX(g->real_expires - now, g->real_interval || g->real_expires > now ? 1000 : 0) : 0;
+    int64_t left = g->real_expires
+                       ? MAX(g->real_expires - now, g->real_interval || g->real_expires > now ? 1000 : 0)
+                       : 0;
     *ret_old = (struct itimer_value){left, g->real_interval};
     if (set) {
         g->real_interval = set->value ? set->interval : 0;
@@ -103,9 +105,8 @@ static bool any_running_locked(struct thread_group *g, int64_t *ret_count) {
     struct task *t;
 
     *ret_count = 0;
-    list_for_each_entry(t, &g->tasks, group_node)
-        if (atomic_load_explicit(&t->state, memory_order_relaxed) == TASK_RUNNING)
-            ++*ret_count;
+    list_for_each_entry(t, &g->tasks, group_node) if (atomic_load_explicit(&t->state, memory_order_relaxed) ==
+                                                      TASK_RUNNING)++ *ret_count;
     return *ret_count > 0;
 }
 
@@ -152,7 +153,8 @@ static void cpu_fire(struct ktimer *timer, int64_t now) {
 }
 static const struct ktimer_ops g_cpu_ops = {.fire = cpu_fire};
 
-static void cpu_set(struct thread_group *g, bool virtual, const struct itimer_value *set, struct itimer_value *ret_old) {
+static void cpu_set(struct thread_group *g, bool virtual, const struct itimer_value *set,
+                    struct itimer_value *ret_old) {
     struct cpu_itimer *timer = virtual ? &g->virtual_timer : &g->prof_timer;
 
     mutex_lock(&g->signal_lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/kernel.c: the kernel object: made once a sandbox, before any guest, and taken down after the last container.
+ * sentry/kernel/kernel.c: the kernel object: made once a sandbox, before any guest, and taken down after the
+ * last container.
  */
 #include "sentry/kernel/kernel.h"
 
@@ -120,8 +121,7 @@ void kernel_pause(struct kernel *k) {
     struct container *c;
 
     mutex_lock(&k->containers_lock);
-    list_for_each_entry(c, &k->containers, node)
-        container_pause(c);
+    list_for_each_entry(c, &k->containers, node) container_pause(c);
     mutex_unlock(&k->containers_lock);
 }
 
@@ -129,7 +129,6 @@ void kernel_resume(struct kernel *k) {
     struct container *c;
 
     mutex_lock(&k->containers_lock);
-    list_for_each_entry(c, &k->containers, node)
-        container_resume(c);
+    list_for_each_entry(c, &k->containers, node) container_resume(c);
     mutex_unlock(&k->containers_lock);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/kernel/kernel.h: the kernel object of a sandbox, its containers, and what boot/ calls.
  *
- * One kernel a sandbox, in the sentry's heap, reached from heap_root() and from every task. It holds the taskset, the clocks, the timer queue, the
- * filesystem types, the shared memory file, the platform (by hostref).
+ * One kernel a sandbox, in the sentry's heap, reached from heap_root() and from every task. It holds the
+ * taskset, the clocks, the timer queue, the filesystem types, the shared memory file, the platform (by
+ * hostref).
  */
 #pragma once
 
@@ -37,85 +38,98 @@ struct kernel {
     struct timer_queue *timers;
     struct user_table *users;
     struct memfile *memfile;
-    struct vdso *vdso;            /* vdso_create(); NULL: programs get none */
+    struct vdso *vdso; /* vdso_create(); NULL: programs get none */
     struct vfs *vfs;
     struct futex_table *futexes;
-    struct hostref host_poller;   /* containers_lock; sentry/fs/host: waits for host descriptors; empty until the first */
+    struct hostref
+        host_poller; /* containers_lock; sentry/fs/host: waits for host descriptors; empty until the first */
     struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
-    int64_t boot_time_ns;         /* host CLOCK_MONOTONIC when the guest's machine was started: 0 as on the host's, until a restore moves it */
-    int64_t realtime_offset_ns;   /* guest CLOCK_REALTIME minus host's */
-    int64_t monotonic_offset_ns;  /* guest CLOCK_MONOTONIC (and BOOTTIME) minus host's */
-    unsigned cpu_count;           /* as guests see it: from the sandbox's affinity mask */
-    uint64_t total_memory;        /* MemTotal as guests see it */
-    _Atomic uint64_t next_inode;  /* of anonymous objects and namespaces */
-    const char *release;          /* uname release, "6.x..." */
-    const char *version;          /* uname version, "#1 SMP ..." */
-    unsigned char boot_id[16];    /* random, of this sandbox */
+    int64_t boot_time_ns; /* host CLOCK_MONOTONIC when the guest's machine was started: 0 as on the host's,
+                             until a restore moves it */
+    int64_t realtime_offset_ns;  /* guest CLOCK_REALTIME minus host's */
+    int64_t monotonic_offset_ns; /* guest CLOCK_MONOTONIC (and BOOTTIME) minus host's */
+    unsigned cpu_count;          /* as guests see it: from the sandbox's affinity mask */
+    uint64_t total_memory;       /* MemTotal as guests see it */
+    _Atomic uint64_t next_inode; /* of anonymous objects and namespaces */
+    const char *release;         /* uname release, "6.x..." */
+    const char *version;         /* uname version, "#1 SMP ..." */
+    unsigned char boot_id[16];   /* random, of this sandbox */
 };
 
 struct kernel_config {
-    struct platform *platform;    /* taken */
-    int proc_fd;                  /* taken, or -1 */
-    uint64_t total_memory;        /* 0: the host's */
-    unsigned cpu_count;           /* 0: from the affinity mask */
-    uint64_t heap_max_bytes;      /* 0: a default */
+    struct platform *platform; /* taken */
+    int proc_fd;               /* taken, or -1 */
+    uint64_t total_memory;     /* 0: the host's */
+    unsigned cpu_count;        /* 0: from the affinity mask */
+    uint64_t heap_max_bytes;   /* 0: a default */
 };
 
-/* Heap, kernel object, root namespaces, timer thread, memfile. Single-threaded start; walls may still be down. */
+/* Heap, kernel object, root namespaces, timer thread, memfile. Single-threaded start; walls may still be
+ * down. */
 int kernel_create(const struct kernel_config *config, struct kernel **ret, struct err **err) must_check;
 /* All containers have ended. Stops the timer thread, checks that nothing is left (debug builds). */
 void kernel_destroy(struct kernel *k);
 
 /* A container: an init process, its root mount namespace and the processes that came by exec. */
 struct container {
-    struct list node;             /* containers_lock */
+    struct list node; /* containers_lock */
     struct kernel *kernel;
     char *id;
-    struct task *init;            /* reference; NULL before it is made */
-    struct pid_ns *pid_ns;        /* reference */
-    struct mnt_ns *mnt_ns;        /* reference */
-    struct nsproxy *nsproxy;      /* reference: what init and exec start with */
+    struct task *init;       /* reference; NULL before it is made */
+    struct pid_ns *pid_ns;   /* reference */
+    struct mnt_ns *mnt_ns;   /* reference */
+    struct nsproxy *nsproxy; /* reference: what init and exec start with */
     const struct container_events *events;
-    void *owner;                  /* boot's own object, for its use in events; not looked at here. Cleared before a checkpoint */
-    unsigned process_count;       /* taskset_lock; not reaped */
+    struct hostref owner;          /* boot's own object, for its use in events: container_set_owner() */
+    unsigned process_count;        /* taskset_lock; not reaped */
     _Atomic uint32_t active_tasks; /* host threads of tasks that are not parked */
-    _Atomic uint32_t changed;     /* futex: process_count, active_tasks or paused has changed */
+    _Atomic uint32_t changed;      /* futex: process_count, active_tasks or paused has changed */
     _Atomic bool paused;
 };
 
 struct container_events {
-    /* A process that boot started (init or exec) has ended: `cookie` as given. For init all processes of the container are gone. Called without
-       locks from the dying task's thread. */
+    /* A process that boot started (init or exec) has ended: `cookie` as given. For init all processes of the
+       container are gone. Called without locks from the dying task's thread. */
     void (*process_exited)(struct container *c, uint64_t cookie, int wait_status);
 };
 
 /* What boot gives to start a process: init or exec. Strings are borrowed. */
 struct process_spec {
     char **argv, **envp;
-    const char *cwd;              /* inside; NULL: "/" */
-    struct creds *creds;          /* taken, also on failure */
+    const char *cwd;     /* inside; NULL: "/" */
+    struct creds *creds; /* taken, also on failure */
     bool no_new_privs;
-    int umask;                    /* -1: 0022 */
-    const struct linux_rlimit64 *limits; /* LINUX_RLIM_NLIMITS entries, or NULL: Linux's defaults for a first process */
+    int umask; /* -1: 0022 */
+    const struct linux_rlimit64
+        *limits; /* LINUX_RLIM_NLIMITS entries, or NULL: Linux's defaults for a first process */
     int oom_score_adj;
-    struct file **files;          /* for descriptors 0, 1, 2 ...: references taken, also on failure; NULL: closed */
+    struct file **files; /* for descriptors 0, 1, 2 ...: references taken, also on failure; NULL: closed */
     size_t file_count;
-    struct tty *terminal;         /* becomes the controlling terminal; reference taken; NULL: none */
-    uint64_t cookie;              /* for process_exited */
+    struct tty *terminal; /* becomes the controlling terminal; reference taken; NULL: none */
+    uint64_t cookie;      /* for process_exited */
 };
 
-/* mnt_ns: reference taken. hostname may be NULL. Its pid namespace exists from here on (for mounting proc); init is the first process made. 0 or -ENOMEM. */
-int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns /* taken */, const char *hostname, const struct container_events *events,
+/* mnt_ns: reference taken. hostname may be NULL. Its pid namespace exists from here on (for mounting proc);
+ * init is the first process made. 0 or -ENOMEM. */
+int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns /* taken */,
+                     const char *hostname, const struct container_events *events,
                      struct container **ret) must_check;
-/* Loads the program and makes the process, stopped before its first instruction; then process_start() lets it go. New reference in *ret.
-   *err tells what is wrong in OCI's words ("executable file not found in $PATH", "permission denied"). */
-int container_create_process(struct container *c, const struct process_spec *spec, bool is_init, struct task **ret, struct err **err) must_check;
+/* Loads the program and makes the process, stopped before its first instruction; then process_start() lets it
+ *go. New reference in *ret. err tells what is wrong in OCI's words ("executable file not found in $PATH",
+ *"permission denied"). */
+int container_create_process(struct container *c, const struct process_spec *spec, bool is_init,
+                             struct task **ret, struct err **err) must_check;
 int container_start_process(struct task *t) must_check;
 /* What a first process has if nothing else is said: LINUX_RLIM_NLIMITS entries. */
 void container_default_limits(struct kernel *k, struct linux_rlimit64 *limits);
 /* To one process (its thread group), or to every process of the container. -ESRCH: none. */
 int container_signal(struct container *c, struct task *process, int signo);
 int container_signal_all(struct container *c, int signo);
+/* A pointer of boot's own, which is not looked at here. */
+void container_set_owner(struct container *c, void *owner);
+static inline void *container_owner(struct container *c) {
+    return c->owner.host.ptr;
+}
 /* Processes by number in the sandbox's root pid namespace; at most max; how many there are. */
 size_t container_pids(struct container *c, int *ret_pids, size_t max);
 /* New reference to the leader of a process of this container, or NULL. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/kernel_host.c: see kernel_host.h. Threads get small stacks and are kept for reuse, since guests make and end threads all the time;
- * idle ones beyond a small number end at once. Nothing here lies in the sentry's heap.
+ * sentry/kernel/kernel_host.c: see kernel_host.h. Threads get small stacks and are kept for reuse, since
+ * guests make and end threads all the time; idle ones beyond a small number end at once. Nothing here lies in
+ * the sentry's heap.
  */
 #include "sentry/kernel/kernel_host.h"
 
@@ -108,8 +109,9 @@ static int host_thread_create(struct host_thread *h) {
     return r == 0 ? 0 : -EAGAIN;
 }
 
-/* As a new thread would be, it is where its creator is, and not on the cpu of the task it served last: waking a thread on another
-   cpu costs ten times as much (platform/stub/stub_cpu_host.c moves it if there is reason to). */
+/* As a new thread would be, it is where its creator is, and not on the cpu of the task it served last: waking
+   a thread on another cpu costs ten times as much (platform/stub/stub_cpu_host.c moves it if there is reason
+   to). */
 static void host_thread_inherit_cpus(const struct host_thread *h) {
     cpu_set_t mine;
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/kernel_host.h: the host calls of sentry/kernel (STYLE 4: host access only in *_host.c): futexes, threads, random numbers, facts.
+ * sentry/kernel/kernel_host.h: the host calls of sentry/kernel (STYLE 4: host access only in *_host.c):
+ * futexes, threads, random numbers, facts.
  */
 #pragma once
 
 #include "base/compiler.h"
 
-/* Sleeps while *word == value, until `deadline` (monotonic ns, CLOCK_NEVER: none). Returns for whatever reason; the caller looks again. */
+/* Sleeps while *word == value, until `deadline` (monotonic ns, CLOCK_NEVER: none). Returns for whatever
+ * reason; the caller looks again. */
 void host_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline);
 void host_futex_wake(_Atomic uint32_t *word, int count);
 
@@ -20,6 +22,6 @@ unsigned host_highest_cpu(void);                   /* number of the last cpu in 
 unsigned host_current_cpu(void);
 uint64_t host_total_memory(void);
 uint64_t host_free_memory(void);
-void host_load_average(uint64_t loads[3]);         /* times 65536, as sysinfo(2) */
+void host_load_average(uint64_t loads[3]); /* times 65536, as sysinfo(2) */
 void host_yield(void);
-void host_memory_barrier(void);                    /* membarrier(2) of this process where there is one */
+void host_memory_barrier(void); /* membarrier(2) of this process where there is one */

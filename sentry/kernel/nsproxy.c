@@ -64,7 +64,8 @@ struct simple_ns *simple_ns_new(struct kernel *k, struct user_ns *user_ns) {
     return ns;
 }
 
-struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pid_ns *pid_ns, struct mnt_ns *mnt, const char *hostname) {
+struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pid_ns *pid_ns,
+                            struct mnt_ns *mnt, const char *hostname) {
     struct nsproxy *n = heap_new(nsproxy);
 
     if (!n)

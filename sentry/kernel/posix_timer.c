@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/posix_timer.c: timer_create(2) and its family. Everything under signal_lock of the process. A timer has one queue entry of its own, so an
- * expiry never fails for lack of memory; a periodic timer is set again when its signal is taken, with the overruns counted then: timer_getoverrun(2).
+ * sentry/kernel/posix_timer.c: timer_create(2) and its family. Everything under signal_lock of the process. A
+ * timer has one queue entry of its own, so an expiry never fails for lack of memory; a periodic timer is set
+ * again when its signal is taken, with the overruns counted then: timer_getoverrun(2).
  */
 #include <errno.h>
 #include <limits.h>
@@ -15,13 +16,13 @@ struct posix_timer {
     struct list node;           /* in group->posix_timers */
     struct thread_group *group; /* borrowed: the group deletes its timers before it ends */
     int id, clock, notify;
-    struct task *target;        /* SIGEV_THREAD_ID: reference */
-    struct task *cpu_of;        /* cpu clocks: reference */
-    bool cpu_thread;            /* ... of this thread alone */
+    struct task *target; /* SIGEV_THREAD_ID: reference */
+    struct task *cpu_of; /* cpu clocks: reference */
+    bool cpu_thread;     /* ... of this thread alone */
     struct ktimer ktimer;
-    int64_t expires;            /* on the timer's clock, ns; 0: not set */
+    int64_t expires; /* on the timer's clock, ns; 0: not set */
     int64_t interval;
-    int64_t overrun;            /* of the signal last taken */
+    int64_t overrun; /* of the signal last taken */
     bool deleted;
     struct sigqueue signal;
 };
@@ -33,9 +34,9 @@ static int64_t timer_now_locked(struct posix_timer *p) {
         struct kernel *k = p->group->kernel;
         return clock_is_realtime(p->clock) ? clock_guest_realtime(k) : clock_guest_monotonic(k);
     }
-    struct cpu_times c = p->cpu_thread                       ? task_cpu_times(p->cpu_of)
-                         : p->cpu_of->group == p->group      ? thread_group_cpu_locked(p->group)
-                                                             : task_cpu_times(p->cpu_of);
+    struct cpu_times c = p->cpu_thread                  ? task_cpu_times(p->cpu_of)
+                         : p->cpu_of->group == p->group ? thread_group_cpu_locked(p->group)
+                                                        : task_cpu_times(p->cpu_of);
     return c.user_ns + c.system_ns;
 }
 
@@ -66,7 +67,8 @@ static void timer_fire(struct ktimer *timer, int64_t host_now) {
 
     (void)host_now;
     mutex_lock(&g->signal_lock);
-    if (p->deleted || p->expires == 0 || g->exiting || !list_empty(&p->signal.node) || list_empty(&g->tasks)) {
+    if (p->deleted || p->expires == 0 || g->exiting || !list_empty(&p->signal.node) ||
+        list_empty(&g->tasks)) {
         mutex_unlock(&g->signal_lock);
         return;
     }
@@ -101,9 +103,8 @@ void posix_timer_delivered_locked(struct posix_timer *p, struct linux_siginfo *i
 void posix_timers_resume_locked(struct thread_group *g) {
     struct posix_timer *p;
 
-    list_for_each_entry(p, &g->posix_timers, node)
-        if (p->cpu_of && p->expires && list_empty(&p->signal.node))
-            rearm_locked(p);
+    list_for_each_entry(p, &g->posix_timers, node) if (p->cpu_of && p->expires && list_empty(&p->signal.node))
+        rearm_locked(p);
 }
 
 /* ---- the calls ---- */
@@ -111,9 +112,7 @@ void posix_timers_resume_locked(struct thread_group *g) {
 static struct posix_timer *find_locked(struct thread_group *g, int id) {
     struct posix_timer *p;
 
-    list_for_each_entry(p, &g->posix_timers, node)
-        if (p->id == id)
-            return p;
+    list_for_each_entry(p, &g->posix_timers, node) if (p->id == id) return p;
     return NULL;
 }
 
@@ -219,13 +218,12 @@ static void unqueue_locked(struct posix_timer *p) {
     if (list_empty(&p->signal.node))
         return;
     list_del(&p->signal.node);
-    list_for_each_entry(q, &on->queue, node)
-        if (q->info.signo == signo)
-            return;
+    list_for_each_entry(q, &on->queue, node) if (q->info.signo == signo) return;
     on->set &= ~SIGBIT(signo);
 }
 
-int posix_timer_set(struct task *t, int id, int flags, const struct itimer_value *set, struct itimer_value *ret_old) {
+int posix_timer_set(struct task *t, int id, int flags, const struct itimer_value *set,
+                    struct itimer_value *ret_old) {
     struct thread_group *g = t->group;
 
     mutex_lock(&g->signal_lock);
@@ -237,7 +235,8 @@ int posix_timer_set(struct task *t, int id, int flags, const struct itimer_value
         p->interval = set->interval;
         p->expires = 0;
         if (set->value)
-            p->expires = flags & LINUX_TIMER_ABSTIME ? set->value : clock_add(timer_now_locked(p), set->value);
+            p->expires =
+                flags & LINUX_TIMER_ABSTIME ? set->value : clock_add(timer_now_locked(p), set->value);
         rearm_locked(p);
     }
     mutex_unlock(&g->signal_lock);

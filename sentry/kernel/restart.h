@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/restart.h: result codes that exist inside the kernel only. As Linux's ERESTART*: signal(7), "Interruption of system calls".
- * Asserted away before anything returns to the guest (task_run.c).
+ * sentry/kernel/restart.h: result codes that exist inside the kernel only. As Linux's ERESTART*: signal(7),
+ * "Interruption of system calls". Asserted away before anything returns to the guest (task_run.c).
  */
 #pragma once
 
@@ -9,5 +9,5 @@ enum {
     ERESTARTNOINTR = 513,        /* always restart */
     ERESTARTNOHAND = 514,        /* restart only if no handler runs */
     ERESTART_RESTARTBLOCK = 516, /* as NOHAND, but through restart_syscall and the task's restart block */
-    ENORESULT = 600,             /* the call has set all registers itself (execve, rt_sigreturn) or the task ends */
+    ENORESULT = 600, /* the call has set all registers itself (execve, rt_sigreturn) or the task ends */
 };

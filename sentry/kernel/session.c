@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/session.c: see session.h. Source: setpgid(2), setsid(2), credentials(7), POSIX XBD 3 "Orphaned Process Group".
+ * sentry/kernel/session.c: see session.h. Source: setpgid(2), setsid(2), credentials(7), POSIX XBD 3
+ * "Orphaned Process Group".
  */
 #include "sentry/kernel/session.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/signal.c: actions and masks, queueing and taking of signals, whom they wake. Delivery: signal_deliver.c; permissions and
- * groups: signal_send.c. Source: signal(7), sigaction(2), rt_sigqueueinfo(2), getrlimit(2) (RLIMIT_SIGPENDING).
+ * sentry/kernel/signal.c: actions and masks, queueing and taking of signals, whom they wake. Delivery:
+ * signal_deliver.c; permissions and groups: signal_send.c. Source: signal(7), sigaction(2),
+ * rt_sigqueueinfo(2), getrlimit(2) (RLIMIT_SIGPENDING).
  */
 #include "sentry/kernel/signal.h"
 
@@ -17,12 +18,12 @@
 HEAP_TYPE(sighand, struct sighand, 0);
 HEAP_TYPE(sigqueue, struct sigqueue, 0);
 
-#define SIG_DEFAULT_IGNORED                                                                            \
+#define SIG_DEFAULT_IGNORED                                                                                  \
     (SIGBIT(LINUX_SIGCHLD) | SIGBIT(LINUX_SIGCONT) | SIGBIT(LINUX_SIGURG) | SIGBIT(LINUX_SIGWINCH))
 /* Caused by the task's own instructions: taken first. */
-#define SIG_SYNCHRONOUS                                                                                            \
-    (SIGBIT(LINUX_SIGSEGV) | SIGBIT(LINUX_SIGBUS) | SIGBIT(LINUX_SIGILL) | SIGBIT(LINUX_SIGTRAP) | SIGBIT(LINUX_SIGFPE) | \
-     SIGBIT(LINUX_SIGSYS))
+#define SIG_SYNCHRONOUS                                                                                      \
+    (SIGBIT(LINUX_SIGSEGV) | SIGBIT(LINUX_SIGBUS) | SIGBIT(LINUX_SIGILL) | SIGBIT(LINUX_SIGTRAP) |           \
+     SIGBIT(LINUX_SIGFPE) | SIGBIT(LINUX_SIGSYS))
 
 /* ---- actions ---- */
 
@@ -62,7 +63,8 @@ void sighand_reset(struct sighand *s, bool ignored_too) {
     mutex_unlock(&s->lock);
 }
 
-int signal_action(struct task *t, int signo, const struct linux_sigaction *set, struct linux_sigaction *ret_old) {
+int signal_action(struct task *t, int signo, const struct linux_sigaction *set,
+                  struct linux_sigaction *ret_old) {
     struct thread_group *g = t->group;
     struct task *other;
 
@@ -78,14 +80,14 @@ int signal_action(struct task *t, int signo, const struct linux_sigaction *set, 
         *a = *set;
         a->flags &= ~(uint64_t)LINUX_SA_UNSUPPORTED;
         a->mask &= ~SIG_UNBLOCKABLE;
-        drop = a->handler == LINUX_SIG_IGN || (a->handler == LINUX_SIG_DFL && (SIGBIT(signo) & SIG_DEFAULT_IGNORED));
+        drop = a->handler == LINUX_SIG_IGN ||
+               (a->handler == LINUX_SIG_DFL && (SIGBIT(signo) & SIG_DEFAULT_IGNORED));
     }
     mutex_unlock(&s->lock);
     /* POSIX: setting a signal to be ignored discards it if pending, blocked or not. */
     if (drop) {
         sigpending_flush(&g->shared_pending, SIGBIT(signo));
-        list_for_each_entry(other, &g->tasks, group_node)
-            sigpending_flush(&other->pending, SIGBIT(signo));
+        list_for_each_entry(other, &g->tasks, group_node) sigpending_flush(&other->pending, SIGBIT(signo));
     }
     mutex_unlock(&g->signal_lock);
     return 0;
@@ -227,8 +229,7 @@ static void flush_everywhere_locked(struct thread_group *g, sigset_word set) {
     struct task *t;
 
     sigpending_flush(&g->shared_pending, set);
-    list_for_each_entry(t, &g->tasks, group_node)
-        sigpending_flush(&t->pending, set);
+    list_for_each_entry(t, &g->tasks, group_node) sigpending_flush(&t->pending, set);
 }
 
 /* SIGCONT: the stop ends at once, whether or not the signal is blocked, ignored or caught. */
@@ -251,7 +252,8 @@ static void continue_locked(struct thread_group *g) {
     }
 }
 
-static void queue_locked(struct task *t, struct sigpending *p, struct sigqueue *q, int signo, enum signal_target target) {
+static void queue_locked(struct task *t, struct sigpending *p, struct sigqueue *q, int signo,
+                         enum signal_target target) {
     if (q)
         list_add_tail(&p->queue, &q->node);
     p->set |= SIGBIT(signo);
@@ -307,7 +309,8 @@ void signal_send_timer_locked(struct task *t, struct sigqueue *q, enum signal_ta
 
     mutex_assert_held(&g->signal_lock);
     ASSERT(list_empty(&q->node));
-    if (g->exiting || g->live_count == 0 || (target == SIGNAL_TASK && t->exiting) || signal_ignored_locked(t, signo, false))
+    if (g->exiting || g->live_count == 0 || (target == SIGNAL_TASK && t->exiting) ||
+        signal_ignored_locked(t, signo, false))
         return;
     queue_locked(t, target == SIGNAL_TASK ? &t->pending : &g->shared_pending, q, signo, target);
 }

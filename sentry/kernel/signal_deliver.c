@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/signal_deliver.c: what a task does before it goes back to the guest: the wait for a vfork child, pauses, stops, the end of the process,
- * handler frames, and the restart of interrupted calls. Source: signal(7), "Interruption of system calls and library functions by signal handlers";
- * wait(2); setpgid(2) (orphaned groups).
+ * sentry/kernel/signal_deliver.c: what a task does before it goes back to the guest: the wait for a vfork
+ * child, pauses, stops, the end of the process, handler frames, and the restart of interrupted calls. Source:
+ * signal(7), "Interruption of system calls and library functions by signal handlers"; wait(2); setpgid(2)
+ * (orphaned groups).
  */
 #include <errno.h>
 
@@ -15,7 +16,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_internal.h"
 
-#define SIG_DEFAULT_IGNORED                                                                            \
+#define SIG_DEFAULT_IGNORED                                                                                  \
     (SIGBIT(LINUX_SIGCHLD) | SIGBIT(LINUX_SIGCONT) | SIGBIT(LINUX_SIGURG) | SIGBIT(LINUX_SIGWINCH))
 
 /* ---- stop and continue ---- */
@@ -83,8 +84,9 @@ bool signal_stop_counted_off_locked(struct task *t) {
     return true;
 }
 
-/* Stops until SIGCONT, the end of the task, or (then to come back here) a pause. signal_lock is dropped. A SIGCONT and a new stop may both come
-   before this task has woken: it counts itself off for the new one as well. */
+/* Stops until SIGCONT, the end of the task, or (then to come back here) a pause. signal_lock is dropped. A
+   SIGCONT and a new stop may both come before this task has woken: it counts itself off for the new one as
+   well. */
 static void stop_and_unlock(struct task *t) {
     struct thread_group *g = t->group;
 
@@ -109,7 +111,8 @@ static void stop_signal_and_unlock(struct task *t, int signo) {
     struct thread_group *g = t->group;
     unsigned seen = g->continue_count;
 
-    if (signo != LINUX_SIGSTOP) { /* terminal stops do nothing to an orphaned group; asking takes an outer lock */
+    if (signo !=
+        LINUX_SIGSTOP) { /* terminal stops do nothing to an orphaned group; asking takes an outer lock */
         mutex_unlock(&g->signal_lock);
         mutex_lock(&t->kernel->taskset_lock);
         struct pid *pgrp = pid_ref(g->pgrp);
@@ -148,7 +151,8 @@ static struct linux_sigaction take_action_locked(struct thread_group *g, int sig
     return copy;
 }
 
-/* Takes one signal and does its default action; NEXT_HANDLER if the guest handles it. *ret_again: look again. */
+/* Takes one signal and does its default action; NEXT_HANDLER if the guest handles it. *ret_again: look again.
+ */
 static enum next take_one(struct task *t, struct delivery *d, bool *ret_again) {
     struct thread_group *g = t->group;
 
@@ -179,7 +183,8 @@ static enum next take_one(struct task *t, struct delivery *d, bool *ret_again) {
         mutex_unlock(&g->signal_lock);
         return NEXT_HANDLER;
     }
-    if (d->action.handler == LINUX_SIG_IGN || (bit & SIG_DEFAULT_IGNORED) || (g->unkillable && !(bit & SIG_UNBLOCKABLE))) {
+    if (d->action.handler == LINUX_SIG_IGN || (bit & SIG_DEFAULT_IGNORED) ||
+        (g->unkillable && !(bit & SIG_UNBLOCKABLE))) {
         mutex_unlock(&g->signal_lock);
         return NEXT_NOTHING;
     }
@@ -227,7 +232,8 @@ static enum next next_thing(struct task *t, struct delivery *d) {
 /* ---- results and restarts ---- */
 
 static bool is_restart(int64_t result) {
-    return result == -ERESTARTSYS || result == -ERESTARTNOINTR || result == -ERESTARTNOHAND || result == -ERESTART_RESTARTBLOCK;
+    return result == -ERESTARTSYS || result == -ERESTARTNOINTR || result == -ERESTARTNOHAND ||
+           result == -ERESTART_RESTARTBLOCK;
 }
 
 enum { SYSCALL_INSN_BYTES = 2 };
@@ -281,7 +287,8 @@ bool signal_deliver(struct task *t, bool in_syscall, int64_t result) {
         t->regs.rax = (uint64_t)result;
     if (!in_syscall || result == -ENORESULT)
         result = 0;
-    if (likely(!is_restart(result) && !atomic_load(&t->pending_work) && !t->vfork_child && !t->has_saved_mask))
+    if (likely(!is_restart(result) && !atomic_load(&t->pending_work) && !t->vfork_child &&
+               !t->has_saved_mask))
         return true;
     for (;;) {
         enum next n = next_thing(t, &d);

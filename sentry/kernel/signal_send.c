@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/signal_send.c: who may signal whom, siginfo of each origin, process groups, faults. Source: kill(2), "NOTES"; signal(7).
+ * sentry/kernel/signal_send.c: who may signal whom, siginfo of each origin, process groups, faults. Source:
+ * kill(2), "NOTES"; signal(7).
  */
 #include <errno.h>
 
@@ -41,8 +42,8 @@ bool signal_permitted(struct task *from, struct task *to, int signo) {
 void signal_send_pgrp_locked(struct pid *pgrp, const struct linux_siginfo *info) {
     struct task *t;
 
-    list_for_each_entry(t, &pgrp->tasks[PID_PGRP], pid_node[PID_PGRP])
-        (void)signal_send(t, info, SIGNAL_GROUP);
+    list_for_each_entry(t, &pgrp->tasks[PID_PGRP], pid_node[PID_PGRP])(void)
+        signal_send(t, info, SIGNAL_GROUP);
 }
 
 void signal_send_pgrp(struct pid *pgrp, const struct linux_siginfo *info) {

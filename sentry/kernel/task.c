@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/task.c: tasks and thread groups as objects: making, freeing, looking at others. How they run: task_run.c.
+ * sentry/kernel/task.c: tasks and thread groups as objects: making, freeing, looking at others. How they run:
+ * task_run.c.
  */
 #include "sentry/kernel/task.h"
 
@@ -303,12 +304,12 @@ bool task_capable_in(struct task *t, struct user_ns *ns, int cap) {
     return creds_has_cap_in(t->creds, ns, cap);
 }
 
-#define DEFINE_TASK_GETTER(type, member)                  \
-    struct type *task_get_##member(struct task *t) {      \
-        mutex_lock(&t->lock);                             \
-        struct type *p = t->member ? type##_ref(t->member) : NULL; \
-        mutex_unlock(&t->lock);                           \
-        return p;                                         \
+#define DEFINE_TASK_GETTER(type, member)                                                                     \
+    struct type *task_get_##member(struct task *t) {                                                         \
+        mutex_lock(&t->lock);                                                                                \
+        struct type *p = t->member ? type##_ref(t->member) : NULL;                                           \
+        mutex_unlock(&t->lock);                                                                              \
+        return p;                                                                                            \
     }
 DEFINE_TASK_GETTER(mm, mm)
 DEFINE_TASK_GETTER(fd_table, files)
@@ -352,8 +353,8 @@ int task_ptrace_may_access(struct task *t, struct task *target, bool attach) {
     if (t->group == target->group)
         return 0;
     cleanup(creds_unrefp) struct creds *tc = task_get_creds(target);
-    bool same = c->uid == tc->euid && c->uid == tc->suid && c->uid == tc->uid && c->gid == tc->egid && c->gid == tc->sgid &&
-                c->gid == tc->gid;
+    bool same = c->uid == tc->euid && c->uid == tc->suid && c->uid == tc->uid && c->gid == tc->egid &&
+                c->gid == tc->sgid && c->gid == tc->gid;
     bool capable = creds_has_cap_in(c, tc->user_ns, LINUX_CAP_SYS_PTRACE);
     if (!same && !capable)
         return -EPERM;

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/task.h: tasks (threads), thread groups (processes), and how they run. Source: clone(2), credentials(7), wait(2).
+ * sentry/kernel/task.h: tasks (threads), thread groups (processes), and how they run. Source: clone(2),
+ * credentials(7), wait(2).
  *
- * One host thread runs each task: task_run() switches to the guest, serves the system call or fault, does pending work, and goes round
- * again, until the task ends. Functions that say OWN THREAD may be called by that thread only; they read the task's own fields without a lock.
+ * One host thread runs each task: task_run() switches to the guest, serves the system call or fault, does
+ * pending work, and goes round again, until the task ends. Functions that say OWN THREAD may be called by
+ * that thread only; they read the task's own fields without a lock.
  *
- * References: a task is kept by the taskset (from creation until it is reaped) and by whoever looked it up. A thread group is kept by its tasks. A task
- * holds mm, fd_table, fs_context, creds, nsproxy; all but creds are dropped when it exits, before it becomes a zombie.
+ * References: a task is kept by the taskset (from creation until it is reaped) and by whoever looked it up. A
+ * thread group is kept by its tasks. A task holds mm, fd_table, fs_context, creds, nsproxy; all but creds are
+ * dropped when it exits, before it becomes a zombie.
  *
- * Locks: kernel.taskset_lock (RANK_TASKSET): the tree of parents and children, pid tables, membership of groups and sessions, exit states as others
- * see them. thread_group.signal_lock (RANK_SIGHAND): signals, stops and group exit. task.lock (RANK_TASK): pointers that other threads follow (mm,
- * files, fs, creds, nsproxy). task.wake_lock (RANK_WAITER): the platform's context, for interrupts. Making and ending processes: process.h.
+ * Locks: kernel.taskset_lock (RANK_TASKSET): the tree of parents and children, pid tables, membership of
+ * groups and sessions, exit states as others see them. thread_group.signal_lock (RANK_SIGHAND): signals,
+ * stops and group exit. task.lock (RANK_TASK): pointers that other threads follow (mm, files, fs, creds,
+ * nsproxy). task.wake_lock (RANK_WAITER): the platform's context, for interrupts. Making and ending
+ * processes: process.h.
  */
 #pragma once
 
@@ -36,15 +41,16 @@ struct nsproxy;
 struct tty;
 
 enum task_state {
-    TASK_RUNNING,  /* in the guest or in the sentry */
-    TASK_BLOCKED,  /* in task_block(): /proc shows S */
-    TASK_STOPPED,  /* by a stop signal: T */
-    TASK_ZOMBIE,   /* Z: exit status waits for the parent */
-    TASK_DEAD,     /* reaped */
+    TASK_RUNNING, /* in the guest or in the sentry */
+    TASK_BLOCKED, /* in task_block(): /proc shows S */
+    TASK_STOPPED, /* by a stop signal: T */
+    TASK_ZOMBIE,  /* Z: exit status waits for the parent */
+    TASK_DEAD,    /* reaped */
 };
 
 struct restart_block {
-    int64_t (*fn)(struct task *t, struct restart_block *block); /* static function; NULL: restart_syscall gives EINTR */
+    int64_t (*fn)(struct task *t,
+                  struct restart_block *block); /* static function; NULL: restart_syscall gives EINTR */
     uint64_t arg[6];
 };
 
@@ -68,75 +74,82 @@ enum task_work {
 struct task {
     struct ref ref;
     struct kernel *kernel;
-    struct container *container;  /* borrowed: outlives its tasks */
-    struct thread_group *group;   /* reference */
-    struct pid *pid;              /* reference: the tid. Changes under taskset_lock only, once, when a thread that execs becomes the leader */
-    struct pid *first_pid;        /* then: the one before, kept since readers of `pid` take no lock. Reference or NULL */
-    int64_t start_time;           /* monotonic ns */
+    struct container *container; /* borrowed: outlives its tasks */
+    struct thread_group *group;  /* reference */
+    struct pid *pid; /* reference: the tid. Changes under taskset_lock only, once, when a thread that execs
+                        becomes the leader */
+    struct pid
+        *first_pid; /* then: the one before, kept since readers of `pid` take no lock. Reference or NULL */
+    int64_t start_time; /* monotonic ns */
 
     /* Own thread only. */
-    struct guest_regs regs;       /* valid whenever the guest is not running */
+    struct guest_regs regs; /* valid whenever the guest is not running */
     struct restart_block restart;
-    sigset_word saved_mask;       /* comes back after a temporary mask */
+    sigset_word saved_mask; /* comes back after a temporary mask */
     bool has_saved_mask;
     struct sigaltstack altstack;
     struct task_fault fault;
-    gva_t clear_child_tid;        /* CLONE_CHILD_CLEARTID, set_tid_address */
-    gva_t set_child_tid;          /* CLONE_CHILD_SETTID, until the first instruction */
+    gva_t clear_child_tid; /* CLONE_CHILD_CLEARTID, set_tid_address */
+    gva_t set_child_tid;   /* CLONE_CHILD_SETTID, until the first instruction */
     gva_t robust_list;
-    uint64_t syscall_number;      /* of the call being served */
-    int exit_request;             /* wait status of an exit(2) of its own that is under way */
-    void *initial_fpu;            /* heap bytes: what the context starts with; NULL: as at execve */
+    uint64_t syscall_number; /* of the call being served */
+    int exit_request;        /* wait status of an exit(2) of its own that is under way */
+    void *initial_fpu;       /* heap bytes: what the context starts with; NULL: as at execve */
     size_t initial_fpu_size;
     struct task *vfork_child;     /* reference: does not go on until this one has exec'd or ended */
     _Atomic uint32_t start_state; /* task_start.c */
     int start_error;
 
     /* Waking (waitq.h). */
-    struct mutex wake_lock;       /* RANK_WAITER */
-    struct hostref context;       /* wake_lock to change or for other threads; host.ptr: struct context of the platform */
-    _Atomic uint32_t wake_word;   /* futex: 1 when woken or interrupted since task_block() last returned */
-    _Atomic uint32_t pending_work; /* enum task_work: looked at before every return to the guest and in task_block() */
-    _Atomic bool in_guest;        /* own thread writes: pending_work was looked at and context_switch() is coming or running */
-    _Atomic uint32_t state;       /* enum task_state: own thread writes, from TASK_ZOMBIE on under taskset_lock */
+    struct mutex wake_lock; /* RANK_WAITER */
+    struct hostref
+        context; /* wake_lock to change or for other threads; host.ptr: struct context of the platform */
+    _Atomic uint32_t wake_word; /* futex: 1 when woken or interrupted since task_block() last returned */
+    _Atomic uint32_t
+        pending_work; /* enum task_work: looked at before every return to the guest and in task_block() */
+    _Atomic bool in_guest;  /* own thread writes: pending_work was looked at and context_switch() is coming or
+                               running */
+    _Atomic uint32_t state; /* enum task_state: own thread writes, from TASK_ZOMBIE on under taskset_lock */
 
     /* group->signal_lock */
-    sigset_word blocked;          /* own thread may read it without the lock */
-    sigset_word sigwait;          /* sigtimedwait: wakes for these although they are blocked */
+    sigset_word blocked; /* own thread may read it without the lock */
+    sigset_word sigwait; /* sigtimedwait: wakes for these although they are blocked */
     struct sigpending pending;
-    bool exiting;                 /* takes no more signals */
-    bool stop_counted;            /* has yet to be counted off group->stop_pending_count */
+    bool exiting;      /* takes no more signals */
+    bool stop_counted; /* has yet to be counted off group->stop_pending_count */
 
     /* lock */
-    struct mutex lock;            /* RANK_TASK */
-    struct mm *mm;                /* reference; NULL after exit. Own thread may read these without the lock */
+    struct mutex lock; /* RANK_TASK */
+    struct mm *mm;     /* reference; NULL after exit. Own thread may read these without the lock */
     struct fd_table *files;
     struct fs_context *fs;
     const struct creds *creds;
     struct nsproxy *nsproxy;
-    struct user_account *account; /* reference: where it counts as a process, and its signals */
+    struct user_account *account;   /* reference: where it counts as a process, and its signals */
     char name[LINUX_TASK_COMM_LEN]; /* PR_SET_NAME */
 
     /* taskset_lock */
-    struct task *parent;          /* of a leader; NULL: the kernel itself (init, exec from outside). Threads: group->leader->parent */
-    struct list children, sibling; /* processes that this thread made or inherited; node in parent->children, of leaders */
-    struct list group_node;       /* in group->tasks; also signal_lock: both to change, either to read */
+    struct task *parent; /* of a leader; NULL: the kernel itself (init, exec from outside). Threads:
+                            group->leader->parent */
+    struct list children,
+        sibling; /* processes that this thread made or inherited; node in parent->children, of leaders */
+    struct list group_node; /* in group->tasks; also signal_lock: both to change, either to read */
     struct list pid_node[PID_ROLES];
-    int exit_signal;              /* what the parent gets; -1: a thread that is not the leader */
-    int exit_status;              /* wait status, valid from TASK_ZOMBIE */
-    struct waitq vfork_queue;     /* the parent waits here until the child has exec'd or ended */
+    int exit_signal;          /* what the parent gets; -1: a thread that is not the leader */
+    int exit_status;          /* wait status, valid from TASK_ZOMBIE */
+    struct waitq vfork_queue; /* the parent waits here until the child has exec'd or ended */
     _Atomic bool vfork_pending;
 
     /* Written by the own thread or under task.lock, read by anybody (relaxed). */
     _Atomic int64_t user_ns, system_ns; /* task_cpu_times() adds what is still running */
     _Atomic int64_t guest_entered; /* monotonic ns of the running context_switch(), 0: not in the guest */
-    int64_t sentry_entered;       /* own thread: since when system time counts */
+    int64_t sentry_entered;        /* own thread: since when system time counts */
     uint64_t voluntary_switches;
     uint64_t min_faults;
     int nice;
     int sched_policy, sched_priority;
     bool sched_reset_on_fork;
-    uint64_t affinity[16];        /* cpu mask */
+    uint64_t affinity[16]; /* cpu mask */
     int oom_score_adj;
     uint32_t personality;
     int pdeath_signal;
@@ -154,62 +167,65 @@ struct cpu_itimer {
 struct thread_group {
     struct ref ref;
     struct kernel *kernel;
-    struct pid *pid;              /* reference; the process id */
-    struct mutex limits_lock;     /* RANK_LIMITS */
+    struct pid *pid;          /* reference; the process id */
+    struct mutex limits_lock; /* RANK_LIMITS */
     struct linux_rlimit64 limits[LINUX_RLIM_NLIMITS];
 
     /* taskset_lock */
     struct task *leader;
-    struct list tasks;            /* of task.group_node; also signal_lock: both to change, either to read */
-    unsigned task_count;          /* in `tasks`: all but threads that have ended; a zombie leader counts until it is reaped */
-    struct pid *pgrp, *session;   /* references; task_get_pgrp(), task_get_session() */
+    struct list tasks;   /* of task.group_node; also signal_lock: both to change, either to read */
+    unsigned task_count; /* in `tasks`: all but threads that have ended; a zombie leader counts until it is
+                            reaped */
+    struct pid *pgrp, *session; /* references; task_get_pgrp(), task_get_session() */
     bool has_execed, child_subreaper;
-    struct tty *tty;              /* controlling terminal: reference, or NULL (session.h) */
-    struct waitq wait_queue;      /* the process's own threads wait here for children to change: WAIT_ANY */
-    struct waitq exec_queue;      /* execve waits here for the other threads to end */
-    struct cpu_times dead_cpu;    /* of threads that ended; also signal_lock, as `tasks` */
+    struct tty *tty;               /* controlling terminal: reference, or NULL (session.h) */
+    struct waitq wait_queue;       /* the process's own threads wait here for children to change: WAIT_ANY */
+    struct waitq exec_queue;       /* execve waits here for the other threads to end */
+    struct cpu_times dead_cpu;     /* of threads that ended; also signal_lock, as `tasks` */
     struct cpu_times children_cpu; /* of children waited for */
     uint64_t dead_min_faults, children_min_faults;
     uint64_t dead_switches, children_switches;
     uint64_t maxrss, children_maxrss; /* KiB */
-    uint64_t exit_cookie;         /* for container_events.process_exited */
-    bool from_outside;            /* started by container_create_process() */
+    uint64_t exit_cookie;             /* for container_events.process_exited */
+    bool from_outside;                /* started by container_create_process() */
 
     /* signal_lock */
-    struct mutex signal_lock;     /* RANK_SIGHAND */
-    struct sighand *sighand;      /* reference; replaced at execve */
+    struct mutex signal_lock; /* RANK_SIGHAND */
+    struct sighand *sighand;  /* reference; replaced at execve */
     struct sigpending shared_pending;
-    struct waitq signalfd_queue;  /* woken when a signal is queued: signalfd's poll and read */
-    bool exiting;                 /* exit_group or a fatal signal: all tasks are on their way out */
-    bool unkillable;              /* init of a pid namespace: signals without a handler do nothing to it from inside */
-    int exit_status;              /* then: wait status of the whole group */
-    struct task *exec_task;       /* execve waits for the others to end */
-    unsigned live_count;          /* tasks that are not exiting */
-    int stop_signal;              /* a group stop is under way or complete; 0: none */
-    int last_stop_signal;         /* for wait */
-    unsigned continue_count;      /* SIGCONTs so far: a stop that was on its way is void */
-    bool stopped;                 /* ... complete: every task has stopped */
+    struct waitq signalfd_queue; /* woken when a signal is queued: signalfd's poll and read */
+    bool exiting;                /* exit_group or a fatal signal: all tasks are on their way out */
+    bool unkillable; /* init of a pid namespace: signals without a handler do nothing to it from inside */
+    int exit_status; /* then: wait status of the whole group */
+    struct task *exec_task;  /* execve waits for the others to end */
+    unsigned live_count;     /* tasks that are not exiting */
+    int stop_signal;         /* a group stop is under way or complete; 0: none */
+    int last_stop_signal;    /* for wait */
+    unsigned continue_count; /* SIGCONTs so far: a stop that was on its way is void */
+    bool stopped;            /* ... complete: every task has stopped */
     unsigned stop_pending_count;
-    int wait_report;              /* LINUX_CLD_STOPPED or CONTINUED not yet waited for; 0: none */
-    int notify_code;              /* the same, yet to be told to the parent by a thread that goes on */
-    struct list posix_timers;     /* of posix_timer.node */
+    int wait_report;          /* LINUX_CLD_STOPPED or CONTINUED not yet waited for; 0: none */
+    int notify_code;          /* the same, yet to be told to the parent by a thread that goes on */
+    struct list posix_timers; /* of posix_timer.node */
     int next_timer_id;
     int64_t real_expires, real_interval; /* ITIMER_REAL: monotonic ns, 0: never set */
-    _Atomic bool cpu_timers_parked; /* timers on cpu time wait for a task to run: itimer.h */
-    uint64_t cpu_limit_told;      /* RLIMIT_CPU: the second at which SIGXCPU is next due */
+    _Atomic bool cpu_timers_parked;      /* timers on cpu time wait for a task to run: itimer.h */
+    uint64_t cpu_limit_told;             /* RLIMIT_CPU: the second at which SIGXCPU is next due */
     struct cpu_itimer virtual_timer, prof_timer;
     struct ktimer real_timer;
-    struct ktimer cpu_timer;      /* next look at virtual_timer, prof_timer and RLIMIT_CPU */
+    struct ktimer cpu_timer; /* next look at virtual_timer, prof_timer and RLIMIT_CPU */
 };
 DECLARE_REF(thread_group);
 
 /* ---- running ---- */
 
-/* Raises `work` bits, and interrupts the guest or task_block(). Any thread; any lock ranked below RANK_WAITER may be held. */
+/* Raises `work` bits, and interrupts the guest or task_block(). Any thread; any lock ranked below RANK_WAITER
+ * may be held. */
 void task_interrupt(struct task *t, uint32_t work);
 /* Parks the task while the kernel is paused. OWN THREAD. */
 void task_park(struct task *t);
-/* As task_block(), but only the end of the task breaks it (then -ERESTARTSYS); parks by itself when the kernel is paused. */
+/* As task_block(), but only the end of the task breaks it (then -ERESTARTSYS); parks by itself when the
+ * kernel is paused. */
 int task_block_killable(struct task *t, int64_t deadline) must_check;
 /* Nothing breaks it; for the last steps of an exit. */
 void task_block_uninterruptible(struct task *t);
@@ -218,39 +234,42 @@ void task_block_stopped(struct task *t);
 
 /* ---- looking at others ---- */
 
-struct task *task_find(struct task *viewer, int tid);       /* by number in viewer's pid namespace; new reference or NULL */
+struct task *task_find(struct task *viewer,
+                       int tid); /* by number in viewer's pid namespace; new reference or NULL */
 struct task *task_find_process(struct task *viewer, int pid); /* only thread group leaders (zombies too) */
-/* Every living process that `viewer` sees, in order of pid: the next with a number >= pid; new reference to its leader, or NULL.
-   For /proc and kill(-1). */
+/* Every living process that `viewer` sees, in order of pid: the next with a number >= pid; new reference to
+   its leader, or NULL. For /proc and kill(-1). */
 struct task *task_next_process(struct pid_ns *ns, int pid, int *ret_pid);
 /* The threads of g in order of tid: the next with a number >= tid in `ns`. New reference or NULL. */
 struct task *task_next_thread(struct thread_group *g, struct pid_ns *ns, int tid, int *ret_tid);
-int task_tid_in(struct task *t, struct pid_ns *ns);          /* 0: not visible */
+int task_tid_in(struct task *t, struct pid_ns *ns); /* 0: not visible */
 int task_tgid_in(struct task *t, struct pid_ns *ns);
 int task_ppid_in(struct task *t, struct pid_ns *ns);
 int task_pgrp_in(struct task *t, struct pid_ns *ns);
 int task_session_in(struct task *t, struct pid_ns *ns);
-int task_tid(struct task *t);                                /* in its own namespace */
+int task_tid(struct task *t); /* in its own namespace */
 int task_tgid(struct task *t);
-struct pid_ns *task_pid_ns(struct task *t);                  /* borrowed: that of its pid */
-struct creds *task_get_creds(struct task *t);                /* new reference; any thread */
+struct pid_ns *task_pid_ns(struct task *t);   /* borrowed: that of its pid */
+struct creds *task_get_creds(struct task *t); /* new reference; any thread */
 /* Takes the reference; OWN THREAD. Dumpability and parent death signal rules as Linux. */
 void task_set_creds(struct task *t, struct creds *c);
-bool task_capable(struct task *t, int cap);                  /* in its own user namespace; OWN THREAD */
+bool task_capable(struct task *t, int cap); /* in its own user namespace; OWN THREAD */
 bool task_capable_in(struct task *t, struct user_ns *ns, int cap);
-struct mm *task_get_mm(struct task *t);                      /* new reference or NULL; any thread */
+struct mm *task_get_mm(struct task *t); /* new reference or NULL; any thread */
 struct fd_table *task_get_files(struct task *t);
 struct fs_context *task_get_fs(struct task *t);
 struct nsproxy *task_get_nsproxy(struct task *t);
-struct task *task_get_parent(struct task *t);                /* new reference or NULL */
+struct task *task_get_parent(struct task *t); /* new reference or NULL */
 void task_get_name(struct task *t, char name[LINUX_TASK_COMM_LEN]);
 void task_set_name(struct task *t, const char *name);
-char task_state_letter(struct task *t);                      /* as in /proc/PID/stat */
-/* ptrace(2) "Ptrace access mode checking": 0 or -EPERM. attach: PTRACE_MODE_ATTACH rather than READ. OWN THREAD of t. */
+char task_state_letter(struct task *t); /* as in /proc/PID/stat */
+/* ptrace(2) "Ptrace access mode checking": 0 or -EPERM. attach: PTRACE_MODE_ATTACH rather than READ. OWN
+ * THREAD of t. */
 int task_ptrace_may_access(struct task *t, struct task *target, bool attach);
-uint64_t task_limit(struct task *t, int resource);           /* soft limit: LINUX_RLIMIT_* */
+uint64_t task_limit(struct task *t, int resource); /* soft limit: LINUX_RLIMIT_* */
 struct cpu_times task_cpu_times(struct task *t);
-struct cpu_times thread_group_cpu(struct thread_group *g);   /* living and dead threads. No locks of RANK_TASKSET and above held */
+struct cpu_times thread_group_cpu(
+    struct thread_group *g); /* living and dead threads. No locks of RANK_TASKSET and above held */
 struct cpu_times thread_group_cpu_locked(struct thread_group *g); /* signal_lock held */
 
 static inline struct context *task_context(struct task *t) {

@@ -9,8 +9,8 @@
 void task_install_context(struct task *t, struct context *c);
 void task_drop_context(struct task *t);
 
-/* container.c: a host thread counts as active between these, except while parked, so that a pause knows when all is quiet. enter waits while
-   the container is paused. */
+/* container.c: a host thread counts as active between these, except while parked, so that a pause knows when
+   all is quiet. enter waits while the container is paused. */
 void container_task_enter(struct container *c);
 void container_task_leave(struct container *c);
 /* A process that came from outside has ended; its files are closed. No locks held. */
@@ -19,10 +19,12 @@ void container_process_ended(struct container *c, uint64_t cookie, int wait_stat
 void container_changed(struct container *c);
 
 /* signal.c; signal_lock held unless said otherwise. */
-void signal_wake_one_locked(struct task *t, int signo);   /* a signal was queued for t */
-void signal_retarget_locked(struct task *t, sigset_word set); /* t no longer takes these: others of its group should */
+void signal_wake_one_locked(struct task *t, int signo); /* a signal was queued for t */
+void signal_retarget_locked(struct task *t,
+                            sigset_word set); /* t no longer takes these: others of its group should */
 bool signal_ignored_locked(struct task *t, int signo, bool force);
-/* Counts t off a group stop that is under way. True: that completed it, the caller reports CLD_STOPPED without the lock. */
+/* Counts t off a group stop that is under way. True: that completed it, the caller reports CLD_STOPPED
+ * without the lock. */
 bool signal_stop_counted_off_locked(struct task *t);
 /* The signal was queued by this timer and is being taken: fills si_overrun and re-arms. */
 void posix_timer_delivered_locked(struct posix_timer *timer, struct linux_siginfo *info);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/task_run.c: the loop of every task: guest, event, system call or fault, pending work (signal_deliver.c), and round again.
- * Restart rules of interrupted calls are in signal_deliver.c. No lock is held anywhere in the loop itself.
+ * sentry/kernel/task_run.c: the loop of every task: guest, event, system call or fault, pending work
+ * (signal_deliver.c), and round again. Restart rules of interrupted calls are in signal_deliver.c. No lock is
+ * held anywhere in the loop itself.
  */
 #include <errno.h>
 
@@ -20,7 +21,8 @@ enum { TRAP_PAGE_FAULT = 14, PF_WRITE = 2, PF_INSTRUCTION = 16 };
 /* Runs guest code until something happens; accounts its time. */
 static void enter_guest(struct task *t, struct platform_event *event) {
     atomic_store(&t->in_guest, true);
-    if (atomic_load(&t->pending_work)) { /* looked at after in_guest is set: task_interrupt() does it the other way round */
+    if (atomic_load(&t->pending_work)) { /* looked at after in_guest is set: task_interrupt() does it the
+                                            other way round */
         atomic_store(&t->in_guest, false);
         event->kind = EVENT_INTERRUPT;
         return;
@@ -51,7 +53,8 @@ static int64_t serve_syscall(struct task *t, const struct platform_event *event)
     return result;
 }
 
-/* A platform may not know whether it was a write (ptrace). A page that is there and yet faults was not read, unless nothing may be done with it. */
+/* A platform may not know whether it was a write (ptrace). A page that is there and yet faults was not read,
+ * unless nothing may be done with it. */
 static uint32_t wanted_access(struct task *t, const struct platform_event *event) {
     if (event->error & PF_INSTRUCTION)
         return LINUX_PROT_EXEC;
@@ -76,13 +79,14 @@ static void serve_fault(struct task *t, const struct platform_event *event) {
         info.code = code;
     }
     info.fault.address = event->address;
-    log_debug(LOG_SIGNAL, "tid %d: fault: signal %d code %d address %#lx rip %#lx", task_tid(t), info.signo, info.code,
-              event->address, t->regs.rip);
+    log_debug(LOG_SIGNAL, "tid %d: fault: signal %d code %d address %#lx rip %#lx", task_tid(t), info.signo,
+              info.code, event->address, t->regs.rip);
     signal_force_fault(t, &info);
 }
 
 static void stub_is_dead(struct task *t, const struct platform_event *event) {
-    log_info(LOG_KERNEL, "tid %d: its address space is gone%s", task_tid(t), event->oom ? " (out of memory)" : "");
+    log_info(LOG_KERNEL, "tid %d: its address space is gone%s", task_tid(t),
+             event->oom ? " (out of memory)" : "");
     thread_group_exit(t->group, status_killed(LINUX_SIGKILL));
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/task_start.c: a task's host thread and platform context: made before the task is seen by anyone, so that a clone can fail cleanly
- * (process.h), and replaced at execve.
+ * sentry/kernel/task_start.c: a task's host thread and platform context: made before the task is seen by
+ * anyone, so that a clone can fail cleanly (process.h), and replaced at execve.
  */
 #include <errno.h>
 #include <limits.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/timer.c: see timer.h. A binary heap ordered by deadline; the thread sleeps on a futex word that changes whenever the earliest
- * deadline does.
+ * sentry/kernel/timer.c: see timer.h. A binary heap ordered by deadline; the thread sleeps on a futex word
+ * that changes whenever the earliest deadline does.
  */
 #include "sentry/kernel/timer.h"
 
@@ -16,7 +16,7 @@ struct timer_queue {
     struct mutex lock; /* RANK_TIMER */
     struct ktimer **heap;
     size_t count, capacity;
-    struct ktimer *running;     /* its fire() is being called */
+    struct ktimer *running; /* its fire() is being called */
     bool stopping, stopped;
     _Atomic uint32_t word;      /* changed: look again */
     _Atomic uint32_t idle_word; /* changed: `running` or `stopped` has changed */
@@ -68,7 +68,8 @@ static bool grow_locked(struct timer_queue *q) {
     if (q->count < q->capacity)
         return true;
     size_t capacity = q->capacity ? 2 * q->capacity : 64;
-    struct ktimer **heap = q->heap ? heap_realloc(q->heap, capacity * sizeof *heap) : heap_alloc_array(capacity, sizeof *heap);
+    struct ktimer **heap =
+        q->heap ? heap_realloc(q->heap, capacity * sizeof *heap) : heap_alloc_array(capacity, sizeof *heap);
     if (!heap)
         return false;
     q->heap = heap;
@@ -151,7 +152,8 @@ static void idle_changed(struct timer_queue *q) {
     host_futex_wake(&q->idle_word, INT_MAX);
 }
 
-/* Calls the first timer that is due; returns the deadline to sleep until. CLOCK_NEVER - and nothing fired - if there is none. */
+/* Calls the first timer that is due; returns the deadline to sleep until. CLOCK_NEVER - and nothing fired -
+ * if there is none. */
 static int64_t fire_next_locked(struct timer_queue *q) {
     int64_t now = monotonic_ns();
 

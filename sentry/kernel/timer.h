@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/timer.h: kernel timers: one queue, one host thread that sleeps until the earliest deadline, no periodic wake-ups.
+ * sentry/kernel/timer.h: kernel timers: one queue, one host thread that sleeps until the earliest deadline,
+ * no periodic wake-ups.
  *
- * A ktimer is embedded in what it serves. Its function runs on the timer thread with no lock held (RANK_TIMER is dropped), may take any lock above
- * RANK_NOBLOCK, must not block. ktimer_cancel_sync() waits until a running function has returned.
- * Clocks: deadlines are host CLOCK_MONOTONIC ns. A timer on CLOCK_REALTIME is re-armed by its owner when the guest's offset steps.
+ * A ktimer is embedded in what it serves. Its function runs on the timer thread with no lock held (RANK_TIMER
+ * is dropped), may take any lock above RANK_NOBLOCK, must not block. ktimer_cancel_sync() waits until a
+ * running function has returned. Clocks: deadlines are host CLOCK_MONOTONIC ns. A timer on CLOCK_REALTIME is
+ * re-armed by its owner when the guest's offset steps.
  */
 #pragma once
 
@@ -26,7 +28,8 @@ struct ktimer {
 };
 
 void ktimer_init(struct ktimer *timer, struct kernel *k, const struct ktimer_ops *ops);
-/* Replaces an earlier deadline; CLOCK_NEVER: as cancel. Without memory for a larger queue the timer fires at once. */
+/* Replaces an earlier deadline; CLOCK_NEVER: as cancel. Without memory for a larger queue the timer fires at
+ * once. */
 void ktimer_arm(struct ktimer *timer, int64_t deadline);
 bool ktimer_cancel(struct ktimer *timer);      /* true if it was armed */
 void ktimer_cancel_sync(struct ktimer *timer); /* not from its own fire() */

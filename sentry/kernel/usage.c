@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/usage.c: see usage.h. What the sentry does not count (block input and output, swaps, messages) is zero, as Linux has it for most.
+ * sentry/kernel/usage.c: see usage.h. What the sentry does not count (block input and output, swaps,
+ * messages) is zero, as Linux has it for most.
  */
 #include "sentry/kernel/usage.h"
 
@@ -18,7 +19,8 @@ static void fill_cpu(struct cpu_times c, struct linux_rusage *u) {
 }
 
 void usage_of_wait(const struct wait_result *w, struct linux_rusage *ret) {
-    *ret = (struct linux_rusage){.maxrss = (int64_t)w->maxrss, .minflt = (int64_t)w->minflt, .nvcsw = (int64_t)w->switches};
+    *ret = (struct linux_rusage){
+        .maxrss = (int64_t)w->maxrss, .minflt = (int64_t)w->minflt, .nvcsw = (int64_t)w->switches};
     fill_cpu(w->cpu, ret);
 }
 
@@ -80,5 +82,6 @@ void usage_times(struct task *t, struct linux_tms *ret) {
     mutex_lock(&t->kernel->taskset_lock);
     struct cpu_times children = t->group->children_cpu;
     mutex_unlock(&t->kernel->taskset_lock);
-    *ret = (struct linux_tms){own.user_ns / tick, own.system_ns / tick, children.user_ns / tick, children.system_ns / tick};
+    *ret = (struct linux_tms){own.user_ns / tick, own.system_ns / tick, children.user_ns / tick,
+                              children.system_ns / tick};
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/user_ns_store.c: what writing /proc/PID/{uid_map,gid_map,setgroups} does. Source: user_namespaces(7), "Defining user and group ID
- * mappings" and "The /proc/pid/setgroups file". The text is the guest's.
+ * sentry/kernel/user_ns_store.c: what writing /proc/PID/{uid_map,gid_map,setgroups} does. Source:
+ * user_namespaces(7), "Defining user and group ID mappings" and "The /proc/pid/setgroups file". The text is
+ * the guest's.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -35,7 +36,8 @@ static int parse_extents(const char *data, size_t len, struct id_extent *extents
         struct id_extent *e = &extents[count];
         if (count == USER_NS_MAX_EXTENTS)
             return -EINVAL;
-        if (!parse_number(&at, end, &e->inside) || !parse_number(&at, end, &e->outside) || !parse_number(&at, end, &e->count))
+        if (!parse_number(&at, end, &e->inside) || !parse_number(&at, end, &e->outside) ||
+            !parse_number(&at, end, &e->count))
             return -EINVAL;
         while (at < end && (*at == ' ' || *at == '\t'))
             at++;
@@ -67,7 +69,8 @@ static bool may_map(struct user_ns *ns, struct task *writer, bool gid, const str
 static int store_map(struct user_ns *ns, struct task *writer, bool gid, const char *data, size_t len) {
     const struct creds *c = task_creds(writer);
 
-    if (!ns->parent || (c->user_ns != ns && c->user_ns != ns->parent) || !creds_has_cap_in(c, ns, LINUX_CAP_SYS_ADMIN))
+    if (!ns->parent || (c->user_ns != ns && c->user_ns != ns->parent) ||
+        !creds_has_cap_in(c, ns, LINUX_CAP_SYS_ADMIN))
         return -EPERM;
     struct id_extent *extents = heap_alloc_bytes(USER_NS_MAX_EXTENTS * sizeof *extents);
     if (!extents)
@@ -100,7 +103,8 @@ static int store_setgroups(struct user_ns *ns, struct task *writer, const char *
     return r;
 }
 
-int user_ns_store(struct user_ns *ns, struct task *writer, enum user_ns_file what, const char *data, size_t len) {
+int user_ns_store(struct user_ns *ns, struct task *writer, enum user_ns_file what, const char *data,
+                  size_t len) {
     if (what == USER_NS_SETGROUPS)
         return store_setgroups(ns, writer, data, len);
     return store_map(ns, writer, what == USER_NS_GID_MAP, data, len);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/users.h: what is counted per user: processes (RLIMIT_NPROC) and queued signals (RLIMIT_SIGPENDING). setrlimit(2).
+ * sentry/kernel/users.h: what is counted per user: processes (RLIMIT_NPROC) and queued signals
+ * (RLIMIT_SIGPENDING). setrlimit(2).
  */
 #pragma once
 
@@ -8,7 +9,7 @@
 #include "sentry/kernel/creds.h"
 
 struct user_account {
-    struct list node;          /* table.buckets */
+    struct list node; /* table.buckets */
     kuid_t uid;
     uint32_t refs;             /* table.lock */
     _Atomic int64_t processes; /* tasks */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/wait.c: wait4(2) and waitid(2). One scan of the children under taskset_lock; sleeping on the process's own wait queue, on which every
- * change of a child is announced. Source: wait(2), "Linux-specific" options (__WALL, __WCLONE, __WNOTHREAD).
+ * sentry/kernel/wait.c: wait4(2) and waitid(2). One scan of the children under taskset_lock; sleeping on the
+ * process's own wait queue, on which every change of a child is announced. Source: wait(2), "Linux-specific"
+ * options (__WALL, __WCLONE, __WNOTHREAD).
  */
 #include <errno.h>
 
@@ -41,7 +42,8 @@ static void fill_result(struct task *t, struct task *child, struct wait_result *
 }
 
 /* Takes the status of a zombie. True: *ret is filled; the child is released unless WNOWAIT. */
-static bool try_zombie(struct task *t, struct task *child, const struct wait_request *q, struct wait_result *ret, struct task **ret_dead) {
+static bool try_zombie(struct task *t, struct task *child, const struct wait_request *q,
+                       struct wait_result *ret, struct task **ret_dead) {
     if (!(q->options & LINUX_WEXITED) || !task_reapable_locked(child))
         return false;
     int status = process_status_locked(child);
@@ -62,7 +64,8 @@ static bool try_zombie(struct task *t, struct task *child, const struct wait_req
     return true;
 }
 
-static bool try_job_control(struct task *t, struct task *child, const struct wait_request *q, struct wait_result *ret) {
+static bool try_job_control(struct task *t, struct task *child, const struct wait_request *q,
+                            struct wait_result *ret) {
     struct thread_group *g = child->group;
     int report = 0;
 
@@ -84,7 +87,8 @@ static bool try_job_control(struct task *t, struct task *child, const struct wai
 }
 
 /* 1: *ret is filled; 0: there are such children, none has anything to tell; -ECHILD. */
-static int scan(struct task *t, const struct wait_request *q, struct wait_result *ret, struct task **ret_dead) {
+static int scan(struct task *t, const struct wait_request *q, struct wait_result *ret,
+                struct task **ret_dead) {
     struct task *thread, *child;
     bool any = false;
 

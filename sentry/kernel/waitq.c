@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/waitq.c: wait queues and task_block(), the one place where a task sleeps (waitq.h). Source: none; the interrupt rule is ours:
- * pending_work is raised before wake_word, and looked at after it, so that neither a wake-up nor an interrupt is lost.
+ * sentry/kernel/waitq.c: wait queues and task_block(), the one place where a task sleeps (waitq.h). Source:
+ * none; the interrupt rule is ours: pending_work is raised before wake_word, and looked at after it, so that
+ * neither a wake-up nor an interrupt is lost.
  */
 #include "sentry/kernel/waitq.h"
 
@@ -58,7 +59,8 @@ int waitq_wake_some(struct waitq *q, uint32_t events, int count) {
     struct waiter *w, *next;
     int called = 0;
 
-    mutex_lock_nested(&q->lock); /* an object's queue before that of an epoll file which watches it (epoll.c) */
+    mutex_lock_nested(
+        &q->lock); /* an object's queue before that of an epoll file which watches it (epoll.c) */
     list_for_each_entry_safe(w, next, &q->waiters, node) {
         if (!(w->events & events))
             continue;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/kernel/waitq.h: wait queues, and the one way in which a task sleeps.
  *
- * A waitq belongs to an object (pipe, tty, child list, ...). A waiter is queued on it with a mask of events; waitq_wake() calls the
- * notify function of every waiter whose mask intersects, with the queue's lock held: notify may only set flags, wake a task, or take
- * locks ranked above RANK_WAITQ.
+ * A waitq belongs to an object (pipe, tty, child list, ...). A waiter is queued on it with a mask of events;
+ * waitq_wake() calls the notify function of every waiter whose mask intersects, with the queue's lock held:
+ * notify may only set flags, wake a task, or take locks ranked above RANK_WAITQ.
  *
  * How a task waits:
  *
@@ -18,8 +18,8 @@
  *     }
  *     waitq_remove(&w);
  *
- * A waiter may be on the host stack: a pause interrupts every blocked task, whose call unwinds and takes its waiters out before the kernel
- * is copied. No lock is held across task_block().
+ * A waiter may be on the host stack: a pause interrupts every blocked task, whose call unwinds and takes its
+ * waiters out before the kernel is copied. No lock is held across task_block().
  *
  * Event bits are those of poll(2) (LINUX_POLLIN ...); queues that are not for files use WAIT_ANY.
  */
@@ -44,12 +44,12 @@ struct waiter_ops {
 };
 
 struct waiter {
-    struct list node;       /* in queue->waiters; empty when not queued */
-    struct waitq *queue;    /* NULL when not queued */
+    struct list node;    /* in queue->waiters; empty when not queued */
+    struct waitq *queue; /* NULL when not queued */
     const struct waiter_ops *ops;
-    struct task *task;      /* waiter_init_task() */
+    struct task *task; /* waiter_init_task() */
     uint32_t events;
-    bool exclusive;         /* waitq_wake_one() stops after one of these that matched */
+    bool exclusive; /* waitq_wake_one() stops after one of these that matched */
 };
 
 void waitq_init(struct waitq *q);
@@ -61,13 +61,16 @@ void waitq_add(struct waitq *q, struct waiter *w);
 void waitq_remove(struct waiter *w);
 /* Calls every waiter that asked for one of `events`. Any lock ranked below RANK_WAITQ may be held. */
 void waitq_wake(struct waitq *q, uint32_t events);
-/* All non-exclusive waiters and at most `count` exclusive ones; returns how many exclusive ones were called. */
+/* All non-exclusive waiters and at most `count` exclusive ones; returns how many exclusive ones were called.
+ */
 int waitq_wake_some(struct waitq *q, uint32_t events, int count);
 bool waitq_empty(struct waitq *q);
 
-/* Sleeps until a waiter of `t` is notified since the last return, `deadline` (monotonic ns or CLOCK_NEVER) passes, or `t` is interrupted:
-   a deliverable signal, a stop, group exit, ptrace, or a pause of the kernel. Returns 0 (possibly spurious), -ETIMEDOUT, or -ERESTARTSYS; the caller turns the
-   last into the code its call wants (errno.h in this folder). Own thread only; no lock held. Sleep time counts on the host's clock. */
+/* Sleeps until a waiter of `t` is notified since the last return, `deadline` (monotonic ns or CLOCK_NEVER)
+   passes, or `t` is interrupted: a deliverable signal, a stop, group exit, ptrace, or a pause of the kernel.
+   Returns 0 (possibly spurious), -ETIMEDOUT, or -ERESTARTSYS; the caller turns the last into the code its
+   call wants (errno.h in this folder). Own thread only; no lock held. Sleep time counts on the host's clock.
+ */
 int task_block(struct task *t, int64_t deadline) must_check;
 /* Wakes a task from task_block() as a waiter would. Any thread; lock ranks below RANK_WAITER may be held. */
 void task_wake(struct task *t);

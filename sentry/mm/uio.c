@@ -31,9 +31,10 @@ static int check_segments(struct task *t, struct uio_segment *s, size_t count, u
     gva_t max = kernel_platform(t->kernel)->limits.max_address;
     uint64_t total = 0;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) /* all lengths before any address */
         if ((int64_t)s[i].len < 0)
             return -EINVAL;
+    for (size_t i = 0; i < count; i++) {
         if (s[i].len > max || s[i].base > max - s[i].len)
             return -EFAULT;
         s[i].len = MIN(s[i].len, MAX_RW_COUNT - total);

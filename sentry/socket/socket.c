@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/socket.c: families, the generic part of sockets and its SOL_SOCKET options. Source: socket(7).
+ * sentry/socket/socket.c: families, the generic part of sockets and its SOL_SOCKET options. Source:
+ * socket(7).
  */
 #include "sentry/socket/socket.h"
 
@@ -14,10 +15,18 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/uaccess.h"
 
-enum { BUFFER_DEFAULT = 212992, BUFFER_MAX = 425984, BUFFER_MIN = 4608, RECEIVE_MIN = 2304, CAP_NET_ADMIN_NR = 12, MAX_SOCKET_OPS = 16 };
+enum {
+    BUFFER_DEFAULT = 212992,
+    BUFFER_MAX = 425984,
+    BUFFER_MIN = 4608,
+    RECEIVE_MIN = 2304,
+    CAP_NET_ADMIN_NR = 12,
+    MAX_SOCKET_OPS = 16
+};
 
 static struct socket_family *g_families;
-static const struct file_ops *g_socket_ops[MAX_SOCKET_OPS]; /* one for each family compiled in; checked at registration */
+static const struct file_ops
+    *g_socket_ops[MAX_SOCKET_OPS]; /* one for each family compiled in; checked at registration */
 static size_t g_socket_ops_count;
 
 void socket_family_register(struct socket_family *family) {
@@ -47,8 +56,8 @@ int socket_of(struct file *f, struct socket **ret) {
     return -ENOTSOCK;
 }
 
-int socket_init(struct socket *s, const struct file_ops *file_ops, const struct socket_ops *ops, struct task *t, int family, int type, int protocol,
-                uint32_t flags) {
+int socket_init(struct socket *s, const struct file_ops *file_ops, const struct socket_ops *ops,
+                struct task *t, int family, int type, int protocol, uint32_t flags) {
     s->ops = ops;
     s->family = family;
     s->type = type;
@@ -56,8 +65,8 @@ int socket_init(struct socket *s, const struct file_ops *file_ops, const struct 
     mutex_init(&s->lock, RANK_LEAF);
     s->send_buffer = s->receive_buffer = BUFFER_DEFAULT;
     s->receive_low_water = 1;
-    return file_init_anon(&s->file, file_ops, "socket", LINUX_S_IFSOCK, flags | 02 /* O_RDWR */, FILE_READ | FILE_WRITE | FILE_STREAM | FILE_BLOCKS,
-                          task_creds(t));
+    return file_init_anon(&s->file, file_ops, "socket", LINUX_S_IFSOCK, flags | 02 /* O_RDWR */,
+                          FILE_READ | FILE_WRITE | FILE_STREAM | FILE_BLOCKS, task_creds(t));
 }
 
 /* ---- options ---- */
@@ -178,12 +187,15 @@ static int set_generic(struct socket *s, struct task *t, int name, const void *v
     return 1;
 }
 
-int socket_set_option(struct socket *s, struct task *t, int level, int name, const void *value, uint32_t len) {
+int socket_set_option(struct socket *s, struct task *t, int level, int name, const void *value,
+                      uint32_t len) {
     int r = level == LINUX_SOL_SOCKET ? set_generic(s, t, name, value, len) : 1;
 
     if (r <= 0)
         return r;
-    return s->ops->set_option ? s->ops->set_option(s, t, level, name, value, len) : level == LINUX_SOL_SOCKET ? -ENOPROTOOPT : -EOPNOTSUPP;
+    return s->ops->set_option          ? s->ops->set_option(s, t, level, name, value, len)
+           : level == LINUX_SOL_SOCKET ? -ENOPROTOOPT
+                                       : -EOPNOTSUPP;
 }
 
 static void put(void *value, uint32_t *len, const void *from, uint32_t size) {
@@ -259,7 +271,9 @@ int socket_get_option(struct socket *s, struct task *t, int level, int name, voi
 
     if (r <= 0)
         return r;
-    return s->ops->get_option ? s->ops->get_option(s, t, level, name, value, len) : level == LINUX_SOL_SOCKET ? -ENOPROTOOPT : -EOPNOTSUPP;
+    return s->ops->get_option          ? s->ops->get_option(s, t, level, name, value, len)
+           : level == LINUX_SOL_SOCKET ? -ENOPROTOOPT
+                                       : -EOPNOTSUPP;
 }
 
 int64_t socket_ioctl(struct socket *s, struct task *t, uint32_t cmd, uint64_t arg) {
@@ -276,7 +290,8 @@ static ssize_t finish(ssize_t r, int64_t timeout_ns) {
 ssize_t socket_file_read(struct file *f, struct uio *to, uint64_t *offset) {
     struct socket *s = container_of(f, struct socket, file);
     struct socket_control control = {0};
-    struct socket_message m = {.data = to, .control = &control, .deadline = socket_deadline(s->receive_timeout_ns)};
+    struct socket_message m = {
+        .data = to, .control = &control, .deadline = socket_deadline(s->receive_timeout_ns)};
 
     (void)offset;
     if (to->remaining == 0 && s->type == LINUX_SOCK_STREAM)
@@ -289,7 +304,8 @@ ssize_t socket_file_read(struct file *f, struct uio *to, uint64_t *offset) {
 ssize_t socket_file_write(struct file *f, struct uio *from, uint64_t *offset) {
     struct socket *s = container_of(f, struct socket, file);
     struct socket_control control = {0};
-    struct socket_message m = {.data = from, .control = &control, .deadline = socket_deadline(s->send_timeout_ns)};
+    struct socket_message m = {
+        .data = from, .control = &control, .deadline = socket_deadline(s->send_timeout_ns)};
 
     (void)offset;
     ssize_t r = s->ops->send(s, from->task, &m);

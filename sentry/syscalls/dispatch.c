@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/dispatch.c: the table made from syscalls.def, dispatch, and the count of calls that are not there.
+ * sentry/syscalls/dispatch.c: the table made from syscalls.def, dispatch, and the count of calls that are not
+ * there.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -10,7 +11,8 @@
 #include "sentry/syscalls/syscalls.h"
 
 #define SYS_NONE(nr, name_, err, note_, format_) [nr] = {#name_, NULL, SYSCALL_NONE, err, note_, format_},
-#define SYS_PARTIAL(nr, name_, note_, format_) [nr] = {#name_, sys_##name_, SYSCALL_PARTIAL, 0, note_, format_},
+#define SYS_PARTIAL(nr, name_, note_, format_)                                                               \
+    [nr] = {#name_, sys_##name_, SYSCALL_PARTIAL, 0, note_, format_},
 #define SYS_FULL(nr, name_, note_, format_) [nr] = {#name_, sys_##name_, SYSCALL_FULL, 0, note_, format_},
 const struct syscall_entry g_syscalls[] = {
 #include "sentry/syscalls/syscalls.def"
@@ -25,10 +27,12 @@ static _Atomic uint64_t g_missing[ARRAY_SIZE(g_syscalls)];
 
 static int64_t missing(struct task *t, uint64_t number) {
     bool known = number < g_syscall_count && g_syscalls[number].name;
-    uint64_t before = atomic_fetch_add_explicit(&g_missing[known ? number : OTHER_NUMBERS], 1, memory_order_relaxed);
+    uint64_t before =
+        atomic_fetch_add_explicit(&g_missing[known ? number : OTHER_NUMBERS], 1, memory_order_relaxed);
 
     if (before == 0)
-        log_info(LOG_KERNEL, "tid %d: system call %lu (%s) is not there", task_tid(t), number, known ? g_syscalls[number].name : "unknown");
+        log_info(LOG_KERNEL, "tid %d: system call %lu (%s) is not there", task_tid(t), number,
+                 known ? g_syscalls[number].name : "unknown");
     return known && g_syscalls[number].absent_errno ? -g_syscalls[number].absent_errno : -ENOSYS;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/strace.c: one line per system call, after the call, from the formats of syscalls.def. The guest's memory is read a second time here, for
- * people only: nothing is decided by it.
+ * sentry/syscalls/strace.c: one line per system call, after the call, from the formats of syscalls.def. The
+ * guest's memory is read a second time here, for people only: nothing is decided by it.
  */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_attr.c: chmod, chown, utime and truncate families, fallocate. Source: chmod(2), chown(2), utimensat(2), utime(2), truncate(2), fallocate(2).
+ * sentry/syscalls/sys_attr.c: chmod, chown, utime and truncate families, fallocate. Source: chmod(2),
+ * chown(2), utimensat(2), utime(2), truncate(2), fallocate(2).
  */
 #include <errno.h>
 
@@ -134,7 +135,8 @@ static int64_t set_times(struct task *t, int dirfd, gva_t name, uint32_t flags, 
     return setattr_path(t, dirfd, name, lookup_flags_of_at(flags), s);
 }
 
-static int one_time(const struct linux_timespec *ts, uint32_t set, uint32_t set_now, uint32_t *mask, int64_t *ret) {
+static int one_time(const struct linux_timespec *ts, uint32_t set, uint32_t set_now, uint32_t *mask,
+                    int64_t *ret) {
     if (ts->nsec == LINUX_UTIME_OMIT)
         return 0;
     if (ts->nsec == LINUX_UTIME_NOW) {
@@ -201,7 +203,9 @@ int64_t sys_utime(struct task *t, const struct syscall_args *a) {
         int r = copy_in(t, &b, a->arg[1], sizeof b);
         if (r < 0)
             return r;
-        s = (struct setattr){.mask = SETATTR_ATIME | SETATTR_MTIME, .atime_ns = time_ns(b.actime, 0), .mtime_ns = time_ns(b.modtime, 0)};
+        s = (struct setattr){.mask = SETATTR_ATIME | SETATTR_MTIME,
+                             .atime_ns = time_ns(b.actime, 0),
+                             .mtime_ns = time_ns(b.modtime, 0)};
     }
     return set_times(t, LINUX_AT_FDCWD, a->arg[0], 0, &s);
 }
@@ -256,7 +260,8 @@ int64_t sys_ftruncate(struct task *t, const struct syscall_args *a) {
 }
 
 static int64_t allocate(struct task *t, struct file *f, uint32_t mode, int64_t offset, int64_t len) {
-    const uint32_t known = LINUX_FALLOC_FL_KEEP_SIZE | LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_COLLAPSE_RANGE | LINUX_FALLOC_FL_ZERO_RANGE |
+    const uint32_t known = LINUX_FALLOC_FL_KEEP_SIZE | LINUX_FALLOC_FL_PUNCH_HOLE |
+                           LINUX_FALLOC_FL_COLLAPSE_RANGE | LINUX_FALLOC_FL_ZERO_RANGE |
                            LINUX_FALLOC_FL_INSERT_RANGE | LINUX_FALLOC_FL_UNSHARE_RANGE;
     int64_t end;
 
@@ -264,7 +269,8 @@ static int64_t allocate(struct task *t, struct file *f, uint32_t mode, int64_t o
         return -EINVAL;
     if (mode & ~known)
         return -EOPNOTSUPP;
-    if ((mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE)) == (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE))
+    if ((mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE)) ==
+        (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE))
         return -EOPNOTSUPP;
     if (mode & LINUX_FALLOC_FL_PUNCH_HOLE && !(mode & LINUX_FALLOC_FL_KEEP_SIZE))
         return -EOPNOTSUPP;

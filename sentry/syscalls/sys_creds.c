@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_creds.c: user and group ids, groups, capabilities. Source: credentials(7), setuid(2), setreuid(2), setresuid(2), setfsuid(2),
- * getgroups(2), capget(2), capabilities(7), user_namespaces(7).
+ * sentry/syscalls/sys_creds.c: user and group ids, groups, capabilities. Source: credentials(7), setuid(2),
+ * setreuid(2), setresuid(2), setfsuid(2), getgroups(2), capget(2), capabilities(7), user_namespaces(7).
  */
 #include <errno.h>
 
@@ -38,7 +38,8 @@ int64_t sys_getegid(struct task *t, const struct syscall_args *a) {
 }
 
 static int put3(struct task *t, const struct syscall_args *a, uint32_t x, uint32_t y, uint32_t z) {
-    if (copy_out(t, a->arg[0], &x, sizeof x) < 0 || copy_out(t, a->arg[1], &y, sizeof y) < 0 || copy_out(t, a->arg[2], &z, sizeof z) < 0)
+    if (copy_out(t, a->arg[0], &x, sizeof x) < 0 || copy_out(t, a->arg[1], &y, sizeof y) < 0 ||
+        copy_out(t, a->arg[2], &z, sizeof z) < 0)
         return -EFAULT;
     return 0;
 }
@@ -336,8 +337,9 @@ int64_t sys_capget(struct task *t, const struct syscall_args *a) {
     task_unref(target);
     struct linux_cap_data data[2];
     for (unsigned i = 0; i < 2; i++)
-        data[i] = (struct linux_cap_data){(uint32_t)(c->effective >> 32 * i), (uint32_t)(c->permitted >> 32 * i),
-                                          (uint32_t)(c->inheritable >> 32 * i)};
+        data[i] =
+            (struct linux_cap_data){(uint32_t)(c->effective >> 32 * i), (uint32_t)(c->permitted >> 32 * i),
+                                    (uint32_t)(c->inheritable >> 32 * i)};
     return copy_out(t, a->arg[1], data, words * sizeof data[0]);
 }
 
@@ -358,8 +360,9 @@ int64_t sys_capset(struct task *t, const struct syscall_args *a) {
     cap_set_t permitted = (data[0].permitted | (cap_set_t)data[1].permitted << 32) & CAP_FULL_SET;
     cap_set_t inheritable = (data[0].inheritable | (cap_set_t)data[1].inheritable << 32) & CAP_FULL_SET;
     bool setpcap = task_capable(t, LINUX_CAP_SETPCAP);
-    if ((!setpcap && (inheritable & ~(old->inheritable | old->permitted))) || (inheritable & ~(old->inheritable | old->bounding)) ||
-        (permitted & ~old->permitted) || (effective & ~permitted))
+    if ((!setpcap && (inheritable & ~(old->inheritable | old->permitted))) ||
+        (inheritable & ~(old->inheritable | old->bounding)) || (permitted & ~old->permitted) ||
+        (effective & ~permitted))
         return -EPERM;
     struct creds *c = creds_copy(old);
     if (!c)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_dir.c: getdents, chdir, getcwd, chroot, umask. Source: getdents(2), chdir(2), getcwd(2), chroot(2), umask(2).
+ * sentry/syscalls/sys_dir.c: getdents, chdir, getcwd, chroot, umask. Source: getdents(2), chdir(2),
+ * getcwd(2), chroot(2), umask(2).
  */
 #include <errno.h>
 #include <string.h>
@@ -15,11 +16,12 @@ struct collector {
     struct dir_emit emit;
     char *buf;
     size_t size, used;
-    bool old;      /* struct linux_dirent: the type in the last byte */
+    bool old; /* struct linux_dirent: the type in the last byte */
     bool too_small;
 };
 
-static int collect(struct dir_emit *e, const char *name, size_t len, uint64_t ino, unsigned type, uint64_t next) {
+static int collect(struct dir_emit *e, const char *name, size_t len, uint64_t ino, unsigned type,
+                   uint64_t next) {
     struct collector *c = container_of(e, struct collector, emit);
     size_t header = c->old ? offsetof(struct linux_dirent, name) : offsetof(struct linux_dirent64, name);
     size_t need = (header + len + 1 + (c->old ? 1 : 0) + 7) & ~(size_t)7;
@@ -35,7 +37,8 @@ static int collect(struct dir_emit *e, const char *name, size_t len, uint64_t in
         memcpy(at, &d, header);
         at[need - 1] = (char)type;
     } else {
-        struct linux_dirent64 d = {.ino = ino, .off = (int64_t)next, .reclen = (uint16_t)need, .type = (uint8_t)type};
+        struct linux_dirent64 d = {
+            .ino = ino, .off = (int64_t)next, .reclen = (uint16_t)need, .type = (uint8_t)type};
         memcpy(at, &d, header);
     }
     memcpy(at + header, name, len);
@@ -44,7 +47,8 @@ static int collect(struct dir_emit *e, const char *name, size_t len, uint64_t in
 }
 
 static int64_t do_getdents(struct task *t, const struct syscall_args *a, bool old) {
-    struct collector c = {.emit.emit = collect, .size = MIN((size_t)arg_u32(a, 2), (size_t)DENTS_BOUNCE), .old = old};
+    struct collector c = {
+        .emit.emit = collect, .size = MIN((size_t)arg_u32(a, 2), (size_t)DENTS_BOUNCE), .old = old};
     struct file *f = fd_get(t, arg_int(a, 0));
 
     if (!f)

@@ -11,7 +11,7 @@
 #include "sentry/syscalls/sys_files.h"
 #include "sentry/vfs/epoll.h"
 
-enum { EVENTS_AT_ONCE = 4096, MAX_EVENTS = INT32_MAX / (int)sizeof(struct linux_epoll_event) };
+enum { FEW_EVENTS = 64, MAX_EVENTS = INT32_MAX / (int)sizeof(struct linux_epoll_event) };
 
 static int64_t create(struct task *t, uint32_t flags) {
     struct file *f;
@@ -62,7 +62,7 @@ static int64_t wait_events(struct task *t, int fd, gva_t to, int max, int64_t de
         file_unref(ep);
         return -EINVAL;
     }
-    max = MIN(max, EVENTS_AT_ONCE);
+    max = MIN(max, (int)MAX(epoll_item_count(ep), (size_t)FEW_EVENTS));
     struct linux_epoll_event *events = heap_alloc_bytes((size_t)max * sizeof *events);
     int64_t n = events ? epoll_collect(t, ep, events, max, deadline) : -ENOMEM;
     if (n > 0 && copy_out(t, to, events, (size_t)n * sizeof *events) < 0)
@@ -76,8 +76,10 @@ static int64_t deadline_of_ms(int ms) {
     return ms < 0 ? CLOCK_NEVER : ms == 0 ? 0 : clock_add(monotonic_ns(), ms * 1000000ll);
 }
 
-/* With a signal mask for the time of the wait. After an interruption it stays until the handler's frame is made. */
-static int64_t wait_masked(struct task *t, const struct syscall_args *a, int64_t deadline, gva_t mask, uint64_t mask_size) {
+/* With a signal mask for the time of the wait. After an interruption it stays until the handler's frame is
+ * made. */
+static int64_t wait_masked(struct task *t, const struct syscall_args *a, int64_t deadline, gva_t mask,
+                           uint64_t mask_size) {
     uint64_t set;
 
     if (mask) {

@@ -10,7 +10,10 @@
 #include "sentry/vfs/file_lock.h"
 #include "sentry/vfs/pipe.h"
 
-enum { O_ASYNC_BIT = 020000, SETFL_BITS = LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_DIRECT | LINUX_O_NOATIME | O_ASYNC_BIT };
+enum {
+    O_ASYNC_BIT = 020000,
+    SETFL_BITS = LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_DIRECT | LINUX_O_NOATIME | O_ASYNC_BIT
+};
 
 static int64_t dup_min(struct task *t, struct file *f, uint64_t min, bool cloexec) {
     if (min >= task_limit(t, LINUX_RLIMIT_NOFILE) || min > INT32_MAX)
@@ -24,7 +27,7 @@ static int64_t dup_min(struct task *t, struct file *f, uint64_t min, bool cloexe
 static int64_t set_flags(struct task *t, struct file *f, uint64_t arg) {
     uint32_t old = atomic_load(&f->flags), new = (old & ~(uint32_t)SETFL_BITS) | ((uint32_t)arg & SETFL_BITS);
 
-    if (new & LINUX_O_NOATIME && !(old & LINUX_O_NOATIME) && !inode_owner_or_capable(f->inode, task_creds(t)))
+    if (new &LINUX_O_NOATIME && !(old & LINUX_O_NOATIME) && !inode_owner_or_capable(f->inode, task_creds(t)))
         return -EPERM;
     if (f->ops->set_flags) {
         int r = f->ops->set_flags(f, new);
@@ -79,7 +82,8 @@ static int range_of(struct file *f, const struct linux_flock *fl, struct lock_ra
 }
 
 static int type_of(int type, enum lock_type *ret) {
-    static const enum lock_type map[] = {[LINUX_F_RDLCK] = LOCK_READ, [LINUX_F_WRLCK] = LOCK_WRITE, [LINUX_F_UNLCK] = LOCK_NONE};
+    static const enum lock_type map[] = {
+        [LINUX_F_RDLCK] = LOCK_READ, [LINUX_F_WRLCK] = LOCK_WRITE, [LINUX_F_UNLCK] = LOCK_NONE};
 
     if (type < 0 || type > LINUX_F_UNLCK)
         return -EINVAL;
@@ -104,8 +108,11 @@ static int64_t get_lock(struct task *t, struct file *f, enum lock_kind kind, gva
     if (range.type == LOCK_NONE) {
         fl.type = LINUX_F_UNLCK;
     } else {
-        fl = (struct linux_flock){.type = range.type == LOCK_READ ? LINUX_F_RDLCK : LINUX_F_WRLCK, .whence = LINUX_SEEK_SET, .start = (int64_t)range.start,
-                                  .len = range.end == INT64_MAX ? 0 : (int64_t)(range.end - range.start + 1), .pid = range.pid};
+        fl = (struct linux_flock){.type = range.type == LOCK_READ ? LINUX_F_RDLCK : LINUX_F_WRLCK,
+                                  .whence = LINUX_SEEK_SET,
+                                  .start = (int64_t)range.start,
+                                  .len = range.end == INT64_MAX ? 0 : (int64_t)(range.end - range.start + 1),
+                                  .pid = range.pid};
     }
     return copy_out(t, arg, &fl, sizeof fl);
 }
@@ -123,7 +130,8 @@ static int64_t set_lock(struct task *t, struct file *f, enum lock_kind kind, boo
         r = type_of(fl.type, &range.type);
     if (r < 0)
         return r;
-    if ((range.type == LOCK_READ && !(f->mode & FILE_READ)) || (range.type == LOCK_WRITE && !(f->mode & FILE_WRITE)))
+    if ((range.type == LOCK_READ && !(f->mode & FILE_READ)) ||
+        (range.type == LOCK_WRITE && !(f->mode & FILE_WRITE)))
         return -EBADF;
     return file_lock_set(t, f, kind, &range, wait);
 }
@@ -158,7 +166,8 @@ static int get_owner(struct task *t, struct file *f, int *ret_role) {
     return number;
 }
 
-static const int g_owner_types[] = {[LINUX_F_OWNER_TID] = PID_TASK, [LINUX_F_OWNER_PID] = PID_GROUP, [LINUX_F_OWNER_PGRP] = PID_PGRP};
+static const int g_owner_types[] = {
+    [LINUX_F_OWNER_TID] = PID_TASK, [LINUX_F_OWNER_PID] = PID_GROUP, [LINUX_F_OWNER_PGRP] = PID_PGRP};
 
 static int64_t owner_call(struct task *t, struct file *f, int cmd, uint64_t arg) {
     struct linux_f_owner_ex ex = {0};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_fd.c: descriptors: dup, ioctl's generic part. fcntl: sys_fcntl.c. Source: dup(2), ioctl(2), ioctl_tty(2), ioctl_fionread.
+ * sentry/syscalls/sys_fd.c: descriptors: dup, ioctl's generic part. fcntl: sys_fcntl.c. Source: dup(2),
+ * ioctl(2), ioctl_tty(2), ioctl_fionread.
  */
 #include <errno.h>
 

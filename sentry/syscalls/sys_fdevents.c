@@ -46,8 +46,8 @@ int64_t sys_timerfd_settime(struct task *t, const struct syscall_args *a) {
 
     if (copy_in(t, &in, a->arg[2], sizeof in) < 0)
         return -EFAULT;
-    if ((flags & ~(uint32_t)(LINUX_TFD_TIMER_ABSTIME | LINUX_TFD_TIMER_CANCEL_ON_SET)) || !timespec_to_ns(&in.value, &set.value) ||
-        !timespec_to_ns(&in.interval, &set.interval))
+    if ((flags & ~(uint32_t)(LINUX_TFD_TIMER_ABSTIME | LINUX_TFD_TIMER_CANCEL_ON_SET)) ||
+        !timespec_to_ns(&in.value, &set.value) || !timespec_to_ns(&in.interval, &set.interval))
         return -EINVAL;
     struct file *f = fd_get(t, (int)a->arg[0]);
     if (!f)

@@ -23,7 +23,8 @@ int lookup_user(struct task *t, int dirfd, gva_t name, unsigned flags, struct pa
 }
 
 unsigned lookup_flags_of_at(uint32_t at_flags) {
-    return (at_flags & LINUX_AT_SYMLINK_NOFOLLOW ? 0u : LOOKUP_FOLLOW) | (at_flags & LINUX_AT_EMPTY_PATH ? LOOKUP_EMPTY : 0u);
+    return (at_flags & LINUX_AT_SYMLINK_NOFOLLOW ? 0u : LOOKUP_FOLLOW) |
+           (at_flags & LINUX_AT_EMPTY_PATH ? LOOKUP_EMPTY : 0u);
 }
 
 static void send_own(struct task *t, int signo) {
@@ -36,7 +37,8 @@ static void send_own(struct task *t, int signo) {
 ssize_t write_result(struct task *t, struct file *f, ssize_t r) {
     if (r == -EPIPE && f->mode & FILE_STREAM)
         send_own(t, LINUX_SIGPIPE);
-    if (r == -EFBIG && f->inode->type == LINUX_S_IFREG && task_limit(t, LINUX_RLIMIT_FSIZE) != LINUX_RLIM_INFINITY)
+    if (r == -EFBIG && f->inode->type == LINUX_S_IFREG &&
+        task_limit(t, LINUX_RLIMIT_FSIZE) != LINUX_RLIM_INFINITY)
         send_own(t, LINUX_SIGXFSZ);
     return r;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_files.h: what the handlers of file calls share: arguments to files and paths, results to guest structures, signals of writes.
+ * sentry/syscalls/sys_files.h: what the handlers of file calls share: arguments to files and paths, results
+ * to guest structures, signals of writes.
  */
 #pragma once
 

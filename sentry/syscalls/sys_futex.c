@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_futex.c: futex(2), futex_waitv(2), robust lists. Priority inheritance is not there yet: its operations give ENOSYS, as on a
- * machine without compare-and-exchange of user memory, and libc falls back or reports ENOTSUP.
+ * sentry/syscalls/sys_futex.c: futex(2), futex_waitv(2), robust lists. Priority inheritance is not there yet:
+ * its operations give ENOSYS, as on a machine without compare-and-exchange of user memory, and libc falls
+ * back or reports ENOTSUP.
  */
 #include <errno.h>
 
@@ -19,7 +20,8 @@ enum { BLOCK_ADDR, BLOCK_VALUE, BLOCK_BITSET, BLOCK_DEADLINE, BLOCK_PRIVATE };
 
 static int64_t wait_again(struct task *t, struct restart_block *block);
 
-static int64_t do_wait(struct task *t, gva_t addr, bool private, uint32_t value, uint32_t bitset, int64_t deadline) {
+static int64_t do_wait(struct task *t, gva_t addr, bool private, uint32_t value, uint32_t bitset,
+                       int64_t deadline) {
     int r = futex_wait(t, addr, private, value, bitset, deadline);
 
     if (r != -ERESTARTSYS || deadline == CLOCK_NEVER)
@@ -34,8 +36,8 @@ static int64_t do_wait(struct task *t, gva_t addr, bool private, uint32_t value,
 }
 
 static int64_t wait_again(struct task *t, struct restart_block *b) {
-    return do_wait(t, b->arg[BLOCK_ADDR], b->arg[BLOCK_PRIVATE], (uint32_t)b->arg[BLOCK_VALUE], (uint32_t)b->arg[BLOCK_BITSET],
-                   (int64_t)b->arg[BLOCK_DEADLINE]);
+    return do_wait(t, b->arg[BLOCK_ADDR], b->arg[BLOCK_PRIVATE], (uint32_t)b->arg[BLOCK_VALUE],
+                   (uint32_t)b->arg[BLOCK_BITSET], (int64_t)b->arg[BLOCK_DEADLINE]);
 }
 
 /* FUTEX_WAIT's timeout is relative, WAIT_BITSET's absolute on one of two clocks. */
@@ -46,15 +48,21 @@ static int wait_deadline(struct task *t, gva_t at, int op, int64_t *ret) {
         return copy_in_timeout(t, at, ret);
     int r = copy_in_timespec(t, at, &when);
     if (r == 0)
-        *ret = clock_deadline(t->kernel, op & LINUX_FUTEX_CLOCK_REALTIME ? LINUX_CLOCK_REALTIME : LINUX_CLOCK_MONOTONIC, when);
+        *ret = clock_deadline(
+            t->kernel, op & LINUX_FUTEX_CLOCK_REALTIME ? LINUX_CLOCK_REALTIME : LINUX_CLOCK_MONOTONIC, when);
     return r;
 }
 
 static int64_t requeue(struct task *t, const struct syscall_args *a, bool private, bool compare) {
     if ((int)a->arg[2] < 0 || (int)a->arg[3] < 0)
         return -EINVAL;
-    struct futex_requeue q = {.from = a->arg[0], .to = a->arg[4], .private_from = private, .private_to = private,
-                              .wake = (uint32_t)a->arg[2], .move = (uint32_t)a->arg[3], .compare = compare,
+    struct futex_requeue q = {.from = a->arg[0],
+                              .to = a->arg[4],
+                              .private_from = private,
+                              .private_to = private,
+                              .wake = (uint32_t)a->arg[2],
+                              .move = (uint32_t)a->arg[3],
+                              .compare = compare,
                               .value = (uint32_t)a->arg[5]};
     return futex_requeue(t, &q);
 }
@@ -66,7 +74,8 @@ int64_t sys_futex(struct task *t, const struct syscall_args *a) {
     bool private = op & LINUX_FUTEX_PRIVATE_FLAG;
     int64_t deadline;
 
-    if ((op & LINUX_FUTEX_CLOCK_REALTIME) && command != LINUX_FUTEX_WAIT_BITSET && command != LINUX_FUTEX_WAIT)
+    if ((op & LINUX_FUTEX_CLOCK_REALTIME) && command != LINUX_FUTEX_WAIT_BITSET &&
+        command != LINUX_FUTEX_WAIT)
         return -ENOSYS;
     switch (command) {
     case LINUX_FUTEX_WAIT:
@@ -85,7 +94,8 @@ int64_t sys_futex(struct task *t, const struct syscall_args *a) {
     case LINUX_FUTEX_CMP_REQUEUE:
         return requeue(t, a, private, /* compare= */ true);
     case LINUX_FUTEX_WAKE_OP:
-        return futex_wake_op(t, addr, a->arg[4], private, MAX(value, 1u), MAX((uint32_t)a->arg[3], 1u), (uint32_t)a->arg[5]);
+        return futex_wake_op(t, addr, a->arg[4], private, MAX(value, 1u), MAX((uint32_t)a->arg[3], 1u),
+                             (uint32_t)a->arg[5]);
     default:
         return -ENOSYS;
     }
@@ -111,9 +121,11 @@ int64_t sys_futex_waitv(struct task *t, const struct syscall_args *a) {
     if (copy_in(t, in, a->arg[0], count * sizeof in[0]) < 0)
         return -EFAULT;
     for (uint32_t i = 0; i < count; i++) {
-        if (in[i].reserved || (in[i].flags & ~(uint32_t)(LINUX_FUTEX_32 | LINUX_FUTEX_PRIVATE_FLAG)) || !(in[i].flags & LINUX_FUTEX_32))
+        if (in[i].reserved || (in[i].flags & ~(uint32_t)(LINUX_FUTEX_32 | LINUX_FUTEX_PRIVATE_FLAG)) ||
+            !(in[i].flags & LINUX_FUTEX_32))
             return -EINVAL;
-        items[i] = (struct futex_wait_item){.addr = in[i].uaddr, .value = (uint32_t)in[i].val,
+        items[i] = (struct futex_wait_item){.addr = in[i].uaddr,
+                                            .value = (uint32_t)in[i].val,
                                             .private = in[i].flags & LINUX_FUTEX_PRIVATE_FLAG};
     }
     return futex_wait_many(t, items, count, deadline);

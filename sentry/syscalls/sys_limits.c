@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_limits.c: getrlimit, setrlimit, prlimit64. Source: getrlimit(2). Limits are the guest's own: none reaches the host.
+ * sentry/syscalls/sys_limits.c: getrlimit, setrlimit, prlimit64. Source: getrlimit(2). Limits are the guest's
+ * own: none reaches the host.
  */
 #include <errno.h>
 
@@ -11,8 +12,8 @@
 
 enum { NR_OPEN = 1048576 };
 
-static int change_limit(struct task *t, struct thread_group *g, int resource, const struct linux_rlimit64 *set,
-                        struct linux_rlimit64 *ret_old) {
+static int change_limit(struct task *t, struct thread_group *g, int resource,
+                        const struct linux_rlimit64 *set, struct linux_rlimit64 *ret_old) {
     struct linux_rlimit64 *l = &g->limits[resource];
     int r = 0;
 
@@ -59,8 +60,8 @@ static bool may_prlimit(struct task *t, struct task *target) {
     if (target->group == t->group)
         return true;
     cleanup(creds_unrefp) struct creds *tc = task_get_creds(target);
-    bool same = c->uid == tc->euid && c->uid == tc->suid && c->uid == tc->uid && c->gid == tc->egid && c->gid == tc->sgid &&
-                c->gid == tc->gid;
+    bool same = c->uid == tc->euid && c->uid == tc->suid && c->uid == tc->uid && c->gid == tc->egid &&
+                c->gid == tc->sgid && c->gid == tc->gid;
     return same || creds_has_cap_in(c, tc->user_ns, LINUX_CAP_SYS_RESOURCE);
 }
 
@@ -75,7 +76,9 @@ int64_t sys_prlimit64(struct task *t, const struct syscall_args *a) {
     struct task *target = pid == 0 ? task_ref(t) : task_find(t, pid);
     if (!target)
         return -ESRCH;
-    int r = may_prlimit(t, target) ? change_limit(t, target->group, (int)a->arg[1], a->arg[2] ? &set : NULL, &old) : -EPERM;
+    int r = may_prlimit(t, target)
+                ? change_limit(t, target->group, (int)a->arg[1], a->arg[2] ? &set : NULL, &old)
+                : -EPERM;
     task_unref(target);
     if (r == 0 && a->arg[3])
         r = copy_out(t, a->arg[3], &old, sizeof old);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_link.c: names: link, unlink, rename, mkdir, rmdir, mknod, symlink. Source: link(2), unlink(2), rename(2), mkdir(2), mknod(2), symlink(2).
+ * sentry/syscalls/sys_link.c: names: link, unlink, rename, mkdir, rmdir, mknod, symlink. Source: link(2),
+ * unlink(2), rename(2), mkdir(2), mknod(2), symlink(2).
  */
 #include <errno.h>
 
@@ -40,13 +41,15 @@ static int64_t do_mknod(struct task *t, int dirfd, gva_t name, uint32_t mode, ui
         return -EPERM;
     if (type == 0)
         type = LINUX_S_IFREG;
-    if (type != LINUX_S_IFREG && type != LINUX_S_IFCHR && type != LINUX_S_IFBLK && type != LINUX_S_IFIFO && type != LINUX_S_IFSOCK)
+    if (type != LINUX_S_IFREG && type != LINUX_S_IFCHR && type != LINUX_S_IFBLK && type != LINUX_S_IFIFO &&
+        type != LINUX_S_IFSOCK)
         return -EINVAL;
     int r = copy_in_path(t, name, false, &text);
     if (r < 0)
         return r;
     vfs_view_of(t, &v);
-    r = vfs_mknod(&v, dirfd, text, type | (mode & 07777 & ~fs_context_umask(t->fs)), type == LINUX_S_IFCHR || type == LINUX_S_IFBLK ? dev : 0);
+    r = vfs_mknod(&v, dirfd, text, type | (mode & 07777 & ~fs_context_umask(t->fs)),
+                  type == LINUX_S_IFCHR || type == LINUX_S_IFBLK ? dev : 0);
     vfs_view_done(&v);
     return r;
 }
@@ -96,7 +99,9 @@ static int64_t do_link(struct task *t, int old_dirfd, gva_t old, int new_dirfd, 
     if (r < 0)
         return r;
     vfs_view_of(t, &v);
-    r = vfs_link(&v, old_dirfd, from, new_dirfd, to, (flags & LINUX_AT_SYMLINK_FOLLOW ? LOOKUP_FOLLOW : 0u) | (flags & LINUX_AT_EMPTY_PATH ? LOOKUP_EMPTY : 0u));
+    r = vfs_link(&v, old_dirfd, from, new_dirfd, to,
+                 (flags & LINUX_AT_SYMLINK_FOLLOW ? LOOKUP_FOLLOW : 0u) |
+                     (flags & LINUX_AT_EMPTY_PATH ? LOOKUP_EMPTY : 0u));
     vfs_view_done(&v);
     return r;
 }

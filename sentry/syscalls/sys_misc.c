@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_misc.c: what the machine and the kernel are, random numbers, architecture state, and calls that containers are refused.
- * Source: uname(2), sysinfo(2), getrandom(2), arch_prctl(2), personality(2), membarrier(2), kcmp(2), reboot(2), sethostname(2).
+ * sentry/syscalls/sys_misc.c: what the machine and the kernel are, random numbers, architecture state, and
+ * calls that containers are refused. Source: uname(2), sysinfo(2), getrandom(2), arch_prctl(2),
+ * personality(2), membarrier(2), kcmp(2), reboot(2), sethostname(2).
  */
 #include <errno.h>
 #include <string.h>
@@ -140,10 +141,11 @@ int64_t sys_arch_prctl(struct task *t, const struct syscall_args *a) {
 /* ---- membarrier ---- */
 
 enum {
-    MEMBARRIER_SUPPORTED = LINUX_MEMBARRIER_CMD_GLOBAL | LINUX_MEMBARRIER_CMD_GLOBAL_EXPEDITED |
-                           LINUX_MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | LINUX_MEMBARRIER_CMD_PRIVATE_EXPEDITED |
-                           LINUX_MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED | LINUX_MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE |
-                           LINUX_MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
+    MEMBARRIER_SUPPORTED =
+        LINUX_MEMBARRIER_CMD_GLOBAL | LINUX_MEMBARRIER_CMD_GLOBAL_EXPEDITED |
+        LINUX_MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | LINUX_MEMBARRIER_CMD_PRIVATE_EXPEDITED |
+        LINUX_MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED | LINUX_MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE |
+        LINUX_MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
 };
 
 int64_t sys_membarrier(struct task *t, const struct syscall_args *a) {
@@ -242,13 +244,14 @@ int64_t sys_kcmp(struct task *t, const struct syscall_args *a) {
 
 /* ---- refused to containers ---- */
 
-#define REFUSED(name)                                                      \
-    int64_t sys_##name(struct task *t, const struct syscall_args *a) {     \
-        (void)t;                                                           \
-        (void)a;                                                           \
-        return -EPERM;                                                     \
+#define REFUSED(name)                                                                                        \
+    int64_t sys_##name(struct task *t, const struct syscall_args *a) {                                       \
+        (void)t;                                                                                             \
+        (void)a;                                                                                             \
+        return -EPERM;                                                                                       \
     }
-/* Each wants a capability in the initial user namespace, which containers do not have on a real host either. */
+/* Each wants a capability in the initial user namespace, which containers do not have on a real host either.
+ */
 REFUSED(reboot)
 REFUSED(ioperm)
 REFUSED(init_module)

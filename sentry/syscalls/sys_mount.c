@@ -22,8 +22,9 @@ static uint32_t mount_flags(uint64_t ms) {
     static const struct {
         uint32_t ms, mount;
     } map[] = {
-        {LINUX_MS_RDONLY, MOUNT_READONLY}, {LINUX_MS_NOSUID, MOUNT_NOSUID},         {LINUX_MS_NODEV, MOUNT_NODEV},
-        {LINUX_MS_NOEXEC, MOUNT_NOEXEC},   {LINUX_MS_NODIRATIME, MOUNT_NODIRATIME}, {LINUX_MS_NOSYMFOLLOW, MOUNT_NOSYMFOLLOW},
+        {LINUX_MS_RDONLY, MOUNT_READONLY},       {LINUX_MS_NOSUID, MOUNT_NOSUID},
+        {LINUX_MS_NODEV, MOUNT_NODEV},           {LINUX_MS_NOEXEC, MOUNT_NOEXEC},
+        {LINUX_MS_NODIRATIME, MOUNT_NODIRATIME}, {LINUX_MS_NOSYMFOLLOW, MOUNT_NOSYMFOLLOW},
     };
     uint32_t flags = ms & LINUX_MS_STRICTATIME ? 0 : ms & LINUX_MS_NOATIME ? MOUNT_NOATIME : MOUNT_RELATIME;
 
@@ -44,7 +45,10 @@ static int change_propagation(struct task *t, const struct mount_args *m) {
     static const struct {
         uint32_t ms;
         enum propagation p;
-    } map[] = {{LINUX_MS_SHARED, PROPAGATE_SHARED}, {LINUX_MS_PRIVATE, PROPAGATE_PRIVATE}, {LINUX_MS_SLAVE, PROPAGATE_SLAVE}, {LINUX_MS_UNBINDABLE, PROPAGATE_UNBINDABLE}};
+    } map[] = {{LINUX_MS_SHARED, PROPAGATE_SHARED},
+               {LINUX_MS_PRIVATE, PROPAGATE_PRIVATE},
+               {LINUX_MS_SLAVE, PROPAGATE_SLAVE},
+               {LINUX_MS_UNBINDABLE, PROPAGATE_UNBINDABLE}};
     uint64_t kind = m->flags & ~(uint64_t)(LINUX_MS_REC | LINUX_MS_SILENT);
 
     for (size_t i = 0; i < ARRAY_SIZE(map); i++)
@@ -73,7 +77,11 @@ static int bind_or_move(struct task *t, const struct mount_args *m) {
 }
 
 static struct mount_options options_of(struct task *t, const struct mount_args *m) {
-    return (struct mount_options){.source = m->source ? m->source : "none", .data = m->data, .flags = mount_flags(m->flags), .creds = task_creds(t),
+    return (struct mount_options){.pid_ns = task_pid_ns(t),
+                                  .source = m->source ? m->source : "none",
+                                  .data = m->data,
+                                  .flags = mount_flags(m->flags),
+                                  .creds = task_creds(t),
                                   .user_ns = task_creds(t)->user_ns};
 }
 
@@ -167,6 +175,7 @@ int64_t sys_umount2(struct task *t, const struct syscall_args *a) {
     int r = lookup_user(t, LINUX_AT_FDCWD, a->arg[0], flags & LINUX_UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &p);
     if (r < 0)
         return r;
+    (void)path_cross_mounts(&p); /* "." and "/" too mean the topmost: pivot_root(2), NOTES */
     if (!may_mount(t)) {
         path_put(&p);
         return -EPERM;

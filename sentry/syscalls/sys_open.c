@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_open.c: open, openat, openat2, creat, close, close_range. Source: open(2), openat2(2), close(2), close_range(2).
+ * sentry/syscalls/sys_open.c: open, openat, openat2, creat, close, close_range. Source: open(2), openat2(2),
+ * close(2), close_range(2).
  */
 #include <errno.h>
 #include <string.h>
@@ -10,20 +11,22 @@
 
 enum {
     TMPFILE_BIT = LINUX_O_TMPFILE & ~LINUX_O_DIRECTORY,
-    OPEN_KNOWN = LINUX_O_ACCMODE | LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_SYNC |
-                 020000 /* FASYNC */ | LINUX_O_DIRECT | LINUX_O_LARGEFILE | LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW | LINUX_O_NOATIME | LINUX_O_CLOEXEC |
-                 LINUX_O_PATH | LINUX_O_TMPFILE,
+    OPEN_KNOWN = LINUX_O_ACCMODE | LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC |
+                 LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_SYNC | 020000 /* FASYNC */ | LINUX_O_DIRECT |
+                 LINUX_O_LARGEFILE | LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW | LINUX_O_NOATIME |
+                 LINUX_O_CLOEXEC | LINUX_O_PATH | LINUX_O_TMPFILE,
     OPEN_PATH_KNOWN = LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW | LINUX_O_PATH | LINUX_O_CLOEXEC,
-    RESOLVE_KNOWN = LINUX_RESOLVE_NO_XDEV | LINUX_RESOLVE_NO_MAGICLINKS | LINUX_RESOLVE_NO_SYMLINKS | LINUX_RESOLVE_BENEATH | LINUX_RESOLVE_IN_ROOT |
-                    LINUX_RESOLVE_CACHED,
+    RESOLVE_KNOWN = LINUX_RESOLVE_NO_XDEV | LINUX_RESOLVE_NO_MAGICLINKS | LINUX_RESOLVE_NO_SYMLINKS |
+                    LINUX_RESOLVE_BENEATH | LINUX_RESOLVE_IN_ROOT | LINUX_RESOLVE_CACHED,
 };
 
 static unsigned resolve_flags(uint64_t resolve) {
     static const struct {
         unsigned resolve, lookup;
     } map[] = {
-        {LINUX_RESOLVE_NO_XDEV, LOOKUP_NO_XDEV}, {LINUX_RESOLVE_NO_MAGICLINKS, LOOKUP_NO_MAGICLINKS}, {LINUX_RESOLVE_NO_SYMLINKS, LOOKUP_NO_SYMLINKS},
-        {LINUX_RESOLVE_BENEATH, LOOKUP_BENEATH}, {LINUX_RESOLVE_IN_ROOT, LOOKUP_IN_ROOT},             {LINUX_RESOLVE_CACHED, LOOKUP_CACHED},
+        {LINUX_RESOLVE_NO_XDEV, LOOKUP_NO_XDEV},         {LINUX_RESOLVE_NO_MAGICLINKS, LOOKUP_NO_MAGICLINKS},
+        {LINUX_RESOLVE_NO_SYMLINKS, LOOKUP_NO_SYMLINKS}, {LINUX_RESOLVE_BENEATH, LOOKUP_BENEATH},
+        {LINUX_RESOLVE_IN_ROOT, LOOKUP_IN_ROOT},         {LINUX_RESOLVE_CACHED, LOOKUP_CACHED},
     };
     unsigned flags = 0;
 
@@ -33,11 +36,13 @@ static unsigned resolve_flags(uint64_t resolve) {
     return flags;
 }
 
-/* The checks that openat2 makes of all it is given, and open(2) after it has dropped what it does not know. */
+/* The checks that openat2 makes of all it is given, and open(2) after it has dropped what it does not know.
+ */
 static int check_how(const struct linux_open_how *how) {
     if (how->flags & ~(uint64_t)OPEN_KNOWN || how->resolve & ~(uint64_t)RESOLVE_KNOWN)
         return -EINVAL;
-    if ((how->resolve & (LINUX_RESOLVE_BENEATH | LINUX_RESOLVE_IN_ROOT)) == (LINUX_RESOLVE_BENEATH | LINUX_RESOLVE_IN_ROOT))
+    if ((how->resolve & (LINUX_RESOLVE_BENEATH | LINUX_RESOLVE_IN_ROOT)) ==
+        (LINUX_RESOLVE_BENEATH | LINUX_RESOLVE_IN_ROOT))
         return -EINVAL;
     if (how->flags & (LINUX_O_CREAT | TMPFILE_BIT)) {
         if (how->mode & ~(uint64_t)07777)
@@ -58,7 +63,9 @@ static int check_how(const struct linux_open_how *how) {
 
 static int64_t open_checked(struct task *t, int dirfd, gva_t name, const struct linux_open_how *how) {
     cleanup(freep) char *text = NULL;
-    struct open_request o = {.dirfd = dirfd, .flags = (uint32_t)how->flags | (how->flags & LINUX_O_PATH ? 0u : LINUX_O_LARGEFILE),
+    struct open_request o = {.dirfd = dirfd,
+                             .flags =
+                                 (uint32_t)how->flags | (how->flags & LINUX_O_PATH ? 0u : LINUX_O_LARGEFILE),
                              .resolve = resolve_flags(how->resolve)};
     struct vfs_view v;
     struct file *f = NULL;
@@ -102,7 +109,8 @@ int64_t sys_openat(struct task *t, const struct syscall_args *a) {
 }
 
 int64_t sys_creat(struct task *t, const struct syscall_args *a) {
-    return open_plain(t, LINUX_AT_FDCWD, a->arg[0], LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_TRUNC, arg_u32(a, 1));
+    return open_plain(t, LINUX_AT_FDCWD, a->arg[0], LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_TRUNC,
+                      arg_u32(a, 1));
 }
 
 int64_t sys_openat2(struct task *t, const struct syscall_args *a) {

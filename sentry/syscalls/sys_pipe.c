@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_pipe.c: calls that make files without a name: pipe, eventfd, memfd_create, inotify. Source: pipe(2), eventfd(2), memfd_create(2), inotify(7).
+ * sentry/syscalls/sys_pipe.c: calls that make files without a name: pipe, eventfd, memfd_create, inotify.
+ * Source: pipe(2), eventfd(2), memfd_create(2), inotify(7).
  */
 #include <errno.h>
 
@@ -93,7 +94,8 @@ int64_t sys_memfd_create(struct task *t, const struct syscall_args *a) {
     uint32_t flags = arg_u32(a, 1);
     struct file *f;
 
-    if (flags & ~(uint32_t)(LINUX_MFD_CLOEXEC | LINUX_MFD_ALLOW_SEALING | NOEXEC_SEAL | EXEC) || (flags & (NOEXEC_SEAL | EXEC)) == (NOEXEC_SEAL | EXEC))
+    if (flags & ~(uint32_t)(LINUX_MFD_CLOEXEC | LINUX_MFD_ALLOW_SEALING | NOEXEC_SEAL | EXEC) ||
+        (flags & (NOEXEC_SEAL | EXEC)) == (NOEXEC_SEAL | EXEC))
         return -EINVAL;
     int r = copy_in_string(t, a->arg[0], NAME_MAX_MEMFD + 1, &name);
     if (r < 0)
@@ -125,8 +127,9 @@ int64_t sys_inotify_init1(struct task *t, const struct syscall_args *a) {
 }
 
 int64_t sys_inotify_add_watch(struct task *t, const struct syscall_args *a) {
-    const uint32_t known = LINUX_IN_ALL_EVENTS | LINUX_IN_ONLYDIR | LINUX_IN_DONT_FOLLOW | LINUX_IN_EXCL_UNLINK | LINUX_IN_MASK_CREATE | LINUX_IN_MASK_ADD |
-                           LINUX_IN_ISDIR | LINUX_IN_ONESHOT;
+    const uint32_t known = LINUX_IN_ALL_EVENTS | LINUX_IN_ONLYDIR | LINUX_IN_DONT_FOLLOW |
+                           LINUX_IN_EXCL_UNLINK | LINUX_IN_MASK_CREATE | LINUX_IN_MASK_ADD | LINUX_IN_ISDIR |
+                           LINUX_IN_ONESHOT;
     uint32_t mask = arg_u32(a, 2);
     struct path p;
 
@@ -137,7 +140,10 @@ int64_t sys_inotify_add_watch(struct task *t, const struct syscall_args *a) {
         return -EBADF;
     int64_t r = (mask & LINUX_IN_MASK_ADD && mask & LINUX_IN_MASK_CREATE) ? -EINVAL : 0;
     if (r == 0)
-        r = lookup_user(t, LINUX_AT_FDCWD, a->arg[1], (mask & LINUX_IN_DONT_FOLLOW ? 0u : LOOKUP_FOLLOW) | (mask & LINUX_IN_ONLYDIR ? LOOKUP_DIRECTORY : 0u), &p);
+        r = lookup_user(t, LINUX_AT_FDCWD, a->arg[1],
+                        (mask & LINUX_IN_DONT_FOLLOW ? 0u : LOOKUP_FOLLOW) |
+                            (mask & LINUX_IN_ONLYDIR ? LOOKUP_DIRECTORY : 0u),
+                        &p);
     if (r == 0) {
         r = inode_permission(p.dentry->inode, task_creds(t), MAY_READ);
         if (r == 0)

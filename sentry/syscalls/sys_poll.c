@@ -18,7 +18,6 @@ enum {
     SELECT_EX = LINUX_POLLPRI,
 };
 
-
 /* ---- timeouts and masks ---- */
 
 static int deadline_of(int64_t sec, int64_t nsec, int64_t *ret) {
@@ -87,7 +86,8 @@ static void items_free(struct poll_item *items, size_t count) {
     heap_free(items);
 }
 
-static int64_t poll_fds(struct task *t, struct linux_pollfd *fds, struct poll_item *items, size_t count, int64_t deadline) {
+static int64_t poll_fds(struct task *t, struct linux_pollfd *fds, struct poll_item *items, size_t count,
+                        int64_t deadline) {
     int64_t bad = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -115,7 +115,8 @@ static int64_t do_poll(struct task *t, gva_t at, uint64_t count, int64_t deadlin
     if (r == 0)
         r = poll_fds(t, fds, items, count, deadline);
     for (size_t i = 0; r >= 0 && i < count; i++)
-        if (copy_out(t, at + i * sizeof *fds + offsetof(struct linux_pollfd, revents), &fds[i].revents, sizeof fds[i].revents) < 0)
+        if (copy_out(t, at + i * sizeof *fds + offsetof(struct linux_pollfd, revents), &fds[i].revents,
+                     sizeof fds[i].revents) < 0)
             r = -EFAULT;
     if (items)
         items_free(items, count);
@@ -136,7 +137,8 @@ int64_t sys_poll(struct task *t, const struct syscall_args *a) {
 
     if (r != -ERESTARTNOHAND)
         return r;
-    t->restart = (struct restart_block){.fn = restart_poll, .arg = {a->arg[0], a->arg[1], (uint64_t)deadline}};
+    t->restart =
+        (struct restart_block){.fn = restart_poll, .arg = {a->arg[0], a->arg[1], (uint64_t)deadline}};
     return -ERESTART_RESTARTBLOCK;
 }
 
@@ -209,7 +211,6 @@ static size_t popcount(uint64_t *const sets[SETS], size_t words) {
     return n;
 }
 
-
 static int64_t select_sets(struct task *t, uint64_t *const sets[SETS], size_t n, int64_t deadline) {
     size_t words = (n + 63) / 64, max = popcount(sets, words);
     struct poll_item *items = items_new(max);
@@ -225,11 +226,12 @@ static int64_t select_sets(struct task *t, uint64_t *const sets[SETS], size_t n,
     return r == -ERESTARTSYS ? -ERESTARTNOHAND : r;
 }
 
+/* Bits beyond it are not looked at; Linux takes what its table has room for, 256 at least once it has grown. */
 static size_t table_capacity(struct task *t) {
     mutex_lock(&t->files->lock);
     size_t n = t->files->capacity;
     mutex_unlock(&t->files->lock);
-    return n;
+    return MAX(n, 256ul);
 }
 
 static int64_t do_select(struct task *t, int nfds, const gva_t at[SETS], int64_t deadline) {
@@ -260,12 +262,13 @@ int64_t sys_select(struct task *t, const struct syscall_args *a) {
 
     if (a->arg[4]) {
         int r = copy_in(t, &tv, a->arg[4], sizeof tv);
-        if (r == 0 && tv.usec >= 0 && tv.sec >= 0) { /* more than a second of microseconds is fine: select(2) */
-            tv.sec += tv.usec / 1000000;
-            tv.usec %= 1000000;
+        if (r == 0 && (tv.usec < 0 || tv.sec < 0))
+            r = -EINVAL;
+        if (r == 0) { /* more than a second of microseconds is fine: select(2) */
+            int64_t more = tv.usec / 1000000;
+            tv.sec = tv.sec > INT64_MAX - more ? INT64_MAX : tv.sec + more;
+            r = deadline_of(tv.sec, tv.usec % 1000000 * 1000, &deadline);
         }
-        if (r == 0)
-            r = deadline_of(tv.sec, tv.usec * 1000, &deadline);
         if (r < 0)
             return r;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_prctl.c: prctl(2). Options that need hardware, modules or features that are not built give EINVAL, as from a kernel without them.
+ * sentry/syscalls/sys_prctl.c: prctl(2). Options that need hardware, modules or features that are not built
+ * give EINVAL, as from a kernel without them.
  */
 #include <errno.h>
 #include <string.h>
@@ -27,8 +28,8 @@ static int64_t bounding_drop(struct task *t, uint64_t cap) {
 
 static int64_t set_securebits(struct task *t, uint64_t bits) {
     const struct creds *old = t->creds;
-    const uint32_t locks = LINUX_SECBIT_NOROOT_LOCKED | LINUX_SECBIT_NO_SETUID_FIXUP_LOCKED | LINUX_SECBIT_KEEP_CAPS_LOCKED |
-                           LINUX_SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+    const uint32_t locks = LINUX_SECBIT_NOROOT_LOCKED | LINUX_SECBIT_NO_SETUID_FIXUP_LOCKED |
+                           LINUX_SECBIT_KEEP_CAPS_LOCKED | LINUX_SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
     uint32_t locked = old->securebits & locks;
     if ((bits >> 8) || (locked & ~bits) || (((locked >> 1) & (old->securebits ^ (uint32_t)bits)) != 0) ||
@@ -58,14 +59,16 @@ static int64_t set_keepcaps(struct task *t, uint64_t on) {
 static int64_t ambient(struct task *t, uint64_t op, uint64_t cap, const struct syscall_args *a) {
     const struct creds *old = t->creds;
 
-    if (op == LINUX_PR_CAP_AMBIENT_CLEAR_ALL ? cap || a->arg[3] || a->arg[4] : cap > LINUX_CAP_LAST_CAP || a->arg[3] || a->arg[4])
+    if (op == LINUX_PR_CAP_AMBIENT_CLEAR_ALL ? cap || a->arg[3] || a->arg[4]
+                                             : cap > LINUX_CAP_LAST_CAP || a->arg[3] || a->arg[4])
         return -EINVAL;
     if (op == LINUX_PR_CAP_AMBIENT_IS_SET)
         return old->ambient >> cap & 1;
-    if (op != LINUX_PR_CAP_AMBIENT_RAISE && op != LINUX_PR_CAP_AMBIENT_LOWER && op != LINUX_PR_CAP_AMBIENT_CLEAR_ALL)
+    if (op != LINUX_PR_CAP_AMBIENT_RAISE && op != LINUX_PR_CAP_AMBIENT_LOWER &&
+        op != LINUX_PR_CAP_AMBIENT_CLEAR_ALL)
         return -EINVAL;
-    if (op == LINUX_PR_CAP_AMBIENT_RAISE &&
-        (!(old->permitted >> cap & old->inheritable >> cap & 1) || (old->securebits & LINUX_SECBIT_NO_CAP_AMBIENT_RAISE)))
+    if (op == LINUX_PR_CAP_AMBIENT_RAISE && (!(old->permitted >> cap & old->inheritable >> cap & 1) ||
+                                             (old->securebits & LINUX_SECBIT_NO_CAP_AMBIENT_RAISE)))
         return -EPERM;
     struct creds *c = creds_copy(old);
     if (!c)

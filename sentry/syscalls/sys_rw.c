@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_rw.c: the read and write families, lseek. Source: read(2), write(2), readv(2), pread(2), preadv2(2), lseek(2).
+ * sentry/syscalls/sys_rw.c: the read and write families, lseek. Source: read(2), write(2), readv(2),
+ * pread(2), preadv2(2), lseek(2).
  */
 #include <errno.h>
 
@@ -76,11 +77,13 @@ int64_t sys_write(struct task *t, const struct syscall_args *a) {
 }
 
 int64_t sys_pread64(struct task *t, const struct syscall_args *a) {
-    return rw_one(t, &(struct rw){.fd = arg_int(a, 0), .positioned = true, .pos = a->arg[3]}, a->arg[1], a->arg[2]);
+    return rw_one(t, &(struct rw){.fd = arg_int(a, 0), .positioned = true, .pos = a->arg[3]}, a->arg[1],
+                  a->arg[2]);
 }
 
 int64_t sys_pwrite64(struct task *t, const struct syscall_args *a) {
-    return rw_one(t, &(struct rw){.fd = arg_int(a, 0), .write = true, .positioned = true, .pos = a->arg[3]}, a->arg[1], a->arg[2]);
+    return rw_one(t, &(struct rw){.fd = arg_int(a, 0), .write = true, .positioned = true, .pos = a->arg[3]},
+                  a->arg[1], a->arg[2]);
 }
 
 int64_t sys_readv(struct task *t, const struct syscall_args *a) {
@@ -93,19 +96,32 @@ int64_t sys_writev(struct task *t, const struct syscall_args *a) {
 
 /* On x86-64 the fourth argument holds the whole position. */
 int64_t sys_preadv(struct task *t, const struct syscall_args *a) {
-    return rw_vector(t, &(struct rw){.fd = arg_int(a, 0), .positioned = true, .pos = a->arg[3]}, a->arg[1], a->arg[2]);
+    return rw_vector(t, &(struct rw){.fd = arg_int(a, 0), .positioned = true, .pos = a->arg[3]}, a->arg[1],
+                     a->arg[2]);
 }
 
 int64_t sys_pwritev(struct task *t, const struct syscall_args *a) {
-    return rw_vector(t, &(struct rw){.fd = arg_int(a, 0), .write = true, .positioned = true, .pos = a->arg[3]}, a->arg[1], a->arg[2]);
+    return rw_vector(t,
+                     &(struct rw){.fd = arg_int(a, 0), .write = true, .positioned = true, .pos = a->arg[3]},
+                     a->arg[1], a->arg[2]);
 }
 
 int64_t sys_preadv2(struct task *t, const struct syscall_args *a) {
-    return rw_vector(t, &(struct rw){.fd = arg_int(a, 0), .positioned = a->arg[3] != UINT64_MAX, .pos = a->arg[3], .flags = arg_u32(a, 5)}, a->arg[1], a->arg[2]);
+    return rw_vector(t,
+                     &(struct rw){.fd = arg_int(a, 0),
+                                  .positioned = a->arg[3] != UINT64_MAX,
+                                  .pos = a->arg[3],
+                                  .flags = arg_u32(a, 5)},
+                     a->arg[1], a->arg[2]);
 }
 
 int64_t sys_pwritev2(struct task *t, const struct syscall_args *a) {
-    return rw_vector(t, &(struct rw){.fd = arg_int(a, 0), .write = true, .positioned = a->arg[3] != UINT64_MAX, .pos = a->arg[3], .flags = arg_u32(a, 5)},
+    return rw_vector(t,
+                     &(struct rw){.fd = arg_int(a, 0),
+                                  .write = true,
+                                  .positioned = a->arg[3] != UINT64_MAX,
+                                  .pos = a->arg[3],
+                                  .flags = arg_u32(a, 5)},
                      a->arg[1], a->arg[2]);
 }
 

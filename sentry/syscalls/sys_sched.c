@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_sched.c: scheduling policies, priorities, affinity. Source: sched(7), sched_setscheduler(2), sched_setattr(2),
- * sched_setaffinity(2), getpriority(2), getcpu(2).
+ * sentry/syscalls/sys_sched.c: scheduling policies, priorities, affinity. Source: sched(7),
+ * sched_setscheduler(2), sched_setattr(2), sched_setaffinity(2), getpriority(2), getcpu(2).
  *
- * The host schedules; what a guest sets is kept and given back consistently (a thread with no permission for real-time gets EPERM as on Linux), but has
- * no effect on the host. TODO(sched): pass nice on to the stub's threads, so that a guest's `nice` has an effect between its processes.
+ * The host schedules; what a guest sets is kept and given back consistently (a thread with no permission for
+ * real-time gets EPERM as on Linux), but has no effect on the host. TODO(sched): pass nice on to the stub's
+ * threads, so that a guest's `nice` has an effect between its processes.
  */
 #include <errno.h>
 #include <string.h>
@@ -64,7 +65,8 @@ static int check_change(struct task *t, struct task *target, const struct sched_
         if ((s->policy != target->sched_policy && limit == 0) ||
             (s->priority > target->sched_priority && (uint64_t)s->priority > limit))
             return -EPERM;
-    } else if (!s->keep_nice && s->nice < target->nice && (uint64_t)(20 - s->nice) > task_limit(target, LINUX_RLIMIT_NICE)) {
+    } else if (!s->keep_nice && s->nice < target->nice &&
+               (uint64_t)(20 - s->nice) > task_limit(target, LINUX_RLIMIT_NICE)) {
         return -EPERM;
     }
     return target->sched_reset_on_fork && !s->reset_on_fork ? -EPERM : 0;
@@ -100,8 +102,10 @@ int64_t sys_sched_setscheduler(struct task *t, const struct syscall_args *a) {
         return -EINVAL;
     if (copy_in(t, &p, a->arg[2], sizeof p) < 0)
         return -EFAULT;
-    struct sched_change s = {.policy = policy & ~LINUX_SCHED_RESET_ON_FORK, .priority = p.priority,
-                             .reset_on_fork = policy & LINUX_SCHED_RESET_ON_FORK, .keep_nice = true};
+    struct sched_change s = {.policy = policy & ~LINUX_SCHED_RESET_ON_FORK,
+                             .priority = p.priority,
+                             .reset_on_fork = policy & LINUX_SCHED_RESET_ON_FORK,
+                             .keep_nice = true};
     return apply_change(t, (int)a->arg[0], &s);
 }
 
@@ -115,7 +119,9 @@ int64_t sys_sched_setparam(struct task *t, const struct syscall_args *a) {
     struct task *target = target_of(t, (int)a->arg[0]);
     if (!target)
         return -ESRCH;
-    struct sched_change s = {.policy = target->sched_policy, .priority = p.priority, .reset_on_fork = target->sched_reset_on_fork,
+    struct sched_change s = {.policy = target->sched_policy,
+                             .priority = p.priority,
+                             .reset_on_fork = target->sched_reset_on_fork,
                              .keep_nice = true};
     task_unref(target);
     return apply_change(t, (int)a->arg[0], &s);
@@ -170,7 +176,9 @@ int64_t sys_sched_rr_get_interval(struct task *t, const struct syscall_args *a) 
     struct task *target = target_of(t, (int)a->arg[0]);
     if (!target)
         return -ESRCH;
-    int64_t ns = target->sched_policy == LINUX_SCHED_RR ? RR_INTERVAL_NS : target->sched_policy == LINUX_SCHED_FIFO ? 0 : NORMAL_INTERVAL_NS;
+    int64_t ns = target->sched_policy == LINUX_SCHED_RR     ? RR_INTERVAL_NS
+                 : target->sched_policy == LINUX_SCHED_FIFO ? 0
+                                                            : NORMAL_INTERVAL_NS;
     task_unref(target);
     return copy_out_timespec(t, a->arg[1], ns);
 }
@@ -193,9 +201,12 @@ int64_t sys_sched_setattr(struct task *t, const struct syscall_args *a) {
     }
     if (copy_in(t, &attr, a->arg[1], MIN(size, sizeof attr)) < 0)
         return -EFAULT;
-    if ((int)attr.policy < 0 || (attr.flags & ~(uint64_t)(LINUX_SCHED_FLAG_RESET_ON_FORK | LINUX_SCHED_FLAG_KEEP_ALL)))
+    if ((int)attr.policy < 0 ||
+        (attr.flags & ~(uint64_t)(LINUX_SCHED_FLAG_RESET_ON_FORK | LINUX_SCHED_FLAG_KEEP_ALL)))
         return -EINVAL;
-    struct sched_change s = {.policy = (int)attr.policy, .priority = (int)attr.priority, .nice = MIN(MAX(attr.nice, -20), 19),
+    struct sched_change s = {.policy = (int)attr.policy,
+                             .priority = (int)attr.priority,
+                             .nice = MIN(MAX(attr.nice, -20), 19),
                              .reset_on_fork = attr.flags & LINUX_SCHED_FLAG_RESET_ON_FORK};
     if (attr.flags & LINUX_SCHED_FLAG_KEEP_ALL) {
         struct task *target = target_of(t, (int)a->arg[0]);
@@ -307,7 +318,8 @@ static void visit_priority(struct priority_visit *v, struct task *target) {
     }
     int r = 0;
     cleanup(creds_unrefp) struct creds *tc = task_get_creds(target);
-    if (v->t->creds->euid != tc->uid && v->t->creds->euid != tc->euid && !creds_has_cap_in(v->t->creds, tc->user_ns, LINUX_CAP_SYS_NICE))
+    if (v->t->creds->euid != tc->uid && v->t->creds->euid != tc->euid &&
+        !creds_has_cap_in(v->t->creds, tc->user_ns, LINUX_CAP_SYS_NICE))
         r = -EPERM;
     else if (v->nice < target->nice && (uint64_t)(20 - v->nice) > task_limit(target, LINUX_RLIMIT_NICE) &&
              !task_capable(v->t, LINUX_CAP_SYS_NICE))
@@ -356,7 +368,8 @@ int64_t sys_getpriority(struct task *t, const struct syscall_args *a) {
 }
 
 int64_t sys_setpriority(struct task *t, const struct syscall_args *a) {
-    struct priority_visit v = {.t = t, .set = true, .nice = MIN(MAX((int)a->arg[2], -20), 19), .result = -ESRCH};
+    struct priority_visit v = {
+        .t = t, .set = true, .nice = MIN(MAX((int)a->arg[2], -20), 19), .result = -ESRCH};
 
     return for_priority_targets(t, (int)a->arg[0], (int)a->arg[1], &v);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_signal.c: signals: actions, masks, sending, waiting, the alternate stack. Source: the man pages of those names, section 2.
+ * sentry/syscalls/sys_signal.c: signals: actions, masks, sending, waiting, the alternate stack. Source: the
+ * man pages of those names, section 2.
  */
 #include <errno.h>
 
@@ -86,15 +87,18 @@ int64_t sys_sigaltstack(struct task *t, const struct syscall_args *a) {
             set.sp = set.size = 0;
         else if (set.size < LINUX_MINSIGSTKSZ)
             return -ENOMEM;
-        t->altstack = (struct sigaltstack){
-            .sp = set.sp, .size = set.size, .flags = (uint32_t)set.flags & (LINUX_SS_AUTODISARM | LINUX_SS_DISABLE)};
+        t->altstack =
+            (struct sigaltstack){.sp = set.sp,
+                                 .size = set.size,
+                                 .flags = (uint32_t)set.flags & (LINUX_SS_AUTODISARM | LINUX_SS_DISABLE)};
     }
     return a->arg[1] ? copy_out(t, a->arg[1], &old, sizeof old) : 0;
 }
 
 /* ---- sending ---- */
 
-static int check_and_send(struct task *t, struct task *to, const struct linux_siginfo *info, enum signal_target target) {
+static int check_and_send(struct task *t, struct task *to, const struct linux_siginfo *info,
+                          enum signal_target target) {
     if (!signal_permitted(t, to, info->signo))
         return -EPERM;
     return info->signo == 0 ? 0 : signal_send(to, info, target);

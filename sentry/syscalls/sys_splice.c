@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_splice.c: sendfile, splice, tee, vmsplice, copy_file_range. Source: sendfile(2), splice(2), tee(2), vmsplice(2), copy_file_range(2).
+ * sentry/syscalls/sys_splice.c: sendfile, splice, tee, vmsplice, copy_file_range. Source: sendfile(2),
+ * splice(2), tee(2), vmsplice(2), copy_file_range(2).
  */
 #include <errno.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/signal.h"
 #include "sentry/syscalls/sys_files.h"
 #include "sentry/vfs/pipe.h"
 
@@ -62,14 +64,16 @@ static ssize_t io_kernel(struct task *t, struct file *f, bool write, char *buf, 
     return r;
 }
 
-/* Copies through a buffer; `in_at` is advanced by what was written only. Bytes, or -errno if nothing was done. */
-static ssize_t copy_files(struct task *t, const struct pair *p, uint64_t *in_at, uint64_t *out_at, size_t len) {
+/* Copies through a buffer; `in_at` is advanced by what was written only. Bytes, or -errno if nothing was
+ * done. */
+static ssize_t copy_files(struct task *t, const struct pair *p, uint64_t *in_at, uint64_t *out_at,
+                          size_t len) {
     char *buf = heap_alloc_bytes(BOUNCE_SIZE);
     ssize_t done = 0, n = 0;
 
     if (!buf)
         return -ENOMEM;
-    while (len > 0) {
+    while (len > 0 && (done == 0 || !signal_pending(t))) { /* gigabytes take a while */
         uint64_t from = *in_at;
         n = io_kernel(t, p->in, /* write= */ false, buf, MIN(len, (size_t)BOUNCE_SIZE), &from);
         if (n <= 0)
@@ -97,7 +101,8 @@ static int64_t sendfile_pair(struct task *t, const struct pair *p, uint64_t *off
     if (atomic_load(&p->out->flags) & LINUX_O_APPEND)
         return -EINVAL;
     uint64_t at = offset ? *offset : p->in->pos;
-    ssize_t n = file_is_pipe(p->out) ? pipe_from_file(t, p->out, p->in, &at, count, 0) : copy_files(t, p, &at, NULL, count);
+    ssize_t n = file_is_pipe(p->out) ? pipe_from_file(t, p->out, p->in, &at, count, 0)
+                                     : copy_files(t, p, &at, NULL, count);
     if (n > 0) {
         if (offset)
             *offset = at;
@@ -126,7 +131,8 @@ int64_t sys_sendfile(struct task *t, const struct syscall_args *a) {
 
 /* ---- splice, tee, vmsplice ---- */
 
-static int64_t splice_pair(struct task *t, const struct pair *p, uint64_t *in_at, uint64_t *out_at, size_t len, unsigned flags) {
+static int64_t splice_pair(struct task *t, const struct pair *p, uint64_t *in_at, uint64_t *out_at,
+                           size_t len, unsigned flags) {
     bool in_pipe = file_is_pipe(p->in), out_pipe = file_is_pipe(p->out);
 
     if ((in_pipe && in_at) || (out_pipe && out_at))
@@ -168,9 +174,12 @@ int64_t sys_splice(struct task *t, const struct syscall_args *a) {
         r = offset_in(t, a->arg[3], &out_value, &out_at);
     int64_t n = r;
     if (r == 0)
-        n = write_result(t, p.out, splice_pair(t, &p, in_at, out_at, MIN(a->arg[4], (uint64_t)MAX_RW_COUNT), flags & SPLICE_F_NONBLOCK ? SPLICE_NONBLOCK : 0u));
+        n = write_result(t, p.out,
+                         splice_pair(t, &p, in_at, out_at, MIN(a->arg[4], (uint64_t)MAX_RW_COUNT),
+                                     flags & SPLICE_F_NONBLOCK ? SPLICE_NONBLOCK : 0u));
     pair_put(&p);
-    if (n >= 0 && ((in_at && offset_out(t, a->arg[1], in_at) < 0) || (out_at && offset_out(t, a->arg[3], out_at) < 0)))
+    if (n >= 0 &&
+        ((in_at && offset_out(t, a->arg[1], in_at) < 0) || (out_at && offset_out(t, a->arg[3], out_at) < 0)))
         return -EFAULT;
     return n;
 }
@@ -188,7 +197,9 @@ int64_t sys_tee(struct task *t, const struct syscall_args *a) {
         return r;
     int64_t n = -EINVAL;
     if (file_is_pipe(p.in) && file_is_pipe(p.out))
-        n = write_result(t, p.out, pipe_tee(t, p.in, p.out, MIN(a->arg[2], (uint64_t)MAX_RW_COUNT), flags & SPLICE_F_NONBLOCK ? SPLICE_NONBLOCK : 0u));
+        n = write_result(t, p.out,
+                         pipe_tee(t, p.in, p.out, MIN(a->arg[2], (uint64_t)MAX_RW_COUNT),
+                                  flags & SPLICE_F_NONBLOCK ? SPLICE_NONBLOCK : 0u));
     pair_put(&p);
     return n;
 }
@@ -212,12 +223,14 @@ int64_t sys_vmsplice(struct task *t, const struct syscall_args *a) {
 
 /* ---- copy_file_range ---- */
 
-static int64_t copy_range(struct task *t, const struct pair *p, uint64_t *in_at, uint64_t *out_at, uint64_t len) {
+static int64_t copy_range(struct task *t, const struct pair *p, uint64_t *in_at, uint64_t *out_at,
+                          uint64_t len) {
     uint64_t from = in_at ? *in_at : p->in->pos, to = out_at ? *out_at : p->out->pos;
 
     if (inode_is_dir(p->in->inode) || inode_is_dir(p->out->inode))
         return -EISDIR;
-    if (p->in->inode->type != LINUX_S_IFREG || p->out->inode->type != LINUX_S_IFREG || !(p->in->mode & p->out->mode & FILE_POS))
+    if (p->in->inode->type != LINUX_S_IFREG || p->out->inode->type != LINUX_S_IFREG ||
+        !(p->in->mode & p->out->mode & FILE_POS))
         return -EINVAL;
     if (p->in->inode->fs->type != p->out->inode->fs->type)
         return -EXDEV;
@@ -255,7 +268,8 @@ int64_t sys_copy_file_range(struct task *t, const struct syscall_args *a) {
         r = -EINVAL;
     int64_t n = r < 0 ? r : copy_range(t, &p, in_at, out_at, a->arg[4]);
     pair_put(&p);
-    if (n > 0 && ((in_at && offset_out(t, a->arg[1], in_at) < 0) || (out_at && offset_out(t, a->arg[3], out_at) < 0)))
+    if (n > 0 &&
+        ((in_at && offset_out(t, a->arg[1], in_at) < 0) || (out_at && offset_out(t, a->arg[3], out_at) < 0)))
         return -EFAULT;
     return n;
 }

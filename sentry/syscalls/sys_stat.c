@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_stat.c: stat family, statx, access family, readlink, statfs. Source: stat(2), statx(2), access(2), readlink(2), statfs(2), ustat(2).
+ * sentry/syscalls/sys_stat.c: stat family, statx, access family, readlink, statfs. Source: stat(2), statx(2),
+ * access(2), readlink(2), statfs(2), ustat(2).
  */
 #include <errno.h>
 #include <string.h>
@@ -24,10 +25,22 @@ static uint32_t nsec_of(int64_t ns) {
 static int put_stat(struct task *t, gva_t to, const struct kstat *k) {
     struct user_ns *ns = task_creds(t)->user_ns;
     struct linux_stat s = {
-        .dev = k->dev, .ino = k->ino, .nlink = k->nlink, .mode = k->mode, .uid = from_kuid(ns, k->uid), .gid = from_kgid(ns, k->gid), .rdev = k->rdev,
-        .size = (int64_t)k->size, .blksize = k->blksize, .blocks = (int64_t)k->blocks,
-        .atime_sec = sec_of(k->atime_ns), .atime_nsec = nsec_of(k->atime_ns), .mtime_sec = sec_of(k->mtime_ns), .mtime_nsec = nsec_of(k->mtime_ns),
-        .ctime_sec = sec_of(k->ctime_ns), .ctime_nsec = nsec_of(k->ctime_ns),
+        .dev = k->dev,
+        .ino = k->ino,
+        .nlink = k->nlink,
+        .mode = k->mode,
+        .uid = from_kuid(ns, k->uid),
+        .gid = from_kgid(ns, k->gid),
+        .rdev = k->rdev,
+        .size = (int64_t)k->size,
+        .blksize = k->blksize,
+        .blocks = (int64_t)k->blocks,
+        .atime_sec = sec_of(k->atime_ns),
+        .atime_nsec = nsec_of(k->atime_ns),
+        .mtime_sec = sec_of(k->mtime_ns),
+        .mtime_nsec = nsec_of(k->mtime_ns),
+        .ctime_sec = sec_of(k->ctime_ns),
+        .ctime_nsec = nsec_of(k->ctime_ns),
     };
 
     return copy_out(t, to, &s, sizeof s);
@@ -67,7 +80,8 @@ int64_t sys_fstat(struct task *t, const struct syscall_args *a) {
 int64_t sys_newfstatat(struct task *t, const struct syscall_args *a) {
     uint32_t flags = arg_u32(a, 3);
 
-    if (flags & ~(uint32_t)(LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_NO_AUTOMOUNT | LINUX_AT_EMPTY_PATH | LINUX_AT_STATX_SYNC_TYPE))
+    if (flags & ~(uint32_t)(LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_NO_AUTOMOUNT | LINUX_AT_EMPTY_PATH |
+                            LINUX_AT_STATX_SYNC_TYPE))
         return -EINVAL;
     return stat_path(t, arg_int(a, 0), a->arg[1], lookup_flags_of_at(flags), a->arg[2]);
 }
@@ -89,11 +103,24 @@ static uint32_t minor_of(uint64_t dev) {
 static int put_statx(struct task *t, gva_t to, const struct kstat *k, const struct path *p) {
     struct user_ns *ns = task_creds(t)->user_ns;
     struct linux_statx s = {
-        .mask = LINUX_STATX_BASIC_STATS | LINUX_STATX_MNT_ID, .blksize = k->blksize, .attributes = k->attributes,
-        .attributes_mask = k->attributes_mask | LINUX_STATX_ATTR_MOUNT_ROOT, .nlink = (uint32_t)k->nlink, .uid = from_kuid(ns, k->uid),
-        .gid = from_kgid(ns, k->gid), .mode = (uint16_t)k->mode, .ino = k->ino, .size = k->size, .blocks = k->blocks,
-        .atime = statx_time(k->atime_ns), .mtime = statx_time(k->mtime_ns), .ctime = statx_time(k->ctime_ns),
-        .rdev_major = major_of(k->rdev), .rdev_minor = minor_of(k->rdev), .dev_major = major_of(k->dev), .dev_minor = minor_of(k->dev),
+        .mask = LINUX_STATX_BASIC_STATS | LINUX_STATX_MNT_ID,
+        .blksize = k->blksize,
+        .attributes = k->attributes,
+        .attributes_mask = k->attributes_mask | LINUX_STATX_ATTR_MOUNT_ROOT,
+        .nlink = (uint32_t)k->nlink,
+        .uid = from_kuid(ns, k->uid),
+        .gid = from_kgid(ns, k->gid),
+        .mode = (uint16_t)k->mode,
+        .ino = k->ino,
+        .size = k->size,
+        .blocks = k->blocks,
+        .atime = statx_time(k->atime_ns),
+        .mtime = statx_time(k->mtime_ns),
+        .ctime = statx_time(k->ctime_ns),
+        .rdev_major = major_of(k->rdev),
+        .rdev_minor = minor_of(k->rdev),
+        .dev_major = major_of(k->dev),
+        .dev_minor = minor_of(k->dev),
         .mnt_id = (uint64_t)p->mount->id,
     };
 
@@ -112,7 +139,8 @@ int64_t sys_statx(struct task *t, const struct syscall_args *a) {
     struct path p;
 
     if (mask & LINUX_STATX__RESERVED || (flags & LINUX_AT_STATX_SYNC_TYPE) == LINUX_AT_STATX_SYNC_TYPE ||
-        flags & ~(uint32_t)(LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_NO_AUTOMOUNT | LINUX_AT_EMPTY_PATH | LINUX_AT_STATX_SYNC_TYPE))
+        flags & ~(uint32_t)(LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_NO_AUTOMOUNT | LINUX_AT_EMPTY_PATH |
+                            LINUX_AT_STATX_SYNC_TYPE))
         return -EINVAL;
     int r = lookup_user(t, arg_int(a, 0), a->arg[1], lookup_flags_of_at(flags), &p);
     if (r < 0)
@@ -227,8 +255,16 @@ int64_t sys_readlinkat(struct task *t, const struct syscall_args *a) {
 
 static int put_statfs(struct task *t, gva_t to, const struct kstatfs *k) {
     struct linux_statfs s = {
-        .type = (int64_t)k->type, .bsize = (int64_t)k->bsize, .blocks = k->blocks, .bfree = k->bfree, .bavail = k->bavail, .files = k->files,
-        .ffree = k->ffree, .fsid = {(int32_t)k->fsid[0], (int32_t)k->fsid[1]}, .namelen = (int64_t)k->namelen, .frsize = (int64_t)k->frsize,
+        .type = (int64_t)k->type,
+        .bsize = (int64_t)k->bsize,
+        .blocks = k->blocks,
+        .bfree = k->bfree,
+        .bavail = k->bavail,
+        .files = k->files,
+        .ffree = k->ffree,
+        .fsid = {(int32_t)k->fsid[0], (int32_t)k->fsid[1]},
+        .namelen = (int64_t)k->namelen,
+        .frsize = (int64_t)k->frsize,
         .flags = (int64_t)k->flags,
     };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_sync.c: sync family, advice, and the calls on file handles, which no file system here has. Source: sync(2), fsync(2), sync_file_range(2),
- * posix_fadvise(2), readahead(2), open_by_handle_at(2).
+ * sentry/syscalls/sys_sync.c: sync family, advice, and the calls on file handles, which no file system here
+ * has. Source: sync(2), fsync(2), sync_file_range(2), posix_fadvise(2), readahead(2), open_by_handle_at(2).
  */
 #include <errno.h>
 
@@ -62,7 +62,8 @@ int64_t sys_sync_file_range(struct task *t, const struct syscall_args *a) {
         return -EBADF;
     if (arg_u32(a, 3) & ~7u || offset < 0 || len < 0 || __builtin_add_overflow(offset, len, &end))
         r = -EINVAL;
-    else if (f->inode->type != LINUX_S_IFREG && f->inode->type != LINUX_S_IFBLK && !inode_is_dir(f->inode) && f->inode->type != LINUX_S_IFLNK)
+    else if (f->inode->type != LINUX_S_IFREG && f->inode->type != LINUX_S_IFBLK && !inode_is_dir(f->inode) &&
+             f->inode->type != LINUX_S_IFLNK)
         r = -ESPIPE;
     else
         r = file_fsync(f, /* data_only= */ true);
@@ -106,7 +107,10 @@ int64_t sys_name_to_handle_at(struct task *t, const struct syscall_args *a) {
 
     if (flags & ~(uint32_t)(LINUX_AT_SYMLINK_FOLLOW | LINUX_AT_EMPTY_PATH))
         return -EINVAL;
-    int r = lookup_user(t, arg_int(a, 0), a->arg[1], (flags & LINUX_AT_SYMLINK_FOLLOW ? LOOKUP_FOLLOW : 0u) | (flags & LINUX_AT_EMPTY_PATH ? LOOKUP_EMPTY : 0u), &p);
+    int r = lookup_user(t, arg_int(a, 0), a->arg[1],
+                        (flags & LINUX_AT_SYMLINK_FOLLOW ? LOOKUP_FOLLOW : 0u) |
+                            (flags & LINUX_AT_EMPTY_PATH ? LOOKUP_EMPTY : 0u),
+                        &p);
     if (r < 0)
         return r;
     path_put(&p);

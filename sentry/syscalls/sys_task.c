@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_task.c: clone, execve, exit, wait, ids of processes, sessions and groups. Source: the man pages of those names, section 2.
+ * sentry/syscalls/sys_task.c: clone, execve, exit, wait, ids of processes, sessions and groups. Source: the
+ * man pages of those names, section 2.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -57,7 +58,8 @@ int64_t sys_vfork(struct task *t, const struct syscall_args *a) {
     return task_clone(t, &q);
 }
 
-/* A structure that may grow: `size` bytes from the guest, the rest of ours zero, what is beyond ours must be zero. clone3(2). */
+/* A structure that may grow: `size` bytes from the guest, the rest of ours zero, what is beyond ours must be
+ * zero. clone3(2). */
 static int copy_in_growing(struct task *t, void *to, size_t known, gva_t from, size_t size) {
     memset(to, 0, known);
     int r = copy_in(t, to, from, MIN(size, known));
@@ -71,19 +73,21 @@ static int copy_in_growing(struct task *t, void *to, size_t known, gva_t from, s
 }
 
 static int clone3_check(struct task *t, const struct linux_clone_args *c) {
-    const uint64_t known = LINUX_CLONE_VM | LINUX_CLONE_FS | LINUX_CLONE_FILES | LINUX_CLONE_SIGHAND | LINUX_CLONE_PIDFD | LINUX_CLONE_PTRACE |
-                           LINUX_CLONE_VFORK | LINUX_CLONE_PARENT | LINUX_CLONE_THREAD | LINUX_CLONE_NEWNS | LINUX_CLONE_SYSVSEM |
-                           LINUX_CLONE_SETTLS | LINUX_CLONE_PARENT_SETTID | LINUX_CLONE_CHILD_CLEARTID | LINUX_CLONE_UNTRACED |
-                           LINUX_CLONE_CHILD_SETTID | LINUX_CLONE_NEWCGROUP | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWUSER |
-                           LINUX_CLONE_NEWPID | LINUX_CLONE_NEWNET | LINUX_CLONE_IO | LINUX_CLONE_CLEAR_SIGHAND | LINUX_CLONE_INTO_CGROUP |
-                           LINUX_CLONE_NEWTIME;
+    const uint64_t known =
+        LINUX_CLONE_VM | LINUX_CLONE_FS | LINUX_CLONE_FILES | LINUX_CLONE_SIGHAND | LINUX_CLONE_PIDFD |
+        LINUX_CLONE_PTRACE | LINUX_CLONE_VFORK | LINUX_CLONE_PARENT | LINUX_CLONE_THREAD | LINUX_CLONE_NEWNS |
+        LINUX_CLONE_SYSVSEM | LINUX_CLONE_SETTLS | LINUX_CLONE_PARENT_SETTID | LINUX_CLONE_CHILD_CLEARTID |
+        LINUX_CLONE_UNTRACED | LINUX_CLONE_CHILD_SETTID | LINUX_CLONE_NEWCGROUP | LINUX_CLONE_NEWUTS |
+        LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWUSER | LINUX_CLONE_NEWPID | LINUX_CLONE_NEWNET | LINUX_CLONE_IO |
+        LINUX_CLONE_CLEAR_SIGHAND | LINUX_CLONE_INTO_CGROUP | LINUX_CLONE_NEWTIME;
     gva_t top = kernel_platform(t->kernel)->limits.max_address;
 
     if ((c->flags & ~known) || c->exit_signal > LINUX_NSIG)
         return -EINVAL;
     if ((c->flags & (LINUX_CLONE_THREAD | LINUX_CLONE_PARENT)) && c->exit_signal)
         return -EINVAL;
-    if (!!c->stack != !!c->stack_size || (c->stack && (c->stack_size > top || c->stack > top - c->stack_size)))
+    if (!!c->stack != !!c->stack_size ||
+        (c->stack && (c->stack_size > top || c->stack > top - c->stack_size)))
         return -EINVAL;
     if (!!c->set_tid != !!c->set_tid_size || c->set_tid_size > PID_MAX_LEVEL)
         return -EINVAL;
@@ -133,7 +137,8 @@ enum { MAX_ARG_STRLEN = 32 * 4096 };
 static int64_t do_execve(struct task *t, int dirfd, gva_t name, gva_t argv, gva_t envp, int flags) {
     cleanup(freep) char *filename = NULL;
     char **args = NULL, **env = NULL;
-    /* a quarter of the stack limit, at least 32 pages: execve(2), "Limits on size of arguments and environment" */
+    /* a quarter of the stack limit, at least 32 pages: execve(2), "Limits on size of arguments and
+     * environment" */
     uint64_t max = MIN(MAX(task_limit(t, LINUX_RLIMIT_STACK) / 4, (uint64_t)MAX_ARG_STRLEN), 6ull << 20);
 
     if (flags & ~(LINUX_AT_EMPTY_PATH | LINUX_AT_SYMLINK_NOFOLLOW))
@@ -144,7 +149,8 @@ static int64_t do_execve(struct task *t, int dirfd, gva_t name, gva_t argv, gva_
     if (r == 0)
         r = copy_in_strings(t, envp, max, &env);
     if (r == 0) {
-        struct exec_request q = {.dirfd = dirfd, .filename = filename, .flags = flags, .argv = args, .envp = env};
+        struct exec_request q = {
+            .dirfd = dirfd, .filename = filename, .flags = flags, .argv = args, .envp = env};
         r = task_execve(t, &q);
     }
     free_strings(args);
@@ -183,7 +189,8 @@ int64_t sys_wait4(struct task *t, const struct syscall_args *a) {
     struct wait_result result;
     struct pid *named = NULL;
 
-    if (options & ~(LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED | LINUX_WNOTHREAD | LINUX_WCLONE | LINUX_WALL))
+    if (options &
+        ~(LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED | LINUX_WNOTHREAD | LINUX_WCLONE | LINUX_WALL))
         return -EINVAL;
     if (pid == INT32_MIN)
         return -ESRCH;
@@ -252,8 +259,8 @@ int64_t sys_waitid(struct task *t, const struct syscall_args *a) {
     struct wait_result result;
     bool nonblock;
 
-    if ((options & ~(LINUX_WNOHANG | LINUX_WNOWAIT | LINUX_WEXITED | LINUX_WSTOPPED | LINUX_WCONTINUED | LINUX_WNOTHREAD | LINUX_WCLONE |
-                     LINUX_WALL)) ||
+    if ((options & ~(LINUX_WNOHANG | LINUX_WNOWAIT | LINUX_WEXITED | LINUX_WSTOPPED | LINUX_WCONTINUED |
+                     LINUX_WNOTHREAD | LINUX_WCLONE | LINUX_WALL)) ||
         !(options & (LINUX_WEXITED | LINUX_WSTOPPED | LINUX_WCONTINUED)))
         return -EINVAL;
     int r = waitid_target(t, (int)a->arg[0], (int)a->arg[1], &q, &nonblock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_time.c: clocks and sleeping. Source: clock_getres(2), clock_nanosleep(2), gettimeofday(2), time(2), adjtimex(2).
+ * sentry/syscalls/sys_time.c: clocks and sleeping. Source: clock_getres(2), clock_nanosleep(2),
+ * gettimeofday(2), time(2), adjtimex(2).
  */
 #include <errno.h>
 
@@ -53,7 +54,8 @@ int64_t sys_time(struct task *t, const struct syscall_args *a) {
     return now;
 }
 
-/* ---- setting: a container may not (CAP_SYS_TIME in the initial user namespace is never given to one) unless it is root there ---- */
+/* ---- setting: a container may not (CAP_SYS_TIME in the initial user namespace is never given to one) unless
+ * it is root there ---- */
 
 static int set_realtime(struct task *t, int64_t wanted) {
     if (!task_capable_in(t, t->kernel->root_user_ns, LINUX_CAP_SYS_TIME))
@@ -96,8 +98,14 @@ static int64_t adjtimex(struct task *t, gva_t at) {
         return -EPERM;
     int64_t now = clock_guest_realtime(t->kernel);
     uint32_t modes = tx.modes;
-    tx = (struct linux_timex){.modes = modes, .status = LINUX_STA_UNSYNC, .maxerror = 16000000, .esterror = 16000000, .constant = 2,
-                              .precision = 1, .tolerance = 32768000, .tick = 10000};
+    tx = (struct linux_timex){.modes = modes,
+                              .status = LINUX_STA_UNSYNC,
+                              .maxerror = 16000000,
+                              .esterror = 16000000,
+                              .constant = 2,
+                              .precision = 1,
+                              .tolerance = 32768000,
+                              .tick = 10000};
     tx.time = (struct linux_timeval){now / NSEC_PER_SEC, now % NSEC_PER_SEC / NSEC_PER_USEC};
     return copy_out(t, at, &tx, sizeof tx) < 0 ? -EFAULT : LINUX_TIME_ERROR;
 }
@@ -170,7 +178,8 @@ int64_t sys_clock_nanosleep(struct task *t, const struct syscall_args *a) {
         return r;
     if (clock == LINUX_CLOCK_THREAD_CPUTIME_ID)
         return -EINVAL;
-    if (clock == LINUX_CLOCK_MONOTONIC_RAW || clock == LINUX_CLOCK_REALTIME_COARSE || clock == LINUX_CLOCK_MONOTONIC_COARSE)
+    if (clock == LINUX_CLOCK_MONOTONIC_RAW || clock == LINUX_CLOCK_REALTIME_COARSE ||
+        clock == LINUX_CLOCK_MONOTONIC_COARSE)
         return -EOPNOTSUPP;
     r = copy_in_timespec(t, a->arg[2], &ns);
     if (r < 0)
@@ -188,7 +197,8 @@ int64_t sys_clock_nanosleep(struct task *t, const struct syscall_args *a) {
 /* ---- interval timers ---- */
 
 static int64_t usec_of(const struct linux_timeval *tv) {
-    return tv->sec > INT64_MAX / NSEC_PER_SEC / 2 ? INT64_MAX / 2 : tv->sec * NSEC_PER_SEC + tv->usec * NSEC_PER_USEC;
+    return tv->sec > INT64_MAX / NSEC_PER_SEC / 2 ? INT64_MAX / 2
+                                                  : tv->sec * NSEC_PER_SEC + tv->usec * NSEC_PER_USEC;
 }
 
 static struct linux_itimerval itimerval_of(const struct itimer_value *v) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_xattr.c: extended attributes. Source: setxattr(2), getxattr(2), listxattr(2), removexattr(2).
+ * sentry/syscalls/sys_xattr.c: extended attributes. Source: setxattr(2), getxattr(2), listxattr(2),
+ * removexattr(2).
  */
 #include <errno.h>
 

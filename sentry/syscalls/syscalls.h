@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/syscalls/syscalls.h: what every system call handler is, and the table made from syscalls.def.
  *
- * A handler decodes (copies in and checks everything, each guest value once), acts (one core function that knows nothing of guest
- * pointers), encodes (copies out). It takes no locks of its own. Files: sys_<family>.c. A call that is not there returns -ENOSYS (or the errno that
- * Linux gives when the feature is compiled out, by its row) and is counted.
+ * A handler decodes (copies in and checks everything, each guest value once), acts (one core function that
+ * knows nothing of guest pointers), encodes (copies out). It takes no locks of its own. Files:
+ * sys_<family>.c. A call that is not there returns -ENOSYS (or the errno that Linux gives when the feature is
+ * compiled out, by its row) and is counted.
  */
 #pragma once
 
@@ -21,11 +22,11 @@ enum syscall_level { SYSCALL_NONE, SYSCALL_PARTIAL, SYSCALL_FULL };
 
 struct syscall_entry {
     const char *name;
-    syscall_fn fn;       /* NULL: not there */
+    syscall_fn fn; /* NULL: not there */
     uint8_t level;
     int16_t absent_errno; /* when fn is NULL: positive errno */
-    const char *note;    /* what is missing, for docs/compatibility.md */
-    const char *format;  /* one letter per argument, see syscalls.def */
+    const char *note;     /* what is missing, for docs/compatibility.md */
+    const char *format;   /* one letter per argument, see syscalls.def */
 };
 
 extern const struct syscall_entry g_syscalls[];
@@ -42,7 +43,8 @@ size_t syscall_missing(struct syscall_count *ret, size_t max);
 /* Writes a line per call to `fd` (borrowed), -1: off. */
 void syscall_strace_enable(int fd);
 extern int g_strace_fd;
-void syscall_strace(struct task *t, uint64_t number, const struct syscall_args *a, int64_t result); /* strace.c */
+void syscall_strace(struct task *t, uint64_t number, const struct syscall_args *a,
+                    int64_t result);             /* strace.c */
 void strace_write(const char *line, size_t len); /* strace_host.c */
 
 #define SYS_NONE(nr, name, err, note, format)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/anon_fs.c: the three internal file systems in which files without a name live: pipes, sockets, and the rest (epoll, eventfd, ...). What fstat(2) and
- * /proc/PID/fd show of them. Source: proc(5) "/proc/PID/fd".
+ * sentry/vfs/anon_fs.c: the three internal file systems in which files without a name live: pipes, sockets,
+ * and the rest (epoll, eventfd, ...). What fstat(2) and /proc/PID/fd show of them. Source: proc(5)
+ * "/proc/PID/fd".
  */
 #include <errno.h>
 
@@ -64,7 +65,8 @@ static const struct filesystem_ops anon_fs_ops = {
     .release = anon_fs_release,
 };
 
-static int anon_no_mount(struct kernel *k, struct fs_type *type, const struct mount_options *o, struct filesystem **ret) {
+static int anon_no_mount(struct kernel *k, struct fs_type *type, const struct mount_options *o,
+                         struct filesystem **ret) {
     (void)k, (void)type, (void)o, (void)ret;
     return -EINVAL;
 }
@@ -92,8 +94,9 @@ static int anon_inode_new(struct filesystem *fs, uint32_t mode, kuid_t uid, kgid
 }
 
 int anon_fs_create(struct vfs *v, enum anon_fs which, struct filesystem **ret) {
-    static const uint64_t magic[ANON_FS_COUNT] = {
-        [ANON_INODES] = LINUX_ANON_INODE_FS_MAGIC, [ANON_PIPES] = LINUX_PIPEFS_MAGIC, [ANON_SOCKETS] = LINUX_SOCKFS_MAGIC};
+    static const uint64_t magic[ANON_FS_COUNT] = {[ANON_INODES] = LINUX_ANON_INODE_FS_MAGIC,
+                                                  [ANON_PIPES] = LINUX_PIPEFS_MAGIC,
+                                                  [ANON_SOCKETS] = LINUX_SOCKFS_MAGIC};
     struct filesystem *fs = heap_new(anon_filesystem);
     struct inode *root;
 
@@ -118,7 +121,8 @@ int anon_fs_create(struct vfs *v, enum anon_fs which, struct filesystem **ret) {
     return 0;
 }
 
-int file_init_anon(struct file *f, const struct file_ops *ops, const char *name, uint32_t type, uint32_t flags, uint32_t mode, const struct creds *creds) {
+int file_init_anon(struct file *f, const struct file_ops *ops, const char *name, uint32_t type,
+                   uint32_t flags, uint32_t mode, const struct creds *creds) {
     struct path path;
     int r = anon_path(heap_root(), name, type, creds, &path);
 
@@ -129,8 +133,11 @@ int file_init_anon(struct file *f, const struct file_ops *ops, const char *name,
     return 0;
 }
 
-int anon_path(struct kernel *k, const char *name, uint32_t type, const struct creds *creds, struct path *ret) {
-    enum anon_fs which = type == LINUX_S_IFIFO ? ANON_PIPES : type == LINUX_S_IFSOCK ? ANON_SOCKETS : ANON_INODES;
+int anon_path(struct kernel *k, const char *name, uint32_t type, const struct creds *creds,
+              struct path *ret) {
+    enum anon_fs which = type == LINUX_S_IFIFO    ? ANON_PIPES
+                         : type == LINUX_S_IFSOCK ? ANON_SOCKETS
+                                                  : ANON_INODES;
     struct mount *m = k->vfs->anon[which];
     uint32_t perm = type == LINUX_S_IFSOCK ? 0777 : 0600;
     struct inode *inode;
@@ -144,6 +151,22 @@ int anon_path(struct kernel *k, const char *name, uint32_t type, const struct cr
         name = text;
     }
     struct dentry *d = dentry_new_anon(m->fs, name, inode);
+    if (!d) {
+        inode_unref(inode);
+        return -ENOMEM;
+    }
+    *ret = (struct path){mount_ref(m), d};
+    return 0;
+}
+
+struct filesystem *anon_filesystem(struct kernel *k) {
+    return k->vfs->anon[ANON_INODES]->fs;
+}
+
+int anon_path_of(struct kernel *k, struct inode *inode, const char *name, struct path *ret) {
+    struct mount *m = k->vfs->anon[ANON_INODES];
+    struct dentry *d = dentry_new_anon(m->fs, name, inode);
+
     if (!d) {
         inode_unref(inode);
         return -ENOMEM;

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/dentry.c: the dentry cache: names of directories, found and not found. Callers: path walk, operations on names, file systems (invalidation).
+ * sentry/vfs/dentry.c: the dentry cache: names of directories, found and not found. Callers: path walk,
+ * operations on names, file systems (invalidation).
  *
- * A dentry is found by (parent, name) in a hash whose buckets hold no references: a look-up takes one by dentry_tryref() under the stripe's lock, and the
- * destroyer takes its dentry out under the same lock before it frees. Dentries that nobody uses are kept by the LRU list, which has one reference of each of its
- * members: dentries enter it when they are made, `used` gives them a second round, and beyond DCACHE_LIMIT the coldest unused ones go. A file system with
- * FS_NO_CACHE never enters its own in the LRU, so that they end with their last user.
+ * A dentry is found by (parent, name) in a hash whose buckets hold no references: a look-up takes one by
+ * dentry_tryref() under the stripe's lock, and the destroyer takes its dentry out under the same lock before
+ * it frees. Dentries that nobody uses are kept by the LRU list, which has one reference of each of its
+ * members: dentries enter it when they are made, `used` gives them a second round, and beyond DCACHE_LIMIT
+ * the coldest unused ones go. A file system with FS_NO_CACHE never enters its own in the LRU, so that they
+ * end with their last user.
  *
- * Locks: dentry.lock -> stripe -> lru_lock. Nothing is freed with one of them held: dropping a reference may end an inode, whose file system may block.
+ * Locks: dentry.lock -> stripe -> lru_lock. Nothing is freed with one of them held: dropping a reference may
+ * end an inode, whose file system may block.
  */
 #include <errno.h>
 #include <string.h>
@@ -73,7 +77,8 @@ static struct dentry *hash_find(struct vfs *v, struct dentry *parent, const char
     mutex_lock(stripe);
     struct dentry *d = v->buckets[hash % DCACHE_BUCKETS];
     for (; d; d = d->hash_next)
-        if (d->hash == hash && d->parent == parent && d->name_len == len && memcmp(d->name, name, len) == 0 && dentry_tryref(d))
+        if (d->hash == hash && d->parent == parent && d->name_len == len && memcmp(d->name, name, len) == 0 &&
+            dentry_tryref(d))
             break;
     mutex_unlock(stripe);
     if (d)
@@ -83,7 +88,8 @@ static struct dentry *hash_find(struct vfs *v, struct dentry *parent, const char
 
 /* ---- LRU ---- */
 
-/* Takes one reference that the LRU held: to be dropped by the caller. NULL: the list is short enough or all are in use. */
+/* Takes one reference that the LRU held: to be dropped by the caller. NULL: the list is short enough or all
+ * are in use. */
 static struct dentry *lru_take_cold(struct vfs *v, size_t limit) {
     struct dentry *cold = NULL;
 
@@ -132,7 +138,8 @@ static void lru_trim(struct vfs *v) {
 /* ---- making and ending ---- */
 
 /* inode's reference is taken on success; parent NULL: a root or anonymous. */
-static struct dentry *dentry_alloc(struct filesystem *fs, struct dentry *parent, const char *name, size_t len, struct inode *inode) {
+static struct dentry *dentry_alloc(struct filesystem *fs, struct dentry *parent, const char *name, size_t len,
+                                   struct inode *inode) {
     ASSERT(len <= LINUX_NAME_MAX);
     struct dentry *d = heap_new(dentry);
     if (!d)
@@ -178,7 +185,8 @@ struct dentry *dentry_new_unlinked(struct dentry *parent, const char *name, stru
     return d;
 }
 
-/* A chain of parents, each kept by the next alone, must not recurse: the loop drops the parent's reference by hand. */
+/* A chain of parents, each kept by the next alone, must not recurse: the loop drops the parent's reference by
+ * hand. */
 static void dentry_destroy(struct dentry *d) {
     while (d) {
         struct dentry *parent = d->parent != d ? d->parent : NULL;
@@ -205,7 +213,8 @@ static void dentry_destroy(struct dentry *d) {
     }
 }
 
-int dentry_add(struct dentry *parent, const char *name, size_t len, struct inode *inode, struct dentry **ret) {
+int dentry_add(struct dentry *parent, const char *name, size_t len, struct inode *inode,
+               struct dentry **ret) {
     struct vfs *v = vfs_of(parent->fs);
     struct dentry *d = dentry_alloc(parent->fs, parent, name, len, inode);
 
@@ -238,7 +247,8 @@ void dentry_drop(struct dentry *d) {
 
 /* ---- look-up ---- */
 
-static int lookup_slow(struct dentry *parent, const char *name, size_t len, struct dentry *old, struct dentry **ret) {
+static int lookup_slow(struct dentry *parent, const char *name, size_t len, struct dentry *old,
+                       struct dentry **ret) {
     struct inode *dir = parent->inode, *inode = NULL;
 
     if (!dir->ops->lookup)
@@ -370,7 +380,8 @@ static struct dentry *first_child(struct dentry *d) {
     return found;
 }
 
-/* Not in use (the caller's and the LRU's references are the only ones): dropped. In use: to be looked up again. */
+/* Not in use (the caller's and the LRU's references are the only ones): dropped. In use: to be looked up
+ * again. */
 static void invalidate_one(struct dentry *d) {
     bool in_use = atomic_load(&d->ref.count) > 2 || atomic_load(&d->mounts) > 0;
 
@@ -388,7 +399,8 @@ void dentry_invalidate(struct dentry *parent, const char *name, size_t len) {
     dentry_unref(d);
 }
 
-/* Depth first, leaves before their parents; what has been handled is unhashed or stale, so that each is met once. */
+/* Depth first, leaves before their parents; what has been handled is unhashed or stale, so that each is met
+ * once. */
 void dentry_invalidate_tree(struct dentry *top) {
     struct dentry *d = dentry_ref(top);
 
@@ -409,7 +421,8 @@ void dentry_invalidate_tree(struct dentry *top) {
     dentry_unref(d);
 }
 
-/* A child that the LRU still has, or one without a name (removed, replaced) that its own cached children keep. */
+/* A child that the LRU still has, or one without a name (removed, replaced) that its own cached children
+ * keep. */
 static struct dentry *first_child_to_prune(struct dentry *d) {
     struct dentry *c, *found = NULL;
 
@@ -430,7 +443,8 @@ static struct dentry *first_child_to_prune(struct dentry *d) {
     return found;
 }
 
-/* No path leads into the file system any more: every dentry but the root is kept by the LRU or its children alone. */
+/* No path leads into the file system any more: every dentry but the root is kept by the LRU or its children
+ * alone. */
 void dentry_prune_tree(struct dentry *root) {
     struct dentry *d = dentry_ref(root);
 
@@ -466,7 +480,8 @@ void dentry_name_done(struct dentry_name *n) {
     n->text = NULL;
 }
 
-/* d->lock and the locks of both parents held; d is not hashed. Gives the old name's memory back in n->text. */
+/* d->lock and the locks of both parents held; d is not hashed. Gives the old name's memory back in n->text.
+ */
 static void set_name_locked(struct dentry *d, struct dentry_name *n) {
     char *old = d->name != d->inline_name ? d->name : NULL;
 
@@ -513,7 +528,8 @@ void dentry_move(struct dentry *d, struct dentry *new_parent, struct dentry_name
     rehash(v, d);
 }
 
-void dentry_exchange(struct dentry *a, struct dentry *b, struct dentry_name *a_gets, struct dentry_name *b_gets) {
+void dentry_exchange(struct dentry *a, struct dentry *b, struct dentry_name *a_gets,
+                     struct dentry_name *b_gets) {
     struct vfs *v = vfs_of(a->fs);
     struct dentry *a_parent = dentry_ref(a->parent);
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/vfs/epoll.c: see epoll.h. Source: epoll(7), epoll_ctl(2).
  *
- * An epoll file is a handle on a core (struct epoll), which its items keep too. An item watches one (descriptor number, open file) and does not keep that file: the end of
- * the file takes its items off (epoll_file_gone). An item waits on the file's poll queue; a wake-up puts it on the core's ready list and wakes who waits for the core.
- * What is on the ready list may be ready: a collect asks the file, gives the event, and puts level-triggered items back.
+ * An epoll file is a handle on a core (struct epoll), which its items keep too. An item watches one
+ * (descriptor number, open file) and does not keep that file: the end of the file takes its items off
+ * (epoll_file_gone). An item waits on the file's poll queue; a wake-up puts it on the core's ready list and
+ * wakes who waits for the core. What is on the ready list may be ready: a collect asks the file, gives the
+ * event, and puts level-triggered items back.
  *
- * Locks: vfs.epoll_graph (changes of who watches whom among epoll files) -> epoll.lock (items; over ready() of what is watched, watcher before watched) -> the file's
- * own; in wake-ups the queue of the object -> epoll.ready_lock, and then the queue of the core.
+ * Locks: vfs.epoll_graph (changes of who watches whom among epoll files) -> epoll.lock (items; over ready()
+ * of what is watched, watcher before watched) -> the file's own; in wake-ups the queue of the object ->
+ * epoll.ready_lock, and then the queue of the core.
  */
 #include "sentry/vfs/epoll.h"
 
@@ -21,32 +24,33 @@
 
 enum { MAX_NESTING = 5, MAX_ITEMS = 1 << 20 };
 #define PRIVATE_BITS (LINUX_EPOLLET | LINUX_EPOLLONESHOT | LINUX_EPOLLWAKEUP | LINUX_EPOLLEXCLUSIVE)
-#define EXCLUSIVE_OK \
-    (LINUX_EPOLLIN | LINUX_EPOLLOUT | LINUX_EPOLLERR | LINUX_EPOLLHUP | LINUX_EPOLLWAKEUP | LINUX_EPOLLET | LINUX_EPOLLEXCLUSIVE)
+#define EXCLUSIVE_OK                                                                                         \
+    (LINUX_EPOLLIN | LINUX_EPOLLOUT | LINUX_EPOLLERR | LINUX_EPOLLHUP | LINUX_EPOLLWAKEUP | LINUX_EPOLLET |  \
+     LINUX_EPOLLEXCLUSIVE)
 
 struct epitem {
     struct ref ref;
-    RB_ENTRY(epitem) node;     /* epoll.lock */
-    struct epoll *ep;          /* reference */
-    struct file *file;         /* not kept; epoll.lock: NULL once taken off */
+    RB_ENTRY(epitem) node; /* epoll.lock */
+    struct epoll *ep;      /* reference */
+    struct file *file;     /* not kept; epoll.lock: NULL once taken off */
     int fd;
-    uint64_t data;             /* epoll.lock */
-    _Atomic uint32_t events;   /* written with epoll.lock; read in wake-ups */
+    uint64_t data;           /* epoll.lock */
+    _Atomic uint32_t events; /* written with epoll.lock; read in wake-ups */
     struct waiter waiter;
-    struct list file_node;     /* in file.epoll_items: file.lock */
-    struct list ready_node;    /* epoll.ready_lock */
+    struct list file_node;  /* in file.epoll_items: file.lock */
+    struct list ready_node; /* epoll.ready_lock */
 };
 DECLARE_REF(epitem);
 HEAP_TYPE(epitem, struct epitem, 0);
 
 struct epoll {
     struct ref ref;
-    struct file *file;         /* the handle, not kept; epoll_graph: NULL once closed */
-    struct mutex lock;         /* RANK_EPOLL */
+    struct file *file; /* the handle, not kept; epoll_graph: NULL once closed */
+    struct mutex lock; /* RANK_EPOLL */
     RB_HEAD(epitems, epitem) items;
     size_t count;
-    struct mutex ready_lock;   /* RANK_EPOLL_READY */
-    struct list ready;         /* of epitem.ready_node */
+    struct mutex ready_lock; /* RANK_EPOLL_READY */
+    struct list ready;       /* of epitem.ready_node */
     struct waitq queue;
 };
 DECLARE_REF(epoll);
@@ -134,7 +138,9 @@ static void item_detach_locked(struct epitem *i) {
 void epoll_file_gone(struct file *f) {
     for (;;) {
         mutex_lock(&f->lock);
-        struct epitem *i = list_empty(&f->epoll_items) ? NULL : epitem_ref(list_first_entry(&f->epoll_items, struct epitem, file_node));
+        struct epitem *i = list_empty(&f->epoll_items)
+                               ? NULL
+                               : epitem_ref(list_first_entry(&f->epoll_items, struct epitem, file_node));
         mutex_unlock(&f->lock);
         if (!i)
             return;
@@ -151,7 +157,8 @@ void epoll_file_gone(struct file *f) {
 
 /* ---- nesting ---- */
 
-/* Longest chain of epoll files from `ep` down; too large when `stop` is met. epoll_graph held, which keeps the graph as it is. */
+/* Longest chain of epoll files from `ep` down; too large when `stop` is met. epoll_graph held, which keeps
+ * the graph as it is. */
 static int depth_below(struct epoll *ep, const struct epoll *stop, int limit) {
     int deepest = 0;
     struct epitem *i;
@@ -160,8 +167,8 @@ static int depth_below(struct epoll *ep, const struct epoll *stop, int limit) {
         return MAX_NESTING + 1;
     mutex_lock_nested(&ep->lock); /* watcher before watched */
     RB_FOREACH(i, epitems, &ep->items)
-        if (file_is_epoll(i->file))
-            deepest = MAX(deepest, 1 + depth_below(core_of(i->file), stop, limit - 1));
+    if (file_is_epoll(i->file))
+        deepest = MAX(deepest, 1 + depth_below(core_of(i->file), stop, limit - 1));
     mutex_unlock(&ep->lock);
     return deepest;
 }
@@ -175,9 +182,8 @@ static int depth_above(struct epoll *ep, int limit) {
     if (limit == 0 || !ep->file)
         return 0;
     mutex_lock(&ep->file->lock);
-    list_for_each_entry(i, &ep->file->epoll_items, file_node)
-        if (n < ARRAY_SIZE(up))
-            up[n++] = epoll_ref(i->ep);
+    list_for_each_entry(i, &ep->file->epoll_items, file_node) if (n < ARRAY_SIZE(up)) up[n++] =
+        epoll_ref(i->ep);
     mutex_unlock(&ep->file->lock);
     for (size_t k = 0; k < n; k++) {
         highest = MAX(highest, 1 + depth_above(up[k], limit - 1));
@@ -206,7 +212,8 @@ static void set_interest_locked(struct epitem *i, const struct linux_epoll_event
     i->waiter.events = event->events | LINUX_EPOLLERR | LINUX_EPOLLHUP;
 }
 
-static int add_locked(struct epoll *ep, int fd, struct file *f, const struct linux_epoll_event *event, struct epitem *i) {
+static int add_locked(struct epoll *ep, int fd, struct file *f, const struct linux_epoll_event *event,
+                      struct epitem *i) {
     if (find_locked(ep, fd, f))
         return -EEXIST;
     if (ep->count >= MAX_ITEMS)
@@ -250,7 +257,8 @@ static struct epitem *item_new(struct epoll *ep) {
     return i;
 }
 
-static int control_locked(struct epoll *ep, int op, int fd, struct file *f, const struct linux_epoll_event *event, struct epitem **spare) {
+static int control_locked(struct epoll *ep, int op, int fd, struct file *f,
+                          const struct linux_epoll_event *event, struct epitem **spare) {
     struct epitem *i = find_locked(ep, fd, f);
     int r;
 
@@ -275,7 +283,8 @@ static int control_locked(struct epoll *ep, int op, int fd, struct file *f, cons
     return r;
 }
 
-int epoll_control(struct file *epf, int op, int fd, struct file *target, const struct linux_epoll_event *event) {
+int epoll_control(struct file *epf, int op, int fd, struct file *target,
+                  const struct linux_epoll_event *event) {
     if (!target->ops->poll_queue && !target->ops->ready)
         return -EPERM;
     if (!file_is_epoll(epf) || epf == target)
@@ -354,7 +363,8 @@ static int harvest(struct epoll *ep, struct linux_epoll_event *ret, int max) {
     return n;
 }
 
-int epoll_collect(struct task *t, struct file *epf, struct linux_epoll_event *ret, int max, int64_t deadline) {
+int epoll_collect(struct task *t, struct file *epf, struct linux_epoll_event *ret, int max,
+                  int64_t deadline) {
     struct epoll *ep = core_of(epf);
     struct waiter w;
     int r = 0, n = harvest(ep, ret, max);
@@ -371,6 +381,15 @@ int epoll_collect(struct task *t, struct file *epf, struct linux_epoll_event *re
     }
     waitq_remove(&w);
     return n > 0 ? n : r == -ETIMEDOUT ? 0 : r;
+}
+
+size_t epoll_item_count(struct file *f) {
+    struct epoll *ep = core_of(f);
+
+    mutex_lock(&ep->lock);
+    size_t n = ep->count;
+    mutex_unlock(&ep->lock);
+    return n;
 }
 
 /* ---- as a file ---- */
@@ -409,8 +428,9 @@ static size_t epoll_show(struct file *f, char *buf, size_t size) {
 
     mutex_lock(&ep->lock);
     RB_FOREACH(i, epitems, &ep->items) {
-        int n = snprintf(buf + at, size - at, "tfd: %8d events: %8x data: %16lx  pos:%lu ino:%lx sdev:%lx\n", i->fd, i->events, (unsigned long)i->data,
-                         (unsigned long)i->file->pos, (unsigned long)i->file->inode->ino, (unsigned long)i->file->inode->fs->dev);
+        int n = snprintf(buf + at, size - at, "tfd: %8d events: %8x data: %16lx  pos:%lu ino:%lx sdev:%lx\n",
+                         i->fd, i->events, (unsigned long)i->data, (unsigned long)i->file->pos,
+                         (unsigned long)i->file->inode->ino, (unsigned long)i->file->inode->fs->dev);
         if (n < 0 || (size_t)n >= size - at)
             break;
         at += (size_t)n;
@@ -459,7 +479,8 @@ int epoll_create(struct task *t, struct file **ret) {
         heap_free(ep);
         return -ENOMEM;
     }
-    int r = file_init_anon(&f->base, &epoll_file_ops, "anon_inode:[eventpoll]", 0, LINUX_O_RDWR, FILE_READ | FILE_WRITE | FILE_STREAM, task_creds(t));
+    int r = file_init_anon(&f->base, &epoll_file_ops, "anon_inode:[eventpoll]", 0, LINUX_O_RDWR,
+                           FILE_READ | FILE_WRITE | FILE_STREAM, task_creds(t));
     if (r < 0) {
         heap_free(f);
         heap_free(ep);

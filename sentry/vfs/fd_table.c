@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/fd_table.c: descriptor tables. Source: dup(2), close(2), close_range(2), getrlimit(2) RLIMIT_NOFILE, clone(2) CLONE_FILES.
+ * sentry/vfs/fd_table.c: descriptor tables. Source: dup(2), close(2), close_range(2), getrlimit(2)
+ * RLIMIT_NOFILE, clone(2) CLONE_FILES.
  *
- * A slot is free (bit of `used` clear), reserved (bit set, no file) or in use. The table doubles when it is full, up to FD_MAX. Files are let go of after the lock.
+ * A slot is free (bit of `used` clear), reserved (bit set, no file) or in use. The table doubles when it is
+ * full, up to FD_MAX. Files are let go of after the lock.
  */
 #include "sentry/vfs/fd_table.h"
 

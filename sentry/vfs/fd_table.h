@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/fd_table.h: descriptor tables, and cwd/root/umask. Source: open(2), dup(2), close_range(2), fcntl(2).
+ * sentry/vfs/fd_table.h: descriptor tables, and cwd/root/umask. Source: open(2), dup(2), close_range(2),
+ * fcntl(2).
  *
- * fd_table.lock (RANK_FD_TABLE) protects the array; looking a descriptor up takes it for a moment (or, when the table has one user, not at all).
- * The table grows to RLIMIT_NOFILE. No lock is held when a file is released.
+ * fd_table.lock (RANK_FD_TABLE) protects the array; looking a descriptor up takes it for a moment (or, when
+ * the table has one user, not at all). The table grows to RLIMIT_NOFILE. No lock is held when a file is
+ * released.
  */
 #pragma once
 
@@ -15,21 +17,24 @@ struct task;
 
 struct fd_table {
     struct ref ref;
-    struct mutex lock;     /* RANK_FD_TABLE */
-    struct file **files;   /* heap array, NULL: free */
-    uint64_t *cloexec;     /* bitmap */
-    uint64_t *used;        /* bitmap */
+    struct mutex lock;   /* RANK_FD_TABLE */
+    struct file **files; /* heap array, NULL: free */
+    uint64_t *cloexec;   /* bitmap */
+    uint64_t *used;      /* bitmap */
     size_t capacity;
-    size_t next_free;      /* no free descriptor below it */
+    size_t next_free; /* no free descriptor below it */
     size_t count;
 };
-DECLARE_REF(fd_table); /* the last unref (exit, exec) closes all, with POSIX lock and flush rules; may block */
+DECLARE_REF(
+    fd_table); /* the last unref (exit, exec) closes all, with POSIX lock and flush rules; may block */
 
 struct fd_table *fd_table_new(void);
 struct fd_table *fd_table_copy(struct fd_table *from); /* fork; NULL: no memory */
-/* Lowest free descriptor >= min and < limit; the file's reference is taken over on success. -EMFILE, -ENOMEM. */
+/* Lowest free descriptor >= min and < limit; the file's reference is taken over on success. -EMFILE, -ENOMEM.
+ */
 int fd_install(struct task *t, struct file *f, int min, bool cloexec) must_check;
-/* Reserve first, fill later (calls that copy the number out before they commit): fd_reserve, then fd_fill or fd_unreserve. */
+/* Reserve first, fill later (calls that copy the number out before they commit): fd_reserve, then fd_fill or
+ * fd_unreserve. */
 int fd_reserve(struct task *t, int min, bool cloexec) must_check;
 void fd_fill(struct task *t, int fd, struct file *f);
 void fd_unreserve(struct task *t, int fd);

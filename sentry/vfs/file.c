@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/file.c: open files: life, readiness, positions, directories. Reading and writing: file_rw.c. Source: open(2), close(2), lseek(2), poll(2).
+ * sentry/vfs/file.c: open files: life, readiness, positions, directories. Reading and writing: file_rw.c.
+ * Source: open(2), close(2), lseek(2), poll(2).
  */
 #include "sentry/vfs/file.h"
 
@@ -28,13 +29,15 @@ uint32_t file_mode_of(uint32_t flags) {
     }
 }
 
-void file_init(struct file *f, const struct file_ops *ops, const struct path *path, uint32_t flags, uint32_t mode, const struct creds *creds) {
+void file_init(struct file *f, const struct file_ops *ops, const struct path *path, uint32_t flags,
+               uint32_t mode, const struct creds *creds) {
     file_ref_init(f);
     f->ops = ops;
     f->path = path_get(path);
     f->inode = path->dentry->inode;
     f->mode = mode;
-    f->flags = flags & ~(uint32_t)(LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_CLOEXEC);
+    f->flags =
+        flags & ~(uint32_t)(LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_CLOEXEC);
     mutex_init(&f->pos_lock, RANK_FILE_POS);
     mutex_init(&f->lock, RANK_LEAF);
     f->creds = creds_ref((struct creds *)(uintptr_t)creds);
@@ -99,10 +102,8 @@ static int64_t seek_file_locked(struct file *f, int64_t offset, int whence) {
     struct kstat st;
     int64_t base = 0;
 
-    if (whence == LINUX_SEEK_DATA || whence == LINUX_SEEK_HOLE) {
-        if (f->ops->seek)
-            return f->ops->seek(f, offset, whence);
-    }
+    if (f->ops->seek && (f->inode->type != LINUX_S_IFREG || whence > LINUX_SEEK_CUR))
+        return f->ops->seek(f, offset, whence);
     if (whence == LINUX_SEEK_CUR)
         base = (int64_t)f->pos;
     if (whence != LINUX_SEEK_SET && whence != LINUX_SEEK_CUR) {
@@ -117,9 +118,7 @@ static int64_t seek_file_locked(struct file *f, int64_t offset, int whence) {
         return whence == LINUX_SEEK_DATA ? offset : base;
     }
     int64_t to;
-    if (__builtin_add_overflow(base, offset, &to))
-        return -EOVERFLOW;
-    return to < 0 ? -EINVAL : to;
+    return __builtin_add_overflow(base, offset, &to) || to < 0 ? -EINVAL : to;
 }
 
 int64_t file_seek(struct file *f, int64_t offset, int whence) {
@@ -128,13 +127,8 @@ int64_t file_seek(struct file *f, int64_t offset, int whence) {
     if (!(f->mode & FILE_POS))
         return -ESPIPE;
     mutex_lock(&f->pos_lock);
-    int64_t to;
-    if (!inode_is_dir(f->inode))
-        to = seek_file_locked(f, offset, whence);
-    else if (f->ops->seek)
-        to = f->ops->seek(f, offset, whence);
-    else
-        to = whence > LINUX_SEEK_CUR ? -EINVAL : seek_file_locked(f, offset, whence);
+    bool plain_dir = inode_is_dir(f->inode) && !f->ops->seek;
+    int64_t to = plain_dir && whence > LINUX_SEEK_CUR ? -EINVAL : seek_file_locked(f, offset, whence);
     if (to >= 0)
         f->pos = (uint64_t)to;
     mutex_unlock(&f->pos_lock);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/vfs/file_lock.c: see file_lock.h. Source: fcntl(2) "Advisory record locking", flock(2).
  *
- * inode.posix_locks holds POSIX and OFD locks, which exclude each other, inode.flocks those of flock(2), which do not mix with them. An owner's own locks never overlap
- * and are kept apart by type. Owners: a descriptor table (POSIX), an open file (OFD, flock); they are compared, never followed.
+ * inode.posix_locks holds POSIX and OFD locks, which exclude each other, inode.flocks those of flock(2),
+ * which do not mix with them. An owner's own locks never overlap and are kept apart by type. Owners: a
+ * descriptor table (POSIX), an open file (OFD, flock); they are compared, never followed.
  *
- * Deadlock (POSIX only): who waits says for whom on vfs.blocked_locks; before a wait the chain is followed for MAX_CHAIN steps, as Linux does. Locks: inode.locks_lock,
- * then vfs.lock_graph.
+ * Deadlock (POSIX only): who waits says for whom on vfs.blocked_locks; before a wait the chain is followed
+ * for MAX_CHAIN steps, as Linux does. Locks: inode.locks_lock, then vfs.lock_graph.
  */
 #include "sentry/vfs/file_lock.h"
 
@@ -58,12 +59,12 @@ static void free_all(struct list *gone) {
     }
 }
 
-static struct file_lock *find_conflict_locked(struct list *locks, const void *owner, const struct lock_range *r) {
+static struct file_lock *find_conflict_locked(struct list *locks, const void *owner,
+                                              const struct lock_range *r) {
     struct file_lock *l;
 
-    list_for_each_entry(l, locks, node)
-        if (l->owner != owner && l->start <= r->end && r->start <= l->end && (l->type == LOCK_WRITE || r->type == LOCK_WRITE))
-            return l;
+    list_for_each_entry(l, locks, node) if (l->owner != owner && l->start <= r->end && r->start <= l->end &&
+                                            (l->type == LOCK_WRITE || r->type == LOCK_WRITE)) return l;
     return NULL;
 }
 
@@ -89,8 +90,10 @@ static int spare_get(struct task *t, enum lock_kind kind, struct spare *s) {
     return 0;
 }
 
-/* The owner's locks after [start, end] has become r->type. Those that end up in `gone` are freed by the caller without the lock. */
-static void apply_locked(struct list *locks, const void *owner, enum lock_kind kind, const struct lock_range *r, struct spare *s, struct list *gone) {
+/* The owner's locks after [start, end] has become r->type. Those that end up in `gone` are freed by the
+ * caller without the lock. */
+static void apply_locked(struct list *locks, const void *owner, enum lock_kind kind,
+                         const struct lock_range *r, struct spare *s, struct list *gone) {
     struct file_lock *l, *next;
     uint64_t start = r->start, end = r->end;
 
@@ -98,7 +101,8 @@ static void apply_locked(struct list *locks, const void *owner, enum lock_kind k
         if (l->owner != owner)
             continue;
         if (l->type == r->type) { /* touching or overlapping: grows the new one */
-            bool touches = l->start <= (end == UINT64_MAX ? end : end + 1) && start <= (l->end == UINT64_MAX ? l->end : l->end + 1);
+            bool touches = l->start <= (end == UINT64_MAX ? end : end + 1) &&
+                           start <= (l->end == UINT64_MAX ? l->end : l->end + 1);
             if (touches) {
                 start = MIN(start, l->start);
                 end = MAX(end, l->end);
@@ -141,7 +145,8 @@ static void apply_locked(struct list *locks, const void *owner, enum lock_kind k
 }
 
 /* One try. `blocker`: set on -EAGAIN. */
-static int try_set(struct inode *i, const void *owner, enum lock_kind kind, const struct lock_range *r, struct spare *s, const void **ret_blocker) {
+static int try_set(struct inode *i, const void *owner, enum lock_kind kind, const struct lock_range *r,
+                   struct spare *s, const void **ret_blocker) {
     struct list gone = LIST_INIT(gone);
     struct list *locks = list_of(i, kind);
     bool dropped = false;
@@ -151,8 +156,7 @@ static int try_set(struct inode *i, const void *owner, enum lock_kind kind, cons
     if (kind == LOCK_FLOCK) { /* a conversion lets go first: flock(2) */
         const struct lock_range none = {LOCK_NONE, r->start, r->end, 0};
         struct file_lock *l;
-        list_for_each_entry(l, locks, node)
-            dropped |= l->owner == owner && l->type != r->type;
+        list_for_each_entry(l, locks, node) dropped |= l->owner == owner && l->type != r->type;
         if (dropped)
             apply_locked(locks, owner, kind, &none, s, &gone);
     }
@@ -176,9 +180,7 @@ static bool would_deadlock_locked(struct vfs *v, const void *owner, const void *
         const void *next = NULL;
         if (blocker == owner)
             return true;
-        list_for_each_entry(b, &v->blocked_locks, node)
-            if (b->owner == blocker)
-                next = b->blocker;
+        list_for_each_entry(b, &v->blocked_locks, node) if (b->owner == blocker) next = b->blocker;
         if (!next)
             return false;
         blocker = next;
@@ -201,7 +203,8 @@ static int note_blocked(struct vfs *v, struct blocked *b, enum lock_kind kind) {
     return r;
 }
 
-static int wait_and_set(struct task *t, struct inode *i, const void *owner, enum lock_kind kind, const struct lock_range *r, struct spare *s) {
+static int wait_and_set(struct task *t, struct inode *i, const void *owner, enum lock_kind kind,
+                        const struct lock_range *r, struct spare *s) {
     struct vfs *v = vfs_of(i->fs);
     struct blocked b = {.owner = owner};
     struct waiter w;
@@ -227,7 +230,8 @@ static int wait_and_set(struct task *t, struct inode *i, const void *owner, enum
     return result;
 }
 
-int file_lock_set(struct task *t, struct file *f, enum lock_kind kind, const struct lock_range *r, bool wait) {
+int file_lock_set(struct task *t, struct file *f, enum lock_kind kind, const struct lock_range *r,
+                  bool wait) {
     const void *owner = owner_of(t, f, kind), *blocker;
     struct spare s;
     int result = spare_get(t, kind, &s);

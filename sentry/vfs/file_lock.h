@@ -14,12 +14,15 @@ enum lock_type { LOCK_READ, LOCK_WRITE, LOCK_NONE };
 
 struct lock_range {
     enum lock_type type;
-    uint64_t start, end; /* inclusive; end UINT64_MAX/2 (INT64_MAX): to the end of the file, however it grows */
-    int pid;             /* lock_test: of the owner as `t` sees it; -1 for OFD */
+    uint64_t start,
+        end; /* inclusive; end UINT64_MAX/2 (INT64_MAX): to the end of the file, however it grows */
+    int pid; /* lock_test: of the owner as `t` sees it; -1 for OFD */
 };
 
-/* Sets, changes or (LOCK_NONE) removes. wait: block until there is no conflict, -EDEADLK when waiting would be for ever (POSIX only). -EAGAIN, -ERESTARTSYS, -ENOLCK. */
-int file_lock_set(struct task *t, struct file *f, enum lock_kind kind, const struct lock_range *r, bool wait) must_check;
+/* Sets, changes or (LOCK_NONE) removes. wait: block until there is no conflict, -EDEADLK when waiting would
+ * be for ever (POSIX only). -EAGAIN, -ERESTARTSYS, -ENOLCK. */
+int file_lock_set(struct task *t, struct file *f, enum lock_kind kind, const struct lock_range *r,
+                  bool wait) must_check;
 /* The first lock that conflicts with *r, or type LOCK_NONE. */
 void file_lock_test(struct task *t, struct file *f, enum lock_kind kind, struct lock_range *r);
 /* A descriptor of `files` for `f` was closed: its POSIX locks on the file go. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/file_rw.c: reading and writing open files: modes, limits, positions, and waiting, around the operations of each kind of file.
- * Source: read(2), write(2), preadv2(2), signal(7) "Interruption of system calls", getrlimit(2) RLIMIT_FSIZE.
+ * sentry/vfs/file_rw.c: reading and writing open files: modes, limits, positions, and waiting, around the
+ * operations of each kind of file. Source: read(2), write(2), preadv2(2), signal(7) "Interruption of system
+ * calls", getrlimit(2) RLIMIT_FSIZE.
  *
- * The position is read and advanced with pos_lock held, but no wait happens under it: a blocking read of a file that has a position and nothing to give
- * (a tty has none, so these are few) drops the lock and starts again.
+ * The position is read and advanced with pos_lock held, but no wait happens under it: a blocking read of a
+ * file that has a position and nothing to give (a tty has none, so these are few) drops the lock and starts
+ * again.
  */
 #include <errno.h>
 
@@ -22,7 +24,7 @@ struct io {
     struct file *file;
     struct uio *uio;
     enum direction direction;
-    uint64_t *offset;   /* NULL: the file's own position, or none */
+    uint64_t *offset; /* NULL: the file's own position, or none */
     uint32_t rw_flags;
 };
 
@@ -33,7 +35,9 @@ static ssize_t do_once(struct io *io, uint64_t *offset) {
 }
 
 static bool appends(const struct io *io) {
-    return io->direction == DIR_WRITE && (io->rw_flags & LINUX_RWF_APPEND || atomic_load_explicit(&io->file->flags, memory_order_relaxed) & LINUX_O_APPEND);
+    return io->direction == DIR_WRITE &&
+           (io->rw_flags & LINUX_RWF_APPEND ||
+            atomic_load_explicit(&io->file->flags, memory_order_relaxed) & LINUX_O_APPEND);
 }
 
 /* RLIMIT_FSIZE: cuts the transfer, or -EFBIG. `at` is where it begins. */
@@ -62,6 +66,8 @@ static int limit_size(struct io *io, uint64_t at, uint64_t *ret_cut) {
 
 static ssize_t do_limited(struct io *io, uint64_t *offset) {
     uint64_t cut = 0;
+    if (offset && *offset != FILE_APPEND && *offset + io->uio->remaining > INT64_MAX)
+        return -EINVAL;
     int r = offset ? limit_size(io, *offset, &cut) : 0;
 
     if (r < 0)
@@ -100,7 +106,9 @@ static bool wants_more(const struct io *io, ssize_t r) {
 
 static ssize_t transfer_blocking(struct io *io, ssize_t done) {
     struct waitq *q = file_poll_queue(io->file);
-    const uint32_t events = (io->direction == DIR_READ ? LINUX_POLLIN | LINUX_POLLRDNORM : LINUX_POLLOUT | LINUX_POLLWRNORM) | LINUX_POLLERR | LINUX_POLLHUP;
+    const uint32_t events =
+        (io->direction == DIR_READ ? LINUX_POLLIN | LINUX_POLLRDNORM : LINUX_POLLOUT | LINUX_POLLWRNORM) |
+        LINUX_POLLERR | LINUX_POLLHUP;
     struct waiter w;
     ssize_t r;
 
@@ -135,7 +143,8 @@ static ssize_t transfer(struct io *io) {
         r = done;
     if (r > 0)
         vfs_notify(io->file->path.dentry, io->direction == DIR_READ ? LINUX_IN_ACCESS : LINUX_IN_MODIFY, 0);
-    if (r >= 0 && io->direction == DIR_WRITE && io->rw_flags & (LINUX_RWF_SYNC | LINUX_RWF_DSYNC) && io->file->ops->fsync) {
+    if (r >= 0 && io->direction == DIR_WRITE && io->rw_flags & (LINUX_RWF_SYNC | LINUX_RWF_DSYNC) &&
+        io->file->ops->fsync) {
         int synced = file_fsync(io->file, /* data_only= */ !(io->rw_flags & LINUX_RWF_SYNC));
         if (synced < 0)
             return synced;

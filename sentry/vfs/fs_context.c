@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/fs_context.c: root, working directory and umask of tasks; the view that a path walk starts from. Source: chdir(2), chroot(2), umask(2), clone(2).
+ * sentry/vfs/fs_context.c: root, working directory and umask of tasks; the view that a path walk starts from.
+ * Source: chdir(2), chroot(2), umask(2), clone(2).
  */
 #include <errno.h>
 

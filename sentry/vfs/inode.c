@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/inode.c: what all inodes and file systems share: life, types by name, device drivers, ownership of new files, permission checks.
- * Source: path_resolution(7) "Permissions", capabilities(7), inode(7), chmod(2).
+ * sentry/vfs/inode.c: what all inodes and file systems share: life, types by name, device drivers, ownership
+ * of new files, permission checks. Source: path_resolution(7) "Permissions", capabilities(7), inode(7),
+ * chmod(2).
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -41,7 +42,8 @@ struct fs_type *fs_type_next(struct fs_type *after) {
     return after ? after->next : g_fs_types;
 }
 
-int filesystem_create(struct kernel *k, const char *type_name, const struct mount_options *o, struct filesystem **ret) {
+int filesystem_create(struct kernel *k, const char *type_name, const struct mount_options *o,
+                      struct filesystem **ret) {
     struct fs_type *type = fs_type_find(type_name);
 
     if (!type)
@@ -49,7 +51,8 @@ int filesystem_create(struct kernel *k, const char *type_name, const struct moun
     return type->mount(k, type, o, ret);
 }
 
-int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesystem_ops *ops, struct fs_type *type, unsigned layer) {
+int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesystem_ops *ops,
+                    struct fs_type *type, unsigned layer) {
     struct vfs *v = k->vfs;
     uint32_t minor = atomic_fetch_add(&v->last_dev, 1) + 1;
 
@@ -66,7 +69,8 @@ int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesy
     return 0;
 }
 
-/* The last user has gone. Inodes may live on in open files for a moment (their paths keep mounts, so that in fact none do). */
+/* The last user has gone. Inodes may live on in open files for a moment (their paths keep mounts, so that in
+ * fact none do). */
 static void filesystem_destroy(struct filesystem *fs) {
     inotify_fs_gone(fs);
     if (fs->root) {
@@ -98,7 +102,8 @@ void filesystem_done(struct filesystem *fs) {
 static void inode_destroy(struct inode *i);
 DEFINE_REF(inode, inode_destroy);
 
-void inode_init(struct inode *i, const struct inode_ops *ops, struct filesystem *fs, uint64_t ino, uint32_t mode_and_type, kuid_t uid, kgid_t gid) {
+void inode_init(struct inode *i, const struct inode_ops *ops, struct filesystem *fs, uint64_t ino,
+                uint32_t mode_and_type, kuid_t uid, kgid_t gid) {
     inode_ref_init(i);
     filesystem_hold(fs);
     i->ops = ops;
@@ -143,8 +148,15 @@ int64_t vfs_now(struct kernel *k) {
 }
 
 void inode_fill_stat(const struct inode *i, struct kstat *ret) {
-    *ret = (struct kstat){.ino = i->ino, .nlink = 1, .mode = i->type | i->mode, .uid = i->uid, .gid = i->gid, .blksize = 4096,
-                          .dev = i->fs->dev, .rdev = i->rdev, .btime_ns = INT64_MIN};
+    *ret = (struct kstat){.ino = i->ino,
+                          .nlink = 1,
+                          .mode = i->type | i->mode,
+                          .uid = i->uid,
+                          .gid = i->gid,
+                          .blksize = 4096,
+                          .dev = i->fs->dev,
+                          .rdev = i->rdev,
+                          .btime_ns = INT64_MIN};
 }
 
 /* ---- permissions ---- */
@@ -201,7 +213,8 @@ int path_permission(const struct path *p, const struct creds *c, unsigned mask) 
 
     if (mask & MAY_WRITE && plain && path_want_write(p) < 0)
         return -EROFS;
-    if (mask & MAY_EXEC && i->type == LINUX_S_IFREG && (p->mount->flags & MOUNT_NOEXEC || p->mount->fs->flags & FS_NOEXEC))
+    if (mask & MAY_EXEC && i->type == LINUX_S_IFREG &&
+        (p->mount->flags & MOUNT_NOEXEC || p->mount->fs->flags & FS_NOEXEC))
         return -EACCES;
     return inode_permission(i, c, mask);
 }
@@ -212,7 +225,8 @@ int inode_dir_may_create(struct inode *dir, const struct creds *c) {
     return inode_permission(dir, c, MAY_WRITE | MAY_EXEC);
 }
 
-void inode_init_owner(const struct inode *dir, const struct creds *c, uint32_t type, uint32_t *mode, kuid_t *ret_uid, kgid_t *ret_gid) {
+void inode_init_owner(const struct inode *dir, const struct creds *c, uint32_t type, uint32_t *mode,
+                      kuid_t *ret_uid, kgid_t *ret_gid) {
     *ret_uid = c->fsuid;
     *ret_gid = c->fsgid;
     if (!(dir->mode & LINUX_S_ISGID))
@@ -220,8 +234,8 @@ void inode_init_owner(const struct inode *dir, const struct creds *c, uint32_t t
     *ret_gid = dir->gid;
     if (type == LINUX_S_IFDIR)
         *mode |= LINUX_S_ISGID;
-    else if ((*mode & (LINUX_S_ISGID | LINUX_S_IXGRP)) == (LINUX_S_ISGID | LINUX_S_IXGRP) && !creds_in_group(c, dir->gid) &&
-             !inode_capable(dir, c, LINUX_CAP_FSETID))
+    else if ((*mode & (LINUX_S_ISGID | LINUX_S_IXGRP)) == (LINUX_S_ISGID | LINUX_S_IXGRP) &&
+             !creds_in_group(c, dir->gid) && !inode_capable(dir, c, LINUX_CAP_FSETID))
         *mode &= ~(uint32_t)LINUX_S_ISGID;
 }
 
@@ -237,7 +251,8 @@ struct device_driver *device_driver_find(uint32_t type, uint64_t rdev) {
     uint32_t minor = (uint32_t)(rdev & 0xff) | (uint32_t)(rdev >> 12 & 0xffffff00);
 
     for (struct device_driver *d = g_drivers; d; d = d->next)
-        if (d->type == type && d->major == major && minor >= d->minor_first && minor - d->minor_first < d->minor_count)
+        if (d->type == type && d->major == major && minor >= d->minor_first &&
+            minor - d->minor_first < d->minor_count)
             return d;
     return NULL;
 }

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/vfs/inotify.c: see inotify.h. Source: inotify(7), inotify_add_watch(2).
  *
- * An instance is an open file on a core (struct inotify), which marks keep too, so that an event may be on its way while the file ends. A mark ties an instance to an
- * inode: it is on the inode's list (inode.locks_lock) and in the instance's list (inotify.lock), one reference each; it keeps the instance's core and the inode, which
- * so stays the same object for whoever looks it up. The end of the last name, or of the file system, takes it off. An event walks the inode's list, takes references, and queues without the inode's lock.
+ * An instance is an open file on a core (struct inotify), which marks keep too, so that an event may be on
+ * its way while the file ends. A mark ties an instance to an inode: it is on the inode's list
+ * (inode.locks_lock) and in the instance's list (inotify.lock), one reference each; it keeps the instance's
+ * core and the inode, which so stays the same object for whoever looks it up. The end of the last name, or of
+ * the file system, takes it off. An event walks the inode's list, takes references, and queues without the
+ * inode's lock.
  *
- * Locks: inode.locks_lock -> inotify.lock (RANK_EVENT) -> vfs.marks_lock (RANK_LEAF). Queues hold MAX_QUEUED events, then IN_Q_OVERFLOW; an event equal to the newest queued one is not repeated.
+ * Locks: inode.locks_lock -> inotify.lock (RANK_EVENT) -> vfs.marks_lock (RANK_LEAF). Queues hold MAX_QUEUED
+ * events, then IN_Q_OVERFLOW; an event equal to the newest queued one is not repeated.
  */
 #include "sentry/vfs/inotify.h"
 
@@ -21,7 +25,10 @@
 #include "sentry/mm/uaccess.h"
 #include "sentry/vfs/vfs_internal.h"
 
-enum { MAX_QUEUED = 16384, MAX_MARKS = 65536 /* fs.inotify.max_queued_events, max_user_watches (here: per instance) */ };
+enum {
+    MAX_QUEUED = 16384,
+    MAX_MARKS = 65536 /* fs.inotify.max_queued_events, max_user_watches (here: per instance) */
+};
 
 struct event {
     struct list node;
@@ -36,10 +43,10 @@ struct inotify {
     struct ref ref;
     struct vfs *vfs;
     struct waitq queue;
-    struct mutex lock;   /* RANK_EVENT; the rest */
+    struct mutex lock; /* RANK_EVENT; the rest */
     struct list events;
     size_t event_count, event_bytes; /* bytes: as read(2) gives them */
-    struct list marks;   /* of mark.instance_node */
+    struct list marks;               /* of mark.instance_node */
     size_t mark_count;
     int last_wd;
     bool closed;
@@ -55,14 +62,14 @@ HEAP_TYPE(inotify_file, struct inotify_file, 0);
 
 struct mark {
     struct ref ref;
-    struct list inode_node;    /* inode.locks_lock */
-    struct list instance_node; /* inotify.lock */
-    struct inotify *core;      /* reference */
-    struct inode *inode;       /* reference; NULL once taken off: both locks to change, either to read */
-    struct list vfs_node;      /* vfs.marks_lock */
+    struct list inode_node;      /* inode.locks_lock */
+    struct list instance_node;   /* inotify.lock */
+    struct inotify *core;        /* reference */
+    struct inode *inode;         /* reference; NULL once taken off: both locks to change, either to read */
+    struct list vfs_node;        /* vfs.marks_lock */
     const struct filesystem *fs; /* of the inode: compared only */
     int wd;
-    uint32_t mask;             /* inotify.lock */
+    uint32_t mask; /* inotify.lock */
 };
 DECLARE_REF(mark);
 HEAP_TYPE(inotify_mark, struct mark, 0);
@@ -120,7 +127,8 @@ static bool same_event(const struct event *a, const struct event *b) {
 }
 
 /* Queues one; no memory counts as an overflow that nobody hears of. */
-static void queue_event(struct inotify *n, int wd, uint32_t mask, uint32_t cookie, const char *name, size_t len) {
+static void queue_event(struct inotify *n, int wd, uint32_t mask, uint32_t cookie, const char *name,
+                        size_t len) {
     struct event *e = event_new(wd, mask, cookie, name, len);
 
     if (!e)
@@ -148,7 +156,8 @@ static void queue_event(struct inotify *n, int wd, uint32_t mask, uint32_t cooki
 
 /* ---- marks ---- */
 
-/* Takes the mark off both lists; true for the one caller that did. The lists' references are the caller's to drop (two). */
+/* Takes the mark off both lists; true for the one caller that did. The lists' references are the caller's to
+ * drop (two). */
 static bool mark_detach(struct mark *m, struct inode *i) {
     bool mine = false;
 
@@ -297,13 +306,13 @@ void vfs_notify(struct dentry *d, uint32_t mask, uint32_t cookie) {
         send_to_marks(d->inode, mask, cookie, NULL, 0);
 }
 
-void vfs_notify_rename(struct inode *from_dir, const char *from, size_t from_len, struct inode *to_dir, const char *to, size_t to_len, struct dentry *moved,
-                       uint32_t cookie) {
+void vfs_notify_rename(struct inode *from_dir, const char *from, size_t from_len, struct inode *to_dir,
+                       const char *to, size_t to_len, struct dentry *moved, uint32_t cookie) {
     uint32_t dir_bit = inode_is_dir(moved->inode) ? LINUX_IN_ISDIR : 0u;
 
     send_to_marks(from_dir, LINUX_IN_MOVED_FROM | dir_bit, cookie, from, from_len);
     send_to_marks(to_dir, LINUX_IN_MOVED_TO | dir_bit, cookie, to, to_len);
-    send_to_marks(moved->inode, LINUX_IN_MOVE_SELF | dir_bit, 0, NULL, 0);
+    send_to_marks(moved->inode, LINUX_IN_MOVE_SELF, 0, NULL, 0); /* events of oneself never say ISDIR */
 }
 
 /* ---- the file ---- */
@@ -347,7 +356,8 @@ static ssize_t inotify_read(struct file *f, struct uio *to, uint64_t *offset) {
             return done > 0 ? done : too_small ? -EINVAL : -EAGAIN;
         size_t size = event_size(e);
         memset(&out, 0, sizeof out);
-        out.header = (struct linux_inotify_event){e->wd, e->mask, e->cookie, (uint32_t)(size - sizeof out.header)};
+        out.header =
+            (struct linux_inotify_event){e->wd, e->mask, e->cookie, (uint32_t)(size - sizeof out.header)};
         if (e->name_len)
             memcpy(out.bytes + sizeof out.header, e->name, e->name_len);
         event_free(e);
@@ -436,7 +446,9 @@ int inotify_create(struct task *t, uint32_t flags, struct file **ret) {
         heap_free(n);
         return -ENOMEM;
     }
-    int r = file_init_anon(&f->base, &inotify_file_ops, "anon_inode:inotify", 0, LINUX_O_RDONLY | (flags & LINUX_O_NONBLOCK), FILE_READ | FILE_STREAM, task_creds(t));
+    int r =
+        file_init_anon(&f->base, &inotify_file_ops, "anon_inode:inotify", 0,
+                       LINUX_O_RDONLY | (flags & LINUX_O_NONBLOCK), FILE_READ | FILE_STREAM, task_creds(t));
     if (r < 0) {
         heap_free(f);
         heap_free(n);

@@ -18,7 +18,8 @@ int inotify_create(struct task *t, uint32_t flags, struct file **ret) must_check
 /* Watch descriptor, or -errno. */
 int inotify_add(struct file *f, const struct path *p, uint32_t mask) must_check;
 int inotify_remove(struct file *f, int wd);
-/* An event of inode `i` itself, or of its child `name` (NULL: itself). Any thread; no lock ranked above RANK_FILE_LOCKS held. */
+/* An event of inode `i` itself, or of its child `name` (NULL: itself). Any thread; no lock ranked above
+ * RANK_FILE_LOCKS held. */
 void inotify_event(struct inode *i, const char *name, uint32_t mask, uint32_t cookie);
 /* The file system is unmounted for good: IN_UNMOUNT, IN_IGNORED. */
 void inotify_fs_gone(struct filesystem *fs);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/mnt_ns.c: mount namespaces: making, copying, listing; and the VFS of a kernel as a whole. Source: mount_namespaces(7), proc(5) "mountinfo".
+ * sentry/vfs/mnt_ns.c: mount namespaces: making, copying, listing; and the VFS of a kernel as a whole.
+ * Source: mount_namespaces(7), proc(5) "mountinfo".
  *
- * A namespace is kept by the nsproxies in it. Its mounts are kept by its tree (mount.c); ns->root is the tree's reference of the topmost.
+ * A namespace is kept by the nsproxies in it. Its mounts are kept by its tree (mount.c); ns->root is the
+ * tree's reference of the topmost.
  */
 #include <errno.h>
 
@@ -44,7 +46,8 @@ static void mnt_ns_destroy(struct mnt_ns *ns) {
     heap_free(ns);
 }
 
-int mnt_ns_new(struct kernel *k, struct filesystem *fs, uint32_t flags, struct user_ns *user_ns, struct mnt_ns **ret) {
+int mnt_ns_new(struct kernel *k, struct filesystem *fs, uint32_t flags, struct user_ns *user_ns,
+               struct mnt_ns **ret) {
     struct mnt_ns *ns = ns_alloc(k, user_ns);
 
     if (!ns)
@@ -72,7 +75,8 @@ int mnt_ns_copy(struct mnt_ns *from, struct user_ns *user_ns, struct mnt_ns **re
     if (user_ns != from->user_ns)
         how |= COPY_AS_SLAVE | COPY_LOCK;
     mutex_lock(&v->mounts_lock);
-    int r = mount_copy_tree_locked(v, from->root, from->root->root, /* recursive= */ true, how, &ns->root, &gone);
+    int r =
+        mount_copy_tree_locked(v, from->root, from->root->root, /* recursive= */ true, how, &ns->root, &gone);
     if (r == 0)
         mount_set_ns_locked(ns->root, ns);
     mutex_unlock(&v->mounts_lock);
@@ -129,15 +133,17 @@ static struct ns_entry *snapshot(struct mnt_ns *ns, size_t *ret_count) {
     mutex_lock(&v->mounts_lock);
     struct ns_entry *all = heap_alloc_array(ns->count, sizeof *all);
     if (all) {
-        list_for_each_entry(m, &ns->mounts, ns_node)
-            all[n++] = (struct ns_entry){mount_ref(m), m->parent ? m->parent->id : m->id};
+        list_for_each_entry(m, &ns->mounts, ns_node) all[n++] =
+            (struct ns_entry){mount_ref(m), m->parent ? m->parent->id : m->id};
     }
     mutex_unlock(&v->mounts_lock);
     *ret_count = n;
     return all;
 }
 
-int mnt_ns_for_each(struct mnt_ns *ns, const struct path *root, void (*fn)(const struct mount *m, int parent_id, const char *mountpoint, void *arg), void *arg) {
+int mnt_ns_for_each(struct mnt_ns *ns, const struct path *root,
+                    void (*fn)(const struct mount *m, int parent_id, const char *mountpoint, void *arg),
+                    void *arg) {
     size_t count;
     struct ns_entry *all = snapshot(ns, &count);
     int r = 0;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/mount.c: mounts and the tree they form: making, finding, attaching, taking away. Source: mount(2), umount2(2), mount_namespaces(7).
+ * sentry/vfs/mount.c: mounts and the tree they form: making, finding, attaching, taking away. Source:
+ * mount(2), umount2(2), mount_namespaces(7).
  *
- * References: a mount is kept by the tree (one for being in its parent's children or being a namespace's root), by each child's `parent`, and by paths. What a change
- * lets go of is put on a list and dropped by mounts_put() once the lock is free, because that may end a file system.
+ * References: a mount is kept by the tree (one for being in its parent's children or being a namespace's
+ * root), by each child's `parent`, and by paths. What a change lets go of is put on a list and dropped by
+ * mounts_put() once the lock is free, because that may end a file system.
  *
  * Lock: vfs.mounts_lock (RANK_MOUNTS) for all of it.
  */
+#include "sentry/vfs/mount.h"
+
 #include <errno.h>
-#include <string.h>
 
 #include "base/abi/linux/mount.h"
 #include "sentry/heap/heap.h"
@@ -27,7 +30,8 @@ void path_put(struct path *p) {
     p->mount = mount_unref(p->mount);
 }
 
-struct mount *mount_new(struct vfs *v, struct filesystem *fs, struct dentry *root, uint32_t flags, const char *source) {
+struct mount *mount_new(struct vfs *v, struct filesystem *fs, struct dentry *root, uint32_t flags,
+                        const char *source) {
     struct mount *m = heap_new(mount);
 
     if (!m)
@@ -71,7 +75,8 @@ static void mount_destroy(struct mount *m) {
 /* ---- the tree ---- */
 
 static struct list *bucket_of(struct vfs *v, const struct mount *m, const struct dentry *d) {
-    uint64_t h = ((uint64_t)(uintptr_t)m >> 6) * 0x9e3779b97f4a7c15ull ^ ((uint64_t)(uintptr_t)d >> 6) * 0xc2b2ae3d27d4eb4full;
+    uint64_t h = ((uint64_t)(uintptr_t)m >> 6) * 0x9e3779b97f4a7c15ull ^
+                 ((uint64_t)(uintptr_t)d >> 6) * 0xc2b2ae3d27d4eb4full;
 
     return &v->mount_hash[(h >> 40) % MOUNT_BUCKETS];
 }
@@ -80,9 +85,7 @@ struct mount *mount_on_locked(struct vfs *v, struct mount *m, struct dentry *d) 
     struct list *bucket = bucket_of(v, m, d);
     struct mount *c;
 
-    list_for_each_entry(c, bucket, hash_node)
-        if (c->parent == m && c->mountpoint == d)
-            return c;
+    list_for_each_entry(c, bucket, hash_node) if (c->parent == m && c->mountpoint == d) return c;
     return NULL;
 }
 
@@ -91,7 +94,8 @@ void mnt_ns_changed_locked(struct vfs *v, struct mnt_ns *ns) {
     waitq_wake(&ns->changed, LINUX_POLLPRI | LINUX_POLLERR);
 }
 
-void mount_attach_locked(struct vfs *v, struct mount *m, struct mount *parent, struct dentry *at, struct mnt_ns *ns) {
+void mount_attach_locked(struct vfs *v, struct mount *m, struct mount *parent, struct dentry *at,
+                         struct mnt_ns *ns) {
     ASSERT(!m->parent);
     m->parent = mount_ref(parent);
     m->mountpoint = dentry_ref(at);
@@ -135,7 +139,8 @@ size_t mount_tree_size_locked(struct mount *tree) {
     return n;
 }
 
-/* Out of the hash and the parent's children; parent and mount point wait in m->put. The tree's reference stays with the caller. */
+/* Out of the hash and the parent's children; parent and mount point wait in m->put. The tree's reference
+ * stays with the caller. */
 static void unlink_locked(struct mount *m) {
     if (!m->parent)
         return;
@@ -206,8 +211,10 @@ static struct mount *copy_one(struct vfs *v, struct mount *m, struct dentry *roo
     return c;
 }
 
-/* Copies `from` with `root` shown, and, if recursive, what is mounted below that. On failure what was made goes to `gone`. */
-int mount_copy_tree_locked(struct vfs *v, struct mount *from, struct dentry *root, bool recursive, unsigned how, struct mount **ret, struct list *gone) {
+/* Copies `from` with `root` shown, and, if recursive, what is mounted below that. On failure what was made
+ * goes to `gone`. */
+int mount_copy_tree_locked(struct vfs *v, struct mount *from, struct dentry *root, bool recursive,
+                           unsigned how, struct mount **ret, struct list *gone) {
     struct mount *top = copy_one(v, from, root, how);
 
     if (!top)
@@ -238,7 +245,8 @@ int mount_copy_tree_locked(struct vfs *v, struct mount *from, struct dentry *roo
     return 0;
 }
 
-int mount_attach_tree_locked(struct vfs *v, struct mount *tree, struct mount *parent, struct dentry *at, struct mnt_ns *ns, struct list *gone) {
+int mount_attach_tree_locked(struct vfs *v, struct mount *tree, struct mount *parent, struct dentry *at,
+                             struct mnt_ns *ns, struct list *gone) {
     if (ns->count + mount_tree_size_locked(tree) > MOUNTS_MAX)
         return -ENOSPC;
     int r = mount_propagate_attach_locked(v, tree, parent, at, gone);

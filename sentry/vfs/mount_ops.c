@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/mount_ops.c: what mount(2) and pivot_root(2) do once their arguments are known. Source: mount(2), pivot_root(2), mount_namespaces(7).
- * The checks of capability are the system calls'. Lock: vfs.mounts_lock.
+ * sentry/vfs/mount_ops.c: what mount(2) and pivot_root(2) do once their arguments are known. Source:
+ * mount(2), pivot_root(2), mount_namespaces(7). The checks of capability are the system calls'. Lock:
+ * vfs.mounts_lock.
  */
 #include <errno.h>
 
@@ -32,7 +33,8 @@ static int attach_at(struct mnt_ns *ns, struct mount *tree, const struct path *a
     return r;
 }
 
-int vfs_mount_fs(struct mnt_ns *ns, struct filesystem *fs, const struct path *at, uint32_t flags, const char *source) {
+int vfs_mount_fs(struct mnt_ns *ns, struct filesystem *fs, const struct path *at, uint32_t flags,
+                 const char *source) {
     struct vfs *v = ns->kernel->vfs;
 
     /* The same file system twice on the same place: mount(2), EBUSY. */
@@ -49,16 +51,18 @@ int vfs_mount_bind(struct mnt_ns *ns, const struct path *from, const struct path
     int r = 0;
 
     mutex_lock(&v->mounts_lock);
-    if (from->mount->propagation == PROPAGATE_UNBINDABLE || (from->mount->ns != ns && !(from->mount->flags & MOUNT_INTERNAL)))
+    if (from->mount->propagation == PROPAGATE_UNBINDABLE ||
+        (from->mount->ns != ns && !(from->mount->flags & MOUNT_INTERNAL)))
         r = -EINVAL;
     /* A bind that leaves out what is mounted below must not uncover what locked mounts hide. */
     struct mount *c;
     if (r == 0 && !recursive)
-        list_for_each_entry(c, &from->mount->children, child_node)
-            if (c->flags & MOUNT_LOCKED && dentry_is_below(c->mountpoint, from->dentry))
-                r = -EINVAL;
+        list_for_each_entry(c, &from->mount->children,
+                            child_node) if (c->flags & MOUNT_LOCKED &&
+                                            dentry_is_below(c->mountpoint, from->dentry)) r = -EINVAL;
     if (r == 0)
-        r = mount_copy_tree_locked(v, from->mount, from->dentry, recursive, COPY_SKIP_UNBINDABLE, &tree, &gone);
+        r = mount_copy_tree_locked(v, from->mount, from->dentry, recursive, COPY_SKIP_UNBINDABLE, &tree,
+                                   &gone);
     if (r == 0)
         tree->flags &= ~(uint32_t)MOUNT_INTERNAL;
     mutex_unlock(&v->mounts_lock);
@@ -75,7 +79,8 @@ static bool is_ancestor_locked(const struct mount *a, const struct mount *m) {
 static int move_check_locked(struct mnt_ns *ns, const struct path *from, const struct path *at) {
     struct mount *m = from->mount;
 
-    if (from->dentry != m->root || m->ns != ns || at->mount->ns != ns || !m->parent || m->flags & MOUNT_LOCKED)
+    if (from->dentry != m->root || m->ns != ns || at->mount->ns != ns || !m->parent ||
+        m->flags & MOUNT_LOCKED)
         return -EINVAL;
     if (m->parent->peer_group)
         return -EINVAL;
@@ -126,7 +131,8 @@ int vfs_set_propagation(struct mnt_ns *ns, const struct path *at, enum propagati
         return -EINVAL;
     mutex_lock(&v->mounts_lock);
     int r = at->mount->ns == ns ? 0 : -EINVAL;
-    for (struct mount *m = r == 0 ? at->mount : NULL; m; m = recursive ? mount_next_locked(m, at->mount) : NULL)
+    for (struct mount *m = r == 0 ? at->mount : NULL; m;
+         m = recursive ? mount_next_locked(m, at->mount) : NULL)
         mount_set_propagation_locked(v, m, p);
     if (r == 0)
         mnt_ns_changed_locked(v, ns);
@@ -141,7 +147,7 @@ static bool clears_locked_flags(uint32_t old, uint32_t new) {
     const uint32_t kept = MOUNT_READONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC;
     const uint32_t atime = MOUNT_NOATIME | MOUNT_NODIRATIME | MOUNT_RELATIME;
 
-    return old & MOUNT_LOCK_FLAGS && ((old & kept & ~new) || (old & atime) != (new & atime));
+    return old & MOUNT_LOCK_FLAGS && ((old & kept & ~new) || (old & atime) != (new &atime));
 }
 
 static int set_flags_locked(struct mount *m, uint32_t flags) {
@@ -196,12 +202,15 @@ static bool reachable_locked(const struct path *p, const struct path *root) {
     return m == root->mount && dentry_is_below(d, root->dentry);
 }
 
-static int pivot_check_locked(struct mnt_ns *ns, const struct path *root, const struct path *new, const struct path *put) {
+static int pivot_check_locked(struct mnt_ns *ns, const struct path *root, const struct path *new,
+                              const struct path *put) {
     struct mount *new_mount = new->mount, *root_mount = root->mount;
 
-    if (new_mount->ns != ns || root_mount->ns != ns || put->mount->ns != ns || new_mount->flags & MOUNT_LOCKED)
+    if (new_mount->ns != ns || root_mount->ns != ns || put->mount->ns != ns ||
+        new_mount->flags & MOUNT_LOCKED)
         return -EINVAL;
-    if (put->mount->peer_group || (new_mount->parent && new_mount->parent->peer_group) || (root_mount->parent && root_mount->parent->peer_group))
+    if (put->mount->peer_group || (new_mount->parent && new_mount->parent->peer_group) ||
+        (root_mount->parent && root_mount->parent->peer_group))
         return -EINVAL;
     if (atomic_load(&new->dentry->unhashed))
         return -ENOENT;
@@ -214,7 +223,8 @@ static int pivot_check_locked(struct mnt_ns *ns, const struct path *root, const 
     return 0;
 }
 
-int vfs_pivot_root(const struct vfs_view *view, struct mnt_ns *ns, const struct path *new, const struct path *put) {
+int vfs_pivot_root(const struct vfs_view *view, struct mnt_ns *ns, const struct path *new,
+                   const struct path *put) {
     struct vfs *v = ns->kernel->vfs;
     struct path old_new_place = {0}, old_root_place = {0};
 
@@ -232,7 +242,8 @@ int vfs_pivot_root(const struct vfs_view *view, struct mnt_ns *ns, const struct 
         if (old_root_place.mount)
             mount_attach_locked(v, new->mount, old_root_place.mount, old_root_place.dentry, NULL);
         else
-            ns->root = new->mount; /* the tree's reference moves from the namespace to the list of children and back */
+            ns->root = new->mount; /* the tree's reference moves from the namespace to the list of children
+                                      and back */
         mnt_ns_changed_locked(v, ns);
     }
     mutex_unlock(&v->mounts_lock);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/mount_propagation.c: shared, slave, private and unbindable mounts. Source: mount_namespaces(7), "SHARED SUBTREES".
+ * sentry/vfs/mount_propagation.c: shared, slave, private and unbindable mounts. Source: mount_namespaces(7),
+ * "SHARED SUBTREES".
  *
- * A mount in a peer group has peer_group != 0; one that receives from a group has master_group != 0; it may have both. All such mounts are on vfs.grouped, in which
- * an event looks for receivers: a walk of that list per hop, which is as long as the number of grouped mounts of all namespaces.
- * Lock: vfs.mounts_lock.
+ * A mount in a peer group has peer_group != 0; one that receives from a group has master_group != 0; it may
+ * have both. All such mounts are on vfs.grouped, in which an event looks for receivers: a walk of that list
+ * per hop, which is as long as the number of grouped mounts of all namespaces. Lock: vfs.mounts_lock.
  */
 #include <errno.h>
 
@@ -19,7 +20,9 @@ static void regroup(struct vfs *v, struct mount *m) {
     else if (!grouped && listed)
         list_del(&m->peer_node);
     if (m->propagation != PROPAGATE_UNBINDABLE || grouped)
-        m->propagation = m->peer_group ? PROPAGATE_SHARED : m->master_group ? PROPAGATE_SLAVE : PROPAGATE_PRIVATE;
+        m->propagation = m->peer_group     ? PROPAGATE_SHARED
+                         : m->master_group ? PROPAGATE_SLAVE
+                                           : PROPAGATE_PRIVATE;
 }
 
 /* `m` is a new copy of `from`. */
@@ -30,16 +33,16 @@ void mount_group_join_locked(struct vfs *v, struct mount *m, struct mount *from,
         m->peer_group = from->peer_group;
         m->master_group = from->master_group;
     }
-    m->propagation = how & COPY_KEEP_PROPAGATION && from->propagation == PROPAGATE_UNBINDABLE ? PROPAGATE_UNBINDABLE : PROPAGATE_PRIVATE;
+    m->propagation = how & COPY_KEEP_PROPAGATION && from->propagation == PROPAGATE_UNBINDABLE
+                         ? PROPAGATE_UNBINDABLE
+                         : PROPAGATE_PRIVATE;
     regroup(v, m);
 }
 
 static bool group_has_members(struct vfs *v, int group) {
     struct mount *m;
 
-    list_for_each_entry(m, &v->grouped, peer_node)
-        if (m->peer_group == group)
-            return true;
+    list_for_each_entry(m, &v->grouped, peer_node) if (m->peer_group == group) return true;
     return false;
 }
 
@@ -98,19 +101,21 @@ void mount_set_propagation_locked(struct vfs *v, struct mount *m, enum propagati
 
 /* ---- events ---- */
 
-/* A receiver of what happens on `source` at `at`: peers, slaves, and their peers and slaves in turn. Breadth first: receivers are chained in `copy`, which serves as
-   the queue's link and mark. */
+/* A receiver of what happens on `source` at `at`: peers, slaves, and their peers and slaves in turn. Breadth
+   first: receivers are chained in `copy`, which serves as the queue's link and mark. */
 static struct mount *collect_receivers(struct vfs *v, struct mount *source) {
     struct mount *m, *first = NULL, *last = NULL;
 
-    list_for_each_entry(m, &v->grouped, peer_node)
-        m->copy = NULL;
+    list_for_each_entry(m, &v->grouped, peer_node) m->copy = NULL;
     source->copy = source; /* marks it, and ends the chain */
-    for (struct mount *from = source; from; from = from == source ? first : from->copy == source ? NULL : from->copy) {
+    for (struct mount *from = source; from; from = from == source         ? first
+                                                   : from->copy == source ? NULL
+                                                                          : from->copy) {
         if (!from->peer_group)
             continue;
         list_for_each_entry(m, &v->grouped, peer_node) {
-            if (m->copy || m == source || (m->peer_group != from->peer_group && m->master_group != from->peer_group))
+            if (m->copy || m == source ||
+                (m->peer_group != from->peer_group && m->master_group != from->peer_group))
                 continue;
             m->copy = source;
             if (last)
@@ -128,7 +133,8 @@ static bool receives(struct mount *m, struct mount *source, struct dentry *at) {
 }
 
 /* The receivers of an event, in an array from the heap; count 0: none, and *ret NULL. */
-static int receivers_of(struct vfs *v, struct mount *source, struct dentry *at, struct mount ***ret, size_t *ret_count) {
+static int receivers_of(struct vfs *v, struct mount *source, struct dentry *at, struct mount ***ret,
+                        size_t *ret_count) {
     struct mount *first = collect_receivers(v, source);
     size_t n = 0, at_index = 0;
 
@@ -149,7 +155,8 @@ static int receivers_of(struct vfs *v, struct mount *source, struct dentry *at, 
     return 0;
 }
 
-int mount_propagate_attach_locked(struct vfs *v, struct mount *tree, struct mount *parent, struct dentry *at, struct list *gone) {
+int mount_propagate_attach_locked(struct vfs *v, struct mount *tree, struct mount *parent, struct dentry *at,
+                                  struct list *gone) {
     struct mount **to;
     size_t count;
 
@@ -162,7 +169,8 @@ int mount_propagate_attach_locked(struct vfs *v, struct mount *tree, struct moun
         bool peer = to[i]->peer_group == parent->peer_group;
         bool other_owner = parent->ns && to[i]->ns->user_ns != parent->ns->user_ns;
         struct mount *copy;
-        r = mount_copy_tree_locked(v, tree, tree->root, /* recursive= */ true, (peer ? 0u : COPY_AS_SLAVE) | (other_owner ? COPY_LOCK : 0u), &copy, gone);
+        r = mount_copy_tree_locked(v, tree, tree->root, /* recursive= */ true,
+                                   (peer ? 0u : COPY_AS_SLAVE) | (other_owner ? COPY_LOCK : 0u), &copy, gone);
         if (r < 0)
             break;
         if (!peer && to[i]->peer_group)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/path_text.c: the name of a path, for getcwd(2), /proc/PID/{fd,cwd,exe,maps,mountinfo}. Source: getcwd(2), proc(5).
+ * sentry/vfs/path_text.c: the name of a path, for getcwd(2), /proc/PID/{fd,cwd,exe,maps,mountinfo}. Source:
+ * getcwd(2), proc(5).
  */
 #include <errno.h>
 #include <string.h>

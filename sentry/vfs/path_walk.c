@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/path_walk.c: from names to paths: the only place that resolves them. Source: path_resolution(7), openat2(2), symlink(7), proc(5) (magic links).
+ * sentry/vfs/path_walk.c: from names to paths: the only place that resolves them. Source: path_resolution(7),
+ * openat2(2), symlink(7), proc(5) (magic links).
  *
- * The walk goes component by component with references to where it is, and never holds a lock between two of them. The texts of symlinks that are being followed lie
- * on a stack, so that depth costs no recursion; 40 links in all are followed. The walk stops before the last component (walk_to_parent), which callers resolve
+ * The walk goes component by component with references to where it is, and never holds a lock between two of
+ * them. The texts of symlinks that are being followed lie on a stack, so that depth costs no recursion; 40
+ * links in all are followed. The walk stops before the last component (walk_to_parent), which callers resolve
  * (walk_last) or create. The rules of RESOLVE_*:
  *   NO_XDEV       no mount point is crossed, up, down, or by a link
  *   NO_MAGICLINKS, NO_SYMLINKS
  *   BENEATH       never above the start: "..", absolute names and links, magic links give -EXDEV
  *   IN_ROOT       the start is the root
  *   CACHED        only what the dentry cache has; else -EAGAIN
- * A rename that moves a directory out of the scope while the walk is in it is found after each "..": -EAGAIN, as Linux.
+ * A rename that moves a directory out of the scope while the walk is in it is found after each "..": -EAGAIN,
+ * as Linux.
  */
 #include <errno.h>
 #include <string.h>
@@ -110,7 +113,9 @@ static void push_text(struct walk *w, char *text) {
 static int may_follow(const struct walk *w, const struct inode *link) {
     const struct inode *dir = w->at.dentry->inode;
 
-    if (link->uid == w->view->creds->fsuid || (dir->mode & (LINUX_S_ISVTX | LINUX_S_IWOTH)) != (LINUX_S_ISVTX | LINUX_S_IWOTH) || dir->uid == link->uid)
+    if (link->uid == w->view->creds->fsuid ||
+        (dir->mode & (LINUX_S_ISVTX | LINUX_S_IWOTH)) != (LINUX_S_ISVTX | LINUX_S_IWOTH) ||
+        dir->uid == link->uid)
         return 0;
     return -EACCES;
 }
@@ -218,7 +223,8 @@ static int step_up(struct walk *w) {
         }
         if (w->at.dentry != w->at.mount->root) {
             struct dentry *parent = dentry_parent(w->at.dentry);
-            bool inside = w->at.mount->root == w->at.mount->fs->root || dentry_is_below(parent, w->at.mount->root);
+            bool inside =
+                w->at.mount->root == w->at.mount->fs->root || dentry_is_below(parent, w->at.mount->root);
             dentry_unref(w->at.dentry);
             w->at.dentry = parent;
             if (!inside) /* a bind mount whose directory was moved out of it */
@@ -279,7 +285,8 @@ int walk_to_parent(struct walk *w) {
                 pop_text(w);
                 continue;
             }
-            w->last = (struct last_component){.name = w->rest, .type = LAST_ROOT, .trailing_slash = w->want_directory};
+            w->last = (struct last_component){
+                .name = w->rest, .type = LAST_ROOT, .trailing_slash = w->want_directory};
             return 0;
         }
         if (!inode_is_dir(w->at.dentry->inode))
@@ -326,7 +333,8 @@ int path_lookup(const struct vfs_view *v, int dirfd, const char *name, unsigned 
     return r;
 }
 
-int path_lookup_parent(const struct vfs_view *v, int dirfd, const char *name, unsigned flags, struct path *ret, struct last_component *ret_last) {
+int path_lookup_parent(const struct vfs_view *v, int dirfd, const char *name, unsigned flags,
+                       struct path *ret, struct last_component *ret_last) {
     struct walk w;
     int r = walk_start(&w, v, dirfd, name, flags & ~(unsigned)LOOKUP_EMPTY);
 

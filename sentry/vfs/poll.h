@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/poll.h: waiting for several files at once: the core of poll and select. Source: poll(2), select(2).
+ * sentry/vfs/poll.h: waiting for several files at once: the core of poll and select. Source: poll(2),
+ * select(2).
  */
 #pragma once
 
@@ -9,9 +10,9 @@ struct file;
 struct task;
 
 struct poll_item {
-    struct file *file;   /* reference of the caller's, or NULL: not looked at */
-    uint32_t events;     /* asked for */
-    uint32_t revents;    /* out: true now, of events and LINUX_POLLERR|POLLHUP */
+    struct file *file; /* reference of the caller's, or NULL: not looked at */
+    uint32_t events;   /* asked for */
+    uint32_t revents;  /* out: true now, of events and LINUX_POLLERR|POLLHUP */
     struct waiter waiter;
 };
 

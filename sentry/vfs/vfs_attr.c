@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/vfs_attr.c: attributes of files: reading them, changing them by chmod, chown, utimes and truncate, and statfs.
- * Source: stat(2), chmod(2), chown(2), utimensat(2), truncate(2), statfs(2), inode(7).
+ * sentry/vfs/vfs_attr.c: attributes of files: reading them, changing them by chmod, chown, utimes and
+ * truncate, and statfs. Source: stat(2), chmod(2), chown(2), utimensat(2), truncate(2), statfs(2), inode(7).
  */
 #include <errno.h>
 
@@ -22,7 +22,8 @@ static int chown_check(const struct inode *i, const struct setattr *s, const str
 
     if (s->mask & SETATTR_UID && !(owner && s->uid == i->uid) && !inode_capable(i, c, LINUX_CAP_CHOWN))
         return -EPERM;
-    if (s->mask & SETATTR_GID && !(owner && (s->gid == i->gid || creds_in_group(c, s->gid))) && !inode_capable(i, c, LINUX_CAP_CHOWN))
+    if (s->mask & SETATTR_GID && !(owner && (s->gid == i->gid || creds_in_group(c, s->gid))) &&
+        !inode_capable(i, c, LINUX_CAP_CHOWN))
         return -EPERM;
     return 0;
 }
@@ -107,13 +108,18 @@ int vfs_statfs(const struct path *p, struct kstatfs *ret) {
     static const struct {
         uint32_t mount, st;
     } flags[] = {
-        {MOUNT_READONLY, LINUX_ST_RDONLY},     {MOUNT_NOSUID, LINUX_ST_NOSUID},         {MOUNT_NODEV, LINUX_ST_NODEV},
-        {MOUNT_NOEXEC, LINUX_ST_NOEXEC},       {MOUNT_NOATIME, LINUX_ST_NOATIME},       {MOUNT_NODIRATIME, LINUX_ST_NODIRATIME},
-        {MOUNT_RELATIME, LINUX_ST_RELATIME},   {MOUNT_NOSYMFOLLOW, LINUX_ST_NOSYMFOLLOW},
+        {MOUNT_READONLY, LINUX_ST_RDONLY},   {MOUNT_NOSUID, LINUX_ST_NOSUID},
+        {MOUNT_NODEV, LINUX_ST_NODEV},       {MOUNT_NOEXEC, LINUX_ST_NOEXEC},
+        {MOUNT_NOATIME, LINUX_ST_NOATIME},   {MOUNT_NODIRATIME, LINUX_ST_NODIRATIME},
+        {MOUNT_RELATIME, LINUX_ST_RELATIME}, {MOUNT_NOSYMFOLLOW, LINUX_ST_NOSYMFOLLOW},
     };
     struct filesystem *fs = p->mount->fs;
 
-    *ret = (struct kstatfs){.type = fs->magic, .bsize = 4096, .frsize = 4096, .namelen = 255, .fsid = {(uint32_t)fs->dev, (uint32_t)(fs->dev >> 32)}};
+    *ret = (struct kstatfs){.type = fs->magic,
+                            .bsize = 4096,
+                            .frsize = 4096,
+                            .namelen = 255,
+                            .fsid = {(uint32_t)fs->dev, (uint32_t)(fs->dev >> 32)}};
     int r = fs->ops->statfs(fs, ret);
     if (r < 0)
         return r;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/vfs_names.c: making and removing names: mkdir, mknod, symlink, link, unlink, rmdir. Rename: vfs_rename.c.
- * Source: mkdir(2), mknod(2), symlink(2), link(2), unlink(2), rmdir(2), proc(5) "protected_hardlinks".
+ * sentry/vfs/vfs_names.c: making and removing names: mkdir, mknod, symlink, link, unlink, rmdir. Rename:
+ * vfs_rename.c. Source: mkdir(2), mknod(2), symlink(2), link(2), unlink(2), rmdir(2), proc(5)
+ * "protected_hardlinks".
  *
- * Each takes the directory's lock, looks the name up, checks in Linux's order, calls the file system, and puts the dentry cache right, all under that lock.
+ * Each takes the directory's lock, looks the name up, checks in Linux's order, calls the file system, and
+ * puts the dentry cache right, all under that lock.
  */
 #include <errno.h>
 
@@ -14,13 +16,15 @@
 
 /* A name that is to be made. */
 struct creation {
-    struct path dir;            /* reference */
+    struct path dir; /* reference */
     struct last_component last;
-    struct dentry *negative;    /* reference; its directory is locked */
+    struct dentry *negative; /* reference; its directory is locked */
 };
 
-/* Order of filename_create(): EEXIST for "." and the like, EEXIST, ENOENT for "new/", EROFS, then permission. */
-static int create_begin(const struct vfs_view *v, int dirfd, const char *name, bool directory, struct creation *c) {
+/* Order of filename_create(): EEXIST for "." and the like, EEXIST, ENOENT for "new/", EROFS, then permission.
+ */
+static int create_begin(const struct vfs_view *v, int dirfd, const char *name, bool directory,
+                        struct creation *c) {
     int r = path_lookup_parent(v, dirfd, name, 0, &c->dir, &c->last);
 
     if (r < 0)
@@ -51,7 +55,8 @@ static int create_begin(const struct vfs_view *v, int dirfd, const char *name, b
     return r;
 }
 
-/* `r` is the file system's answer; a new inode (reference) comes with 0. *ret: the new dentry, or NULL if not wanted. */
+/* `r` is the file system's answer; a new inode (reference) comes with 0. *ret: the new dentry, or NULL if not
+ * wanted. */
 static int create_end(struct creation *c, int r, struct inode *inode, struct path *ret) {
     struct dentry *made = NULL;
 
@@ -81,15 +86,18 @@ int vfs_mkdir(const struct vfs_view *v, int dirfd, const char *name, uint32_t mo
     if (r < 0)
         return r;
     struct inode *dir = c.dir.dentry->inode;
-    r = dir->ops->mkdir ? dir->ops->mkdir(dir, c.last.name, c.last.len, mode & 01777, v->creds, &inode) : -EPERM;
+    r = dir->ops->mkdir ? dir->ops->mkdir(dir, c.last.name, c.last.len, mode & 01777, v->creds, &inode)
+                        : -EPERM;
     return create_end(&c, r, inode, NULL);
 }
 
-static int make_node(const struct vfs_view *v, int dirfd, const char *name, uint32_t mode, uint64_t rdev, struct path *ret) {
+static int make_node(const struct vfs_view *v, int dirfd, const char *name, uint32_t mode, uint64_t rdev,
+                     struct path *ret) {
     struct creation c;
     struct inode *inode = NULL;
     uint32_t type = mode & LINUX_S_IFMT;
-    bool device = type == LINUX_S_IFBLK || (type == LINUX_S_IFCHR && rdev != 0); /* 0:0 is a whiteout: no privilege */
+    bool device =
+        type == LINUX_S_IFBLK || (type == LINUX_S_IFCHR && rdev != 0); /* 0:0 is a whiteout: no privilege */
     int r = create_begin(v, dirfd, name, /* directory= */ false, &c);
 
     if (r < 0)
@@ -98,9 +106,11 @@ static int make_node(const struct vfs_view *v, int dirfd, const char *name, uint
     if (device && !creds_has_cap_in(v->creds, dir->fs->kernel->root_user_ns, LINUX_CAP_MKNOD))
         r = -EPERM;
     else if (type == LINUX_S_IFREG)
-        r = dir->ops->create ? dir->ops->create(dir, c.last.name, c.last.len, mode & 07777, v->creds, &inode) : -EPERM;
+        r = dir->ops->create ? dir->ops->create(dir, c.last.name, c.last.len, mode & 07777, v->creds, &inode)
+                             : -EPERM;
     else
-        r = dir->ops->mknod ? dir->ops->mknod(dir, c.last.name, c.last.len, mode, rdev, v->creds, &inode) : -EPERM;
+        r = dir->ops->mknod ? dir->ops->mknod(dir, c.last.name, c.last.len, mode, rdev, v->creds, &inode)
+                            : -EPERM;
     return create_end(&c, r, inode, ret);
 }
 
@@ -120,7 +130,8 @@ int vfs_symlink(const struct vfs_view *v, const char *target, int dirfd, const c
     if (r < 0)
         return r;
     struct inode *dir = c.dir.dentry->inode;
-    r = dir->ops->symlink ? dir->ops->symlink(dir, c.last.name, c.last.len, target, v->creds, &inode) : -EPERM;
+    r = dir->ops->symlink ? dir->ops->symlink(dir, c.last.name, c.last.len, target, v->creds, &inode)
+                          : -EPERM;
     return create_end(&c, r, inode, NULL);
 }
 
@@ -128,7 +139,8 @@ int vfs_symlink(const struct vfs_view *v, const char *target, int dirfd, const c
 static int may_link(struct inode *i, const struct creds *c) {
     if (inode_owner_or_capable(i, c))
         return 0;
-    if (i->type != LINUX_S_IFREG || i->mode & LINUX_S_ISUID || (i->mode & (LINUX_S_ISGID | LINUX_S_IXGRP)) == (LINUX_S_ISGID | LINUX_S_IXGRP) ||
+    if (i->type != LINUX_S_IFREG || i->mode & LINUX_S_ISUID ||
+        (i->mode & (LINUX_S_ISGID | LINUX_S_IXGRP)) == (LINUX_S_ISGID | LINUX_S_IXGRP) ||
         inode_permission(i, c, MAY_READ | MAY_WRITE) < 0)
         return -EPERM;
     return 0;
@@ -147,7 +159,8 @@ static int link_checked(const struct vfs_view *v, const struct path *old, struct
     return dir->ops->link(dir, c->last.name, c->last.len, i);
 }
 
-int vfs_link(const struct vfs_view *v, int old_dirfd, const char *old_name, int new_dirfd, const char *new_name, unsigned flags) {
+int vfs_link(const struct vfs_view *v, int old_dirfd, const char *old_name, int new_dirfd,
+             const char *new_name, unsigned flags) {
     struct path old;
     struct creation c;
     int r = path_lookup(v, old_dirfd, old_name, flags, &old);
@@ -169,10 +182,12 @@ int vfs_link(const struct vfs_view *v, int old_dirfd, const char *old_name, int 
 /* ---- removing ---- */
 
 static bool sticky_denies(const struct inode *dir, const struct inode *victim, const struct creds *c) {
-    return dir->mode & LINUX_S_ISVTX && victim->uid != c->fsuid && dir->uid != c->fsuid && !inode_capable(victim, c, LINUX_CAP_FOWNER);
+    return dir->mode & LINUX_S_ISVTX && victim->uid != c->fsuid && dir->uid != c->fsuid &&
+           !inode_capable(victim, c, LINUX_CAP_FOWNER);
 }
 
-int name_may_delete(struct inode *dir, const struct dentry *victim, bool want_directory, const struct creds *c) {
+int name_may_delete(struct inode *dir, const struct dentry *victim, bool want_directory,
+                    const struct creds *c) {
     int r = inode_permission(dir, c, MAY_WRITE | MAY_EXEC);
 
     if (r < 0)
@@ -186,7 +201,8 @@ int name_may_delete(struct inode *dir, const struct dentry *victim, bool want_di
     return dir->dead_dir ? -ENOENT : 0;
 }
 
-static int remove_locked(const struct vfs_view *v, const struct path *at, const struct last_component *last, bool directory, struct dentry *d) {
+static int remove_locked(const struct vfs_view *v, const struct path *at, const struct last_component *last,
+                         bool directory, struct dentry *d) {
     struct inode *dir = at->dentry->inode, *i = d->inode;
 
     if (!i)
@@ -249,7 +265,8 @@ static int remove_name(const struct vfs_view *v, int dirfd, const char *name, bo
     return r;
 }
 
-/* IN_DELETE for the directory's watchers; IN_ATTRIB, or IN_DELETE_SELF after the last name, for the file's own. */
+/* IN_DELETE for the directory's watchers; IN_ATTRIB, or IN_DELETE_SELF after the last name, for the file's
+ * own. */
 void names_notify_removed(struct dentry *d) {
     uint32_t dir_bit = inode_is_dir(d->inode) ? LINUX_IN_ISDIR : 0u;
 

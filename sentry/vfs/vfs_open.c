@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/vfs_open.c: from a name to an open file. Source: open(2), openat2(2), execve(2) (ETXTBSY), inotify(7).
+ * sentry/vfs/vfs_open.c: from a name to an open file. Source: open(2), openat2(2), execve(2) (ETXTBSY),
+ * inotify(7).
  *
- * Flags come checked by the system call (sys_open.c). The last component is walked here, because O_CREAT may make it, under its directory's lock, and a symlink there
- * may lead on. Order of checks as Linux: existence, EEXIST, EISDIR, ENOTDIR, ELOOP, type, permission and EROFS, ETXTBSY, the node's own.
+ * Flags come checked by the system call (sys_open.c). The last component is walked here, because O_CREAT may
+ * make it, under its directory's lock, and a symlink there may lead on. Order of checks as Linux: existence,
+ * EEXIST, EISDIR, ENOTDIR, ELOOP, type, permission and EROFS, ETXTBSY, the node's own.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -31,7 +33,8 @@ static int open_path_only(const struct path *p, uint32_t flags, const struct cre
 
     if (!f)
         return -ENOMEM;
-    file_init(f, &path_file_ops, p, flags & (LINUX_O_PATH | LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW), FILE_PATH, c);
+    file_init(f, &path_file_ops, p, flags & (LINUX_O_PATH | LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW), FILE_PATH,
+              c);
     *ret = f;
     return 0;
 }
@@ -119,7 +122,8 @@ static int truncate_at_open(const struct path *p) {
 }
 
 /* Everything after the checks. `how`: FILE_DENY_WRITE or 0. */
-static int open_checked(const struct vfs_view *v, const struct path *p, uint32_t flags, bool created, uint32_t how, struct file **ret) {
+static int open_checked(const struct vfs_view *v, const struct path *p, uint32_t flags, bool created,
+                        uint32_t how, struct file **ret) {
     struct inode *i = p->dentry->inode;
     bool regular = i->type == LINUX_S_IFREG;
     bool counted = regular && file_mode_of(flags) & FILE_WRITE;
@@ -164,7 +168,8 @@ int vfs_open_path(const struct vfs_view *v, const struct path *p, uint32_t flags
 
 /* ---- creating ---- */
 
-static int create_locked(struct walk *w, const struct open_request *o, struct dentry *negative, struct dentry **ret) {
+static int create_locked(struct walk *w, const struct open_request *o, struct dentry *negative,
+                         struct dentry **ret) {
     struct dentry *parent = w->at.dentry;
     struct inode *dir = parent->inode, *inode;
     int r = path_want_write(&w->at);
@@ -237,7 +242,8 @@ static int check_found(const struct walk *w, const struct open_request *o, bool 
     return 0;
 }
 
-static int open_tmpfile(const struct vfs_view *v, const char *name, const struct open_request *o, struct file **ret) {
+static int open_tmpfile(const struct vfs_view *v, const char *name, const struct open_request *o,
+                        struct file **ret) {
     struct path dir, p;
     struct inode *inode;
     char text[32];
@@ -263,7 +269,8 @@ static int open_tmpfile(const struct vfs_view *v, const char *name, const struct
             inode_unref(inode);
             r = -ENOMEM;
         } else {
-            r = open_checked(v, &p, o->flags & ~(uint32_t)(LINUX_O_TMPFILE | LINUX_O_TRUNC), /* created= */ true, 0, ret);
+            r = open_checked(v, &p, o->flags & ~(uint32_t)(LINUX_O_TMPFILE | LINUX_O_TRUNC),
+                             /* created= */ true, 0, ret);
         }
         path_put(&p);
     }
@@ -271,9 +278,11 @@ static int open_tmpfile(const struct vfs_view *v, const char *name, const struct
     return r;
 }
 
-static int open_walk(const struct vfs_view *v, const char *name, const struct open_request *o, struct file **ret) {
+static int open_walk(const struct vfs_view *v, const char *name, const struct open_request *o,
+                     struct file **ret) {
     bool create = o->flags & LINUX_O_CREAT, created = false;
-    bool follow = !(o->flags & LINUX_O_NOFOLLOW) && (o->flags & (LINUX_O_CREAT | LINUX_O_EXCL)) != (LINUX_O_CREAT | LINUX_O_EXCL);
+    bool follow = !(o->flags & LINUX_O_NOFOLLOW) &&
+                  (o->flags & (LINUX_O_CREAT | LINUX_O_EXCL)) != (LINUX_O_CREAT | LINUX_O_EXCL);
     struct walk w;
     int r = walk_start(&w, v, o->dirfd, name, o->resolve);
 
@@ -300,7 +309,8 @@ int vfs_open(const struct vfs_view *v, const char *name, const struct open_reque
     if (!(o->flags & LINUX_O_PATH))
         return open_walk(v, name, o, ret);
     struct path p;
-    unsigned flags = o->resolve | (o->flags & LINUX_O_NOFOLLOW ? 0u : LOOKUP_FOLLOW) | (o->flags & LINUX_O_DIRECTORY ? LOOKUP_DIRECTORY : 0u);
+    unsigned flags = o->resolve | (o->flags & LINUX_O_NOFOLLOW ? 0u : LOOKUP_FOLLOW) |
+                     (o->flags & LINUX_O_DIRECTORY ? LOOKUP_DIRECTORY : 0u);
     int r = path_lookup(v, o->dirfd, name, flags, &p);
     if (r < 0)
         return r;
@@ -311,7 +321,8 @@ int vfs_open(const struct vfs_view *v, const char *name, const struct open_reque
 
 int vfs_open_exec(const struct vfs_view *v, int dirfd, const char *name, int at_flags, struct file **ret) {
     struct path p;
-    unsigned flags = (at_flags & LINUX_AT_SYMLINK_NOFOLLOW ? 0u : LOOKUP_FOLLOW) | (at_flags & LINUX_AT_EMPTY_PATH ? LOOKUP_EMPTY : 0u);
+    unsigned flags = (at_flags & LINUX_AT_SYMLINK_NOFOLLOW ? 0u : LOOKUP_FOLLOW) |
+                     (at_flags & LINUX_AT_EMPTY_PATH ? LOOKUP_EMPTY : 0u);
     int r = path_lookup(v, dirfd, name, flags, &p);
 
     if (r < 0)
@@ -324,7 +335,8 @@ int vfs_open_exec(const struct vfs_view *v, int dirfd, const char *name, int at_
     if (r == 0)
         r = path_permission(&p, v->creds, MAY_EXEC);
     if (r == 0)
-        r = open_checked(v, &p, LINUX_O_RDONLY | LINUX_O_LARGEFILE, /* created= */ false, FILE_DENY_WRITE, ret);
+        r = open_checked(v, &p, LINUX_O_RDONLY | LINUX_O_LARGEFILE, /* created= */ false, FILE_DENY_WRITE,
+                         ret);
     path_put(&p);
     return r;
 }

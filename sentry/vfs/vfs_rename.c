@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/vfs/vfs_rename.c: rename(2) and renameat2(2).
  *
- * Locks: filesystem.rename_lock when two directories take part (no directory then changes its ancestors), both directories' locks (ancestor first, else by
- * address), and a replaced directory's own.
+ * Locks: filesystem.rename_lock when two directories take part (no directory then changes its ancestors),
+ * both directories' locks (ancestor first, else by address), and a replaced directory's own.
  */
 #include <errno.h>
 
@@ -10,12 +10,13 @@
 #include "sentry/vfs/vfs_internal.h"
 
 struct side {
-    struct path dir;            /* reference */
+    struct path dir; /* reference */
     struct last_component last;
-    struct dentry *d;           /* reference, or NULL */
+    struct dentry *d; /* reference, or NULL */
 };
 
-/* Locks both directories; *ret_trap is the child of one through which the other lies below it, if any: a reference. */
+/* Locks both directories; *ret_trap is the child of one through which the other lies below it, if any: a
+ * reference. */
 static void lock_directories(struct side *from, struct side *to) {
     struct dentry *a = from->dir.dentry, *b = to->dir.dentry;
 
@@ -26,7 +27,8 @@ static void lock_directories(struct side *from, struct side *to) {
     mutex_lock(&a->fs->rename_lock);
     bool a_first = dentry_is_below(b, a) || (!dentry_is_below(a, b) && a->inode < b->inode);
     mutex_lock(a_first ? &a->inode->dir_lock : &b->inode->dir_lock);
-    mutex_lock_nested(a_first ? &b->inode->dir_lock : &a->inode->dir_lock); /* ancestor first, else by address */
+    mutex_lock_nested(a_first ? &b->inode->dir_lock
+                              : &a->inode->dir_lock); /* ancestor first, else by address */
 }
 
 static void unlock_directories(struct side *from, struct side *to) {
@@ -62,7 +64,8 @@ static int check_names(const struct side *from, const struct side *to, uint32_t 
     return 0;
 }
 
-static int check_rights(const struct side *from, const struct side *to, uint32_t flags, const struct creds *c) {
+static int check_rights(const struct side *from, const struct side *to, uint32_t flags,
+                        const struct creds *c) {
     struct inode *from_dir = from->dir.dentry->inode, *to_dir = to->dir.dentry->inode;
     bool is_dir = inode_is_dir(from->d->inode);
     int r = name_may_delete(from_dir, from->d, is_dir, c);
@@ -72,7 +75,8 @@ static int check_rights(const struct side *from, const struct side *to, uint32_t
     if (!to->d->inode)
         r = inode_dir_may_create(to_dir, c);
     else
-        r = name_may_delete(to_dir, to->d, flags & LINUX_RENAME_EXCHANGE ? inode_is_dir(to->d->inode) : is_dir, c);
+        r = name_may_delete(to_dir, to->d,
+                            flags & LINUX_RENAME_EXCHANGE ? inode_is_dir(to->d->inode) : is_dir, c);
     if (r < 0)
         return r;
     if (from_dir == to_dir)
@@ -101,7 +105,8 @@ static int do_rename(struct side *from, struct side *to, uint32_t flags) {
     if (r == 0) {
         if (kills_dir)
             mutex_lock_nested(&replaced->dir_lock); /* below both */
-        r = dir->ops->rename(dir, from->last.name, from->last.len, from->d->inode, to->dir.dentry->inode, to->last.name, to->last.len, replaced, flags);
+        r = dir->ops->rename(dir, from->last.name, from->last.len, from->d->inode, to->dir.dentry->inode,
+                             to->last.name, to->last.len, replaced, flags);
         if (kills_dir) {
             if (r == 0)
                 replaced->dead_dir = true;
@@ -125,14 +130,17 @@ static void notify(struct side *from, struct side *to, uint32_t flags) {
     if (atomic_load_explicit(&v->watches, memory_order_relaxed) == 0)
         return;
     uint32_t cookie = atomic_fetch_add(&v->next_cookie, 1) + 1;
-    vfs_notify_rename(from->dir.dentry->inode, from->last.name, from->last.len, to->dir.dentry->inode, to->last.name, to->last.len, from->d, cookie);
+    vfs_notify_rename(from->dir.dentry->inode, from->last.name, from->last.len, to->dir.dentry->inode,
+                      to->last.name, to->last.len, from->d, cookie);
     if (flags & LINUX_RENAME_EXCHANGE) {
         cookie = atomic_fetch_add(&v->next_cookie, 1) + 1;
-        vfs_notify_rename(to->dir.dentry->inode, to->last.name, to->last.len, from->dir.dentry->inode, from->last.name, from->last.len, to->d, cookie);
+        vfs_notify_rename(to->dir.dentry->inode, to->last.name, to->last.len, from->dir.dentry->inode,
+                          from->last.name, from->last.len, to->d, cookie);
     } else if (to->d->inode) {
         struct kstat st;
         inode_fill_stat(to->d->inode, &st);
-        if (inode_is_dir(to->d->inode) || (to->d->inode->ops->getattr(to->d->inode, &st) == 0 && st.nlink == 0)) {
+        if (inode_is_dir(to->d->inode) ||
+            (to->d->inode->ops->getattr(to->d->inode, &st) == 0 && st.nlink == 0)) {
             vfs_notify_self(to->d, LINUX_IN_DELETE_SELF);
             inode_drop_watches(to->d->inode);
         }
@@ -168,7 +176,8 @@ static int rename_sides(struct side *from, struct side *to, uint32_t flags, cons
     return r;
 }
 
-int vfs_rename(const struct vfs_view *v, int old_dirfd, const char *old_name, int new_dirfd, const char *new_name, uint32_t flags) {
+int vfs_rename(const struct vfs_view *v, int old_dirfd, const char *old_name, int new_dirfd,
+               const char *new_name, uint32_t flags) {
     struct side from = {0}, to = {0};
     int r = path_lookup_parent(v, old_dirfd, old_name, 0, &from.dir, &from.last);
 

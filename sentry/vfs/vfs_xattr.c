@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/vfs_xattr.c: extended attributes: which namespaces there are, and who may touch them. Source: xattr(7), capabilities(7).
- * Sizes and names are checked by the system calls (name 1..255 bytes, value at most XATTR_SIZE_MAX).
+ * sentry/vfs/vfs_xattr.c: extended attributes: which namespaces there are, and who may touch them. Source:
+ * xattr(7), capabilities(7). Sizes and names are checked by the system calls (name 1..255 bytes, value at
+ * most XATTR_SIZE_MAX).
  */
 #include <errno.h>
 #include <string.h>
@@ -27,7 +28,15 @@ static int user_check(struct inode *i, const struct creds *c, bool write) {
     return inode_permission(i, c, write ? MAY_WRITE : MAY_READ);
 }
 
+/* A namespace alone is no name. */
+static bool lacks_suffix(const char *name) {
+    return strcmp(name, LINUX_XATTR_USER_PREFIX) == 0 || strcmp(name, LINUX_XATTR_TRUSTED_PREFIX) == 0 ||
+           strcmp(name, LINUX_XATTR_SECURITY_PREFIX) == 0;
+}
+
 static int xattr_check(struct inode *i, const char *name, const struct creds *c, bool write) {
+    if (lacks_suffix(name))
+        return -EINVAL;
     if (has_prefix(name, LINUX_XATTR_TRUSTED_PREFIX)) {
         if (!admin_over(i, c))
             return write ? -EPERM : -ENODATA;
@@ -54,7 +63,8 @@ ssize_t vfs_getxattr(const struct path *p, const char *name, void *buf, size_t s
     return i->ops->getxattr ? i->ops->getxattr(i, name, buf, size) : -EOPNOTSUPP;
 }
 
-int vfs_setxattr(const struct path *p, const char *name, const void *value, size_t size, int flags, const struct creds *c) {
+int vfs_setxattr(const struct path *p, const char *name, const void *value, size_t size, int flags,
+                 const struct creds *c) {
     struct inode *i = p->dentry->inode;
     int r = path_want_write(p);
 

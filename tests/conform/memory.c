@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/memory.c: address spaces. Sources: mmap(2), mprotect(2), mremap(2), brk(2), madvise(2), msync(2), mincore(2),
- * memfd_create(2), mlock(2), fork(2).
+ * tests/conform/memory.c: address spaces. Sources: mmap(2), mprotect(2), mremap(2), brk(2), madvise(2),
+ * msync(2), mincore(2), memfd_create(2), mlock(2), fork(2).
  */
 #include "conform.h"
 
@@ -80,9 +80,11 @@ CHECK(fixed_replaces_and_noreplace_refuses) {
     EQ(touch(p + 4096, true), SIGSEGV);
     ERRP(mmap(p, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0), EEXIST);
     OK(munmap(p + 4096, 4096));
-    EQ(OKP(mmap(p + 4096, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0)), p + 4096);
+    EQ(OKP(mmap(p + 4096, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0)),
+       p + 4096);
     OK(munmap(p + 4096, 4096));
-    EQ(OKP(mmap(p + 4096, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)), p + 4096); /* a free hint is taken */
+    EQ(OKP(mmap(p + 4096, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)),
+       p + 4096); /* a free hint is taken */
 }
 
 CHECK(hint_that_is_taken_is_not_used) {
@@ -445,7 +447,8 @@ CHECK(mlock_and_limits) {
 
 CHECK(big_sparse_mapping) {
     size_t size = 1ul << 36;
-    char *p = OKP(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    char *p =
+        OKP(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
 
     p[0] = 1;
     p[size / 2] = 2;
@@ -491,7 +494,8 @@ CHECK(process_vm_readv_of_a_child) {
 /* ---- calls between processes, rare calls ---- */
 
 CHECK(process_vm_moves_bytes) {
-    char *p = anon(2 * 4096), local[16] = "";
+    char *p = anon(3 * 4096), local[16] = "";
+    OK(munmap(p + 8192, 4096)); /* nothing lies behind */
     strcpy(p + 4090, "straddles");
     pid_t pid = fork();
     if (pid == 0) {
@@ -511,7 +515,8 @@ CHECK(process_vm_moves_bytes) {
     theirs.iov_base = p + 8190;
     theirs.iov_len = 10;
     OK(munmap(p + 4096, 4096));
-    EQ(process_vm_readv(pid, &(struct iovec){local, 10}, 1, &theirs, 1, 0), 2); /* up to the bad page; the child still has it */
+    EQ(process_vm_readv(pid, &(struct iovec){local, 10}, 1, &theirs, 1, 0),
+       2); /* up to the bad page; the child still has it */
     ERR(process_vm_readv(pid, mine, 1, &theirs, 1, 1), EINVAL);
     ERR(process_vm_readv(pid, mine, 1025, &theirs, 1, 0), EINVAL);
     theirs.iov_base = (void *)8;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/drive/drive.c: runs one program in the sentry, on a platform of choice, with a root in memory: no boot, gofer, walls or OCI.
+ * tests/drive/drive.c: runs one program in the sentry, on a platform of choice, with a root in memory: no
+ * boot, gofer, walls or OCI.
  *
- *     sentry_drive [--strace] [--log=SPEC] [--platform=NAME] [--env=K=V]... [--copy=HOST_PATH]... -- PROGRAM ARG...
+ *     sentry_drive [--strace] [--log=SPEC] [--platform=NAME] [--env=K=V]... [--copy=HOST_PATH]... -- PROGRAM
+ * ARG...
  *
- * Each --copy puts a host file or tree at the same path inside. Ends with the program's status, 128 + signal, or 125 if it could not be started.
+ * Each --copy puts a host file or tree at the same path inside. Ends with the program's status, 128 + signal,
+ * or 125 if it could not be started.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +60,8 @@ static noreturn_fn void die(const char *what, int r, struct err *err) {
 
 static void mount_at(struct container *c, const struct vfs_view *v, const char *type_name, const char *at) {
     struct fs_type *type = fs_type_find(type_name);
-    struct mount_options o = {.source = type_name, .creds = v->creds, .user_ns = v->creds->user_ns, .pid_ns = c->pid_ns};
+    struct mount_options o = {
+        .source = type_name, .creds = v->creds, .user_ns = v->creds->user_ns, .pid_ns = c->pid_ns};
     struct filesystem *fs;
     struct path path;
 
@@ -80,12 +84,14 @@ static void make_tree(struct container *c, const struct creds *creds) {
     static const struct {
         const char *name;
         int minor;
-    } devices[] = {{"/dev/null", 3}, {"/dev/zero", 5}, {"/dev/full", 7}, {"/dev/random", 8}, {"/dev/urandom", 9}};
+    } devices[] = {
+        {"/dev/null", 3}, {"/dev/zero", 5}, {"/dev/full", 7}, {"/dev/random", 8}, {"/dev/urandom", 9}};
 
     if (!drive_mkdirs(&v, "/dev") || !drive_mkdirs(&v, "/tmp"))
         exit(CANNOT_START);
     for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
-        int r = vfs_mknod(&v, LINUX_AT_FDCWD, devices[i].name, LINUX_S_IFCHR | 0666, (1u << 8) | (unsigned)devices[i].minor);
+        int r = vfs_mknod(&v, LINUX_AT_FDCWD, devices[i].name, LINUX_S_IFCHR | 0666,
+                          (1u << 8) | (unsigned)devices[i].minor);
         if (r < 0)
             fprintf(stderr, "drive: %s: %s\n", devices[i].name, strerror(-r));
     }
@@ -116,7 +122,8 @@ static int run(struct kernel *k, char **argv) {
     for (int i = 0; i < 3; i++)
         if ((r = drive_host_file(i, creds, &files[i])) < 0)
             die("stdio", r, NULL);
-    struct process_spec spec = {.argv = argv, .envp = g_options.env, .creds = creds, .umask = -1, .files = files, .file_count = 3};
+    struct process_spec spec = {
+        .argv = argv, .envp = g_options.env, .creds = creds, .umask = -1, .files = files, .file_count = 3};
     r = container_create_process(c, &spec, /* is_init= */ true, &t, &err);
     if (r < 0)
         die("process", r, err);
@@ -129,9 +136,10 @@ static int run(struct kernel *k, char **argv) {
 }
 
 static void parse(int argc, char **argv) {
-    static const struct option options[] = {{"strace", no_argument, NULL, 's'}, {"log", required_argument, NULL, 'l'},
-                                            {"platform", required_argument, NULL, 'p'}, {"env", required_argument, NULL, 'e'},
-                                            {"copy", required_argument, NULL, 'c'}, {0}};
+    static const struct option options[] = {
+        {"strace", no_argument, NULL, 's'},         {"log", required_argument, NULL, 'l'},
+        {"platform", required_argument, NULL, 'p'}, {"env", required_argument, NULL, 'e'},
+        {"copy", required_argument, NULL, 'c'},     {0}};
     int o;
 
     while ((o = getopt_long(argc, argv, "+", options, NULL)) != -1) {

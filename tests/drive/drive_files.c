@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/drive/drive_files.c: fills the guest's root from the host, and gives the driver's own descriptors to the guest.
+ * tests/drive/drive_files.c: fills the guest's root from the host, and gives the driver's own descriptors to
+ * the guest.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -32,7 +33,9 @@ bool drive_mkdirs(const struct vfs_view *v, const char *path) {
 
 static bool copy_bytes(const struct vfs_view *v, const char *path, mode_t mode) {
     static char buf[1 << 20];
-    struct open_request o = {.dirfd = LINUX_AT_FDCWD, .flags = LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_TRUNC, .mode = mode & 07777};
+    struct open_request o = {.dirfd = LINUX_AT_FDCWD,
+                             .flags = LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_TRUNC,
+                             .mode = mode & 07777};
     struct file *f = NULL;
     int in = open(path, O_RDONLY | O_CLOEXEC);
     int r = in < 0 ? -errno : vfs_open(v, path, &o, &f);
@@ -126,14 +129,16 @@ static void host_release(struct file *f) {
     heap_free(container_of(f, struct drive_file, file));
 }
 
-static const struct file_ops g_host_ops = {.name = "drive", .read = host_read, .write = host_write, .release = host_release};
+static const struct file_ops g_host_ops = {
+    .name = "drive", .read = host_read, .write = host_write, .release = host_release};
 
 int drive_host_file(int fd, const struct creds *c, struct file **ret) {
     struct drive_file *d = heap_new(drive_file);
 
     if (!d)
         return -ENOMEM;
-    int r = file_init_anon(&d->file, &g_host_ops, "host:[drive]", 0, LINUX_O_RDWR, FILE_READ | FILE_WRITE | FILE_STREAM, c);
+    int r = file_init_anon(&d->file, &g_host_ops, "host:[drive]", 0, LINUX_O_RDWR,
+                           FILE_READ | FILE_WRITE | FILE_STREAM, c);
     if (r < 0)
         return r;
     d->fd = fd;

@@ -88,6 +88,7 @@ static void noise(uint64_t round) {
     uint64_t seed = round * 2654435761u + 12345;
     char *page = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+    freopen("/dev/null", "w", stdout); /* some of these calls write */
     signal(SIGALRM, SIG_DFL);
     alarm(4);
     syscall(SYS_prlimit64, 0, 1, (uint64_t[]){1 << 20, 1 << 20}, NULL); /* file size */
@@ -124,10 +125,12 @@ CHECK(random_system_calls) {
     still_alive();
 }
 
-CHECK(pointers_everywhere) {
+static void pointers(uint64_t first) {
     static const uint64_t bad[] = {0, 1, 0xfff, 0x7ffffffff000, 0x7fffffffffff, 0x800000000000, 0xffff800000000000, ~0ull, 0x7fff00000000, 0x7fff80010000};
 
-    for (long number = 0; number < 460; number++) {
+    freopen("/dev/null", "w", stdout);
+    become_nobody(); /* a kill of process 1 is the guest's own affair */
+    for (long number = (long)first; number < (long)first + 20; number++) {
         if (number == 60 || number == 231 || number == 57 || number == 58 || number == 56 || number == 435 || number == 34 || number == 15 ||
             number == 59 || number == 322 || number == 11 || number == 9 || number == 10 || number == 25 || number == 28 || number == 61 || number == 12 ||
             number == 218 || number == 273 || number == 158 || number == 131 || number == 334 || number == 130 || number == 128 || number == 33 || number == 3 || number == 436 || number == 302 || number == 160 || number == 157 || number == 317 || number == 13 || number == 14 || number == 161 || number == 80 || number == 62 || number == 200 || number == 109 || number == 112 || number == 105 || number == 106 || number == 117 || number == 119)
@@ -141,5 +144,10 @@ CHECK(pointers_everywhere) {
         }
         setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
     }
+}
+
+CHECK(pointers_everywhere) {
+    for (uint64_t first = 0; first < 460; first += 20)
+        attack_in_child(pointers, first, 5000);
     still_alive();
 }

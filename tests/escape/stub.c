@@ -42,8 +42,8 @@ static void memory_calls(uint64_t i) {
 CHECK(memory_calls_on_the_stub) {
     for (uint64_t i = 0; i < REGIONS; i++) {
         int status = attack_in_child(memory_calls, i, 5000);
-        printf("%d: %s\n", (int)i, WIFEXITED(status) ? "refused" : "died");
-        TRUE(WIFEXITED(status));
+        TRUE(status >= 0 && WIFEXITED(status));
+        EQ(WEXITSTATUS(status), 0);
     }
     still_alive();
 }
@@ -101,6 +101,7 @@ static void jump(uint64_t target) {
                                        101 /* ptrace */, 41 /* socket */, 257 /* openat */, 200 /* tkill */, 15 /* rt_sigreturn */};
     static const char path[] = "/etc/passwd";
 
+    become_nobody(); /* what runs as the guest's own kill(-1) shall not reach the parent */
     attack_catch_faults();
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         uint64_t a = numbers[i] == 62 || numbers[i] == 200 ? (uint64_t)-1 : (uint64_t)(uintptr_t)path;

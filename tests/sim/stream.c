@@ -96,11 +96,28 @@ static bool act_recv(struct stream *x, struct stream_end *e) {
     return true;
 }
 
+/* What must hold of a sender at any time. */
+static void check_invariants(const struct stream *x, const struct stream_end *e) {
+    struct ns_tcp_info i;
+    size_t n = sizeof(i);
+    if (nsock_getopt(e->sock, NS_SOL_TCP, NS_TCP_INFO, &i, &n) < 0)
+        return;
+    bool ok = i.snd_cwnd >= 1 && i.snd_ssthresh >= 2 && i.sacked <= i.unacked + 1 &&
+              i.lost <= i.unacked + 1 && i.retrans <= i.unacked + 1 && i.rto >= 200000 &&
+              i.rto <= 120000000 && i.bytes_acked <= e->sent + 1 && i.bytes_acked <= i.bytes_sent &&
+              i.bytes_retrans <= i.bytes_sent;
+    if (!ok)
+        ASSERT_FAIL("seed %llu: cwnd %u ssthresh %u unacked %u sacked %u lost %u retrans %u rto %u",
+                    (unsigned long long)x->sim->seed, i.snd_cwnd, i.snd_ssthresh, i.unacked, i.sacked, i.lost,
+                    i.retrans, i.rto);
+}
+
 static bool act_end(struct stream *x, struct stream_end *e) {
     if (!e->sock || x->sim->now < e->next_io)
         return false;
     uint32_t ready = nsock_ready(e->sock);
     bool any = false;
+    check_invariants(x, e);
     if (ready & NS_POLLOUT)
         any |= act_send(x, e);
     if (ready & (NS_POLLIN | NS_POLLHUP | NS_POLLERR))

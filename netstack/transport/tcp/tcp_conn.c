@@ -161,7 +161,10 @@ void tcp_sync_mss(struct tcp_sock *tp) {
     if (tp->ts_ok)
         mss -= 12;
     tp->pmtu = mtu;
-    tp->mss = (uint16_t)MIN(mss, 65535u);
+    tp->mss = (uint16_t)MIN(mss, (uint32_t)TCP_MAX_SEG); /* with headers and options within 65,535 bytes */
+    /* windows are in bytes: after a path with larger packets was found they must still hold some */
+    tp->cwnd = MAX(tp->cwnd, (uint32_t)tp->mss);
+    tp->ssthresh = MAX(tp->ssthresh, 2u * tp->mss);
 }
 
 /* ---- becoming established ---- */
@@ -233,7 +236,7 @@ static void take_handshake(struct tcp_sock *c, const struct tcp_req *r) {
     c->iss = r->iss;
     c->irs = r->irs;
     c->snd_una = c->snd_nxt = c->write_seq = c->snd_sml = r->iss + 1;
-    c->snd_up = c->snd_una;
+    c->snd_up = c->rack_fack = c->snd_una;
     c->rcv_nxt = c->rcv_wup = c->copied_seq = r->irs + 1;
     c->rcv_wnd = r->rcv_wnd;
     c->peer_mss = r->peer_mss;

@@ -64,7 +64,7 @@ static void init_send(struct tcp_sock *tp, const struct rt *rt) {
     const struct netns_sysctl *ctl = &s->ns->ctl;
     tp->iss = tcp_make_isn(
         s->ns, &(struct tcp_ep){.laddr = s->laddr, .raddr = s->raddr, .lport = s->lport, .rport = s->rport});
-    tp->snd_una = tp->iss;
+    tp->snd_una = tp->rack_fack = tp->iss;
     tp->snd_nxt = tp->write_seq = tp->snd_sml = tp->snd_up = tp->iss + 1;
     tp->rcv_nxt = tp->rcv_wup = tp->copied_seq = 0;
     tp->snd_wnd = 0;

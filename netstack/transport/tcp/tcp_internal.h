@@ -152,8 +152,10 @@ struct tcp_sock {
 
     /* ---- round trip and timers: RFC 6298 ---- */
     int64_t srtt_ns, rttvar_ns, min_rtt_ns, rto_ns;
-    struct ntimer rtx_timer, delack_timer, keep_timer;
-    uint8_t rtx_mode; /* enum tcp_rtx_mode */
+    struct ntimer rtx_timer, delack_timer, keep_timer, pace_timer;
+    uint64_t pacing_rate; /* bytes per second, SO_MAX_PACING_RATE; 0: no limit */
+    int64_t pace_next_ns; /* the wire is ours again then */
+    uint8_t rtx_mode;     /* enum tcp_rtx_mode */
     uint8_t backoff, retries, probes, keep_probes_sent;
     int64_t first_timeout_ns; /* when the current run of timeouts began */
     uint32_t user_timeout_ms;
@@ -341,6 +343,7 @@ int tcp_rcv_unread(const struct tcp_sock *tp);
 /* ---- tcp_snd.c ---- */
 ssize_t tcp_send_data(struct nsock *s, struct ns_msg *m);
 int tcp_queue_fin(struct tcp_sock *tp);
+bool tcp_pace_ok(struct tcp_sock *tp);
 /* Sends what the windows allow. */
 void tcp_push(struct tcp_sock *tp, bool force);
 void tcp_send_ack(struct tcp_sock *tp);
@@ -430,7 +433,8 @@ const struct tcp_cc_ops *tcp_cc_find(const char *name);
 uint32_t tcp_slow_start(struct tcp_sock *tp, uint32_t acked);
 
 /* ---- tcp_timer.c ---- */
-extern const struct ntimer_ops tcp_rtx_timer_ops, tcp_delack_timer_ops, tcp_keep_timer_ops;
+extern const struct ntimer_ops tcp_rtx_timer_ops, tcp_delack_timer_ops, tcp_keep_timer_ops,
+    tcp_pace_timer_ops;
 /* Chooses and arms the timer of what is outstanding: reordering, loss probe, retransmission or window probe.
  */
 void tcp_rearm_rtx(struct tcp_sock *tp);

@@ -264,6 +264,7 @@ static struct pkt *trim_text(struct tcp_sock *tp, struct tcp_rx *rx) {
     if (seq_gt(end, right)) {
         end = right;
         fin = false;
+        tp->ack_now = true; /* the peer has outrun the window: tell it */
         rx->h.flags &= (uint8_t)~TH_FIN;
         if (seq_le(end, seq))
             return NULL;

@@ -109,6 +109,8 @@ void tcp_retransmit_lost(struct tcp_sock *tp) {
         uint32_t room = tp->cwnd > flight ? tp->cwnd - flight : 0;
         if ((room < MIN(mss, g->len) && flight > 0) || !inside_window(tp, g))
             return;
+        if (!tcp_pace_ok(tp))
+            return;
         room = MAX(room / mss * mss, mss);
         if (g->len > room && tcp_split_seg(tp, g, room) < 0)
             return;

@@ -63,7 +63,7 @@ static void apply_block(struct tcp_sock *tp, const struct tcp_sack_block *b, con
             return;
         mark_sacked(tp, g, rx, a);
     }
-    if (tp->sacked_bytes && (tp->rack_fack == 0 || seq_gt(b->end, tp->rack_fack)))
+    if (tp->sacked_bytes && seq_gt(b->end, tp->rack_fack))
         tp->rack_fack = b->end;
 }
 

@@ -400,6 +400,29 @@ static bool nagle_holds(const struct tcp_sock *tp, const struct tcp_seg *g, bool
     return !tp->nodelay && tp->snd_nxt != tp->snd_una && seq_gt(tp->snd_sml, tp->snd_una);
 }
 
+/* SO_MAX_PACING_RATE: may a segment go now? If not, the pacing timer will ask again. */
+bool tcp_pace_ok(struct tcp_sock *tp) {
+    if (tp->pacing_rate == 0 || tcp_now(tp) >= tp->pace_next_ns)
+        return true;
+    if (!ntimer_armed(&tp->pace_timer))
+        ntimer_arm(tp->base.ns->st, &tp->pace_timer, tp->pace_next_ns);
+    return false;
+}
+
+/* A burst is at most what the rate allows in a millisecond, but two segments (as Linux's tcp_tso_autosize).
+ */
+static uint32_t pace_burst(const struct tcp_sock *tp) {
+    uint64_t ms = tp->pacing_rate / 1000;
+    return (uint32_t)MIN(MAX(ms, 2ull * tp->mss), (uint64_t)TCP_MAX_SEG);
+}
+
+static void pace_account(struct tcp_sock *tp, uint32_t len) {
+    if (tp->pacing_rate == 0)
+        return;
+    int64_t start = MAX(tp->pace_next_ns, tcp_now(tp));
+    tp->pace_next_ns = start + (int64_t)((double)len * 1e9 / (double)tp->pacing_rate);
+}
+
 /* Bytes of text of g that may go now; -1: nothing. A FIN alone is 0. */
 static int64_t allowed(struct tcp_sock *tp, const struct tcp_seg *g, bool force) {
     uint32_t mss = tcp_eff_mss(tp), flight = tcp_in_flight(tp);
@@ -415,7 +438,8 @@ static int64_t allowed(struct tcp_sock *tp, const struct tcp_seg *g, bool force)
         return -1;
     }
     cwnd = MAX(cwnd, mss);
-    uint32_t n = MIN(MIN(g->len, wnd), MIN(cwnd, (uint32_t)TCP_MAX_SEG));
+    uint32_t most = tp->pacing_rate ? pace_burst(tp) : (uint32_t)TCP_MAX_SEG;
+    uint32_t n = MIN(MIN(g->len, wnd), MIN(cwnd, most));
     if (n == cwnd && n < g->len)
         tp->cwnd_limited = true;
     bool whole = n == g->len, last = g->link.next == &tp->sendq;
@@ -456,6 +480,7 @@ int tcp_transmit_seg(struct tcp_sock *tp, struct tcp_seg *g) {
     g->sent_ns = tcp_now(tp);
     g->tx_count++;
     tp->bytes_sent += g->len;
+    pace_account(tp, g->len);
     uint8_t flags = TH_ACK | (g->flags & (TH_FIN | TH_PSH));
     return tcp_xmit(tp, p, g->seq, flags);
 }
@@ -489,7 +514,7 @@ void tcp_push(struct tcp_sock *tp, bool force) {
     bool any = false;
     while (tp->snd_head) {
         struct tcp_seg *g = tp->snd_head;
-        int64_t n = allowed(tp, g, force);
+        int64_t n = tcp_pace_ok(tp) ? allowed(tp, g, force) : -1;
         if (n < 0)
             break;
         bool fin_outside =
@@ -504,8 +529,7 @@ void tcp_push(struct tcp_sock *tp, bool force) {
     }
     if (!tp->snd_head && tcp_in_flight(tp) < tp->cwnd)
         tp->app_limited_until = MAX(tp->delivered + tcp_in_flight(tp), 1u);
-    if (any)
-        tcp_rearm_rtx(tp);
-    else if (tp->snd_nxt == tp->snd_una && tp->rtx_mode == RTX_NONE)
+    bool paced = ntimer_armed(&tp->pace_timer);
+    if (any || (tp->snd_nxt == tp->snd_una && tp->rtx_mode == RTX_NONE && !paced))
         tcp_rearm_rtx(tp);
 }

@@ -242,6 +242,7 @@ int tcp_new(struct netns *ns, int family, struct nsock **ret) {
     ntimer_init(&tp->rtx_timer, &tcp_rtx_timer_ops);
     ntimer_init(&tp->delack_timer, &tcp_delack_timer_ops);
     ntimer_init(&tp->keep_timer, &tcp_keep_timer_ops);
+    ntimer_init(&tp->pace_timer, &tcp_pace_timer_ops);
     list_add_tail(&ns->tcp_all, &tp->all_link);
     *ret = s;
     return 0;

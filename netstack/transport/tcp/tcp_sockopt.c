@@ -19,6 +19,19 @@ static int set_congestion(struct tcp_sock *tp, const void *val, size_t len) {
     return 0;
 }
 
+/* socket(7): 32 or 64 bits; all ones is no limit. */
+static int set_pacing(struct tcp_sock *tp, const void *val, size_t len) {
+    uint64_t rate = 0;
+    if (len < 4)
+        return -EINVAL;
+    memcpy(&rate, val, len >= 8 ? 8 : 4);
+    bool none = len >= 8 ? rate == UINT64_MAX : rate == UINT32_MAX;
+    if (rate == 0)
+        return -EINVAL;
+    tp->pacing_rate = none ? 0 : rate;
+    return 0;
+}
+
 static int set_range(int *field, int v, int low, int high) {
     if (v < low || v > high)
         return -EINVAL;
@@ -139,7 +152,7 @@ int tcp_setopt(struct nsock *s, int level, int name, const void *val, size_t len
     if (level == NS_SOL_SOCKET) {
         if (name == NS_SO_KEEPALIVE)
             tcp_arm_keepalive(tp);
-        return 0;
+        return name == NS_SO_MAX_PACING_RATE ? set_pacing(tp, val, len) : 0;
     }
     if (level != NS_SOL_TCP)
         return -ENOPROTOOPT;
@@ -199,8 +212,8 @@ static void info_fill(const struct tcp_sock *tp, struct ns_tcp_info *i) {
         .rcv_rtt = us(tp->rcv_rtt_ns),
         .rcv_space = tp->drs_space,
         .total_retrans = tp->total_retrans,
-        .pacing_rate = ~0ull, /* not paced */
-        .max_pacing_rate = ~0ull,
+        .pacing_rate = tp->pacing_rate ? tp->pacing_rate : ~0ull, /* no other pacing is done */
+        .max_pacing_rate = tp->pacing_rate ? tp->pacing_rate : ~0ull,
         .bytes_acked = tp->bytes_acked,
         .bytes_received = tp->bytes_received,
         .segs_out = tp->segs_out,

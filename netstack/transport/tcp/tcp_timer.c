@@ -40,6 +40,7 @@ void tcp_stop_timers(struct tcp_sock *tp) {
     ntimer_disarm(st, &tp->rtx_timer);
     ntimer_disarm(st, &tp->delack_timer);
     ntimer_disarm(st, &tp->keep_timer);
+    ntimer_disarm(st, &tp->pace_timer);
     tp->rtx_mode = RTX_NONE;
     tp->rto_deadline = tp->reo_deadline = 0;
 }
@@ -301,6 +302,19 @@ static void keep_fire(struct netstack *st, struct ntimer *t) {
     nsock_put(&tp->base);
 }
 
+/* ---- pacing (SO_MAX_PACING_RATE) ---- */
+
+static void pace_fire(struct netstack *st, struct ntimer *t) {
+    (void)st;
+    struct tcp_sock *tp = container_of(t, struct tcp_sock, pace_timer);
+    nsock_get(&tp->base);
+    tcp_retransmit_lost(tp);
+    tcp_push(tp, false);
+    tcp_rearm_rtx(tp);
+    nsock_put(&tp->base);
+}
+
+const struct ntimer_ops tcp_pace_timer_ops = {.fire = pace_fire};
 const struct ntimer_ops tcp_rtx_timer_ops = {.fire = rtx_fire};
 const struct ntimer_ops tcp_delack_timer_ops = {.fire = delack_fire};
 const struct ntimer_ops tcp_keep_timer_ops = {.fire = keep_fire};

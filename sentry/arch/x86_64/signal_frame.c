@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/arch/x86_64/signal_frame.c: signal frames as Linux lays them out on the guest's stack, and rt_sigreturn(2), whose frame is hostile.
+ * sentry/arch/x86_64/signal_frame.c: signal frames as Linux lays them out on the guest's stack, and
+ * rt_sigreturn(2), whose frame is hostile.
  *
- * From the top: the 128-byte red zone, the XSAVE area (64-byte aligned, with FP_XSTATE_MAGIC2 behind it), struct linux_rt_sigframe with rsp = 8 mod 16 as
- * after a call. Sources: System V ABI for AMD64, 3.2.2 and 3.4.1; sigreturn(2), sigaltstack(2); Intel SDM vol. 1, 13.4 (XSAVE area); the struct
- * definitions of <asm/sigcontext.h> and <asm/ucontext.h>.
+ * From the top: the 128-byte red zone, the XSAVE area (64-byte aligned, with FP_XSTATE_MAGIC2 behind it),
+ * struct linux_rt_sigframe with rsp = 8 mod 16 as after a call. Sources: System V ABI for AMD64, 3.2.2
+ * and 3.4.1; sigreturn(2), sigaltstack(2); Intel SDM vol. 1, 13.4 (XSAVE area); the struct definitions of
+ * <asm/sigcontext.h> and <asm/ucontext.h>.
  */
 #include <errno.h>
 #include <string.h>
@@ -48,12 +50,13 @@ bool sigaltstack_on(const struct task *t, gva_t sp) {
 }
 
 struct frame_place {
-    gva_t sp;  /* of the frame */
+    gva_t sp; /* of the frame */
     gva_t fpu;
 };
 
 /* Where the frame goes. False: it would overflow the alternate stack. */
-static bool place_frame(struct task *t, const struct linux_sigaction *action, size_t fpu_size, struct frame_place *ret) {
+static bool place_frame(struct task *t, const struct linux_sigaction *action, size_t fpu_size,
+                        struct frame_place *ret) {
     gva_t sp = t->regs.rsp - RED_ZONE;
     bool nested = sigaltstack_on(t, t->regs.rsp), entering = false;
     const struct sigaltstack *a = &t->altstack;
@@ -99,26 +102,49 @@ static void fill_context(struct task *t, gva_t fpu, sigset_word mask, struct lin
     const struct guest_regs *r = &t->regs;
 
     *c = (struct linux_sigcontext){
-        .r8 = r->r8, .r9 = r->r9, .r10 = r->r10, .r11 = r->r11, .r12 = r->r12, .r13 = r->r13, .r14 = r->r14, .r15 = r->r15,
-        .rdi = r->rdi, .rsi = r->rsi, .rbp = r->rbp, .rbx = r->rbx, .rdx = r->rdx, .rax = r->rax, .rcx = r->rcx, .rsp = r->rsp,
-        .rip = r->rip, .eflags = r->rflags, .cs = USER_CS, .ss = USER_SS,
-        .err = t->fault.error, .trapno = t->fault.trap, .cr2 = t->fault.address,
-        .oldmask = mask, .fpstate = fpu,
+        .r8 = r->r8,
+        .r9 = r->r9,
+        .r10 = r->r10,
+        .r11 = r->r11,
+        .r12 = r->r12,
+        .r13 = r->r13,
+        .r14 = r->r14,
+        .r15 = r->r15,
+        .rdi = r->rdi,
+        .rsi = r->rsi,
+        .rbp = r->rbp,
+        .rbx = r->rbx,
+        .rdx = r->rdx,
+        .rax = r->rax,
+        .rcx = r->rcx,
+        .rsp = r->rsp,
+        .rip = r->rip,
+        .eflags = r->rflags,
+        .cs = USER_CS,
+        .ss = USER_SS,
+        .err = t->fault.error,
+        .trapno = t->fault.trap,
+        .cr2 = t->fault.address,
+        .oldmask = mask,
+        .fpstate = fpu,
     };
 }
 
-int arch_signal_push(struct task *t, int signo, const struct linux_sigaction *action, const struct linux_siginfo *info, sigset_word mask) {
+int arch_signal_push(struct task *t, int signo, const struct linux_sigaction *action,
+                     const struct linux_siginfo *info, sigset_word mask) {
     size_t fpu_size = kernel_platform(t->kernel)->fpu_size;
     struct frame_place at;
     struct linux_rt_sigframe frame = {.pretcode = action->restorer, .info = *info};
 
     if (!(action->flags & LINUX_SA_RESTORER) || !place_frame(t, action, fpu_size, &at))
         return -EFAULT;
-    frame.uc.flags = LINUX_UC_SIGCONTEXT_SS | LINUX_UC_STRICT_RESTORE_SS | (fpu_size > FX_BYTES ? LINUX_UC_FP_XSTATE : 0);
+    frame.uc.flags =
+        LINUX_UC_SIGCONTEXT_SS | LINUX_UC_STRICT_RESTORE_SS | (fpu_size > FX_BYTES ? LINUX_UC_FP_XSTATE : 0);
     frame.uc.sigmask = mask;
     frame.uc.stack.sp = t->altstack.sp;
     frame.uc.stack.size = t->altstack.size;
-    frame.uc.stack.flags = (int32_t)(t->altstack.flags | (sigaltstack_on(t, t->regs.rsp) ? LINUX_SS_ONSTACK : 0));
+    frame.uc.stack.flags =
+        (int32_t)(t->altstack.flags | (sigaltstack_on(t, t->regs.rsp) ? LINUX_SS_ONSTACK : 0));
     fill_context(t, at.fpu, mask, &frame.uc.mcontext);
     if (push_fpu(t, at.fpu, fpu_size) < 0 || copy_out(t, at.sp, &frame, sizeof frame) < 0)
         return -EFAULT;
@@ -139,7 +165,8 @@ int arch_signal_push(struct task *t, int signo, const struct linux_sigaction *ac
 /* ---- back ---- */
 
 /* The size of the XSAVE area that the frame claims, 0: only the legacy part is to be believed. */
-static size_t claimed_xsave_size(struct task *t, gva_t fpu, const struct linux_fpx_sw_bytes *sw, size_t fpu_size) {
+static size_t claimed_xsave_size(struct task *t, gva_t fpu, const struct linux_fpx_sw_bytes *sw,
+                                 size_t fpu_size) {
     uint32_t magic2;
 
     if (sw->magic1 != LINUX_FP_XSTATE_MAGIC1 || sw->xstate_size < MIN_XSAVE || sw->xstate_size > fpu_size ||
@@ -194,7 +221,8 @@ int arch_signal_return(struct task *t) {
 
     if (copy_in(t, &uc, frame + offsetof(struct linux_rt_sigframe, uc), sizeof uc) < 0)
         return -EFAULT;
-    /* a stub's address space has no more than canonical addresses: anything else faults at once, as in Linux */
+    /* a stub's address space has no more than canonical addresses: anything else faults at once, as in Linux
+     */
     if (restore_fpu(t, uc.mcontext.fpstate) < 0)
         return -EFAULT;
     restore_regs(&t->regs, &uc.mcontext);

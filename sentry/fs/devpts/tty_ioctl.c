@@ -24,14 +24,17 @@ static int get_termio(struct tty *tty, struct task *t, uint64_t arg) {
     mutex_lock(&tty->lock);
     struct linux_termios2 from = tty->termios;
     mutex_unlock(&tty->lock);
-    struct linux_termio to = {.iflag = (uint16_t)from.iflag, .oflag = (uint16_t)from.oflag, .cflag = (uint16_t)from.cflag,
-                              .lflag = (uint16_t)from.lflag, .line = from.line};
+    struct linux_termio to = {.iflag = (uint16_t)from.iflag,
+                              .oflag = (uint16_t)from.oflag,
+                              .cflag = (uint16_t)from.cflag,
+                              .lflag = (uint16_t)from.lflag,
+                              .line = from.line};
     memcpy(to.cc, from.cc, sizeof to.cc);
     return copy_out(t, arg, &to, sizeof to);
 }
 
-static const uint32_t g_speeds[] = {0,    50,   75,    110,   134,    150,    200,    300,    600,    1200,   1800,
-                                    2400, 4800, 9600,  19200, 38400};
+static const uint32_t g_speeds[] = {0,   50,   75,   110,  134,  150,  200,   300,
+                                    600, 1200, 1800, 2400, 4800, 9600, 19200, 38400};
 
 static uint32_t speed_of(uint32_t cflag, uint32_t given) {
     uint32_t index = cflag & LINUX_CBAUD;
@@ -43,7 +46,8 @@ static uint32_t speed_of(uint32_t cflag, uint32_t given) {
 
 enum when { SET_NOW, SET_DRAIN, SET_FLUSH };
 
-/* A pty's output counts as sent once the other end may read it: SET_DRAIN, tcdrain(3) and TIOCOUTQ find nothing to wait for. */
+/* A pty's output counts as sent once the other end may read it: SET_DRAIN, tcdrain(3) and TIOCOUTQ find
+ * nothing to wait for. */
 static int install(struct tty *tty, const struct linux_termios2 *new, enum when when) {
     mutex_lock(&tty->lock);
     uint32_t old_lflag = tty->termios.lflag, old_iflag = tty->termios.iflag;
@@ -54,7 +58,7 @@ static int install(struct tty *tty, const struct linux_termios2 *new, enum when 
     tty->termios.ispeed = tty->termios.ospeed;
     tty_termios_changed_locked(tty, old_lflag);
     if (tty->packet_mode && (old_iflag ^ new->iflag) & LINUX_IXON) {
-        tty->packet_status |= new->iflag & LINUX_IXON ? LINUX_TIOCPKT_DOSTOP : LINUX_TIOCPKT_NOSTOP;
+        tty->packet_status |= new->iflag &LINUX_IXON ? LINUX_TIOCPKT_DOSTOP : LINUX_TIOCPKT_NOSTOP;
         waitq_wake(&tty->master_queue, LINUX_POLLIN | LINUX_POLLPRI);
     }
     mutex_unlock(&tty->lock);
@@ -153,7 +157,8 @@ static int flow(struct tty *tty, struct task *t, uint64_t action) {
     case 2: /* TCIOFF */
     case 3: /* TCION */
         if (tty->termios.cc[action == 2 ? LINUX_VSTOP : LINUX_VSTART])
-            tty_buffer_put(&tty->output, tty->termios.cc[action == 2 ? LINUX_VSTOP : LINUX_VSTART], TTY_OUTPUT_MAX);
+            tty_buffer_put(&tty->output, tty->termios.cc[action == 2 ? LINUX_VSTOP : LINUX_VSTART],
+                           TTY_OUTPUT_MAX);
         break;
     default:
         r = -EINVAL;

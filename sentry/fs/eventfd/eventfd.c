@@ -117,7 +117,8 @@ int eventfd_create(struct task *t, uint32_t count, uint32_t flags, struct file *
 
     if (!e)
         return -ENOMEM;
-    int r = file_init_anon(&e->base, &eventfd_ops, "anon_inode:[eventfd]", 0, LINUX_O_RDWR | (flags & LINUX_EFD_NONBLOCK), FILE_READ | FILE_WRITE | FILE_STREAM,
+    int r = file_init_anon(&e->base, &eventfd_ops, "anon_inode:[eventfd]", 0,
+                           LINUX_O_RDWR | (flags & LINUX_EFD_NONBLOCK), FILE_READ | FILE_WRITE | FILE_STREAM,
                            task_creds(t));
     if (r < 0) {
         heap_free(e);

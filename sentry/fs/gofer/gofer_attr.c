@@ -52,7 +52,8 @@ static bool attr_trusted_locked(struct gofer_inode *i) {
         return fresh_once_locked(i);
     if (gfs_exclusive(g))
         return true;
-    /* A file with several names may change by one that lies in no watched directory; an open one by a mapping. */
+    /* A file with several names may change by one that lies in no watched directory; an open one by a
+     * mapping. */
     if (!inode_is_dir(&i->inode) && (i->attr.nlink != 1 || i->open_count > 0))
         return false;
     return gino_watched(i);
@@ -79,9 +80,9 @@ static bool same_time(const struct gofer_time *a, const struct gofer_time *b) {
     return a->sec == b->sec && a->nsec == b->nsec;
 }
 
-/* By a descriptor, which costs no message. Owner and group are not taken from there: this process lives in a user
- * namespace of its own, which may know other ids, or none. False if they may have changed: then ctime has, and mtime,
- * which goes with writes, has not. */
+/* By a descriptor, which costs no message. Owner and group are not taken from there: this process lives in a
+ * user namespace of its own, which may know other ids, or none. False if they may have changed: then ctime
+ * has, and mtime, which goes with writes, has not. */
 static bool by_descriptor_locked(struct gofer_inode *i) REQUIRES(&i->inode.lock) {
     struct gofer_attr attr;
     uint32_t seq = gino_attr_begin(i);

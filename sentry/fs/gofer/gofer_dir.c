@@ -81,6 +81,8 @@ static int lookup_asked(struct gofer_inode *dir, const char *name, size_t len, s
 
 static int dir_lookup(struct inode *inode, const char *name, size_t len, struct inode **ret) {
     struct gofer_inode *dir = gino_of(inode);
+    if (!gfs_exclusive(gfs_of(inode))) /* for an overlay above, whose dentries are its own */
+        gfs_drain_if_due(gfs_of(inode));
     int rc = lookup_listed(dir, name, len, ret);
     return rc == 1 ? lookup_asked(dir, name, len, ret) : rc;
 }

@@ -157,6 +157,27 @@ void gino_unpin(struct gofer_inode *i) {
     hostref_release(&close.fds[1]);
 }
 
+bool gfs_close_idle(struct gofer_fs *g) {
+    bool any = false;
+    for (;;) {
+        struct fd_pair close = {0};
+        mutex_lock(&g->tree_lock);
+        bool more = !list_empty(&g->idle_fds);
+        if (more) {
+            struct gofer_inode *i = list_first_entry(&g->idle_fds, struct gofer_inode, idle_node);
+            list_del(&i->idle_node);
+            g->idle_fd_count--;
+            close = take_fds_locked(i);
+        }
+        mutex_unlock(&g->tree_lock);
+        hostref_release(&close.fds[0]);
+        hostref_release(&close.fds[1]);
+        if (!more)
+            return any;
+        any = true;
+    }
+}
+
 void gino_adopt_fd(struct gofer_inode *i, int fd) {
     gino_pin(i);
     mutex_lock(&i->inode.lock);

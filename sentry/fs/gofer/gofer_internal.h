@@ -190,7 +190,8 @@ int gino_handle_or_stale(struct gofer_inode *i, gofer_handle_t *ret) must_check;
 int gino_open_by_name(struct gofer_inode *i, uint32_t access, int *ret_fd) must_check;
 /* After -EBADF: the handle was given back meanwhile. True: ask for another one and try again. */
 bool gino_handle_gone(struct gofer_inode *i, gofer_handle_t handle);
-/* After -EMFILE: gives handles back that others can do without. True: try again. */
+/* After -EMFILE, of this process or of the gofer: gives back descriptors and handles that others can do
+ * without. True: try again. */
 bool gfs_reclaim_handles(struct gofer_fs *g);
 /* Whether a request that failed with `rc` should be made again with a new handle. `tries` counts. */
 bool gino_retry(struct gofer_inode *i, gofer_handle_t handle, int rc, int *tries);
@@ -256,6 +257,9 @@ int gino_fd_locked(struct gofer_inode *i, bool write, int *ret_fd) must_check RE
 /* Pins and returns a descriptor that is there (any; one for writing); -1 and no pin if there is none. */
 int gino_pin_fd(struct gofer_inode *i);
 int gino_pin_write_fd(struct gofer_inode *i);
+
+/* Closes the descriptors that wait for the next open. True if there were any. */
+bool gfs_close_idle(struct gofer_fs *g);
 
 /* gofer_file_host.c */
 void gofer_host_close(int fd);

@@ -127,8 +127,9 @@ bool gfs_reclaim_handles(struct gofer_fs *g) {
         count = take_oldest_locked(g, &g->watched_order, handles);
     mutex_unlock(&g->tree_lock);
     mutex_unlock(&g->session->events_lock);
+    bool closed = gfs_close_idle(g);
     if (count == 0)
-        return false;
+        return closed;
     return gofer_conn_close_handles(gfs_conn(g), handles, count) != -EIO;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/kernfs/kernfs.c: nodes, directories and the file system object of pseudo file systems (kernfs.h). Files: kernfs_file.c.
+ * sentry/fs/kernfs/kernfs.c: nodes, directories and the file system object of pseudo file systems (kernfs.h).
+ * Files: kernfs_file.c.
  */
 #include "sentry/fs/kernfs/kernfs.h"
 
@@ -27,13 +28,14 @@ HEAP_TYPE(kernfs_filesystem, struct kernfs_filesystem, 0);
 
 static const struct inode_ops kernfs_inode_ops, kernfs_magic_inode_ops;
 
-int kernfs_new(struct filesystem *fs, const struct kernfs_ops *kops, uint64_t ino, kuid_t uid, kgid_t gid, void *object,
-               void *object2, uint64_t number, struct inode **ret) {
+int kernfs_new(struct filesystem *fs, const struct kernfs_ops *kops, uint64_t ino, kuid_t uid, kgid_t gid,
+               void *object, void *object2, uint64_t number, struct inode **ret) {
     struct kernfs_inode *n = heap_new(kernfs_inode);
 
     if (!n)
         return -ENOMEM;
-    inode_init(&n->inode, kops->magic_link ? &kernfs_magic_inode_ops : &kernfs_inode_ops, fs, ino ? ino : kernel_new_inode(fs->kernel), kops->mode, uid, gid);
+    inode_init(&n->inode, kops->magic_link ? &kernfs_magic_inode_ops : &kernfs_inode_ops, fs,
+               ino ? ino : kernel_new_inode(fs->kernel), kops->mode, uid, gid);
     n->kops = kops;
     n->object = object;
     n->object2 = object2;
@@ -52,10 +54,11 @@ uint64_t kernfs_child_ino(uint64_t dir_ino, const char *name, size_t len) {
     return (h & 0x7fffffffffull) | 0x8000000000ull;
 }
 
-int kernfs_child(struct kernfs_inode *dir, const struct kernfs_ops *kops, const char *name, size_t len, struct inode **ret) {
+int kernfs_child(struct kernfs_inode *dir, const struct kernfs_ops *kops, const char *name, size_t len,
+                 struct inode **ret) {
     struct inode *inode;
-    int r = kernfs_new(dir->inode.fs, kops, kernfs_child_ino(dir->inode.ino, name, len), dir->inode.uid, dir->inode.gid, NULL,
-                       NULL, dir->number, &inode);
+    int r = kernfs_new(dir->inode.fs, kops, kernfs_child_ino(dir->inode.ino, name, len), dir->inode.uid,
+                       dir->inode.gid, NULL, NULL, dir->number, &inode);
 
     if (r < 0)
         return r;
@@ -141,7 +144,10 @@ static int node_setattr(struct inode *inode, const struct setattr *s) {
     if (n->kops->setattr)
         return n->kops->setattr(n, s);
     /* O_TRUNC of a file that is written to is common; there is nothing to cut. */
-    return s->mask & ~(uint32_t)(SETATTR_SIZE | SETATTR_MTIME | SETATTR_MTIME_NOW | SETATTR_CTIME | SETATTR_KILL_PRIV) ? -EPERM : 0;
+    return s->mask & ~(uint32_t)(SETATTR_SIZE | SETATTR_MTIME | SETATTR_MTIME_NOW | SETATTR_CTIME |
+                                 SETATTR_KILL_PRIV)
+               ? -EPERM
+               : 0;
 }
 
 /* Names come and go by themselves alone. */
@@ -149,17 +155,20 @@ static int no_entry(struct inode *dir) {
     return -container_of(dir->fs, struct kernfs_filesystem, fs)->create_errno;
 }
 
-static int node_make(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c, struct inode **ret) {
+static int node_make(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c,
+                     struct inode **ret) {
     (void)name, (void)len, (void)mode, (void)c, (void)ret;
     return no_entry(dir);
 }
 
-static int node_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct creds *c, struct inode **ret) {
+static int node_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev,
+                      const struct creds *c, struct inode **ret) {
     (void)name, (void)len, (void)mode, (void)rdev, (void)c, (void)ret;
     return no_entry(dir);
 }
 
-static int node_symlink(struct inode *dir, const char *name, size_t len, const char *target, const struct creds *c, struct inode **ret) {
+static int node_symlink(struct inode *dir, const char *name, size_t len, const char *target,
+                        const struct creds *c, struct inode **ret) {
     (void)name, (void)len, (void)target, (void)c, (void)ret;
     return no_entry(dir);
 }
@@ -182,10 +191,10 @@ static void node_release(struct inode *inode) {
     heap_free(n);
 }
 
-#define NODE_OPS                                                                                            \
-    .name = "kernfs", .lookup = node_lookup, .readlink = node_readlink, .getattr = node_getattr,            \
-    .setattr = node_setattr, .permission = node_permission, .open = kernfs_open, .create = node_make, .mkdir = node_make,       \
-    .mknod = node_mknod, .symlink = node_symlink, .release = node_release
+#define NODE_OPS                                                                                             \
+    .name = "kernfs", .lookup = node_lookup, .readlink = node_readlink, .getattr = node_getattr,             \
+    .setattr = node_setattr, .permission = node_permission, .open = kernfs_open, .create = node_make,        \
+    .mkdir = node_make, .mknod = node_mknod, .symlink = node_symlink, .release = node_release
 static const struct inode_ops kernfs_inode_ops = {NODE_OPS};
 static const struct inode_ops kernfs_magic_inode_ops = {NODE_OPS, .magic_link = node_magic_link};
 

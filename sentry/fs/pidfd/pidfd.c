@@ -36,7 +36,8 @@ int pidfd_new(struct task *t, struct pid *pid, uint32_t flags, struct file **ret
 
     if (!p)
         return -ENOMEM;
-    int r = file_init_anon(&p->file, &g_pidfd_ops, "anon_inode:[pidfd]", 0, LINUX_O_RDWR | flags, FILE_READ | FILE_WRITE | FILE_STREAM, t->creds);
+    int r = file_init_anon(&p->file, &g_pidfd_ops, "anon_inode:[pidfd]", 0, LINUX_O_RDWR | flags,
+                           FILE_READ | FILE_WRITE | FILE_STREAM, t->creds);
     if (r < 0) {
         heap_free(p);
         return r;

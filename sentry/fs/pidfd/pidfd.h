@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/pidfd/pidfd.h: descriptors for processes. Source: pidfd_open(2), pidfd_send_signal(2), waitid(2) (P_PIDFD).
+ * sentry/fs/pidfd/pidfd.h: descriptors for processes. Source: pidfd_open(2), pidfd_send_signal(2), waitid(2)
+ * (P_PIDFD).
  */
 #pragma once
 

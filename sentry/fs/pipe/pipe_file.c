@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/pipe/pipe_file.c: pipes and FIFOs as open files. Source: pipe(2), pipe(7), fifo(7), poll(2).
  *
- * A pipe is kept by its open files, counted in `users` under the inode's locks_lock, where inode.node leads others that open the same FIFO (or /proc/PID/fd/N) to it.
- * A write of at most PIPE_BUF (one page) bytes goes in whole. SIGPIPE is the system call's to send.
+ * A pipe is kept by its open files, counted in `users` under the inode's locks_lock, where inode.node leads
+ * others that open the same FIFO (or /proc/PID/fd/N) to it. A write of at most PIPE_BUF (one page) bytes goes
+ * in whole. SIGPIPE is the system call's to send.
  */
 #include <errno.h>
 
@@ -111,7 +112,8 @@ static void count_ends(struct pipe *p, uint32_t mode, int by) {
         p->writer_opens += by > 0;
     }
     mutex_unlock(&p->lock);
-    waitq_wake(&p->queue, LINUX_POLLIN | LINUX_POLLOUT | LINUX_POLLRDNORM | LINUX_POLLWRNORM | LINUX_POLLERR | LINUX_POLLHUP);
+    waitq_wake(&p->queue, LINUX_POLLIN | LINUX_POLLOUT | LINUX_POLLRDNORM | LINUX_POLLWRNORM | LINUX_POLLERR |
+                              LINUX_POLLHUP);
 }
 
 static void pipe_release(struct file *f) {
@@ -124,7 +126,8 @@ static void pipe_release(struct file *f) {
 }
 
 /* Takes over one user of `p`, also on failure. */
-static int open_end(struct pipe *p, const struct path *path, uint32_t flags, const struct creds *c, struct pipe_file **ret) {
+static int open_end(struct pipe *p, const struct path *path, uint32_t flags, const struct creds *c,
+                    struct pipe_file **ret) {
     struct pipe_file *pf = heap_new(pipe_file);
 
     if (!pf) {
@@ -170,7 +173,8 @@ int pipe_create(struct task *t, uint32_t flags, struct file **ret_read, struct f
 
 static bool other_end_came(struct pipe *p, uint32_t mode, uint32_t opens) {
     mutex_lock(&p->lock);
-    bool came = mode & FILE_READ ? p->writers > 0 || p->writer_opens != opens : p->readers > 0 || p->reader_opens != opens;
+    bool came = mode & FILE_READ ? p->writers > 0 || p->writer_opens != opens
+                                 : p->readers > 0 || p->reader_opens != opens;
     mutex_unlock(&p->lock);
     return came;
 }
@@ -187,7 +191,8 @@ static int wait_for_other_end(struct task *t, struct pipe *p, uint32_t mode, uin
     return r;
 }
 
-int fifo_open(struct task *t, struct inode *node, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret) {
+int fifo_open(struct task *t, struct inode *node, const struct path *path, uint32_t flags,
+              const struct creds *c, struct file **ret) {
     uint32_t mode = file_mode_of(flags) & (FILE_READ | FILE_WRITE);
     struct pipe_file *pf;
     struct pipe *p;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/pipe/pipe_ring.c: the ring of pages of a pipe (pipe_internal.h), and its size. Source: pipe(7), fcntl(2) F_SETPIPE_SZ.
+ * sentry/fs/pipe/pipe_ring.c: the ring of pages of a pipe (pipe_internal.h), and its size. Source: pipe(7),
+ * fcntl(2) F_SETPIPE_SZ.
  */
 #include <errno.h>
 #include <string.h>
@@ -91,8 +92,9 @@ char *pipe_page(struct pipe *p) {
     return page ? page : heap_alloc_bytes(PAGE_SIZE);
 }
 
-/* Merging is a copy under the lock: small writes fill a page before they take the next. A full ring after pipe_room() said yes can only mean that the slot to be merged
-   with was there; a reader that has emptied it meanwhile has made room. */
+/* Merging is a copy under the lock: small writes fill a page before they take the next. A full ring after
+   pipe_room() said yes can only mean that the slot to be merged with was there; a reader that has emptied it
+   meanwhile has made room. */
 void pipe_push(struct pipe *p, char *page, uint32_t offset, size_t n, bool packet) {
     mutex_lock(&p->lock);
     struct pipe_slot *tail = mergeable_locked(p, n, packet);

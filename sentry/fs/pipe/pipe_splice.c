@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/pipe/pipe_splice.c: splice(2) and tee(2): bytes between pipes and other files without a trip through the guest.
+ * sentry/fs/pipe/pipe_splice.c: splice(2) and tee(2): bytes between pipes and other files without a trip
+ * through the guest.
  *
- * A step moves at most a page with the pipe's read_lock or write_lock held, never waiting: the other file is asked with RWF_NOWAIT, and when either side has nothing or no
- * room the locks are dropped, the task waits for that side, and the step is tried again. Once something has moved, what there is comes back.
+ * A step moves at most a page with the pipe's read_lock or write_lock held, never waiting: the other file is
+ * asked with RWF_NOWAIT, and when either side has nothing or no room the locks are dropped, the task waits
+ * for that side, and the step is tried again. Once something has moved, what there is comes back.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,7 +25,8 @@ static ssize_t file_io(struct task *t, struct file *f, bool write, char *bytes, 
 
     uio_init_kernel(&u, &one, bytes, n);
     if (offset)
-        r = write ? file_pwrite(t, f, &u, *offset, LINUX_RWF_NOWAIT) : file_pread(t, f, &u, *offset, LINUX_RWF_NOWAIT);
+        r = write ? file_pwrite(t, f, &u, *offset, LINUX_RWF_NOWAIT)
+                  : file_pread(t, f, &u, *offset, LINUX_RWF_NOWAIT);
     else
         r = write ? file_write(t, f, &u, LINUX_RWF_NOWAIT) : file_read(t, f, &u, LINUX_RWF_NOWAIT);
     if (r > 0 && offset)
@@ -47,7 +50,8 @@ static int wait_side(struct task *t, struct file *f, uint32_t events, unsigned f
 }
 
 /* -EAGAIN with *ret_in_wait: which side to wait for. */
-static ssize_t step_from_file(struct task *t, struct pipe *p, struct file *in, uint64_t *offset, size_t len, bool *ret_wait_in) {
+static ssize_t step_from_file(struct task *t, struct pipe *p, struct file *in, uint64_t *offset, size_t len,
+                              bool *ret_wait_in) {
     *ret_wait_in = false;
     int room = pipe_room(p, MIN(len, PAGE_SIZE));
     if (room < 0)
@@ -64,7 +68,8 @@ static ssize_t step_from_file(struct task *t, struct pipe *p, struct file *in, u
     return n;
 }
 
-ssize_t pipe_from_file(struct task *t, struct file *pipe, struct file *in, uint64_t *offset, size_t len, unsigned flags) {
+ssize_t pipe_from_file(struct task *t, struct file *pipe, struct file *in, uint64_t *offset, size_t len,
+                       unsigned flags) {
     struct pipe *p = pipe_of(pipe);
     ssize_t done = 0, n;
 
@@ -87,7 +92,8 @@ ssize_t pipe_from_file(struct task *t, struct file *pipe, struct file *in, uint6
     return done;
 }
 
-static ssize_t step_to_file(struct task *t, struct pipe *p, struct file *out, uint64_t *offset, size_t len, bool *ret_wait_out) {
+static ssize_t step_to_file(struct task *t, struct pipe *p, struct file *out, uint64_t *offset, size_t len,
+                            bool *ret_wait_out) {
     char *bytes;
     bool packet;
 
@@ -105,7 +111,8 @@ static ssize_t step_to_file(struct task *t, struct pipe *p, struct file *out, ui
     return n;
 }
 
-ssize_t pipe_to_file(struct task *t, struct file *pipe, struct file *out, uint64_t *offset, size_t len, unsigned flags) {
+ssize_t pipe_to_file(struct task *t, struct file *pipe, struct file *out, uint64_t *offset, size_t len,
+                     unsigned flags) {
     struct pipe *p = pipe_of(pipe);
     ssize_t done = 0, n;
 

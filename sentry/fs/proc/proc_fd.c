@@ -11,6 +11,7 @@
 #include "sentry/fs/proc/proc_internal.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/fs/nsfs/nsfs.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/fd_table.h"
@@ -62,8 +63,12 @@ static uint32_t fd_permissions(struct kernfs_inode *n) {
     return mode;
 }
 
-static const struct kernfs_ops proc_fd_link = {.mode = LINUX_S_IFLNK | 0700, .magic_link = fd_magic_link, .permissions = fd_permissions,
-                                               .drop = proc_pid_drop, .owner = proc_pid_owner, .valid = fd_valid};
+static const struct kernfs_ops proc_fd_link = {.mode = LINUX_S_IFLNK | 0700,
+                                               .magic_link = fd_magic_link,
+                                               .permissions = fd_permissions,
+                                               .drop = proc_pid_drop,
+                                               .owner = proc_pid_owner,
+                                               .valid = fd_valid};
 
 static int fdinfo_show(struct kernfs_inode *n, struct task *t, struct text *out) {
     int cloexec = 0;
@@ -73,7 +78,8 @@ static int fdinfo_show(struct kernfs_inode *n, struct task *t, struct text *out)
     if (!f)
         return -ENOENT;
     text_printf(out, "pos:\t%llu\nflags:\t0%o\nmnt_id:\t%d\nino:\t%llu\n", (unsigned long long)f->pos,
-                f->flags | (cloexec ? LINUX_O_CLOEXEC : 0u), f->path.mount ? f->path.mount->id : 0, (unsigned long long)f->inode->ino);
+                f->flags | (cloexec ? LINUX_O_CLOEXEC : 0u), f->path.mount ? f->path.mount->id : 0,
+                (unsigned long long)f->inode->ino);
     if (f->ops->show_fdinfo) {
         char buf[1024];
         text_append(out, buf, f->ops->show_fdinfo(f, buf, sizeof buf));
@@ -82,10 +88,14 @@ static int fdinfo_show(struct kernfs_inode *n, struct task *t, struct text *out)
     return 0;
 }
 
-static const struct kernfs_ops proc_fdinfo_file = {
-    .mode = LINUX_S_IFREG | 0400, .show = fdinfo_show, .drop = proc_pid_drop, .owner = proc_pid_owner, .valid = fd_valid};
+static const struct kernfs_ops proc_fdinfo_file = {.mode = LINUX_S_IFREG | 0400,
+                                                   .show = fdinfo_show,
+                                                   .drop = proc_pid_drop,
+                                                   .owner = proc_pid_owner,
+                                                   .valid = fd_valid};
 
-static int numbered_lookup(struct kernfs_inode *dir, const struct kernfs_ops *kops, const char *name, size_t len, struct inode **ret) {
+static int numbered_lookup(struct kernfs_inode *dir, const struct kernfs_ops *kops, const char *name,
+                           size_t len, struct inode **ret) {
     int number = len == 1 && name[0] == '0' ? 0 : proc_parse_number(name, len);
     struct file *f = number >= 0 ? node_file(dir, number, NULL) : NULL;
 
@@ -93,7 +103,8 @@ static int numbered_lookup(struct kernfs_inode *dir, const struct kernfs_ops *ko
         return -ENOENT;
     file_unref(f);
     struct pid *pid = pid_ref(dir->object);
-    int r = kernfs_new(dir->inode.fs, kops, kernfs_child_ino(dir->inode.ino, name, len), 0, 0, pid, NULL, (uint64_t)number, ret);
+    int r = kernfs_new(dir->inode.fs, kops, kernfs_child_ino(dir->inode.ino, name, len), 0, 0, pid, NULL,
+                       (uint64_t)number, ret);
     if (r < 0)
         pid_unref(pid);
     return r;
@@ -135,15 +146,34 @@ static int fdinfo_dir_list(struct kernfs_inode *dir, uint64_t from, struct dir_e
     return list_numbers(dir, from, e, LINUX_DT_REG);
 }
 
-const struct kernfs_ops proc_fd_dir = {.mode = LINUX_S_IFDIR | 0500, .lookup = fd_dir_lookup, .list = fd_dir_list,
-                                       .open_check = proc_pid_open_private, PROC_PID_NODE};
-const struct kernfs_ops proc_fdinfo_dir = {.mode = LINUX_S_IFDIR | 0555, .lookup = fdinfo_dir_lookup, .list = fdinfo_dir_list,
-                                           .open_check = proc_pid_open_private, PROC_PID_NODE};
+const struct kernfs_ops proc_fd_dir = {.mode = LINUX_S_IFDIR | 0500,
+                                       .lookup = fd_dir_lookup,
+                                       .list = fd_dir_list,
+                                       .open_check = proc_pid_open_private,
+                                       PROC_PID_NODE};
+const struct kernfs_ops proc_fdinfo_dir = {.mode = LINUX_S_IFDIR | 0555,
+                                           .lookup = fdinfo_dir_lookup,
+                                           .list = fdinfo_dir_list,
+                                           .open_check = proc_pid_open_private,
+                                           PROC_PID_NODE};
 
 /* ---- namespaces ---- */
 
-enum ns_kind { NS_CGROUP, NS_IPC, NS_MNT, NS_NET, NS_PID, NS_PID_CHILDREN, NS_TIME, NS_TIME_CHILDREN, NS_USER, NS_UTS, NS_KINDS };
-static const char *const g_ns_names[NS_KINDS] = {"cgroup", "ipc", "mnt", "net", "pid", "pid", "time", "time", "user", "uts"};
+enum ns_kind {
+    NS_CGROUP,
+    NS_IPC,
+    NS_MNT,
+    NS_NET,
+    NS_PID,
+    NS_PID_CHILDREN,
+    NS_TIME,
+    NS_TIME_CHILDREN,
+    NS_USER,
+    NS_UTS,
+    NS_KINDS
+};
+static const char *const g_ns_names[NS_KINDS] = {"cgroup", "ipc",  "mnt",  "net",  "pid",
+                                                 "pid",    "time", "time", "user", "uts"};
 
 static uint64_t ns_inode(struct task *t, enum ns_kind kind) {
     struct nsproxy *ns = task_get_nsproxy(t);
@@ -205,14 +235,36 @@ static int ns_link(struct kernfs_inode *n, struct task *viewer, char **ret) {
     return *ret ? 0 : -ENOMEM;
 }
 
-#define NS_ENTRY(kind)                                                                                \
-    static void inherit_##kind(struct kernfs_inode *n, const struct kernfs_inode *dir) {              \
-        proc_pid_inherit(n, dir);                                                                     \
-        n->number = kind;                                                                             \
-    }                                                                                                 \
-    static const struct kernfs_ops ops_##kind = {.mode = LINUX_S_IFLNK | 0777, .link = ns_link,       \
-                                                 .inherit = inherit_##kind, .drop = proc_pid_drop,    \
-                                                 .valid = proc_pid_valid, .owner = proc_pid_owner}
+static int ns_magic_link(struct kernfs_inode *n, struct task *viewer, struct path *ret) {
+    static const uint64_t flags[NS_KINDS] = {
+        [NS_CGROUP] = LINUX_CLONE_NEWCGROUP, [NS_IPC] = LINUX_CLONE_NEWIPC,
+        [NS_MNT] = LINUX_CLONE_NEWNS,        [NS_NET] = LINUX_CLONE_NEWNET,
+        [NS_PID] = LINUX_CLONE_NEWPID,       [NS_PID_CHILDREN] = LINUX_CLONE_NEWPID,
+        [NS_TIME] = LINUX_CLONE_NEWTIME,     [NS_TIME_CHILDREN] = LINUX_CLONE_NEWTIME,
+        [NS_USER] = LINUX_CLONE_NEWUSER,     [NS_UTS] = LINUX_CLONE_NEWUTS};
+    struct task *t = proc_task(n);
+
+    if (!t)
+        return -ESRCH;
+    int r = viewer && viewer->group != t->group ? proc_may_access(t, task_creds(viewer)) : 0;
+    if (r == 0)
+        r = nsfs_path(t, flags[n->number], n->number == NS_PID_CHILDREN, g_ns_names[n->number], ret);
+    task_unref(t);
+    return r;
+}
+
+#define NS_ENTRY(kind)                                                                                       \
+    static void inherit_##kind(struct kernfs_inode *n, const struct kernfs_inode *dir) {                     \
+        proc_pid_inherit(n, dir);                                                                            \
+        n->number = kind;                                                                                    \
+    }                                                                                                        \
+    static const struct kernfs_ops ops_##kind = {.mode = LINUX_S_IFLNK | 0777,                               \
+                                                 .link = ns_link,                                            \
+                                                 .magic_link = ns_magic_link,                                \
+                                                 .inherit = inherit_##kind,                                  \
+                                                 .drop = proc_pid_drop,                                      \
+                                                 .valid = proc_pid_valid,                                    \
+                                                 .owner = proc_pid_owner}
 NS_ENTRY(NS_CGROUP);
 NS_ENTRY(NS_IPC);
 NS_ENTRY(NS_MNT);
@@ -224,8 +276,15 @@ NS_ENTRY(NS_TIME_CHILDREN);
 NS_ENTRY(NS_USER);
 NS_ENTRY(NS_UTS);
 
-static const struct kernfs_entry ns_entries[] = {
-    {"cgroup", &ops_NS_CGROUP}, {"ipc", &ops_NS_IPC}, {"mnt", &ops_NS_MNT}, {"net", &ops_NS_NET}, {"pid", &ops_NS_PID},
-    {"pid_for_children", &ops_NS_PID_CHILDREN}, {"time", &ops_NS_TIME}, {"time_for_children", &ops_NS_TIME_CHILDREN},
-    {"user", &ops_NS_USER}, {"uts", &ops_NS_UTS}, {NULL, NULL}};
+static const struct kernfs_entry ns_entries[] = {{"cgroup", &ops_NS_CGROUP},
+                                                 {"ipc", &ops_NS_IPC},
+                                                 {"mnt", &ops_NS_MNT},
+                                                 {"net", &ops_NS_NET},
+                                                 {"pid", &ops_NS_PID},
+                                                 {"pid_for_children", &ops_NS_PID_CHILDREN},
+                                                 {"time", &ops_NS_TIME},
+                                                 {"time_for_children", &ops_NS_TIME_CHILDREN},
+                                                 {"user", &ops_NS_USER},
+                                                 {"uts", &ops_NS_UTS},
+                                                 {NULL, NULL}};
 const struct kernfs_ops proc_ns_dir = {.mode = LINUX_S_IFDIR | 0511, .entries = ns_entries, PROC_PID_NODE};

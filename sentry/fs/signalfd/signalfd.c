@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/signalfd/signalfd.c: see signalfd.h. A read takes the reader's own signals; readiness is told for the process that made the descriptor (a
- * descriptor that was inherited over fork is readable by the child, but poll() of it follows the parent's signals).
+ * sentry/fs/signalfd/signalfd.c: see signalfd.h. A read takes the reader's own signals; readiness is told for
+ * the process that made the descriptor (a descriptor that was inherited over fork is readable by the child,
+ * but poll() of it follows the parent's signals).
  */
 #include "sentry/fs/signalfd/signalfd.h"
 
@@ -29,7 +30,8 @@ static struct signalfd *signalfd_of(struct file *f) {
 }
 
 static void convert(const struct linux_siginfo *info, struct linux_signalfd_siginfo *s) {
-    *s = (struct linux_signalfd_siginfo){.signo = (uint32_t)info->signo, .errnum = info->errnum, .code = info->code};
+    *s = (struct linux_signalfd_siginfo){
+        .signo = (uint32_t)info->signo, .errnum = info->errnum, .code = info->code};
     if (info->code == LINUX_SI_TIMER) {
         s->tid = (uint32_t)info->timer.id;
         s->overrun = (uint32_t)info->timer.overrun;
@@ -79,8 +81,7 @@ static uint32_t signalfd_ready(struct file *f, uint32_t events) {
     (void)events;
     mutex_lock(&s->group->signal_lock);
     sigset_word pending = s->group->shared_pending.set;
-    list_for_each_entry(t, &s->group->tasks, group_node)
-        pending |= t->pending.set;
+    list_for_each_entry(t, &s->group->tasks, group_node) pending |= t->pending.set;
     mutex_unlock(&s->group->signal_lock);
     return pending & atomic_load(&s->set) ? LINUX_POLLIN | LINUX_POLLRDNORM : 0;
 }
@@ -117,7 +118,8 @@ int signalfd_new(struct task *t, sigset_word set, uint32_t flags, struct file **
 
     if (!s)
         return -ENOMEM;
-    int r = file_init_anon(&s->file, &g_signalfd_ops, "anon_inode:[signalfd]", 0, LINUX_O_RDWR | flags, FILE_READ | FILE_WRITE | FILE_STREAM, t->creds);
+    int r = file_init_anon(&s->file, &g_signalfd_ops, "anon_inode:[signalfd]", 0, LINUX_O_RDWR | flags,
+                           FILE_READ | FILE_WRITE | FILE_STREAM, t->creds);
     if (r < 0) {
         heap_free(s);
         return r;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/timerfd/timerfd.c: see timerfd.h. `lock` (RANK_EVENT) protects all. A periodic timer that nobody reads costs one wake-up: it is set again
- * when it is read, and what expired meanwhile is counted then.
- * TODO(timerfd): TFD_TIMER_CANCEL_ON_SET has no effect: a guest that sets the clock does not cancel, it re-arms.
+ * sentry/fs/timerfd/timerfd.c: see timerfd.h. `lock` (RANK_EVENT) protects all. A periodic timer that nobody
+ * reads costs one wake-up: it is set again when it is read, and what expired meanwhile is counted then.
+ * TODO(timerfd): TFD_TIMER_CANCEL_ON_SET has no effect: a guest that sets the clock does not cancel, it
+ * re-arms.
  */
 #include "sentry/fs/timerfd/timerfd.h"
 
@@ -24,10 +25,10 @@ struct timerfd {
     struct mutex lock;
     struct ktimer timer;
     uint32_t set_flags;
-    int64_t expires;  /* on `clock`; 0: not set */
+    int64_t expires; /* on `clock`; 0: not set */
     int64_t interval;
-    uint64_t ticks;   /* expired and not read, up to the last look */
-    bool fired;       /* and a periodic one is to be set again at the next look */
+    uint64_t ticks; /* expired and not read, up to the last look */
+    bool fired;     /* and a periodic one is to be set again at the next look */
 };
 HEAP_TYPE(timerfd, struct timerfd, 0);
 
@@ -123,9 +124,11 @@ static size_t timerfd_show(struct file *f, char *buf, size_t size) {
     value_locked(d, &v);
     uint64_t ticks = d->ticks;
     mutex_unlock(&d->lock);
-    int n = snprintf(buf, size, "clockid: %d\nticks: %lu\nsettime flags: 0%o\nit_value: (%lld, %lld)\nit_interval: (%lld, %lld)\n", d->clock,
-                     (unsigned long)ticks, d->set_flags, v.value / NSEC_PER_SEC, v.value % NSEC_PER_SEC, v.interval / NSEC_PER_SEC,
-                     v.interval % NSEC_PER_SEC);
+    int n = snprintf(
+        buf, size,
+        "clockid: %d\nticks: %lu\nsettime flags: 0%o\nit_value: (%lld, %lld)\nit_interval: (%lld, %lld)\n",
+        d->clock, (unsigned long)ticks, d->set_flags, v.value / NSEC_PER_SEC, v.value % NSEC_PER_SEC,
+        v.interval / NSEC_PER_SEC, v.interval % NSEC_PER_SEC);
     return n > 0 ? MIN((size_t)n, size) : 0;
 }
 
@@ -166,7 +169,8 @@ int timerfd_new(struct task *t, int clock, uint32_t flags, struct file **ret) {
 
     if (!d)
         return r < 0 ? r : -ENOMEM;
-    r = file_init_anon(&d->file, &g_timerfd_ops, "anon_inode:[timerfd]", 0, LINUX_O_RDWR | flags, FILE_READ | FILE_WRITE | FILE_STREAM, t->creds);
+    r = file_init_anon(&d->file, &g_timerfd_ops, "anon_inode:[timerfd]", 0, LINUX_O_RDWR | flags,
+                       FILE_READ | FILE_WRITE | FILE_STREAM, t->creds);
     if (r < 0) {
         heap_free(d);
         return r;
@@ -180,7 +184,8 @@ int timerfd_new(struct task *t, int clock, uint32_t flags, struct file **ret) {
     return 0;
 }
 
-int timerfd_set(struct file *f, uint32_t flags, const struct itimer_value *set, struct itimer_value *ret_old) {
+int timerfd_set(struct file *f, uint32_t flags, const struct itimer_value *set,
+                struct itimer_value *ret_old) {
     struct timerfd *d = timerfd_of(f);
 
     if (f->ops != &g_timerfd_ops)

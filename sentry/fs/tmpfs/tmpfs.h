@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/tmpfs/tmpfs.h: files in memory: what others than mount(2) ask of tmpfs. Source: tmpfs(5), memfd_create(2).
+ * sentry/fs/tmpfs/tmpfs.h: files in memory: what others than mount(2) ask of tmpfs. Source: tmpfs(5),
+ * memfd_create(2).
  */
 #pragma once
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/tmpfs/tmpfs_dir.c: directories of tmpfs: entries found by name in a growing hash, listed by cookie from a tree. Source: tmpfs(5), getdents(2), rename(2).
+ * sentry/fs/tmpfs/tmpfs_dir.c: directories of tmpfs: entries found by name in a growing hash, listed by
+ * cookie from a tree. Source: tmpfs(5), getdents(2), rename(2).
  *
- * A million entries cost a hash step to find and O(log n) to go on listing from any position. Entries: dir_lock, held by vfs over all operations here but readdir,
- * which takes it itself. Everything that can fail is made first; the change itself cannot.
+ * A million entries cost a hash step to find and O(log n) to go on listing from any position. Entries:
+ * dir_lock, held by vfs over all operations here but readdir, which takes it itself. Everything that can fail
+ * is made first; the change itself cannot.
  */
 #include <errno.h>
 #include <string.h>
@@ -140,7 +142,8 @@ static int tmpfs_lookup(struct inode *dir, const char *name, size_t len, struct 
 }
 
 /* A new inode under a new name: the entry's reference, and one for the caller. */
-static int make(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const char *target, const struct creds *c, struct inode **ret) {
+static int make(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev,
+                const char *target, const struct creds *c, struct inode **ret) {
     struct tmpfs_dir *d = dir_of(dir);
     struct tmpfs_entry *e = entry_new(d, name, len);
     struct tmpfs_inode *i;
@@ -164,19 +167,23 @@ static int make(struct inode *dir, const char *name, size_t len, uint32_t mode, 
     return 0;
 }
 
-static int tmpfs_create_file(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c, struct inode **ret) {
+static int tmpfs_create_file(struct inode *dir, const char *name, size_t len, uint32_t mode,
+                             const struct creds *c, struct inode **ret) {
     return make(dir, name, len, LINUX_S_IFREG | mode, 0, NULL, c, ret);
 }
 
-static int tmpfs_mkdir(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c, struct inode **ret) {
+static int tmpfs_mkdir(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c,
+                       struct inode **ret) {
     return make(dir, name, len, LINUX_S_IFDIR | mode, 0, NULL, c, ret);
 }
 
-static int tmpfs_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct creds *c, struct inode **ret) {
+static int tmpfs_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev,
+                       const struct creds *c, struct inode **ret) {
     return make(dir, name, len, mode, rdev, NULL, c, ret);
 }
 
-static int tmpfs_symlink(struct inode *dir, const char *name, size_t len, const char *target, const struct creds *c, struct inode **ret) {
+static int tmpfs_symlink(struct inode *dir, const char *name, size_t len, const char *target,
+                         const struct creds *c, struct inode **ret) {
     return make(dir, name, len, LINUX_S_IFLNK | 0777, 0, target, c, ret);
 }
 
@@ -243,7 +250,8 @@ static int tmpfs_rmdir(struct inode *dir, const char *name, size_t len, struct i
 
 /* ---- rename ---- */
 
-static int exchange(struct inode *old_dir, struct tmpfs_entry *old, struct inode *new_dir, struct tmpfs_entry *new) {
+static int exchange(struct inode *old_dir, struct tmpfs_entry *old, struct inode *new_dir,
+                    struct tmpfs_entry *new) {
     int old_is_dir = inode_is_dir(old->inode), new_is_dir = inode_is_dir(new->inode);
     struct inode *i = old->inode;
 
@@ -267,9 +275,11 @@ static void drop_replaced(struct inode *new_dir, struct tmpfs_entry *e) {
     entry_free(e);
 }
 
-static int tmpfs_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *target, struct inode *new_dir, const char *new_name,
-                        size_t new_len, struct inode *replaced, uint32_t flags) {
-    struct tmpfs_entry *old = find(dir_of(old_dir), old_name, old_len), *there = find(dir_of(new_dir), new_name, new_len);
+static int tmpfs_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *target,
+                        struct inode *new_dir, const char *new_name, size_t new_len, struct inode *replaced,
+                        uint32_t flags) {
+    struct tmpfs_entry *old = find(dir_of(old_dir), old_name, old_len),
+                       *there = find(dir_of(new_dir), new_name, new_len);
     struct tmpfs_inode *whiteout = NULL;
     bool is_dir = inode_is_dir(target);
 
@@ -364,7 +374,8 @@ static const struct file_ops tmpfs_dir_file_ops = {
     .release = tmpfs_dir_file_release,
 };
 
-int tmpfs_dir_open(struct inode *i, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret) {
+int tmpfs_dir_open(struct inode *i, const struct path *path, uint32_t flags, const struct creds *c,
+                   struct file **ret) {
     struct file *f = heap_new(tmpfs_dir_file);
 
     (void)i;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/tmpfs/tmpfs_file.c: regular files of tmpfs, and memfds: bytes in a memstore. Source: tmpfs(5), fallocate(2), lseek(2), memfd_create(2), fcntl(2) "File Sealing".
+ * sentry/fs/tmpfs/tmpfs_file.c: regular files of tmpfs, and memfds: bytes in a memstore. Source: tmpfs(5),
+ * fallocate(2), lseek(2), memfd_create(2), fcntl(2) "File Sealing".
  *
- * Writes, truncation and allocation hold base.lock; reads do not. Copies from guest memory happen under base.lock, which ranks before RANK_MM.
+ * Writes, truncation and allocation hold base.lock; reads do not. Copies from guest memory happen under
+ * base.lock, which ranks before RANK_MM.
  */
 #include <errno.h>
 
 #include "base/abi/linux/capability.h"
-#include "base/abi/linux/mman.h"
 #include "sentry/fs/tmpfs/tmpfs_internal.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/mm/mm.h"
@@ -14,8 +15,11 @@
 
 HEAP_TYPE(tmpfs_file, struct file, 0);
 
-enum { ALL_SEALS = LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE };
-#define TMPFS_MAX_SIZE ((uint64_t)INT64_MAX - 4095)
+enum {
+    ALL_SEALS = LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE |
+                LINUX_F_SEAL_FUTURE_WRITE
+};
+#define TMPFS_MAX_SIZE ((uint64_t)INT64_MAX - PAGE_SIZE) /* what a memstore can hold */
 
 /* The store, made now if there is none. base.lock held. */
 static int store_locked(struct tmpfs_inode *i, struct memstore **ret) {
@@ -110,7 +114,8 @@ bool tmpfs_atime_due(struct file *f, const struct tmpfs_inode *i, int64_t now) {
     const int64_t day = 24 * 3600 * 1000000000ll;
     uint32_t flags = f->path.mount->flags;
 
-    if (atomic_load(&f->flags) & LINUX_O_NOATIME || flags & MOUNT_NOATIME || (flags & MOUNT_NODIRATIME && inode_is_dir(f->inode)) || flags & MOUNT_READONLY)
+    if (atomic_load(&f->flags) & LINUX_O_NOATIME || flags & MOUNT_NOATIME ||
+        (flags & MOUNT_NODIRATIME && inode_is_dir(f->inode)) || flags & MOUNT_READONLY)
         return false;
     if (!(flags & MOUNT_RELATIME))
         return true;
@@ -152,8 +157,9 @@ static int write_check_locked(struct tmpfs_inode *i, uint64_t at, uint64_t size,
 static int make_room_locked(struct tmpfs_inode *i, uint64_t at, uint64_t *len) {
     int r = charge_locked(i, at, at + *len);
 
-    while (r == -ENOSPC && *len > PAGE_SIZE) {
-        *len = (*len + 1) / 2;
+    while (r == -ENOSPC && at + *len > page_down(at) + PAGE_SIZE) {
+        uint64_t half = page_down(at + *len / 2); /* ends with a page, or is the first page alone */
+        *len = MAX(half, page_down(at) + PAGE_SIZE) - at;
         r = charge_locked(i, at, at + *len);
     }
     return r;
@@ -202,7 +208,8 @@ static ssize_t tmpfs_write(struct file *f, struct uio *from, uint64_t *offset) {
     ssize_t n = write_locked(i, from, offset);
     if (n > 0) {
         i->mtime_ns = i->ctime_ns = now;
-        if (base->mode & (LINUX_S_ISUID | LINUX_S_ISGID) && !inode_capable(base, f->creds, LINUX_CAP_FSETID)) {
+        if (base->mode & (LINUX_S_ISUID | LINUX_S_ISGID) &&
+            !inode_capable(base, f->creds, LINUX_CAP_FSETID)) {
             uint32_t mode = base->mode & ~(uint32_t)LINUX_S_ISUID;
             base->mode = mode & LINUX_S_IXGRP ? mode & ~(uint32_t)LINUX_S_ISGID : mode;
         }
@@ -216,6 +223,11 @@ static ssize_t tmpfs_write(struct file *f, struct uio *from, uint64_t *offset) {
 static int64_t tmpfs_seek(struct file *f, int64_t offset, int whence) {
     struct memstore *s = store_of(tmpfs_inode_of(f->inode));
 
+    if (whence == LINUX_SEEK_END) {
+        int64_t to;
+        return __builtin_add_overflow(s ? (int64_t)memstore_size(s) : 0, offset, &to) || to < 0 ? -EINVAL
+                                                                                                 : to;
+    }
     if (offset < 0 || !s)
         return -ENXIO;
     return memstore_seek(s, (uint64_t)offset, whence == LINUX_SEEK_DATA);
@@ -231,7 +243,8 @@ static int allocate_locked(struct tmpfs_inode *i, int mode, uint64_t offset, uin
     if (r < 0)
         return r;
     uint64_t size = memstore_size(s);
-    if (mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE) && i->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
+    if (mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE) &&
+        i->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
         return -EPERM;
     if (mode & LINUX_FALLOC_FL_PUNCH_HOLE) {
         if (offset < page_up(size))
@@ -266,16 +279,13 @@ static int tmpfs_fallocate(struct file *f, int mode, uint64_t offset, uint64_t l
 
 /* ---- mapping, seals ---- */
 
+/* Seals against writing are mm's to check: mappable.write_sealed. */
 static int tmpfs_mmap(struct file *f, const struct mmap_request *request, struct mappable **ret) {
-    struct tmpfs_inode *i = tmpfs_inode_of(f->inode);
     struct memstore *s;
 
+    (void)request;
     mutex_lock(&f->inode->lock);
-    int r = 0;
-    if (request->flags & LINUX_MAP_SHARED && request->prot & LINUX_PROT_WRITE && i->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
-        r = -EPERM;
-    if (r == 0)
-        r = store_locked(i, &s);
+    int r = store_locked(tmpfs_inode_of(f->inode), &s);
     mutex_unlock(&f->inode->lock);
     if (r < 0)
         return r;
@@ -286,28 +296,32 @@ static int tmpfs_mmap(struct file *f, const struct mmap_request *request, struct
 /* F_SEAL_WRITE is refused while a writable shared mapping exists; either seal keeps new ones away. */
 static int seal_mappings_locked(struct tmpfs_inode *i, uint32_t seals) {
     struct memstore *s;
-
-    if (!(seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE)))
-        return 0;
     int r = store_locked(i, &s);
+
     return r < 0 ? r : mappable_seal_write(memstore_mappable(s), !(seals & LINUX_F_SEAL_WRITE));
+}
+
+static int add_seals_locked(struct file *f, struct tmpfs_inode *i, uint32_t seals) {
+    int r = 0;
+
+    if (!(f->mode & FILE_WRITE))
+        return -EPERM;
+    if (seals & ~(uint32_t)ALL_SEALS)
+        return -EINVAL;
+    if (i->seals & LINUX_F_SEAL_SEAL)
+        return -EPERM;
+    if (seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
+        r = seal_mappings_locked(i, seals);
+    if (r == 0)
+        i->seals |= seals;
+    return r;
 }
 
 static int tmpfs_seals(struct file *f, int cmd, uint32_t arg) {
     struct tmpfs_inode *i = tmpfs_inode_of(f->inode);
-    int r = 0;
 
     mutex_lock(&f->inode->lock);
-    if (cmd == LINUX_F_GET_SEALS)
-        r = (int)i->seals;
-    else if (!(f->mode & FILE_WRITE) || i->seals & LINUX_F_SEAL_SEAL)
-        r = -EPERM;
-    else if (arg & ~(uint32_t)ALL_SEALS)
-        r = -EINVAL;
-    else
-        r = seal_mappings_locked(i, arg);
-    if (r == 0 && cmd == LINUX_F_ADD_SEALS)
-        i->seals |= arg;
+    int r = cmd == LINUX_F_GET_SEALS ? (int)i->seals : add_seals_locked(f, i, arg);
     mutex_unlock(&f->inode->lock);
     return r;
 }
@@ -328,7 +342,8 @@ static const struct file_ops tmpfs_file_ops = {
     .release = tmpfs_file_release,
 };
 
-int tmpfs_file_open(struct inode *i, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret) {
+int tmpfs_file_open(struct inode *i, const struct path *path, uint32_t flags, const struct creds *c,
+                    struct file **ret) {
     struct file *f = heap_new(tmpfs_file);
 
     (void)i;

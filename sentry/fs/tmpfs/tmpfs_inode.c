@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/tmpfs/tmpfs_inode.c: inodes of tmpfs: making, attributes, links, ending. Source: inode(7), tmpfs(5).
+ * sentry/fs/tmpfs/tmpfs_inode.c: inodes of tmpfs: making, attributes, links, ending. Source: inode(7),
+ * tmpfs(5).
  *
- * An inode is kept by its directory entries (one reference each, nlink counts them) besides dentries and open files. Locks: base.lock for attributes.
+ * An inode is kept by its directory entries (one reference each, nlink counts them) besides dentries and open
+ * files. Locks: base.lock for attributes.
  */
 #include <errno.h>
 #include <string.h>
@@ -34,7 +36,8 @@ static bool count_inode(struct tmpfs *fs) {
     return true;
 }
 
-int tmpfs_inode_new(struct tmpfs *fs, const struct inode *dir, uint32_t mode, uint64_t rdev, const struct creds *c, struct tmpfs_inode **ret) {
+int tmpfs_inode_new(struct tmpfs *fs, const struct inode *dir, uint32_t mode, uint64_t rdev,
+                    const struct creds *c, struct tmpfs_inode **ret) {
     uint32_t type = mode & LINUX_S_IFMT;
     kuid_t uid = c ? c->fsuid : 0;
     kgid_t gid = c ? c->fsgid : 0;
@@ -77,7 +80,8 @@ static void free_one(struct tmpfs_inode *i) {
     heap_free(i);
 }
 
-/* A directory that ends with entries (its file system ends) ends what they hold, and so on: by a list, since a guest chooses the depth. */
+/* A directory that ends with entries (its file system ends) ends what they hold, and so on: by a list, since
+ * a guest chooses the depth. */
 void tmpfs_release(struct inode *base) {
     static _Thread_local struct list t_waiting; /* base.watches of inodes that wait for the outermost call */
     static _Thread_local bool t_running;
@@ -197,10 +201,13 @@ static int tmpfs_readlink(struct inode *base, struct task *t, char **ret) {
     return *ret ? 0 : -ENOMEM;
 }
 
-#define TMPFS_COMMON_OPS                                                                                                  \
-    .getattr = tmpfs_getattr, .setattr = tmpfs_setattr, .getxattr = tmpfs_getxattr, .setxattr = tmpfs_setxattr,           \
-    .listxattr = tmpfs_listxattr, .removexattr = tmpfs_removexattr, .release = tmpfs_release
+#define TMPFS_COMMON_OPS                                                                                     \
+    .getattr = tmpfs_getattr, .setattr = tmpfs_setattr, .getxattr = tmpfs_getxattr,                          \
+    .setxattr = tmpfs_setxattr, .listxattr = tmpfs_listxattr, .removexattr = tmpfs_removexattr,              \
+    .release = tmpfs_release
 
-const struct inode_ops tmpfs_file_inode_ops = {.name = "tmpfs-file", .open = tmpfs_file_open, TMPFS_COMMON_OPS};
-const struct inode_ops tmpfs_link_inode_ops = {.name = "tmpfs-link", .readlink = tmpfs_readlink, TMPFS_COMMON_OPS};
+const struct inode_ops tmpfs_file_inode_ops = {
+    .name = "tmpfs-file", .open = tmpfs_file_open, TMPFS_COMMON_OPS};
+const struct inode_ops tmpfs_link_inode_ops = {
+    .name = "tmpfs-link", .readlink = tmpfs_readlink, TMPFS_COMMON_OPS};
 const struct inode_ops tmpfs_node_inode_ops = {.name = "tmpfs-node", TMPFS_COMMON_OPS};

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/tmpfs/tmpfs_super.c: tmpfs as a file system: options, limits, statfs, and memfds, which live on one of their own. Source: tmpfs(5), mount(8), memfd_create(2).
+ * sentry/fs/tmpfs/tmpfs_super.c: tmpfs as a file system: options, limits, statfs, and memfds, which live on
+ * one of their own. Source: tmpfs(5), mount(8), memfd_create(2).
  *
- * The limit of bytes counts what files charge (tmpfs_file.c): an upper bound of their pages. Pages that a shared mapping makes in a hole are not counted.
+ * The limit of bytes counts what files charge (tmpfs_file.c): an upper bound of their pages. Pages that a
+ * shared mapping makes in a hole are not counted.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -66,8 +68,10 @@ static int parse_number(const char *text, int base, uint32_t *ret) {
     return 0;
 }
 
-static int parse_one(struct options *o, const char *key, const char *value, const struct mount_options *m, uint64_t memory) {
-    static const char *const ignored[] = {"inode32", "inode64", "noswap", "huge", "mpol", "seclabel", "rw", "ro"};
+static int parse_one(struct options *o, const char *key, const char *value, const struct mount_options *m,
+                     uint64_t memory) {
+    static const char *const ignored[] = {"inode32", "inode64",  "noswap", "huge",
+                                          "mpol",    "seclabel", "rw",     "ro"};
     uint32_t n = 0;
     int r;
 
@@ -143,6 +147,9 @@ static int tmpfs_statfs(struct filesystem *base, struct kstatfs *ret) {
     struct tmpfs *fs = container_of(base, struct tmpfs, base);
     uint64_t max = fs->max_bytes, used = fs->used_bytes, inodes = fs->used_inodes;
 
+    if (max == 0 && base->layer > 0) /* what programs want to know of an overlay: how much they may write */
+        max = base->kernel->total_memory;
+
     ret->blocks = max / PAGE_SIZE;
     ret->bfree = ret->bavail = max > used ? (max - used) / PAGE_SIZE : 0;
     ret->files = fs->max_inodes;
@@ -202,7 +209,8 @@ static const struct filesystem_ops tmpfs_ops = {
 
 /* ---- making ---- */
 
-static int tmpfs_new(struct kernel *k, struct fs_type *type, unsigned layer, const struct options *o, struct filesystem **ret) {
+static int tmpfs_new(struct kernel *k, struct fs_type *type, unsigned layer, const struct options *o,
+                     struct filesystem **ret) {
     struct tmpfs *fs = heap_new(tmpfs);
     struct tmpfs_inode *root;
 
@@ -238,9 +246,13 @@ static int tmpfs_new(struct kernel *k, struct fs_type *type, unsigned layer, con
     return 0;
 }
 
-static int tmpfs_mount(struct kernel *k, struct fs_type *type, const struct mount_options *m, struct filesystem **ret) {
-    struct options o = {.max_bytes = page_down(k->total_memory / 2), .max_inodes = k->total_memory / PAGE_SIZE / 2, .mode = 01777,
-                        .uid = m->creds->fsuid, .gid = m->creds->fsgid};
+static int tmpfs_mount(struct kernel *k, struct fs_type *type, const struct mount_options *m,
+                       struct filesystem **ret) {
+    struct options o = {.max_bytes = page_down(k->total_memory / 2),
+                        .max_inodes = k->total_memory / PAGE_SIZE / 2,
+                        .mode = 01777,
+                        .uid = m->creds->fsuid,
+                        .gid = m->creds->fsgid};
     int r = parse_options(&o, m, k->total_memory);
 
     return r < 0 ? r : tmpfs_new(k, type, 0, &o, ret);
@@ -271,7 +283,8 @@ int tmpfs_memfd_create(struct task *t, const char *name, uint32_t flags, struct 
 
     if (r < 0)
         return r;
-    r = tmpfs_inode_new(container_of(m->fs, struct tmpfs, base), NULL, LINUX_S_IFREG | 0777, 0, task_creds(t), &i);
+    r = tmpfs_inode_new(container_of(m->fs, struct tmpfs, base), NULL, LINUX_S_IFREG | 0777, 0, task_creds(t),
+                        &i);
     if (r == 0) {
         i->seals = flags & LINUX_MFD_ALLOW_SEALING ? 0 : LINUX_F_SEAL_SEAL;
         snprintf(text, sizeof text, "memfd:%s", name);

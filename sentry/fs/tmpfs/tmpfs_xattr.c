@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/tmpfs/tmpfs_xattr.c: extended attributes of tmpfs inodes: a list under base.lock. Who may is vfs_xattr.c's to say. Source: xattr(7).
+ * sentry/fs/tmpfs/tmpfs_xattr.c: extended attributes of tmpfs inodes: a list under base.lock. Who may is
+ * vfs_xattr.c's to say. Source: xattr(7).
  */
 #include <errno.h>
 #include <string.h>
@@ -12,9 +13,7 @@ HEAP_TYPE(tmpfs_xattr, struct tmpfs_xattr, 0);
 static struct tmpfs_xattr *find_locked(struct tmpfs_inode *i, const char *name) {
     struct tmpfs_xattr *x;
 
-    list_for_each_entry(x, &i->xattrs, node)
-        if (strcmp(x->name, name) == 0)
-            return x;
+    list_for_each_entry(x, &i->xattrs, node) if (strcmp(x->name, name) == 0) return x;
     return NULL;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/socket/unix/unix_io.c: sending and receiving on AF_UNIX sockets. Source: unix(7), send(2), recv(2).
  *
- * A sender copies the bytes before it takes any lock, then appends them to the receiver's queue if there is room: a stream's room is the sender's SO_SNDBUF, a
- * datagram receiver also bounds the number of messages. A receiver takes the first message off (or, for a stream, bytes of several) and copies after unlocking.
+ * A sender copies the bytes before it takes any lock, then appends them to the receiver's queue if there is
+ * room: a stream's room is the sender's SO_SNDBUF, a datagram receiver also bounds the number of messages. A
+ * receiver takes the first message off (or, for a stream, bytes of several) and copies after unlocking.
  */
 #include <errno.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static bool is_datagram(const struct unix_sock *s) {
 
 /* ---- sending ---- */
 
-static struct unix_message *message_new(struct unix_sock *from, struct task *t, struct uio *data, size_t size) {
+static struct unix_message *message_new(struct unix_sock *from, struct task *t, struct uio *data,
+                                        size_t size) {
     struct unix_message *m = heap_alloc_array(1, sizeof *m + size);
 
     if (!m)
@@ -87,7 +89,8 @@ static int append(struct unix_sock *from, struct unix_sock *to, struct unix_mess
     return r;
 }
 
-static int append_blocking(struct socket *s, struct task *t, struct unix_sock *to, struct unix_message *m, bool wait, int64_t deadline) {
+static int append_blocking(struct socket *s, struct task *t, struct unix_sock *to, struct unix_message *m,
+                           bool wait, int64_t deadline) {
     struct unix_sock *from = unix_of(s)->sock;
     int r = append(from, to, m, s->send_buffer);
     struct waiter w;
@@ -110,7 +113,8 @@ static int append_blocking(struct socket *s, struct task *t, struct unix_sock *t
     return r;
 }
 
-static int destination(struct socket *s, struct task *t, const struct socket_message *m, struct unix_sock **ret) {
+static int destination(struct socket *s, struct task *t, const struct socket_message *m,
+                       struct unix_sock **ret) {
     struct unix_sock *sock = unix_of(s)->sock;
 
     mutex_lock(&sock->lock);
@@ -136,7 +140,8 @@ static int destination(struct socket *s, struct task *t, const struct socket_mes
     return 0;
 }
 
-static ssize_t send_stream(struct socket *s, struct task *t, struct socket_message *m, struct unix_sock *to, bool wait) {
+static ssize_t send_stream(struct socket *s, struct task *t, struct socket_message *m, struct unix_sock *to,
+                           bool wait) {
     size_t total = m->data->remaining, done = 0, most = s->send_buffer / 2;
     int r = 0;
 
@@ -166,7 +171,8 @@ static ssize_t send_stream(struct socket *s, struct task *t, struct socket_messa
     return done > 0 || r == 0 ? (ssize_t)done : r;
 }
 
-static ssize_t send_message(struct socket *s, struct task *t, struct socket_message *m, struct unix_sock *to, bool wait) {
+static ssize_t send_message(struct socket *s, struct task *t, struct socket_message *m, struct unix_sock *to,
+                            bool wait) {
     size_t size = m->data->remaining;
 
     if (size > MESSAGE_MAX || size > s->send_buffer - 32)
@@ -196,7 +202,8 @@ ssize_t unix_op_send(struct socket *s, struct task *t, struct socket_message *m)
     ssize_t done = is_stream(to) ? send_stream(s, t, m, to, wait) : send_message(s, t, m, to, wait);
     /* A connected datagram peer that has gone is forgotten: unix(7), ECONNREFUSED. */
     if (done == -ECONNREFUSED && is_datagram(to) && !m->address)
-        unix_op_connect(s, t, &(struct socket_address){.len = sizeof(uint16_t), .storage.family = LINUX_AF_UNSPEC});
+        unix_op_connect(s, t,
+                        &(struct socket_address){.len = sizeof(uint16_t), .storage.family = LINUX_AF_UNSPEC});
     unix_sock_unref(to);
     return done;
 }
@@ -247,7 +254,8 @@ static int copy_control(struct socket_control *to, const struct socket_control *
     return 0;
 }
 
-/* One message (datagram, seqpacket): taken off the queue, or with MSG_PEEK looked at while it cannot go: it is copied under the lock to heap memory. */
+/* One message (datagram, seqpacket): taken off the queue, or with MSG_PEEK looked at while it cannot go: it
+ * is copied under the lock to heap memory. */
 static ssize_t receive_message(struct unix_sock *s, struct socket_message *m) {
     bool peek = m->flags & LINUX_MSG_PEEK;
     struct unix_message *msg = NULL;
@@ -300,14 +308,18 @@ static ssize_t receive_message(struct unix_sock *s, struct socket_message *m) {
     return done;
 }
 
-/* May bytes of `msg` follow those of another sender in one read? Not behind those that came with descriptors, nor (with SO_PASSCRED) where identities differ: unix(7). */
-static bool same_source(const struct unix_message *msg, const struct socket_control *got, bool pass_credentials) {
+/* May bytes of `msg` follow those of another sender in one read? Not behind those that came with descriptors,
+ * nor (with SO_PASSCRED) where identities differ: unix(7). */
+static bool same_source(const struct unix_message *msg, const struct socket_control *got,
+                        bool pass_credentials) {
     if (got->file_count > 0)
         return false;
-    return !pass_credentials || (msg->control.pid == got->pid && msg->control.uid == got->uid && msg->control.gid == got->gid);
+    return !pass_credentials ||
+           (msg->control.pid == got->pid && msg->control.uid == got->uid && msg->control.gid == got->gid);
 }
 
-/* What came with the first byte of a message goes to the reader; behind the first message of a read, its descriptors only. */
+/* What came with the first byte of a message goes to the reader; behind the first message of a read, its
+ * descriptors only. */
 static int hand_over_control(struct socket_control *to, struct socket_control *from, bool first, bool peek) {
     if (peek)
         return first || from->file_count > 0 ? copy_control(to, from) : 0;
@@ -323,8 +335,10 @@ static int hand_over_control(struct socket_control *to, struct socket_control *f
     return 0;
 }
 
-/* Bytes of the stream's front for one step: copied to `chunk` and, without peek, taken. -EAGAIN: nothing (more) fits. */
-static ssize_t take_stream(struct unix_sock *s, struct socket_message *m, bool pass_credentials, size_t skip, unsigned char *chunk, size_t want, bool first) {
+/* Bytes of the stream's front for one step: copied to `chunk` and, without peek, taken. -EAGAIN: nothing
+ * (more) fits. */
+static ssize_t take_stream(struct unix_sock *s, struct socket_message *m, bool pass_credentials, size_t skip,
+                           unsigned char *chunk, size_t want, bool first) {
     bool peek = m->flags & LINUX_MSG_PEEK;
     struct unix_message *msg;
     ssize_t got = -EAGAIN;
@@ -431,7 +445,8 @@ size_t unix_bytes_queued(struct unix_sock *s, bool first_only) {
     mutex_lock(&s->lock);
     size_t bytes = s->queued_bytes;
     if (first_only)
-        bytes = list_empty(&s->messages) ? 0 : list_first_entry(&s->messages, struct unix_message, node)->size;
+        bytes =
+            list_empty(&s->messages) ? 0 : list_first_entry(&s->messages, struct unix_message, node)->size;
     mutex_unlock(&s->lock);
     return bytes;
 }
@@ -443,7 +458,8 @@ static bool has_room(struct unix_sock *s, size_t limit) {
 
     if (peer) {
         mutex_lock(&peer->lock);
-        room = peer->dead || (peer->queued_bytes <= limit / 2 && (!is_datagram(peer) || peer->queued_messages < UNIX_DGRAM_QUEUE_MAX));
+        room = peer->dead || (peer->queued_bytes <= limit / 2 &&
+                              (!is_datagram(peer) || peer->queued_messages < UNIX_DGRAM_QUEUE_MAX));
         mutex_unlock(&peer->lock);
     }
     unix_sock_unref(peer);
@@ -461,7 +477,8 @@ uint32_t unix_file_ready(struct file *f, uint32_t events) {
         ready |= LINUX_POLLIN | LINUX_POLLRDNORM;
     if (sock->shutdown & UNIX_SHUT_READ)
         ready |= LINUX_POLLIN | LINUX_POLLRDNORM | LINUX_POLLRDHUP;
-    if (sock->shutdown == (UNIX_SHUT_READ | UNIX_SHUT_WRITE) || (!is_datagram(sock) && !connected && !listening))
+    if (sock->shutdown == (UNIX_SHUT_READ | UNIX_SHUT_WRITE) ||
+        (!is_datagram(sock) && !connected && !listening))
         ready |= LINUX_POLLHUP;
     if (sock->reset || s->error)
         ready |= LINUX_POLLERR;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/bench/guest/guest_bench.c: nanoseconds per operation of what programs do most; prints "name ns", the least of bursts. A static
- * program of libc alone, which tests/bench/run runs natively and in the sandbox. Usage: guest_bench [DIRECTORY] [NAME...]
+ * tests/bench/guest/guest_bench.c: nanoseconds per operation of what programs do most; prints "name ns", the
+ * least of bursts. A static program of libc alone, which tests/bench/run runs natively and in the sandbox.
+ * Usage: guest_bench [DIRECTORY] [NAME...]
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -189,11 +190,26 @@ static const struct {
     const char *name;
     void (*run)(void);
 } g_figures[] = {
-    {"getppid", do_getppid}, {"getpid", do_getpid}, {"clock_gettime", do_clock}, {"read_1", do_read_1},
-    {"pread_4k", do_pread_4k}, {"pwrite_4k", do_pwrite_4k}, {"pread_1m", do_pread_1m}, {"stat", do_stat},
-    {"open_close", do_open_close}, {"create_unlink", do_create_unlink}, {"pipe_byte", do_pipe}, {"unix_64", do_unix_socket},
-    {"poll", do_poll}, {"signal", do_signal}, {"ping_pong", do_ping_pong}, {"map_touch_16", do_map_touch_16},
-    {"touch_4m", do_touch_4m}, {"thread", do_thread_create_join}, {"fork_exit_wait", do_fork_exit_wait}, {"fork_exec", do_fork_exec},
+    {"getppid", do_getppid},
+    {"getpid", do_getpid},
+    {"clock_gettime", do_clock},
+    {"read_1", do_read_1},
+    {"pread_4k", do_pread_4k},
+    {"pwrite_4k", do_pwrite_4k},
+    {"pread_1m", do_pread_1m},
+    {"stat", do_stat},
+    {"open_close", do_open_close},
+    {"create_unlink", do_create_unlink},
+    {"pipe_byte", do_pipe},
+    {"unix_64", do_unix_socket},
+    {"poll", do_poll},
+    {"signal", do_signal},
+    {"ping_pong", do_ping_pong},
+    {"map_touch_16", do_map_touch_16},
+    {"touch_4m", do_touch_4m},
+    {"thread", do_thread_create_join},
+    {"fork_exit_wait", do_fork_exit_wait},
+    {"fork_exec", do_fork_exec},
 };
 
 static void measure(const char *name, void (*run)(void)) {

@@ -21,4 +21,4 @@ END
     printf 'sleep 50\n'; sleep 0.5; printf '\003'; sleep 0.5; printf 'echo status $?\n'; sleep 0.3; printf 'tty | cut -c1-9; stty size; exit 3\n'; sleep 0.3
 } | script -qec 'bash --norc --noprofile -i' /dev/null >typescript
 echo "script status $?"
-tr -d '\r' <typescript | sed -n '/^\[1\]/,$p' | sed -E 's/^(\[[0-9]+\]) [0-9]+$/\1 PID/; s/[0-9]{3,}/N/g' | grep -E '^\[|Stopped|Done|Terminated|typed|more|next|waited|status|/dev/pts|[0-9] [0-9]' | sed 's/\^[ZC]//g'
+tr -d '\r' <typescript | sed 's/\x1b\[?2004[hl]//g' | sed -n '/^\[1\]/,$p' | sed -E 's/^(\[[0-9]+\]) [0-9]+$/\1 PID/; s/[0-9]{3,}/N/g' | grep -E '^\[|Stopped|Done|Terminated|typed|more|next|waited|status|/dev/pts|[0-9] [0-9]' | sed 's/\^[ZC]//g'

@@ -90,3 +90,8 @@ preserved() {
     equal "$(runsc run --bundle "$bundle" --preserve-fds 1 box 3<"$state/three")" "handed on"
 }
 check preserved_descriptors preserved
+hook_asks() { # as clients' hooks do, while `create` holds the lock
+    config '["/bin/true"]' ", \"hooks\": {\"createRuntime\": [{\"path\": \"$RUNSC\", \"args\": [\"runsc\", \"--root\", \"$state/root\", \"state\", \"box\"], \"timeout\": 5}]}"
+    runsc run --bundle "$bundle" box
+}
+check a_hook_may_ask_for_the_state hook_asks

@@ -79,6 +79,10 @@ two_at_once() {
 }
 check two_containers two_at_once
 
+bundle sh -c 'kill -TERM $$; sh -c "kill -KILL 1"; exit 4'
+immune() { runsc run --bundle "$busybox" immune; equal $? 4; }
+check init_is_immune_from_within immune
+
 config "$ROOTFS" bash -c 'python3 -c "print(6 * 7)"; git --version | cut -d" " -f1; id -u' >"$state/config.json"
 debian() { equal "$(runsc run --bundle "$state" debian)" "$(printf '42\ngit\n0')"; }
 check run_debian debian

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -320,14 +321,14 @@ TEST(watched_root_answers_from_its_cache) {
     end(&f);
 }
 
-TEST(overflowed_event_queue_distrusts_all) {
+TEST_TIMEOUT(overflowed_event_queue_distrusts_all, 180) {
     struct fixture f;
     start(&f, &(struct gofer_fixture_options){.root_flags = GOFER_ROOT_WATCHED});
     struct kstat ks;
     host_write(&f, "file", "one");
     ASSERT_OK(fs_stat(&f.fs, "/file", &ks));
     ASSERT_EQ(fs_stat(&f.fs, "/last", &ks), -ENOENT);
-    for (int i = 0; i < 20000; i++) { /* fs.inotify.max_queued_events is 16384 */
+    for (int i = 0; i < 7000; i++) { /* three events each; fs.inotify.max_queued_events is 16384 */
         ASSERT_OK(fchmodat(f.gofer.dir, "file", 0600 | (i & 7), 0));
         ASSERT_OK(mkdirat(f.gofer.dir, "t", 0700));
         ASSERT_OK(unlinkat(f.gofer.dir, "t", AT_REMOVEDIR));
@@ -351,6 +352,24 @@ TEST(handles_are_given_back_when_they_run_out) {
         ASSERT_OK(fs_stat(&f.fs, name, &ks));
     }
     for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "/file%d", i);
+        ASSERT_OK(fs_read_file(&f.fs, name, buf, sizeof(buf)));
+        ASSERT_STREQ(buf, name + 1);
+    }
+    end(&f);
+}
+
+TEST(own_descriptors_run_out) {
+    struct fixture f;
+    start(&f, NULL);
+    char name[32], buf[16];
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof(name), "file%d", i);
+        host_write(&f, name, name);
+    }
+    struct rlimit limit = {100, 100};
+    ASSERT_OK(setrlimit(RLIMIT_NOFILE, &limit));
+    for (int i = 0; i < 200; i++) { /* each stays open for the next time, as long as there is room */
         snprintf(name, sizeof(name), "/file%d", i);
         ASSERT_OK(fs_read_file(&f.fs, name, buf, sizeof(buf)));
         ASSERT_STREQ(buf, name + 1);

@@ -38,6 +38,24 @@ TEST(tcp_over_loopback) {
     sim_done(&s);
 }
 
+/* The loopback MTU is larger than an IPv4 packet may be: full-sized segments must still fit one. */
+TEST(tcp_full_segments_over_loopback) {
+    struct sim s;
+    sim_init(&s, 2);
+    struct sim_host *a = sim_add_host(&s);
+    struct stream x = {.end = {{.to_send = 30000000, .max_write = 65000, .max_read = 65000}, {.to_send = 0}}};
+    stream_start(&x, &s, a, a, "127.0.0.1", 80);
+    stream_run(&x, SIM_S(1));
+    ASSERT_EQ(x.end[1].received, 30000000);
+    struct netns_mib m;
+    netns_mib_get(a->ns, &m);
+    ASSERT_EQ(m.tcp_retrans_segs, 0);
+    ASSERT_EQ(m.ip_frag_fails + m.ip_out_discards, 0);
+    stream_close(&x);
+    sim_run_for(&s, SIM_S(61));
+    sim_done(&s);
+}
+
 TEST(tcp_over_ipv6) {
     struct sim s;
     sim_init(&s, 3);

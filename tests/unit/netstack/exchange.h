@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/netstack/exchange.h: segment-by-segment exchanges with one stack. The test plays the peer, byte by byte;
- * time moves only by xc_wait().
+ * tests/unit/netstack/exchange.h: segment-by-segment exchanges with one stack. The test plays the peer, byte
+ * by byte; time moves only by xc_wait().
  *
  *     SEND(.flags = TH_SYN, .seq = 1000, .mss = 1460);
  *     EXPECT(.flags = TH_SYN | TH_ACK, .seq = ANY, .ack = 1001);
@@ -35,10 +35,11 @@ struct xc {
     struct sim s;
     struct sim_host *h;
     struct nic *nic;
-    uint32_t isn;   /* the stack's */
+    uint32_t isn; /* the stack's */
     bool isn_known;
     struct seg last; /* last segment seen by EXPECT, with absolute numbers; options filled in */
     uint16_t peer_port, our_port;
+    int handshake_ms; /* round trip of xc_established(): the stack's first sample */
     struct nsock *listener, *sock;
     uint32_t last_ts_val;
     uint8_t frame[70000]; /* last frame read */
@@ -65,9 +66,9 @@ void xc_send_ip(struct xc *x, uint8_t proto, const void *data, uint32_t len);
 #define EXPECT(...) xc_expect(&x, &(struct seg){__VA_ARGS__}, __FILE__, __LINE__)
 #define EXPECT_NOTHING() xc_expect_nothing(&x, __FILE__, __LINE__)
 #define WAIT_MS(n) xc_wait(&x, SIM_MS(n))
-#define XTEST(name)                    \
-    static void exchange_##name(void); \
-    TEST(name) {                       \
-        exchange_##name();             \
-    }                                  \
+#define XTEST(name)                                                                                          \
+    static void exchange_##name(void);                                                                       \
+    TEST(name) {                                                                                             \
+        exchange_##name();                                                                                   \
+    }                                                                                                        \
     static void exchange_##name(void)

@@ -16,10 +16,12 @@ static uint8_t tcp_state(struct nsock *s) {
 XTEST(passive_open_with_all_options) {
     xc_start(&x);
     xc_listen(&x);
-    SEND(.flags = TH_SYN, .seq = 1000, .window = 1000, .mss = 1460, .wscale = 8, .sackok = true, .ts = true, .ts_val = 77);
+    SEND(.flags = TH_SYN, .seq = 1000, .window = 1000, .mss = 1460, .wscale = 8, .sackok = true, .ts = true,
+         .ts_val = 77);
     EXPECT(.flags = TH_SYN | TH_ACK, .ack = 1001, .mss = 1460, .sackok = true, .ts = true, .ts_ecr = 77);
     ASSERT_NE(x.last.wscale, 0);
-    SEND(.flags = TH_ACK, .seq = 1001, .ack = 1, .window = 1000, .ts = true, .ts_val = 78, .ts_ecr = x.last_ts_val);
+    SEND(.flags = TH_ACK, .seq = 1001, .ack = 1, .window = 1000, .ts = true, .ts_val = 78,
+         .ts_ecr = x.last_ts_val);
     ASSERT_EQ(nsock_accept(x.listener, &x.sock, NULL), 0);
     ASSERT_EQ(tcp_state(x.sock), NS_TCP_ESTABLISHED);
     xc_end(&x);
@@ -288,7 +290,8 @@ XTEST(syn_ack_is_repeated_and_given_up) {
     xc_end(&x);
 }
 
-/* A flood of SYNs: beyond the queue cookies are sent, and a cookie's ACK makes a connection (RFC 4987 3.6). */
+/* A flood of SYNs: beyond the queue cookies are sent, and a cookie's ACK makes a connection (RFC 4987 3.6).
+ */
 XTEST(syn_cookies) {
     xc_start(&x);
     xc_listen(&x);
@@ -298,7 +301,8 @@ XTEST(syn_cookies) {
         EXPECT(.flags = TH_SYN | TH_ACK, .ack = 2);
     }
     x.peer_port = 6000;
-    SEND(.flags = TH_SYN, .seq = 1000, .window = 1000, .mss = 1460, .wscale = 4, .sackok = true, .ts = true, .ts_val = 9);
+    SEND(.flags = TH_SYN, .seq = 1000, .window = 1000, .mss = 1460, .wscale = 4, .sackok = true, .ts = true,
+         .ts_val = 9);
     EXPECT(.flags = TH_SYN | TH_ACK, .ack = 1001, .ts = true, .ts_ecr = 9);
     struct netns_mib m;
     netns_mib_get(x.h->ns, &m);
@@ -306,7 +310,8 @@ XTEST(syn_cookies) {
     uint32_t ts = x.last_ts_val;
     SEND(.flags = TH_ACK, .seq = 1001, .ack = 2, .window = 1000, .ts = true, .ts_val = 10, .ts_ecr = ts);
     EXPECT(.flags = TH_RST, .seq = 2); /* not the cookie */
-    SEND(.flags = TH_ACK, .seq = 1001, .ack = 1, .window = 1000, .ts = true, .ts_val = 10, .ts_ecr = ts, .len = 3);
+    SEND(.flags = TH_ACK, .seq = 1001, .ack = 1, .window = 1000, .ts = true, .ts_val = 10, .ts_ecr = ts,
+         .len = 3);
     ASSERT_EQ(nsock_accept(x.listener, &x.sock, NULL), 0);
     struct ns_tcp_info i;
     size_t n = sizeof(i);
@@ -357,7 +362,8 @@ XTEST(fast_open_passive) {
     SEND(.flags = TH_SYN, .seq = 1000, .window = 1000, .mss = 1460, .tfo = true);
     EXPECT(.flags = TH_SYN | TH_ACK, .ack = 1001);
     ASSERT_EQ(x.last.cookie_len, 8);
-    struct seg syn = {.flags = TH_SYN, .seq = 1000, .window = 1000, .mss = 1460, .tfo = true, .cookie_len = 8, .len = 5};
+    struct seg syn = {
+        .flags = TH_SYN, .seq = 1000, .window = 1000, .mss = 1460, .tfo = true, .cookie_len = 8, .len = 5};
     memcpy(syn.cookie, x.last.cookie, 8);
     SEND(.flags = TH_RST, .seq = 1001);
     x.peer_port = 6000;

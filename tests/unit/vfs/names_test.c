@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/vfs/names_test.c: path walk and operations on names, over tmpfs. Expected errnos are those of Linux 6.x.
+ * tests/unit/vfs/names_test.c: path walk and operations on names, over tmpfs. Expected errnos are those of
+ * Linux 6.x.
  */
 #include "tests/unit/vfs/vfs_fixture.h"
 
@@ -137,7 +138,8 @@ WITH_FIXTURE(rename_in_all_its_forms) {
     ASSERT_EQ(st.mode & LINUX_S_IFMT, LINUX_S_IFCHR);
     ASSERT_EQ(st.rdev, 0);
     ASSERT_OK(stat_of(&f, "/h", &st2));
-    ASSERT_EQ(CALL(renameat2, AT, S("/g"), AT, S("/h"), LINUX_RENAME_EXCHANGE | LINUX_RENAME_NOREPLACE), -EINVAL);
+    ASSERT_EQ(CALL(renameat2, AT, S("/g"), AT, S("/h"), LINUX_RENAME_EXCHANGE | LINUX_RENAME_NOREPLACE),
+              -EINVAL);
 }
 
 WITH_FIXTURE(cwd_and_dot_dot) {

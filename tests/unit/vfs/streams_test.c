@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/vfs/streams_test.c: pipes, FIFOs, eventfd, splice, poll, select, epoll: with threads where somebody has to wait.
+ * tests/unit/vfs/streams_test.c: pipes, FIFOs, eventfd, splice, poll, select, epoll: with threads where
+ * somebody has to wait.
  */
 #include <pthread.h>
 #include <unistd.h>
@@ -189,7 +190,8 @@ WITH_FIXTURE(splice_tee_sendfile) {
     make_pipe(&f, LINUX_O_NONBLOCK, a);
     make_pipe(&f, LINUX_O_NONBLOCK, b);
     write_file(&f, "/src", "0123456789");
-    int64_t src = do_open(&f, "/src", LINUX_O_RDONLY, 0), dst = do_open(&f, "/dst", LINUX_O_RDWR | LINUX_O_CREAT, 0644);
+    int64_t src = do_open(&f, "/src", LINUX_O_RDONLY, 0),
+            dst = do_open(&f, "/dst", LINUX_O_RDWR | LINUX_O_CREAT, 0644);
     gva_t at = put(&f, &off, 8);
     ASSERT_EQ(CALL(splice, (uint64_t)src, at, (uint64_t)a[1], 0, 5, 0), 5);
     get(&f, &off, at, 8);
@@ -210,9 +212,11 @@ WITH_FIXTURE(splice_tee_sendfile) {
     ASSERT_EQ(CALL(sendfile, (uint64_t)a[1], (uint64_t)src, at, 100), 2);
     ASSERT_STREQ(read_str(&f, a[0], 100), "89");
     off = 0;
-    ASSERT_EQ(CALL(copy_file_range, (uint64_t)src, put(&f, &off, 8), (uint64_t)dst, put(&f, &off, 8), 3, 0), 3);
+    ASSERT_EQ(CALL(copy_file_range, (uint64_t)src, put(&f, &off, 8), (uint64_t)dst, put(&f, &off, 8), 3, 0),
+              3);
     ASSERT_STREQ(read_file(&f, "/dst"), "012123456789");
-    ASSERT_EQ(CALL(copy_file_range, (uint64_t)dst, put(&f, &off, 8), (uint64_t)dst, put(&f, &off, 8), 3, 0), -EINVAL);
+    ASSERT_EQ(CALL(copy_file_range, (uint64_t)dst, put(&f, &off, 8), (uint64_t)dst, put(&f, &off, 8), 3, 0),
+              -EINVAL);
     struct linux_timespec iov[1] = {{(int64_t)S("vm"), 2}}; /* as struct iovec */
     ASSERT_EQ(CALL(vmsplice, (uint64_t)a[1], put(&f, iov, 16), 1, 0), 2);
     ASSERT_STREQ(read_str(&f, a[0], 100), "vm");
@@ -339,7 +343,8 @@ WITH_FIXTURE(epoll_nested_and_waking) {
     int deepest = 0;
     for (int i = 0; i < 7; i++)
         chain[i] = CALL(epoll_create1, 0);
-    while (deepest < 6 && ep_ctl(&f, chain[deepest + 1], LINUX_EPOLL_CTL_ADD, (int)chain[deepest], LINUX_EPOLLIN) == 0)
+    while (deepest < 6 &&
+           ep_ctl(&f, chain[deepest + 1], LINUX_EPOLL_CTL_ADD, (int)chain[deepest], LINUX_EPOLLIN) == 0)
         deepest++;
     ASSERT_EQ(deepest, 4);
     fixture_task_done(t2);

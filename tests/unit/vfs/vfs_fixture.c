@@ -103,7 +103,9 @@ void fixture_init(struct fixture *f) {
     ASSERT_OK(mnt_ns_new(f->k, fs, MOUNT_RELATIME, f->k->root_user_ns, &f->ns));
     filesystem_unref(fs);
     f->t = fixture_task(f, /* thread= */ false);
-    struct mmap_request r = {.len = SCRATCH_SIZE, .prot = LINUX_PROT_READ | LINUX_PROT_WRITE, .flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS};
+    struct mmap_request r = {.len = SCRATCH_SIZE,
+                             .prot = LINUX_PROT_READ | LINUX_PROT_WRITE,
+                             .flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS};
     int64_t at = mm_mmap(f->t, f->t->mm, &r);
     ASSERT_GT(at, 0);
     f->scratch = f->at = (gva_t)at;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/vfs/vfs_fixture.h: a kernel without containers, with a tmpfs as its root and tasks that run on the test's own threads over platform/fake: their
- * system calls are the real handlers, with arguments in guest memory.
+ * tests/unit/vfs/vfs_fixture.h: a kernel without containers, with a tmpfs as its root and tasks that run on
+ * the test's own threads over platform/fake: their system calls are the real handlers, with arguments in
+ * guest memory.
  */
 #pragma once
 
@@ -19,8 +20,8 @@
 struct fixture {
     struct kernel *k;
     struct mnt_ns *ns;
-    struct task *t;      /* root with all capabilities */
-    gva_t scratch, at;   /* guest memory for arguments */
+    struct task *t;    /* root with all capabilities */
+    gva_t scratch, at; /* guest memory for arguments */
 };
 
 enum { SCRATCH_SIZE = 4 << 20 };
@@ -55,12 +56,12 @@ const char *read_file(struct fixture *f, const char *name);
 int64_t stat_of(struct fixture *f, const char *name, struct linux_stat *ret);
 
 /* A test with a fixture `f`. */
-#define WITH_FIXTURE(name)                       \
-    static void run_##name(struct fixture *fp);  \
-    TEST(name) {                                 \
-        struct fixture fx;                       \
-        fixture_init(&fx);                       \
-        run_##name(&fx);                         \
-        fixture_done(&fx);                       \
-    }                                            \
+#define WITH_FIXTURE(name)                                                                                   \
+    static void run_##name(struct fixture *fp);                                                              \
+    TEST(name) {                                                                                             \
+        struct fixture fx;                                                                                   \
+        fixture_init(&fx);                                                                                   \
+        run_##name(&fx);                                                                                     \
+        fixture_done(&fx);                                                                                   \
+    }                                                                                                        \
     static void run_##name(struct fixture *fp)
