@@ -108,6 +108,8 @@ int64_t sys_mincore(struct task *t, const struct syscall_args *a) {
         int result = mm_mincore(t->mm, addr, n * PAGE_SIZE, vec);
         if (result == 0)
             result = copy_out(t, out, vec, n);
+        if (result == 0 && (atomic_load_explicit(&t->pending_work, memory_order_relaxed) & TASK_WORK_EXIT))
+            result = -EINTR; /* it dies: no more of what may be terabytes */
         if (result < 0)
             return result;
         addr += n * PAGE_SIZE;
