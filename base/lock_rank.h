@@ -11,26 +11,30 @@
  */
 #pragma once
 
+/* clang-format off */
 enum lock_rank {
     RANK_NONE = 0,
-    RANK_CONTROL = 10,     /* boot: one container's control operations */
-    RANK_CONTAINERS = 20,  /* kernel: list of containers */
-    RANK_EXEC = 30,        /* thread_group.exec_lock: one execve or credential change against ptrace */
-    RANK_EPOLL_GRAPH = 34, /* the graph of epoll files that watch epoll files */
-    RANK_EPOLL =
-        36, /* one epoll file's interest list, over ready() of what it watches; watcher before watched */
-    RANK_CONSOLE =
-        35,        /* a host console's output: taken from the terminal and written to the host in one order */
-    RANK_TTY = 40, /* a terminal's line discipline */
-    RANK_PIPE_READ = 66,  /* a pipe's readers, one at a time, over copies out and splices; not over waits */
-    RANK_PIPE_WRITE = 68, /* likewise its writers; taken inside another pipe's RANK_PIPE_READ (tee, splice) */
-    RANK_FILE_POS = 70,   /* file.pos */
-    RANK_SOCKET = 80,     /* one unix or inet socket; two by address order */
-    RANK_RENAME = 90,     /* filesystem.rename_lock */
-    RANK_INODE_DIR = 100, /* inode.dir_lock: a directory's entries; parent before child, then address order */
-    RANK_INODE = 110,     /* inode.lock: size, data and attributes of one file */
-    RANK_OVERLAY =
-        120, /* overlay's copy-up; calls into other file systems with inode locks of a lower layer */
+    RANK_CONTROL = 10,          /* boot: one container's control operations */
+    RANK_CONTAINERS = 20,       /* kernel: list of containers */
+    RANK_EXEC = 30,             /* thread_group.exec_lock: one execve or credential change against ptrace */
+    RANK_EPOLL_GRAPH = 34,      /* the graph of epoll files that watch epoll files */
+    /* a host console's output: taken from the terminal and written to the host in one order */
+    RANK_CONSOLE = 35,
+    /* one epoll file's interest list, over ready() of what it watches; watcher before watched */
+    RANK_EPOLL = 36,
+    RANK_TTY = 40,              /* a terminal's line discipline */
+    /* a pipe's readers, one at a time, over copies out and splices; not over waits */
+    RANK_PIPE_READ = 66,
+    /* likewise its writers; taken inside another pipe's RANK_PIPE_READ (tee, splice) */
+    RANK_PIPE_WRITE = 68,
+    RANK_FILE_POS = 70,         /* file.pos */
+    RANK_SOCKET = 80,           /* one unix or inet socket; two by address order */
+    RANK_RENAME = 90,           /* filesystem.rename_lock */
+    /* inode.dir_lock: a directory's entries; parent before child, then address order */
+    RANK_INODE_DIR = 100,
+    RANK_INODE = 110,           /* inode.lock: size, data and attributes of one file */
+    /* overlay's copy-up; calls into other file systems with inode locks of a lower layer */
+    RANK_OVERLAY = 120,
     RANK_INODE_LOWER_DIR = 130, /* inode.dir_lock of a file system that serves as a layer of another */
     RANK_INODE_LOWER = 140,     /* inode.lock of such a file system */
     RANK_MM = 150,              /* mm.lock: areas of one address space; two by address order (fork) */
@@ -43,35 +47,38 @@ enum lock_rank {
 
     RANK_NOBLOCK = 200,
 
-    RANK_MOUNTS = 210,      /* mount tree of the kernel */
-    RANK_DCACHE = 220,      /* dentry.lock: parent, name, children; parent before child, else by address */
-    RANK_DCACHE_HASH = 224, /* a stripe of the dentry hash */
-    RANK_DCACHE_LRU = 226,  /* list of cached dentries */
-    RANK_FD_TABLE = 230,    /* fd_table.lock */
-    RANK_FS_CONTEXT = 240,  /* cwd, root, umask */
-    RANK_FILE_LOCKS = 250,  /* POSIX, OFD and flock locks of one inode */
+    RANK_MOUNTS = 210,          /* mount tree of the kernel */
+    /* dentry.lock: parent, name, children; parent before child, else by address */
+    RANK_DCACHE = 220,
+    RANK_DCACHE_HASH = 224,     /* a stripe of the dentry hash */
+    RANK_DCACHE_LRU = 226,      /* list of cached dentries */
+    RANK_FD_TABLE = 230,        /* fd_table.lock */
+    RANK_FS_CONTEXT = 240,      /* cwd, root, umask */
+    RANK_FILE_LOCKS = 250,      /* POSIX, OFD and flock locks of one inode */
     RANK_FILE_LOCK_GRAPH = 254, /* POSIX lock owners that wait, of all inodes */
     RANK_PIPE = 260,            /* a pipe's ring; two by address order (splice, tee) */
     RANK_EVENT = 270,           /* eventfd, timerfd, signalfd, inotify queues */
     RANK_FUTEX_BUCKET = 280,    /* two by index order */
     RANK_TASKSET = 290,         /* pid tables, thread groups, sessions, parents and children, wait state */
-    RANK_SIGHAND = 300, /* thread_group.signal_lock: all pending queues, masks and the exit and stop state of
-                           one process */
-    RANK_SIGACTIONS = 305, /* sighand.lock: the table of actions, shared by CLONE_SIGHAND */
-    RANK_TASK = 310,       /* task.lock: small per-task state */
+    /* thread_group.signal_lock: all pending queues, masks and the exit and stop state of one process */
+    RANK_SIGHAND = 300,
+    RANK_SIGACTIONS = 305,      /* sighand.lock: the table of actions, shared by CLONE_SIGHAND */
+    RANK_TASK = 310,            /* task.lock: small per-task state */
     RANK_CREDS = 320,
     RANK_LIMITS = 330,
-    RANK_TIMER = 340, /* timer queue */
-    RANK_WAITQ = 360, /* any wait queue; an object's before that of an epoll file which watches it */
-    RANK_EPOLL_READY =
-        365,           /* one epoll file's ready list: taken in wake-ups, with the object's wait queue held */
-    RANK_WAITER = 370, /* a task's wake-up word */
+    RANK_TIMER = 340,           /* timer queue */
+    /* any wait queue; an object's before that of an epoll file which watches it */
+    RANK_WAITQ = 360,
+    /* one epoll file's ready list: taken in wake-ups, with the object's wait queue held */
+    RANK_EPOLL_READY = 365,
+    RANK_WAITER = 370,          /* a task's wake-up word */
     RANK_NETSTACK = 380,
-    RANK_MEMFILE = 390, /* the shared memory file's allocator */
-    RANK_HEAP = 400,    /* one heap cache */
+    RANK_MEMFILE = 390,         /* the shared memory file's allocator */
+    RANK_HEAP = 400,            /* one heap cache */
     RANK_HEAP_ARENA = 410,
     RANK_HOSTREF = 420,
     RANK_REF_REGISTRY = 430,
     RANK_LOG = 440,
     RANK_LEAF = 450,
 };
+/* clang-format on */

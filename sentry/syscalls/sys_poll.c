@@ -262,13 +262,13 @@ int64_t sys_select(struct task *t, const struct syscall_args *a) {
 
     if (a->arg[4]) {
         int r = copy_in(t, &tv, a->arg[4], sizeof tv);
-        if (r == 0 && tv.usec >= 0 &&
-            tv.sec >= 0) { /* more than a second of microseconds is fine: select(2) */
-            tv.sec += tv.usec / 1000000;
-            tv.usec %= 1000000;
+        if (r == 0 && (tv.usec < 0 || tv.sec < 0))
+            r = -EINVAL;
+        if (r == 0) { /* more than a second of microseconds is fine: select(2) */
+            int64_t more = tv.usec / 1000000;
+            tv.sec = tv.sec > INT64_MAX - more ? INT64_MAX : tv.sec + more;
+            r = deadline_of(tv.sec, tv.usec % 1000000 * 1000, &deadline);
         }
-        if (r == 0)
-            r = deadline_of(tv.sec, tv.usec * 1000, &deadline);
         if (r < 0)
             return r;
     }

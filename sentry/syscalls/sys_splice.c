@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/signal.h"
 #include "sentry/syscalls/sys_files.h"
 #include "sentry/vfs/pipe.h"
 
@@ -72,7 +73,7 @@ static ssize_t copy_files(struct task *t, const struct pair *p, uint64_t *in_at,
 
     if (!buf)
         return -ENOMEM;
-    while (len > 0) {
+    while (len > 0 && (done == 0 || !signal_pending(t))) { /* gigabytes take a while */
         uint64_t from = *in_at;
         n = io_kernel(t, p->in, /* write= */ false, buf, MIN(len, (size_t)BOUNCE_SIZE), &from);
         if (n <= 0)

@@ -312,7 +312,7 @@ void vfs_notify_rename(struct inode *from_dir, const char *from, size_t from_len
 
     send_to_marks(from_dir, LINUX_IN_MOVED_FROM | dir_bit, cookie, from, from_len);
     send_to_marks(to_dir, LINUX_IN_MOVED_TO | dir_bit, cookie, to, to_len);
-    send_to_marks(moved->inode, LINUX_IN_MOVE_SELF | dir_bit, 0, NULL, 0);
+    send_to_marks(moved->inode, LINUX_IN_MOVE_SELF, 0, NULL, 0); /* events of oneself never say ISDIR */
 }
 
 /* ---- the file ---- */

@@ -399,7 +399,8 @@ int vfs_statfs(const struct path *p, struct kstatfs *ret) must_check;
  * file is referenced). */
 int vfs_open_exec(const struct vfs_view *v, int dirfd, const char *name, int at_flags,
                   struct file **ret) must_check;
-/* For inodes of others' making that have no name (namespaces): the file system that they belong to, and a path to one (takes the inode, also on failure). */
+/* For inodes of others' making that have no name (namespaces): the file system that they belong to,
+   and a path to one (takes the inode, also on failure). */
 struct filesystem *anon_filesystem(struct kernel *k); /* borrowed */
 int anon_path_of(struct kernel *k, struct inode *inode, const char *name, struct path *ret) must_check;
 /* Connecting and binding of unix sockets by name: what hangs on the inode (inode.node). */

@@ -293,21 +293,12 @@ static int tmpfs_mmap(struct file *f, const struct mmap_request *request, struct
     return 0;
 }
 
-/* F_SEAL_WRITE: -EBUSY while a mapping may write. F_SEAL_FUTURE_WRITE leaves those alone. */
-static int seal_writes_locked(struct tmpfs_inode *i, uint32_t seals) {
+/* F_SEAL_WRITE is refused while a writable shared mapping exists; either seal keeps new ones away. */
+static int seal_mappings_locked(struct tmpfs_inode *i, uint32_t seals) {
     struct memstore *s;
     int r = store_locked(i, &s);
 
-    if (r < 0)
-        return r;
-    struct mappable *m = memstore_mappable(s);
-    mutex_lock(&m->lock);
-    if (seals & LINUX_F_SEAL_WRITE && m->writable_shared > 0)
-        r = -EBUSY;
-    else
-        m->write_sealed = true;
-    mutex_unlock(&m->lock);
-    return r;
+    return r < 0 ? r : mappable_seal_write(memstore_mappable(s), !(seals & LINUX_F_SEAL_WRITE));
 }
 
 static int add_seals_locked(struct file *f, struct tmpfs_inode *i, uint32_t seals) {
@@ -320,7 +311,7 @@ static int add_seals_locked(struct file *f, struct tmpfs_inode *i, uint32_t seal
     if (i->seals & LINUX_F_SEAL_SEAL)
         return -EPERM;
     if (seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
-        r = seal_writes_locked(i, seals);
+        r = seal_mappings_locked(i, seals);
     if (r == 0)
         i->seals |= seals;
     return r;

@@ -31,7 +31,6 @@ static const struct {
     long number, a, b, c, d;
 } g_forbidden[] = {
     {"open", SYS_open, (long)"/etc/passwd", O_RDONLY, 0, 0},
-    {"openat by name", SYS_openat, AT_FDCWD, (long)"/etc/passwd", O_RDONLY, 0},
     {"openat elsewhere", SYS_openat, 5, (long)"x", O_RDONLY, 0},
     {"openat to make", SYS_openat, FILTER_PROC_FD, (long)"x", O_RDWR | O_CREAT, 0600},
     {"openat to write", SYS_openat, FILTER_PROC_FD, (long)"x", O_WRONLY, 0},
@@ -118,6 +117,8 @@ TEST(what_the_sandbox_needs_goes_on) {
         ok = ok && send(pair[0], "x", 1, 0) == 1 && ftruncate(file, 10) == 0 && fstat(file, &st) == 0 &&
              st.st_size == 10;
         ok = ok && syscall(SYS_clone3, NULL, 0) == -1 && errno == ENOSYS;
+        /* names that the C library looks up by itself do not exist */
+        ok = ok && syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY) == -1 && errno == ENOENT;
         _exit(ok ? 0 : 2);
     }
     ASSERT_EQ(test_wait(pid), 0);
