@@ -73,6 +73,7 @@ static void mount_at(struct container *c, const struct vfs_view *v, const char *
     if (r < 0)
         die(at, r, NULL);
     r = vfs_mount_fs(c->mnt_ns, fs, &path, 0, type_name);
+    filesystem_unref(fs);
     path_put(&path);
     if (r < 0)
         die(at, r, NULL);
@@ -114,6 +115,8 @@ static int run(struct kernel *k, char **argv) {
     int r = tmpfs_create(k, 0, 0755, &fs);
     if (r == 0)
         r = mnt_ns_new(k, fs, 0, k->root_user_ns, &ns);
+    if (r == 0)
+        filesystem_unref(fs);
     if (r == 0)
         r = container_create(k, "drive", ns, "drive", &g_events, &c);
     if (r < 0)

@@ -13,6 +13,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/fd_table.h"
 #include "sentry/vfs/mount.h"
+#include "sentry/vfs/vfs.h"
 
 static void process_exited(struct container *c, uint64_t cookie, int wait_status) {
     struct fixture *f = container_owner(c);
@@ -34,6 +35,7 @@ void fixture_init(struct fixture *f) {
     ASSERT_OK(kernel_create(&config, &f->kernel, NULL));
     ASSERT_OK(tmpfs_create(f->kernel, 0, 0755, &fs));
     ASSERT_OK(mnt_ns_new(f->kernel, fs, 0, f->kernel->root_user_ns, &ns));
+    filesystem_unref(fs);
     ASSERT_OK(container_create(f->kernel, "test", ns, "box", &g_events, &f->container));
     container_set_owner(f->container, f);
 }
