@@ -98,7 +98,11 @@ static int mask_directory(struct kernel *k, struct mnt_ns *ns, const struct path
     struct filesystem *fs;
     int r = tmpfs_create(k, /* layer= */ 0, 0755, &fs);
 
-    return r < 0 ? r : vfs_mount_fs(ns, fs, at, MOUNT_READONLY | MOUNT_RELATIME, "tmpfs");
+    if (r < 0)
+        return r;
+    r = vfs_mount_fs(ns, fs, at, MOUNT_READONLY | MOUNT_RELATIME, "tmpfs");
+    filesystem_unref(fs);
+    return r;
 }
 
 static int mask(struct kernel *k, struct mnt_ns *ns, const struct vfs_view *v, const char *name) {

@@ -98,6 +98,8 @@ int boot_mounts_create(struct boot_container *c, const struct boot_container_con
     int r = config->root_overlay ? overlay_filesystem(c, &root) : gofer_filesystem(c, 0, /* layer= */ 0, &root);
     if (r == 0)
         r = mnt_ns_new(k, root, MOUNT_RELATIME, k->root_user_ns, ret);
+    if (root)
+        filesystem_unref(root);
     return r < 0 ? err_set(err, -r, "rootfs.mount", "mounting the root file system of container \"%s\"", c->id) : 0;
 }
 
@@ -186,6 +188,7 @@ static int mount_one(const struct request *q) {
         return r;
     }
     r = vfs_mount_fs(q->ns, fs, &at, q->flags, q->m->source ? q->m->source : q->m->type);
+    filesystem_unref(fs);
     path_put(&at);
     return r;
 }

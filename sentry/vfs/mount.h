@@ -73,7 +73,7 @@ struct mnt_ns {
 enum { MOUNTS_MAX = 100000 };
 DECLARE_REF(mnt_ns);
 
-/* A namespace whose root is a new mount of `fs` (reference taken). */
+/* A namespace whose root is a new mount of `fs`, which keeps a reference of its own. */
 int mnt_ns_new(struct kernel *k, struct filesystem *fs, uint32_t flags, struct user_ns *user_ns,
                struct mnt_ns **ret) must_check;
 /* CLONE_NEWNS; *fs_context paths of the caller are moved to the copies by the kernel helper through
@@ -83,7 +83,7 @@ int mnt_ns_copy(struct mnt_ns *from, struct user_ns *user_ns, struct mnt_ns **re
 int mnt_ns_translate(struct mnt_ns *copy, const struct path *p, struct path *ret) must_check;
 struct path mnt_ns_root(struct mnt_ns *ns); /* new references; topmost mount on the root */
 
-/* Mounts `fs` (reference taken) on `at`. */
+/* Mounts `fs` on `at`; the mount keeps a reference of its own. */
 int vfs_mount_fs(struct mnt_ns *ns, struct filesystem *fs, const struct path *at, uint32_t flags,
                  const char *source) must_check;
 int vfs_mount_bind(struct mnt_ns *ns, const struct path *from, const struct path *at,
