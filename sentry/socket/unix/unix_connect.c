@@ -184,7 +184,7 @@ static int dequeue(struct unix_sock *s, struct unix_sock **ret) {
 }
 
 int unix_op_accept(struct socket *s, struct task *t, uint32_t flags, struct socket_address *ret_peer, struct file **ret) {
-    struct unix_sock *sock = unix_of(s)->sock, *embryo;
+    struct unix_sock *sock = unix_of(s)->sock, *embryo = NULL;
     int64_t deadline = socket_deadline(s->receive_timeout_ns);
     int r;
 
