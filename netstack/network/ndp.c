@@ -227,7 +227,7 @@ static void prefix_option(struct nic *nic, const uint8_t *o) {
     uint8_t prefix_len = o[2], flags = o[3];
     uint32_t valid_s = get_be32(o + 4), preferred_s = get_be32(o + 8);
     struct ipa prefix = ipa_from6_wire(o + 16);
-    /* A mapped IPv4 prefix means nothing on a link (RFC 4291 2.5.5.2), and here it would be taken for IPv4. */
+    /* A mapped IPv4 prefix means nothing on a link (RFC 4291 2.5.5.2); here it would be taken for IPv4. */
     if (prefix_len > 128 || ipa_is_v4(&prefix) || ipa_is_linklocal(&prefix) || ipa_is_mcast(&prefix) ||
         preferred_s > valid_s)
         return;
