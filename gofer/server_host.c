@@ -4,6 +4,7 @@
 #include "gofer/server_internal.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <signal.h>
@@ -155,6 +156,8 @@ void gofer_server_free(struct gofer_server *s) {
 }
 
 int gofer_main(const struct gofer_config *config) {
+    /* One malloc arena: a second one makes the C library read /sys, which the filter would end us for. */
+    (void)mallopt(M_ARENA_MAX, 1);
     if (config->options & GOFER_OPTION_DIE_WITH_PARENT && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return -errno;
     (void)umask(0);

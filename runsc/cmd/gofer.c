@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -62,7 +61,6 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     if (fcntl(SPAWN_FIRST_FD, F_GETFD) < 0 || !a->place || !a->roots.count)
         return err_set(err, 0, "usage", "gofer is started by runsc itself only");
     spawn_no_leak_check();
-    (void)mallopt(M_ARENA_MAX, 1); /* see boot.c */
     if (log_init("gofer", log, a->log_level) < 0)
         return err_set(err, 0, "usage", "gofer: bad log level");
     cleanup(freep) struct gofer_config_root *roots = calloc(a->roots.count, sizeof *roots);
