@@ -109,8 +109,8 @@ CHECK(select_rules) {
     TRUE(!FD_ISSET(q[0], &in));
     EQ(t.tv_sec, 0);
     EQ(t.tv_usec, 0);
-    FD_SET(99, &in);
-    ERR(select(100, &in, NULL, NULL, &t), EBADF);
+    FD_SET(60, &in); /* not open; within the smallest table that Linux makes, past which bits are not looked at */
+    ERR(select(61, &in, NULL, NULL, &t), EBADF);
     ERR(select(-1, NULL, NULL, NULL, &t), EINVAL);
     t.tv_sec = -1;
     ERR(select(0, NULL, NULL, NULL, &t), EINVAL);
