@@ -291,7 +291,7 @@ bool signal_deliver(struct task *t, bool in_syscall, int64_t result) {
     if (likely(!is_restart(result) && !atomic_load(&t->pending_work) && !t->vfork_child &&
                !t->has_saved_mask))
         return true;
-    uaccess_settle(t); /* signal frames, tracers and parents come next */
+    uaccess_settle(t, /* waits= */ false); /* signal frames, tracers and parents come next */
     for (;;) {
         enum next n = next_thing(t, &d);
         if (n == NEXT_END) {
