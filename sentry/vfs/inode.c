@@ -139,10 +139,6 @@ void inode_done(struct inode *i) {
     filesystem_let_go(fs);
 }
 
-void inode_lock_dir(struct inode *dir) {
-    mutex_lock(&dir->dir_lock);
-}
-
 int64_t vfs_now(struct kernel *k) {
     return realtime_ns() + k->realtime_offset_ns;
 }
