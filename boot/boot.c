@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -137,6 +138,9 @@ static int make_kernel(struct sandbox *s, const struct boot_options *o, struct e
 int boot_main(const struct boot_options *o) {
     struct sandbox s = {.walls.zero_privilege = o->zero_privilege, .proc_fd = -1, .linkless_proc_fd = -1};
     cleanup(err_freep) struct err *err = NULL;
+    /* One arena: with more, malloc counts the cpus in /sys and free() asks /proc/sys/vm/overcommit_memory
+       before it shrinks one. Kernel objects have their own heap, so its lock is seldom met. */
+    (void)mallopt(M_ARENA_MAX, 1);
     int r = REPORTS_CRASHES ? 0 : crash_handlers_install();
 
     if (r >= 0)
