@@ -117,6 +117,16 @@ struct mount *mount_next_locked(struct mount *m, struct mount *top) {
     return NULL;
 }
 
+/* A namespace lists its mounts by id, as Linux does. New ones are nearly always the last. */
+static void list_in_ns_locked(struct mnt_ns *ns, struct mount *m) {
+    struct list *after = ns->mounts.prev;
+
+    while (after != &ns->mounts && container_of(after, struct mount, ns_node)->id > m->id)
+        after = after->prev;
+    list_add(after, &m->ns_node);
+    ns->count++;
+}
+
 void mount_set_ns_locked(struct mount *tree, struct mnt_ns *ns) {
     for (struct mount *m = tree; m; m = mount_next_locked(m, tree)) {
         if (m->ns) {
@@ -124,10 +134,8 @@ void mount_set_ns_locked(struct mount *tree, struct mnt_ns *ns) {
             m->ns->count--;
         }
         m->ns = ns;
-        if (ns) {
-            list_add_tail(&ns->mounts, &m->ns_node);
-            ns->count++;
-        }
+        if (ns)
+            list_in_ns_locked(ns, m);
     }
 }
 
