@@ -68,7 +68,7 @@ int mnt_ns_copy(struct mnt_ns *from, struct user_ns *user_ns, struct mnt_ns **re
     struct vfs *v = from->kernel->vfs;
     struct mnt_ns *ns = mnt_ns_alloc(from->kernel, user_ns);
     struct list gone = LIST_INIT(gone);
-    unsigned how = COPY_KEEP_PROPAGATION;
+    unsigned how = 0;
 
     if (!ns)
         return -ENOMEM;

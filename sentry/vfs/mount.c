@@ -207,7 +207,7 @@ static struct mount *copy_one(struct vfs *v, struct mount *m, struct dentry *roo
     c->root = dentry_ref(root);
     c->id = ++v->last_mount_id;
     c->copied_from = m->id;
-    c->flags = m->flags & ~(uint32_t)MOUNT_EXPIRY_MARK;
+    c->flags = m->flags & ~(uint32_t)(MOUNT_EXPIRY_MARK | MOUNT_EXPIRY_FRESH);
     if (how & COPY_LOCK)
         c->flags |= MOUNT_LOCK_FLAGS | (m->parent ? MOUNT_LOCKED : 0);
     list_init(&c->children);
@@ -275,8 +275,9 @@ bool path_cross_mounts(struct path *p) {
         mutex_lock(&v->mounts_lock);
         struct mount *m = mount_on_locked(v, p->mount, p->dentry);
         struct path next = {m ? mount_ref(m) : NULL, m ? dentry_ref(m->root) : NULL};
-        if (m)
-            atomic_fetch_and(&m->flags, ~(uint32_t)MOUNT_EXPIRY_MARK);
+        if (m && m->flags & MOUNT_EXPIRY_MARK)
+            m->flags &= m->flags & MOUNT_EXPIRY_FRESH ? ~(uint32_t)MOUNT_EXPIRY_FRESH
+                                                      : ~(uint32_t)MOUNT_EXPIRY_MARK;
         mutex_unlock(&v->mounts_lock);
         if (!m)
             break;
@@ -313,8 +314,10 @@ static int umount_locked(struct vfs *v, struct mnt_ns *ns, struct mount *m, int 
         if (!list_empty(&m->children) || atomic_load(&m->ref.count) > 2)
             return -EBUSY;
     }
-    if (flags & LINUX_MNT_EXPIRE && !(atomic_fetch_or(&m->flags, MOUNT_EXPIRY_MARK) & MOUNT_EXPIRY_MARK))
+    if (flags & LINUX_MNT_EXPIRE && !(m->flags & MOUNT_EXPIRY_MARK)) {
+        m->flags |= MOUNT_EXPIRY_MARK | MOUNT_EXPIRY_FRESH;
         return -EAGAIN;
+    }
     mount_propagate_detach_locked(v, m, gone);
     mount_detach_tree_locked(v, m, gone);
     return 0;

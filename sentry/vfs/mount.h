@@ -35,7 +35,8 @@ enum mount_flags {
     MOUNT_LOCKED = 512 /* came from a more privileged namespace: may not be unmounted alone */,
     MOUNT_INTERNAL = 1024,
     MOUNT_LOCK_FLAGS = 2048 /* and its read-only, nosuid, ... flags may not be cleared */,
-    MOUNT_EXPIRY_MARK = 4096,
+    MOUNT_EXPIRY_MARK = 4096, /* umount2(MNT_EXPIRE) was here ... */
+    MOUNT_EXPIRY_FRESH = 8192 /* ... and nobody crossed since: the next crossing may be its second call's */,
 };
 enum propagation { PROPAGATE_PRIVATE, PROPAGATE_SHARED, PROPAGATE_SLAVE, PROPAGATE_UNBINDABLE };
 
@@ -66,7 +67,8 @@ struct mnt_ns {
     struct ref ref;
     struct kernel *kernel;
     struct user_ns *user_ns; /* reference */
-    uint64_t inode, event;   /* event: counts changes, for poll on /proc/PID/mounts */
+    uint64_t inode;
+    _Atomic uint64_t event;  /* counts changes, for poll on /proc/PID/mounts; changed with RANK_MOUNTS */
     struct mount *root;      /* reference */
     struct list mounts;      /* RANK_MOUNTS; by id */
     size_t count;            /* at most MOUNTS_MAX: -ENOSPC */

@@ -97,7 +97,7 @@ void mounts_put(struct list *gone);
 struct mount *mount_next_locked(struct mount *m, struct mount *top);
 int mount_copy_tree_locked(struct vfs *v, struct mount *from, struct dentry *root, bool recursive,
                            unsigned how, struct mount **ret, struct list *gone) must_check;
-enum { COPY_KEEP_PROPAGATION = 1, COPY_AS_SLAVE = 2, COPY_LOCK = 4, COPY_SKIP_UNBINDABLE = 8 };
+enum { COPY_AS_SLAVE = 1, COPY_LOCK = 2, COPY_SKIP_UNBINDABLE = 4 };
 /* Is `m` of the namespace, or of a detached tree of the same owner? */
 bool mount_is_ours_locked(const struct mount *m, const struct mnt_ns *ns);
 /* What a bind of `from` shows, attached nowhere: new reference. */

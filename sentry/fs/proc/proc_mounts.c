@@ -126,7 +126,30 @@ static int mountstats_show(struct kernfs_inode *n, struct task *t, struct text *
     return show_mounts(n, out, mountstats_line);
 }
 
-const struct kernfs_ops proc_mounts = {.mode = LINUX_S_IFREG | 0444, .show = mounts_show, PROC_PID_NODE};
-const struct kernfs_ops proc_mountinfo = {.mode = LINUX_S_IFREG | 0444, .show = mountinfo_show, PROC_PID_NODE};
-const struct kernfs_ops proc_mountstats = {
-    .mode = LINUX_S_IFREG | 0400, .show = mountstats_show, .open_check = proc_pid_open_private, PROC_PID_NODE};
+static void drop_ns(void *object) {
+    mnt_ns_unref(object);
+}
+
+static int mounts_watch(struct kernfs_inode *n, struct kernfs_watch *ret) {
+    struct task *t = proc_task(n);
+    struct nsproxy *proxy = t ? task_get_nsproxy(t) : NULL;
+
+    task_unref(t);
+    if (!proxy)
+        return -EINVAL;
+    struct mnt_ns *ns = mnt_ns_ref(proxy->mnt);
+    nsproxy_unref(proxy);
+    *ret = (struct kernfs_watch){
+        .queue = &ns->changed, .event = &ns->event, .seen_by_poll = true, .object = ns, .drop = drop_ns};
+    return 0;
+}
+
+const struct kernfs_ops proc_mounts = {
+    .mode = LINUX_S_IFREG | 0444, .show = mounts_show, .watch = mounts_watch, PROC_PID_NODE};
+const struct kernfs_ops proc_mountinfo = {
+    .mode = LINUX_S_IFREG | 0444, .show = mountinfo_show, .watch = mounts_watch, PROC_PID_NODE};
+const struct kernfs_ops proc_mountstats = {.mode = LINUX_S_IFREG | 0400,
+                                           .show = mountstats_show,
+                                           .watch = mounts_watch,
+                                           .open_check = proc_pid_open_private,
+                                           PROC_PID_NODE};
