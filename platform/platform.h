@@ -198,6 +198,18 @@ struct platform_ops {
      * Called on migration. Optional. */
     void (*context_follow_cpu)(struct context *c);
 
+    /* Own thread, between a switch that gave EVENT_SYSCALL and the next one: copies that cost no host call,
+       as the guest thread has brought the bytes along (take), or will put them in place itself before it runs
+       guest code (give). The caller has checked that the range is below max_address.
+       take: what lies at `from`, or lay there when the call was made. give: nobody sees it before
+       settle or the next switch; a range that turns out not to be writable then gives the guest -EFAULT.
+       Both return bytes, from the start; give all or nothing. 0: use as_copy_*. Optional, all three or none. */
+    size_t (*context_take)(struct context *c, void *to, gva_t from, size_t size);
+    size_t (*context_give)(struct context *c, gva_t to, const void *from, size_t size);
+    /* Own thread: puts in place what was given, and forgets what was brought: before the task waits, gets a
+       signal, or anybody else may look at its memory. May block. */
+    void (*context_settle)(struct context *c);
+
     /* Ends every stub and helper and frees the platform. All address spaces are gone or given up. */
     void (*destroy)(struct platform *p);
 };

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "platform/stub/stub_layout.h"
+#include "platform/stub/stub_operands.h"
 
 enum { STUB_SIGSEGV = 11, STUB_SIGBUS = 7, STUB_SIGSYS = 31, STUB_KICK = 10 };
 
@@ -27,6 +28,7 @@ void stub_make_frame(void);
 _Noreturn void stub_exit(void);
 extern const char text_start[], text_end[], patched_back[], patched_end[];
 extern const char atomic_start[], atomic_end[], stub_atomic_fault[];
+extern const char copy_start[], copy_end[], stub_copy_stop[], touch_start[], touch_end[], stub_touch_stop[];
 
 void stub_handler(int signo, const struct stub_siginfo *info, struct stub_ucontext *frame);
 uint64_t stub_thread_start(struct stub_slot *s);
@@ -49,8 +51,12 @@ static void hand_over(struct stub_slot *s) {
 static void serve(struct stub_slot *s) {
     for (;;) {
         hand_over(s);
-        if (s->request == REQUEST_RUN)
-            return;
+        if (s->request == REQUEST_RUN) {
+            if (stub_put_given(s))
+                return;
+            s->kind = KIND_NOT_GIVEN;
+            continue;
+        }
         if (s->request == REQUEST_EXIT)
             stub_exit();
         if (s->request == REQUEST_FRAME) {
@@ -81,6 +87,20 @@ static bool within(uint64_t rip, const char *start, const char *end) {
     return rip >= (uint64_t)start && rip < (uint64_t)end;
 }
 
+/* Of the stub's own accesses to guest memory. */
+static bool mend_fault(struct stub_ucontext *frame) {
+    const char *to = NULL;
+    if (within(frame->rip, atomic_start, atomic_end))
+        to = stub_atomic_fault;
+    else if (within(frame->rip, copy_start, copy_end))
+        to = stub_copy_stop;
+    else if (within(frame->rip, touch_start, touch_end))
+        to = stub_touch_stop;
+    if (to)
+        frame->rip = (uint64_t)to;
+    return to != NULL;
+}
+
 /* True if a kick is to wait until the patched call that it came in has come to its end. */
 static bool postpone_kick(struct stub_slot *s, uint64_t rip) {
     if (within(rip, patched_back, patched_end)) {
@@ -96,10 +116,8 @@ static bool postpone_kick(struct stub_slot *s, uint64_t rip) {
 void stub_handler(int signo, const struct stub_siginfo *info, struct stub_ucontext *frame) {
     struct stub_slot *s =
         (struct stub_slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_SIZE - 1));
-    if ((signo == STUB_SIGSEGV || signo == STUB_SIGBUS) && within(frame->rip, atomic_start, atomic_end)) {
-        frame->rip = (uint64_t)stub_atomic_fault;
+    if ((signo == STUB_SIGSEGV || signo == STUB_SIGBUS) && mend_fault(frame))
         return;
-    }
     if (signo == STUB_KICK && postpone_kick(s, frame->rip))
         return;
     s->kind = (uint32_t)signo;
@@ -107,6 +125,8 @@ void stub_handler(int signo, const struct stub_siginfo *info, struct stub_uconte
     s->arch = signo == STUB_SIGSYS ? info->arch : 0;
     s->address = info->address;
     s->frame = (uint64_t)frame;
+    if (signo == STUB_SIGSYS)
+        stub_bring(s, &frame->r8);
     save_bases(s);
     serve(s);
     load_bases(s);
@@ -120,6 +140,7 @@ static void serve_call(struct stub_slot *s, uint32_t kind) {
 }
 
 void stub_patched_call(struct stub_slot *s) {
+    stub_bring(s, s->regs);
     serve_call(s, KIND_CALL);
 }
 

@@ -30,6 +30,13 @@ guest_hot_after:
     mov     %rax, %rbx
     jmp     guest_hot
 
+    .globl guest_any
+guest_any:                          /* makes the call whose number is in %rax, again and again */
+    syscall
+    .globl guest_any_after
+guest_any_after:
+    jmp     guest_any
+
     .globl guest_spin
 guest_spin:
     incq    (%rdi)
