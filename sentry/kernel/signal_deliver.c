@@ -86,10 +86,8 @@ bool signal_stop_counted_off_locked(struct task *t) {
 
 /* Stops until SIGCONT, the end of the task, or (then to come back here) a pause. signal_lock is dropped. A
    SIGCONT and a new stop may both come before this task has woken: it counts itself off for the new one as
-   well. */
-static void stop_and_unlock(struct task *t) {
-    struct thread_group *g = t->group;
-
+   well. `g` is the task's group. */
+static void stop_and_unlock(struct task *t, struct thread_group *g) RELEASES(g->signal_lock) {
     while (g->stop_signal) {
         atomic_fetch_and(&t->pending_work, ~(uint32_t)TASK_WORK_STOP);
         bool report = signal_stop_counted_off_locked(t);
@@ -107,8 +105,8 @@ static void stop_and_unlock(struct task *t) {
 }
 
 /* The default action of a stop signal. signal_lock is held, and dropped. */
-static void stop_signal_and_unlock(struct task *t, int signo) {
-    struct thread_group *g = t->group;
+static void stop_signal_and_unlock(struct task *t, struct thread_group *g, int signo)
+    RELEASES(g->signal_lock) {
     unsigned seen = g->continue_count;
 
     if (signo !=
@@ -129,7 +127,7 @@ static void stop_signal_and_unlock(struct task *t, int signo) {
     }
     if (!g->stop_signal)
         start_stop_locked(t, signo);
-    stop_and_unlock(t);
+    stop_and_unlock(t, g);
 }
 
 /* ---- the next thing to do ---- */
@@ -166,7 +164,7 @@ static enum next take_one(struct task *t, struct delivery *d, bool *ret_again) {
         return NEXT_NOTHING;
     }
     if (g->stop_signal) {
-        stop_and_unlock(t);
+        stop_and_unlock(t, g);
         return NEXT_NOTHING;
     }
     d->signo = signal_dequeue_locked(t, ~t->blocked, &d->info);
@@ -189,7 +187,7 @@ static enum next take_one(struct task *t, struct delivery *d, bool *ret_again) {
         return NEXT_NOTHING;
     }
     if (bit & SIG_STOPS) {
-        stop_signal_and_unlock(t, d->signo);
+        stop_signal_and_unlock(t, g, d->signo);
         return NEXT_NOTHING;
     }
     log_info(LOG_SIGNAL, "pid %d is killed by signal %d code %d", task_tgid(t), d->signo, d->info.code);

@@ -144,8 +144,8 @@ struct task {
     _Atomic int64_t user_ns, system_ns; /* task_cpu_times() adds what is still running */
     _Atomic int64_t guest_entered; /* monotonic ns of the running context_switch(), 0: not in the guest */
     int64_t sentry_entered;        /* own thread: since when system time counts */
-    uint64_t voluntary_switches;
-    uint64_t min_faults;
+    _Atomic uint64_t voluntary_switches;
+    _Atomic uint64_t min_faults;
     int nice;
     int sched_policy, sched_priority;
     bool sched_reset_on_fork;

@@ -72,7 +72,7 @@ static void serve_fault(struct task *t, const struct platform_event *event) {
     if (event->trap == TRAP_PAGE_FAULT || event->signo == LINUX_SIGBUS ||
         (event->signo == LINUX_SIGSEGV && event->code != LINUX_SI_KERNEL)) {
         uint32_t access = wanted_access(t, event);
-        t->min_faults++;
+        atomic_fetch_add_explicit(&t->min_faults, 1, memory_order_relaxed);
         if (mm_fault(t, t->mm, event->address, access, &signo, &code) == 0)
             return;
         info.signo = signo;

@@ -140,7 +140,7 @@ static int timed_sleep(struct task *t, enum task_state state, uint32_t breaks, i
     int r = sleep_until(t, breaks, deadline);
     set_state(t, TASK_RUNNING);
     t->sentry_entered += monotonic_ns() - from;
-    t->voluntary_switches++;
+    atomic_fetch_add_explicit(&t->voluntary_switches, 1, memory_order_relaxed);
     if (unlikely(atomic_load(&t->group->cpu_timers_parked)))
         cpu_timers_resume(t->group);
     return r;

@@ -91,7 +91,7 @@ static int mount_new_fs(struct task *t, const struct mount_args *m) {
 
     if (!m->type)
         return -EINVAL;
-    struct fs_type *type = fs_type_find(m->type);
+    const struct fs_type *type = fs_type_find(m->type);
     if (!type)
         return -ENODEV;
     bool initial = task_creds(t)->user_ns == t->kernel->root_user_ns;

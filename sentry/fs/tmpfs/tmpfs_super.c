@@ -209,7 +209,7 @@ static const struct filesystem_ops tmpfs_ops = {
 
 /* ---- making ---- */
 
-static int tmpfs_new(struct kernel *k, struct fs_type *type, unsigned layer, const struct options *o,
+static int tmpfs_new(struct kernel *k, const struct fs_type *type, unsigned layer, const struct options *o,
                      struct filesystem **ret) {
     struct tmpfs *fs = heap_new(tmpfs);
     struct tmpfs_inode *root;
@@ -246,7 +246,7 @@ static int tmpfs_new(struct kernel *k, struct fs_type *type, unsigned layer, con
     return 0;
 }
 
-static int tmpfs_mount(struct kernel *k, struct fs_type *type, const struct mount_options *m,
+static int tmpfs_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *m,
                        struct filesystem **ret) {
     struct options o = {.max_bytes = page_down(k->total_memory / 2),
                         .max_inodes = k->total_memory / PAGE_SIZE / 2,
@@ -258,8 +258,8 @@ static int tmpfs_mount(struct kernel *k, struct fs_type *type, const struct moun
     return r < 0 ? r : tmpfs_new(k, type, 0, &o, ret);
 }
 
-static struct fs_type g_tmpfs_type = {.name = "tmpfs", .user_mountable = true, .mount = tmpfs_mount};
-static struct fs_type g_ramfs_type = {.name = "ramfs", .mount = tmpfs_mount};
+static const struct fs_type g_tmpfs_type = {.name = "tmpfs", .user_mountable = true, .mount = tmpfs_mount};
+static const struct fs_type g_ramfs_type = {.name = "ramfs", .mount = tmpfs_mount};
 
 __attribute__((constructor)) static void tmpfs_register(void) {
     fs_type_register(&g_tmpfs_type);
