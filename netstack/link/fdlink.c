@@ -15,7 +15,7 @@ struct fdlink {
     struct hostref port; /* host.ptr: struct fdlink_port */
 };
 
-static const struct netstack_type t_fdlink = NETSTACK_TYPE(struct fdlink);
+NETSTACK_TYPE(t_fdlink, struct fdlink);
 
 static void release_port(struct hostref *h) {
     fdlink_port_end(h->host.ptr);
