@@ -89,6 +89,7 @@ struct task {
     bool has_saved_mask;
     struct sigaltstack altstack;
     struct task_fault fault;
+    bool answers_stale; /* what the platform may answer for it is to be told anew */
     gva_t clear_child_tid; /* CLONE_CHILD_CLEARTID, set_tid_address */
     gva_t set_child_tid;   /* CLONE_CHILD_SETTID, until the first instruction */
     gva_t robust_list;
