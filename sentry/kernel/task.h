@@ -38,6 +38,7 @@ struct fs_context;
 struct kernel;
 struct mm;
 struct nsproxy;
+struct sem_undo_list;
 struct tty;
 
 enum task_state {
@@ -97,7 +98,9 @@ struct task {
     int exit_request;        /* wait status of an exit(2) of its own that is under way */
     void *initial_fpu;       /* heap bytes: what the context starts with; NULL: as at execve */
     size_t initial_fpu_size;
-    struct task *vfork_child;     /* reference: does not go on until this one has exec'd or ended */
+    struct sem_undo_list
+        *sysvsem;             /* SEM_UNDO adjustments, shared by CLONE_SYSVSEM: sem_leave_undo(); or NULL */
+    struct task *vfork_child; /* reference: does not go on until this one has exec'd or ended */
     _Atomic uint32_t start_state; /* task_start.c */
     int start_error;
 
