@@ -28,6 +28,7 @@
 #include "platform/platform.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/pid.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/waitq.h"
@@ -38,12 +39,14 @@ struct fs_context;
 struct kernel;
 struct mm;
 struct nsproxy;
+struct seccomp_filter;
 struct tty;
 
 enum task_state {
     TASK_RUNNING, /* in the guest or in the sentry */
     TASK_BLOCKED, /* in task_block(): /proc shows S */
     TASK_STOPPED, /* by a stop signal: T */
+    TASK_TRACED,  /* by its tracer: t */
     TASK_ZOMBIE,  /* Z: exit status waits for the parent */
     TASK_DEAD,    /* reaped */
 };
@@ -117,6 +120,10 @@ struct task {
     struct sigpending pending;
     bool exiting;      /* takes no more signals */
     bool stop_counted; /* has yet to be counted off group->stop_pending_count */
+    uint8_t seccomp_mode;                  /* LINUX_SECCOMP_MODE_*; own thread may read */
+    struct seccomp_filter *seccomp_filter; /* reference or NULL; own thread may read: seccomp.h */
+    _Atomic uint32_t syscall_work;         /* enum syscall_work; anybody may read */
+    struct task_trace trace;               /* ptrace.h: locks of its own rules */
 
     /* lock */
     struct mutex lock; /* RANK_TASK */
@@ -197,6 +204,7 @@ struct thread_group {
     bool exiting;                /* exit_group or a fatal signal: all tasks are on their way out */
     bool unkillable; /* init of a pid namespace: signals without a handler do nothing to it from inside */
     int exit_status; /* then: wait status of the whole group */
+    bool sigkilled;  /* ... by SIGKILL: not even an exit event of a tracer holds it up */
     struct task *exec_task;  /* execve waits for the others to end */
     unsigned live_count;     /* tasks that are not exiting */
     int stop_signal;         /* a group stop is under way or complete; 0: none */
@@ -231,6 +239,8 @@ int task_block_killable(struct task *t, int64_t deadline) must_check;
 void task_block_uninterruptible(struct task *t);
 /* As task_block_killable() without a deadline, in TASK_STOPPED; a pause of the kernel also ends it. */
 void task_block_stopped(struct task *t);
+/* In a stop of its tracer: until woken, or the end of the task (not for the stop at its exit); parks. */
+void task_block_traced(struct task *t, bool exit_stop);
 
 /* ---- looking at others ---- */
 

@@ -165,6 +165,14 @@ void task_block_uninterruptible(struct task *t) {
     (void)timed_sleep(t, TASK_BLOCKED, 0, CLOCK_NEVER);
 }
 
+void task_block_traced(struct task *t, bool exit_stop) {
+    uint32_t breaks = TASK_WORK_PAUSE | (exit_stop ? 0 : TASK_WORK_EXIT);
+
+    (void)timed_sleep(t, TASK_TRACED, breaks, CLOCK_NEVER);
+    if (atomic_load(&t->pending_work) & TASK_WORK_PAUSE)
+        task_park(t);
+}
+
 void task_block_stopped(struct task *t) {
     (void)timed_sleep(t, TASK_STOPPED, TASK_WORK_EXIT | TASK_WORK_PAUSE, CLOCK_NEVER);
 }

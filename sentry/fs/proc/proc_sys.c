@@ -41,6 +41,8 @@ CONSTANT(msgmnb, "16384");
 CONSTANT(core_pattern, "core");
 CONSTANT(printk, "4\t4\t1\t7");
 CONSTANT(tainted, "0");
+CONSTANT(seccomp_actions, "kill_process kill_thread trap errno user_notif trace log allow");
+CONSTANT(seccomp_logged, "kill_process kill_thread trap errno user_notif trace log");
 CONSTANT(sched_rt, "950000");
 CONSTANT(perf_paranoid, "4");
 CONSTANT(max_map_count, "65530");
@@ -165,12 +167,13 @@ static const struct kernfs_ops uuid = {.mode = LINUX_S_IFREG | 0444, .show = uui
 static const struct kernfs_ops boot_id = {.mode = LINUX_S_IFREG | 0444, .show = boot_id_show};
 
 DIRECTORY(random_dir, {"boot_id", &boot_id}, {"entropy_avail", &entropy}, {"poolsize", &poolsize}, {"uuid", &uuid});
+DIRECTORY(seccomp_dir, {"actions_avail", &seccomp_actions}, {"actions_logged", &seccomp_logged});
 DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pattern}, {"core_uses_pid", &zero_value},
           {"domainname", &domainname}, {"dmesg_restrict", &one_value}, {"hostname", &hostname}, {"kptr_restrict", &two_value},
           {"msgmax", &msgmax}, {"msgmnb", &msgmnb}, {"msgmni", &msgmni}, {"ngroups_max", &ngroups_max}, {"osrelease", &osrelease},
           {"ostype", &ostype}, {"overflowgid", &overflow_id}, {"overflowuid", &overflow_id}, {"perf_event_paranoid", &perf_paranoid},
           {"pid_max", &pid_max}, {"printk", &printk}, {"random", &random_dir}, {"randomize_va_space", &two_value},
-          {"sched_rt_runtime_us", &sched_rt}, {"sem", &sem}, {"shmall", &shmall}, {"shmmax", &shmmax}, {"shmmni", &shmmni},
+          {"sched_rt_runtime_us", &sched_rt}, {"seccomp", &seccomp_dir}, {"sem", &sem}, {"shmall", &shmall}, {"shmmax", &shmmax}, {"shmmni", &shmmni},
           {"tainted", &tainted}, {"threads-max", &threads_max}, {"unprivileged_userns_clone", &one_value}, {"version", &version});
 DIRECTORY(vm_dir, {"max_map_count", &max_map_count}, {"mmap_min_addr", &mmap_min_addr}, {"overcommit_memory", &zero_value},
           {"overcommit_ratio", &overcommit_ratio}, {"swappiness", &swappiness});
