@@ -48,7 +48,7 @@ void ptrace_unlink_locked(struct task *target) {
     tr->tracer = NULL;
     tr->on = tr->seized = tr->step = tr->trap_stop = tr->trap_notify = tr->listening = false;
     tr->options = 0;
-    memset(tr->debugreg, 0, sizeof tr->debugreg);
+    ptrace_forget_debugregs_locked(target);
     atomic_fetch_and(&target->syscall_work, SYSCALL_WORK_SECCOMP);
     if (tr->stopped) {
         tr->stopped = false;
@@ -269,7 +269,7 @@ int ptrace_resume(struct task *t, struct task *target, uint32_t work, bool step,
     int r = ptrace_lock_stopped(t, target);
     if (r < 0)
         return r;
-    atomic_fetch_and(&target->syscall_work, SYSCALL_WORK_SECCOMP);
+    atomic_fetch_and(&target->syscall_work, SYSCALL_WORK_SECCOMP | SYSCALL_WORK_WATCH);
     atomic_fetch_or(&target->syscall_work, work | (step ? SYSCALL_WORK_STEP : 0));
     tr->step = step;
     tr->resume_signal = (int)signo;

@@ -27,6 +27,7 @@ enum syscall_work {
     SYSCALL_WORK_TRACE = 2, /* PTRACE_SYSCALL */
     SYSCALL_WORK_EMU = 4,   /* PTRACE_SYSEMU */
     SYSCALL_WORK_STEP = 8,  /* single step: a call's end is a step's end */
+    SYSCALL_WORK_WATCH = 16, /* debug registers: calls change memory too */
 };
 
 struct task_trace {
@@ -54,6 +55,9 @@ struct task_trace {
     bool fpu_dirty;
     void *fpu;                    /* heap bytes of the platform's fpu_size, or NULL; valid while stopped */
     uint64_t debugreg[8];         /* ptrace_debug.c: guest's DR0-3, 6, 7 */
+    bool watching;                /* one is enabled: the task runs by steps */
+    bool watch_is_fresh;          /* own thread, as the next: `watched` holds what is there now */
+    uint64_t watched[4];
 };
 
 void ptrace_init(struct task *t);
@@ -122,5 +126,11 @@ int ptrace_set_reg(struct task *t, size_t offset, uint64_t value) must_check;
 uint64_t ptrace_get_user(struct task *t, size_t offset);
 /* DR0-3, 6, 7: -EINVAL for what cannot be watched, -EIO for registers that are not there. */
 int ptrace_set_debugreg(struct task *t, size_t number, uint64_t value) must_check;
+/* A new program, or no tracer: nothing is watched. signal_lock held. */
+void ptrace_forget_debugregs_locked(struct task *t);
+/* A task that watches memory is about to run; a call may have changed what it watches. OWN THREAD. */
+void ptrace_refresh_watched(struct task *t);
+/* ... has made a step. True: it has met a breakpoint, and a signal says so. OWN THREAD. */
+bool ptrace_watch_step(struct task *t);
 /* Fills the software-reserved bytes as a debugger expects them. */
 void ptrace_fix_xsave(void *fpu, size_t size);

@@ -99,16 +99,6 @@ uint64_t ptrace_get_user(struct task *t, size_t offset) {
     return value;
 }
 
-/* Without hardware or emulation: only "off" can be stored. */
-int ptrace_set_debugreg(struct task *t, size_t number, uint64_t value) {
-    if (number == 4 || number == 5)
-        return -EIO;
-    if (number == 7 && value != 0)
-        return -EINVAL;
-    t->trace.debugreg[number] = value;
-    return 0;
-}
-
 void ptrace_fix_xsave(void *fpu, size_t size) {
     uint32_t low, high;
 

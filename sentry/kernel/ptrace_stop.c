@@ -197,6 +197,9 @@ void ptrace_event_pid(struct task *t, int event, struct pid *pid) {
 void ptrace_exec_done(struct task *t, int old_tid_of_tracer) {
     if (!t->trace.on)
         return;
+    mutex_lock(&t->group->signal_lock);
+    ptrace_forget_debugregs_locked(t);
+    mutex_unlock(&t->group->signal_lock);
     if (ptrace_wants_event(t, LINUX_PTRACE_EVENT_EXEC)) {
         ptrace_event(t, LINUX_PTRACE_EVENT_EXEC, (uint64_t)old_tid_of_tracer);
     } else if (!t->trace.seized) {

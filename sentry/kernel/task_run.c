@@ -31,7 +31,8 @@ static void enter_guest(struct task *t, struct platform_event *event) {
     int64_t from = monotonic_ns();
     atomic_fetch_add_explicit(&t->system_ns, MAX(from - t->sentry_entered, 0), memory_order_relaxed);
     atomic_store_explicit(&t->guest_entered, from, memory_order_relaxed);
-    kernel_platform(t->kernel)->ops->context_switch(task_context(t), &t->regs, t->trace.step, event);
+    kernel_platform(t->kernel)->ops->context_switch(task_context(t), &t->regs,
+                                                      t->trace.step || t->trace.watching, event);
     int64_t to = monotonic_ns();
     atomic_store(&t->in_guest, false);
     atomic_store_explicit(&t->guest_entered, 0, memory_order_relaxed);
@@ -58,6 +59,7 @@ static bool make_call(struct task *t) {
 static bool make_watched_call(struct task *t) {
     bool has_result = true;
 
+    t->trace.watch_is_fresh = false;
     t->syscall_number = t->regs.orig_rax;
     t->regs.rax = (uint64_t)-ENOSYS;
     bool serve = ptrace_syscall_enter(t);
@@ -85,6 +87,10 @@ static bool serve_syscall(struct task *t, const struct platform_event *event) {
 
 /* A single step is done. */
 static void serve_step(struct task *t) {
+    if (t->trace.watching && (ptrace_watch_step(t) || !t->trace.step))
+        return;
+    if (!t->trace.step) /* let go of meanwhile */
+        return;
     struct linux_siginfo info = {.signo = LINUX_SIGTRAP, .code = LINUX_TRAP_TRACE};
 
     info.fault.address = t->regs.rip;
@@ -137,6 +143,8 @@ void task_run(struct task *t) {
         (void)!copy_out(t, t->set_child_tid, &tid, sizeof tid);
     }
     while (signal_deliver(t, in_syscall)) {
+        if (unlikely(t->trace.watching && !t->trace.watch_is_fresh))
+            ptrace_refresh_watched(t);
         struct platform_event event = {0};
         enter_guest(t, &event);
         in_syscall = false;
