@@ -78,6 +78,7 @@ static int bind_or_move(struct task *t, const struct mount_args *m) {
 
 static struct mount_options options_of(struct task *t, const struct mount_args *m) {
     return (struct mount_options){.pid_ns = task_pid_ns(t),
+                                  .ipc_ns = t->nsproxy->ipc,
                                   .source = m->source ? m->source : "none",
                                   .data = m->data,
                                   .flags = mount_flags(m->flags),

@@ -38,6 +38,7 @@ struct dentry;
 struct filesystem;
 struct fs_context;
 struct inode;
+struct ipc_ns;
 struct pid_ns;
 struct user_ns;
 struct kernel;
@@ -90,6 +91,7 @@ struct mount_options {
     const struct creds *creds;
     struct user_ns *user_ns;
     struct pid_ns *pid_ns; /* of the mounter: what proc shows */
+    struct ipc_ns *ipc_ns; /* likewise: what mqueue shows; NULL: none */
     void *internal; /* boot's own arguments (gofer connection, overlay layers); type specific; NULL from the
                        guest */
 };
