@@ -67,6 +67,8 @@ enum lock_rank {
     RANK_TASK = 310,            /* task.lock: small per-task state */
     RANK_CREDS = 320,
     RANK_LIMITS = 330,
+    RANK_NETWORK_CONFIG = 332,  /* one change or look at interfaces, addresses, routes of any namespace */
+    RANK_NETWORK = 335,         /* network: when the stack's timer is armed for */
     RANK_TIMER = 340,           /* timer queue */
     /* any wait queue; an object's before that of an epoll file which watches it */
     RANK_WAITQ = 360,

@@ -11,6 +11,7 @@
 struct ipc_ns;
 struct kernel;
 struct mnt_ns;
+struct net_namespace;
 struct pid_ns;
 struct task;
 struct user_ns;
@@ -26,7 +27,7 @@ DECLARE_REF(uts_ns);
 struct uts_ns *uts_ns_new(struct kernel *k, struct user_ns *user_ns,
                           const struct uts_ns *like /* NULL: (none) */);
 
-/* net, cgroup, time: identities only, until their own issues give them more. */
+/* cgroup, time: identities only, until their own issues give them more. */
 struct simple_ns {
     struct ref ref;
     struct user_ns *user_ns; /* reference */
@@ -41,7 +42,8 @@ struct nsproxy {
     struct mnt_ns *mnt;
     struct pid_ns *pid_for_children;
     struct ipc_ns *ipc;
-    struct simple_ns *net, *cgroup, *time;
+    struct net_namespace *net;
+    struct simple_ns *cgroup, *time;
 };
 DECLARE_REF(nsproxy);
 
@@ -64,7 +66,8 @@ struct ns_set {
     struct mnt_ns *mnt;
     struct pid_ns *pid; /* becomes pid_for_children */
     struct ipc_ns *ipc;
-    struct simple_ns *net, *cgroup, *time;
+    struct net_namespace *net;
+    struct simple_ns *cgroup, *time;
 };
 /* References to those of `target` that CLONE_NEW* `flags` name; -ESRCH if it has ended. End with
  * ns_set_done(), on failure too. */

@@ -411,9 +411,10 @@ static int mqueue_mount(struct kernel *k, struct fs_type *type, const struct mou
 
     (void)k;
     (void)type;
-    if (!o->ipc_ns)
+    struct ipc_ns *ns = o->ipc_ns ? o->ipc_ns : o->view_task ? task_ipc_ns(o->view_task) : NULL;
+    if (!ns)
         return -EINVAL;
-    int result = mount_of(o->ipc_ns, &m);
+    int result = mount_of(ns, &m);
     if (result == 0)
         *ret = filesystem_ref(m->fs);
     return result;

@@ -13,6 +13,7 @@
 #include "sentry/kernel/ipc/ipc_ns.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/fs/nsfs/nsfs.h"
+#include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/fd_table.h"

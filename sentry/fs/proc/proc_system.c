@@ -267,8 +267,11 @@ static int stat_show(struct kernfs_inode *n, struct task *t, struct text *out) {
 }
 
 static int filesystems_show(struct kernfs_inode *n, struct task *t, struct text *out) {
+    const struct fs_type *type;
+    unsigned position = 0;
+
     (void)n, (void)t;
-    for (struct fs_type *type = fs_type_next(NULL); type; type = fs_type_next(type))
+    while ((type = fs_type_next(&position)))
         text_printf(out, "%s\t%s\n", type->needs_device ? "" : "nodev", type->name);
     return 0;
 }
