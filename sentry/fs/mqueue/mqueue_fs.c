@@ -35,7 +35,7 @@ enum {
 };
 
 static const struct inode_ops g_root_ops, g_queue_ops;
-static struct fs_type g_mqueue_type;
+static const struct fs_type g_mqueue_type;
 
 /* ---- inodes ---- */
 
@@ -405,7 +405,7 @@ void mqueue_end_ns(struct ipc_ns *ns) {
     mount_unref(TAKE(ns->mq_mount));
 }
 
-static int mqueue_mount(struct kernel *k, struct fs_type *type, const struct mount_options *o,
+static int mqueue_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *o,
                         struct filesystem **ret) {
     struct mount *m;
 
@@ -420,7 +420,7 @@ static int mqueue_mount(struct kernel *k, struct fs_type *type, const struct mou
     return result;
 }
 
-static struct fs_type g_mqueue_type = {.name = "mqueue", .user_mountable = true, .mount = mqueue_mount};
+static const struct fs_type g_mqueue_type = {.name = "mqueue", .user_mountable = true, .mount = mqueue_mount};
 
 __attribute__((constructor)) static void mqueue_register(void) {
     fs_type_register(&g_mqueue_type);
