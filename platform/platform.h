@@ -110,7 +110,8 @@ struct platform_limits {
     /* The host's vDSO, mapped in every stub at the same address and kept out of the guest's areas: our vDSO
      * calls it. 0: not there. */
     gva_t host_clock_gettime, host_gettimeofday, host_time, host_getcpu;
-    bool per_context_stub; /* reserved for kvm: false */
+    gva_t host_vdso_start, host_vdso_end; /* all of it */
+    bool per_context_stub;                /* reserved for kvm: false */
 };
 
 /* Results of calls that only the thread itself, or its exec, can change. */
