@@ -117,6 +117,8 @@ struct task {
         pending_work; /* enum task_work: looked at before every return to the guest and in task_block() */
     _Atomic bool in_guest;  /* own thread writes: pending_work was looked at and context_switch() is coming or
                                running */
+    struct task *pi_waits_for;   /* futex_table.pi_chain_lock; borrowed: owner of the lock that it waits for */
+    _Atomic uint32_t pi_waiters; /* tasks that wait for a lock of its: changed under their pi bucket's lock */
     _Atomic uint32_t state; /* enum task_state: own thread writes, from TASK_ZOMBIE on under taskset_lock */
 
     /* group->signal_lock */
