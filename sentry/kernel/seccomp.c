@@ -120,6 +120,7 @@ static void follow_locked(struct task *t) {
         if (t->no_new_privs)
             other->no_new_privs = true;
         set_mode_locked(other, LINUX_SECCOMP_MODE_FILTER);
+        task_leave_guest(other); /* no call of its is answered by the platform from here on */
     }
 }
 

@@ -40,6 +40,7 @@ struct kernel;
 struct mm;
 struct nsproxy;
 struct seccomp_filter;
+struct sem_undo_list;
 struct tty;
 
 enum task_state {
@@ -92,6 +93,8 @@ struct task {
     bool has_saved_mask;
     struct sigaltstack altstack;
     struct task_fault fault;
+    bool answers_stale;    /* what the platform may answer for it is to be told anew */
+    bool answers_withheld; /* it may answer nothing, as syscall_work wants to see every call */
     gva_t clear_child_tid; /* CLONE_CHILD_CLEARTID, set_tid_address */
     gva_t set_child_tid;   /* CLONE_CHILD_SETTID, until the first instruction */
     gva_t robust_list;
@@ -99,7 +102,9 @@ struct task {
     int exit_request;        /* wait status of an exit(2) of its own that is under way */
     void *initial_fpu;       /* heap bytes: what the context starts with; NULL: as at execve */
     size_t initial_fpu_size;
-    struct task *vfork_child;     /* reference: does not go on until this one has exec'd or ended */
+    struct sem_undo_list
+        *sysvsem;             /* SEM_UNDO adjustments, shared by CLONE_SYSVSEM: sem_leave_undo(); or NULL */
+    struct task *vfork_child; /* reference: does not go on until this one has exec'd or ended */
     _Atomic uint32_t start_state; /* task_start.c */
     int start_error;
 
@@ -151,8 +156,8 @@ struct task {
     _Atomic int64_t user_ns, system_ns; /* task_cpu_times() adds what is still running */
     _Atomic int64_t guest_entered; /* monotonic ns of the running context_switch(), 0: not in the guest */
     int64_t sentry_entered;        /* own thread: since when system time counts */
-    uint64_t voluntary_switches;
-    uint64_t min_faults;
+    _Atomic uint64_t voluntary_switches;
+    _Atomic uint64_t min_faults;
     int nice;
     int sched_policy, sched_priority;
     bool sched_reset_on_fork;
@@ -229,6 +234,9 @@ DECLARE_REF(thread_group);
 /* Raises `work` bits, and interrupts the guest or task_block(). Any thread; any lock ranked below RANK_WAITER
  * may be held. */
 void task_interrupt(struct task *t, uint32_t work);
+/* Has the task come out of the guest once, if it is in there: something that it looks at on its way in has
+ * changed. Does not disturb a wait. Threads and locks as above. */
+void task_leave_guest(struct task *t);
 /* Parks the task while the kernel is paused. OWN THREAD. */
 void task_park(struct task *t);
 /* As task_block(), but only the end of the task breaks it (then -ERESTARTSYS); parks by itself when the
