@@ -72,9 +72,9 @@ static void start_stop_locked(struct task *t, int signo) {
             continue;
         other->stop_counted = true;
         g->stop_pending_count++;
+        task_interrupt(other, TASK_WORK_STOP);
         if (other == t)
             continue;
-        task_interrupt(other, TASK_WORK_STOP);
         ptrace_trap_notify_locked(other);
     }
 }

@@ -211,7 +211,6 @@ struct thread_group {
     bool exiting;                /* exit_group or a fatal signal: all tasks are on their way out */
     bool unkillable; /* init of a pid namespace: signals without a handler do nothing to it from inside */
     int exit_status; /* then: wait status of the whole group */
-    bool sigkilled;  /* ... by SIGKILL: not even an exit event of a tracer holds it up */
     struct task *exec_task;  /* execve waits for the others to end */
     unsigned live_count;     /* tasks that are not exiting */
     int stop_signal;         /* a group stop is under way or complete; 0: none */
