@@ -39,8 +39,20 @@ static int times_check(struct inode *i, const struct setattr *s, const struct cr
     return inode_permission(i, c, MAY_WRITE);
 }
 
+/* Immutable and append-only files keep what they have; times may become "now" on the latter. */
+static int flags_check(const struct inode *i, const struct setattr *s) {
+    const uint32_t kept = SETATTR_MODE | SETATTR_UID | SETATTR_GID | SETATTR_ATIME | SETATTR_MTIME;
+
+    if (s->mask & kept && i->flags & (INODE_IMMUTABLE | INODE_APPEND))
+        return -EPERM;
+    return i->flags & INODE_IMMUTABLE ? -EPERM : 0;
+}
+
 static int setattr_check(struct inode *i, struct setattr *s, const struct creds *c) {
-    int r = chown_check(i, s, c);
+    int r = flags_check(i, s);
+
+    if (r == 0)
+        r = chown_check(i, s, c);
 
     if (r == 0 && s->mask & SETATTR_MODE) {
         if (!inode_owner_or_capable(i, c))
@@ -70,6 +82,8 @@ int vfs_setattr(const struct path *p, const struct setattr *s, const struct cred
     if (!i->ops->setattr)
         return -EPERM;
     r = i->ops->setattr(i, &checked);
+    if (r == 0 && checked.mask & SETATTR_MODE)
+        r = acl_chmod(i, checked.mode);
     if (r == 0)
         vfs_notify(p->dentry, LINUX_IN_ATTRIB, 0);
     return r;
@@ -88,7 +102,7 @@ int vfs_truncate(const struct path *p, uint64_t size, bool opened, const struct 
         r = path_permission(p, c, MAY_WRITE);
     if (r < 0)
         return r;
-    if (!i->ops->setattr)
+    if (!i->ops->setattr || i->flags & INODE_APPEND)
         return -EPERM;
     if (opened) {
         r = i->ops->setattr(i, &s);

@@ -172,6 +172,30 @@ int tmpfs_setattr(struct inode *base, const struct setattr *s) {
     return r;
 }
 
+int tmpfs_set_acl(struct inode *base, enum acl_kind kind, struct posix_acl *acl, uint32_t mode) {
+    int64_t now = vfs_now(base->fs->kernel);
+
+    mutex_lock(&base->lock);
+    inode_put_acl(base, kind, acl);
+    if (kind == ACL_ACCESS)
+        base->mode = mode & 07777;
+    tmpfs_inode_of(base)->ctime_ns = now;
+    mutex_unlock(&base->lock);
+    return 0;
+}
+
+int tmpfs_set_flags(struct inode *base, uint32_t flags) {
+    int64_t now = vfs_now(base->fs->kernel);
+
+    if (flags & ~(uint32_t)(INODE_IMMUTABLE | INODE_APPEND | INODE_NODUMP | INODE_NOATIME))
+        return -EOPNOTSUPP;
+    mutex_lock(&base->lock);
+    base->flags = flags;
+    tmpfs_inode_of(base)->ctime_ns = now;
+    mutex_unlock(&base->lock);
+    return 0;
+}
+
 void tmpfs_dir_changed(struct inode *dir, int subdirs) {
     struct tmpfs_inode *i = tmpfs_inode_of(dir);
     int64_t now = vfs_now(dir->fs->kernel);
@@ -204,7 +228,7 @@ static int tmpfs_readlink(struct inode *base, struct task *t, char **ret) {
 #define TMPFS_COMMON_OPS                                                                                     \
     .getattr = tmpfs_getattr, .setattr = tmpfs_setattr, .getxattr = tmpfs_getxattr,                          \
     .setxattr = tmpfs_setxattr, .listxattr = tmpfs_listxattr, .removexattr = tmpfs_removexattr,              \
-    .release = tmpfs_release
+    .set_acl = tmpfs_set_acl, .set_flags = tmpfs_set_flags, .release = tmpfs_release
 
 const struct inode_ops tmpfs_file_inode_ops = {
     .name = "tmpfs-file", .open = tmpfs_file_open, TMPFS_COMMON_OPS};

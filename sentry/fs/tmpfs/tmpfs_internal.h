@@ -83,6 +83,8 @@ int tmpfs_inode_new(struct tmpfs *fs, const struct inode *dir, uint32_t mode_and
                     const struct creds *c, struct tmpfs_inode **ret) must_check;
 int tmpfs_getattr(struct inode *i, struct kstat *ret);
 int tmpfs_setattr(struct inode *i, const struct setattr *s);
+int tmpfs_set_acl(struct inode *i, enum acl_kind kind, struct posix_acl *acl, uint32_t mode);
+int tmpfs_set_flags(struct inode *i, uint32_t flags);
 void tmpfs_release(struct inode *i);
 /* ctime and mtime of a directory whose entries changed; subdirs: change of the link count. */
 void tmpfs_dir_changed(struct inode *dir, int subdirs);
