@@ -21,10 +21,21 @@ struct xattr_call {
     struct linux_xattr_args args;
 };
 
+/* An empty name with AT_EMPTY_PATH, or none: the descriptor's file. */
+static bool nameless(struct task *t, const struct xattr_call *c) {
+    char first;
+
+    if (c->lookup == NO_NAME)
+        return true;
+    if (!(c->lookup & LOOKUP_EMPTY) || c->fd < 0)
+        return false;
+    return !c->path || (copy_in(t, &first, c->path, 1) == 0 && !first);
+}
+
 static int target(struct task *t, const struct xattr_call *c, struct path *ret) {
-    if (c->lookup != NO_NAME && (c->path || !(c->lookup & LOOKUP_EMPTY)))
+    if (!nameless(t, c))
         return lookup_user(t, c->fd, c->path, c->lookup, ret);
-    struct file *f = c->lookup == NO_NAME ? fd_get(t, c->fd) : fd_get_any(t, c->fd);
+    struct file *f = fd_get(t, c->fd);
     if (!f)
         return -EBADF;
     *ret = path_get(&f->path);

@@ -122,6 +122,9 @@ struct filesystem_ops {
        be held (it is on the path of every look-up: be quick when nothing changed); may block. 1 yes, 0 look
        it up again (the dentry stays if `lookup` gives the same inode), -errno. Optional: always true. */
     int (*revalidate)(struct filesystem *fs, struct dentry *d);
+    /* The file of an inode number, for open_by_handle_at(2): new reference; -ESTALE when it has no name any
+       more. Optional: the file system's files have no handles that can be opened. */
+    int (*find_inode)(struct filesystem *fs, uint64_t ino, struct inode **ret);
     void (*release)(struct filesystem *fs); /* filesystem_done(fs), then frees; no inode is left. Required */
 };
 
@@ -441,6 +444,9 @@ int vfs_open_exec(const struct vfs_view *v, int dirfd, const char *name, int at_
    and a path to one (takes the inode, also on failure). */
 struct filesystem *anon_filesystem(struct kernel *k); /* borrowed */
 int anon_path_of(struct kernel *k, struct inode *inode, const char *name, struct path *ret) must_check;
+/* A path to an inode (taken, also on failure) of the mount's file system, without a name. A directory must be the
+ * root: -ESTALE for others, whose entries would be cached twice. */
+int path_of_inode(struct mount *m, struct inode *inode, struct path *ret) must_check;
 /* Connecting and binding of unix sockets by name: what hangs on the inode (inode.node). */
 int vfs_bind_socket(const struct vfs_view *v, const char *name, uint32_t mode, struct path *ret) must_check;
 

@@ -6,6 +6,7 @@
 
 #include "base/abi/linux/capability.h"
 #include "base/abi/linux/mount.h"
+#include "base/abi/linux/stat.h"
 #include "base/abi/linux/xattr.h"
 #include "sentry/vfs/vfs_internal.h"
 
@@ -13,7 +14,13 @@ int vfs_getattr(const struct path *p, struct kstat *ret) {
     struct inode *i = p->dentry->inode;
 
     inode_fill_stat(i, ret);
-    return i->ops->getattr(i, ret);
+    int r = i->ops->getattr(i, ret);
+    if (i->ops->set_flags) {
+        const uint64_t shown = LINUX_STATX_ATTR_IMMUTABLE | LINUX_STATX_ATTR_APPEND | LINUX_STATX_ATTR_NODUMP;
+        ret->attributes |= i->flags & shown; /* the same bits */
+        ret->attributes_mask |= shown;
+    }
+    return r;
 }
 
 /* May `c` give the file to these ids? chown(2). */

@@ -26,6 +26,47 @@ static const struct inode_ops *ops_of(uint32_t type) {
     }
 }
 
+/* ---- by number ---- */
+
+static int compare_ino(const struct tmpfs_inode *a, const struct tmpfs_inode *b) {
+    return (a->base.ino > b->base.ino) - (a->base.ino < b->base.ino);
+}
+RB_GENERATE_INTERNAL(tmpfs_by_ino, tmpfs_inode, by_ino, compare_ino, static __attribute__((unused)))
+
+static void list_inode(struct tmpfs *fs, struct tmpfs_inode *i) {
+    mutex_lock(&fs->by_ino_lock);
+    RB_INSERT(tmpfs_by_ino, &fs->by_ino, i);
+    mutex_unlock(&fs->by_ino_lock);
+}
+
+static void unlist_inode(struct tmpfs *fs, struct tmpfs_inode *i) {
+    mutex_lock(&fs->by_ino_lock);
+    RB_REMOVE(tmpfs_by_ino, &fs->by_ino, i);
+    mutex_unlock(&fs->by_ino_lock);
+}
+
+int tmpfs_find_inode(struct filesystem *base, uint64_t ino, struct inode **ret) {
+    struct tmpfs *fs = container_of(base, struct tmpfs, base);
+
+    mutex_lock(&fs->by_ino_lock);
+    struct tmpfs_inode *i = RB_ROOT(&fs->by_ino);
+    while (i && i->base.ino != ino)
+        i = ino < i->base.ino ? RB_LEFT(i, by_ino) : RB_RIGHT(i, by_ino);
+    bool found = i && inode_tryref(&i->base);
+    mutex_unlock(&fs->by_ino_lock);
+    if (!found)
+        return -ESTALE;
+    mutex_lock(&i->base.lock);
+    bool named = i->nlink > 0;
+    mutex_unlock(&i->base.lock);
+    if (!named) {
+        inode_unref(&i->base);
+        return -ESTALE;
+    }
+    *ret = &i->base;
+    return 0;
+}
+
 static bool count_inode(struct tmpfs *fs) {
     uint64_t used = atomic_load(&fs->used_inodes), max = atomic_load(&fs->max_inodes);
 
@@ -59,6 +100,7 @@ int tmpfs_inode_new(struct tmpfs *fs, const struct inode *dir, uint32_t mode, ui
     i->base.rdev = rdev;
     list_init(&i->xattrs);
     i->atime_ns = i->mtime_ns = i->ctime_ns = i->btime_ns = vfs_now(fs->base.kernel);
+    list_inode(fs, i);
     *ret = i;
     return 0;
 }
@@ -68,6 +110,7 @@ int tmpfs_inode_new(struct tmpfs *fs, const struct inode *dir, uint32_t mode, ui
 static void free_one(struct tmpfs_inode *i) {
     struct tmpfs *fs = tmpfs_of(&i->base);
 
+    unlist_inode(fs, i);
     if (i->dir)
         tmpfs_dir_free(i->dir);
     i->dir = NULL;
