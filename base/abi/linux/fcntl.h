@@ -158,6 +158,7 @@
 #define LINUX_RWF_NOAPPEND 0x20
 #define LINUX_RWF_ATOMIC   0x40
 #define LINUX_RWF_DONTCACHE 0x80
+#define LINUX_RWF_NOSIGNAL 0x100
 
 /* memfd_create(2) */
 #define LINUX_MFD_CLOEXEC       0x1
