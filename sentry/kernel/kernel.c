@@ -10,6 +10,7 @@
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel_host.h"
+#include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/users.h"
 #include "sentry/loader/loader.h"
@@ -18,8 +19,8 @@
 
 HEAP_TYPE(kernel, struct kernel, 0);
 
-#define DEFAULT_HEAP_BYTES (4ull << 30) /* of addresses; memory is used as objects come */
-#define FIRST_INODE 4026531840ull       /* where Linux's namespace inodes begin */
+#define DEFAULT_HEAP_BYTES (4ull << 30)  /* of addresses; memory is used as objects come */
+#define FIRST_INODE        4026531840ull /* where Linux's namespace inodes begin */
 
 static void release_platform(struct hostref *h) {
     struct platform *p = h->host.ptr;
@@ -48,7 +49,8 @@ static int create_own_parts(struct kernel *k, const struct kernel_config *config
     k->root_pid_ns = pid_ns_new(k, NULL, k->root_user_ns);
     if (!k->root_pid_ns)
         return -ENOMEM;
-    return timer_queue_create(&k->timers);
+    r = timer_queue_create(&k->timers);
+    return r < 0 ? r : network_create(k);
 }
 
 int kernel_create(const struct kernel_config *config, struct kernel **ret, struct err **err) {
@@ -90,6 +92,7 @@ void kernel_destroy(struct kernel *k) {
     if (k->vfs)
         vfs_destroy(k);
     vdso_destroy(k);
+    network_destroy(k);
     timer_queue_destroy(k->timers);
     if (k->memfile)
         memfile_destroy(k->memfile);
@@ -97,9 +100,13 @@ void kernel_destroy(struct kernel *k) {
     user_ns_unref(k->root_user_ns);
     user_table_free(k->users);
     futex_table_free(k->futexes);
+    heap_free(k->unix_names);
     hostref_release(&k->platform);
     hostref_release(&k->proc_dir);
     heap_free(k);
+#ifdef RUNSC_DEBUG
+    ASSERT(heap_leaks(stderr) == 0); /* it has named them */
+#endif
     heap_destroy();
 }
 

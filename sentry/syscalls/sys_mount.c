@@ -92,7 +92,7 @@ static int mount_new_fs(struct task *t, const struct mount_args *m) {
 
     if (!m->type)
         return -EINVAL;
-    struct fs_type *type = fs_type_find(m->type);
+    const struct fs_type *type = fs_type_find(m->type);
     if (!type)
         return -ENODEV;
     int r = fs_type_may_mount(type, t);

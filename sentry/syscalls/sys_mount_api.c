@@ -226,12 +226,16 @@ int64_t sys_open_tree_attr(struct task *t, const struct syscall_args *a) {
 }
 
 int64_t sys_move_mount(struct task *t, const struct syscall_args *a) {
+    const uint32_t known = LINUX_MOVE_MOUNT_F_SYMLINKS | LINUX_MOVE_MOUNT_F_AUTOMOUNTS |
+                           LINUX_MOVE_MOUNT_F_EMPTY_PATH | LINUX_MOVE_MOUNT_T_SYMLINKS |
+                           LINUX_MOVE_MOUNT_T_AUTOMOUNTS | LINUX_MOVE_MOUNT_T_EMPTY_PATH |
+                           LINUX_MOVE_MOUNT_SET_GROUP | LINUX_MOVE_MOUNT_BENEATH;
     uint32_t flags = arg_u32(a, 4);
     struct path from, to;
 
     if (!may_mount(t))
         return -EPERM;
-    if (flags & ~(uint32_t)LINUX_MOVE_MOUNT__MASK ||
+    if (flags & ~known ||
         (flags & LINUX_MOVE_MOUNT_BENEATH && flags & LINUX_MOVE_MOUNT_SET_GROUP))
         return -EINVAL;
     int r = lookup_user(t, arg_int(a, 0), a->arg[1],
@@ -269,7 +273,7 @@ int64_t sys_fsopen(struct task *t, const struct syscall_args *a) {
     int r = copy_in_string(t, a->arg[0], PAGE_SIZE, &name);
     if (r < 0)
         return r == -ENAMETOOLONG ? -EINVAL : r;
-    struct fs_type *type = fs_type_find(name);
+    const struct fs_type *type = fs_type_find(name);
     if (!type)
         return -ENODEV;
     r = fs_config_new(t, type, &f);

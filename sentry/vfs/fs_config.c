@@ -22,7 +22,7 @@ enum { MESSAGES_MAX = 8, MESSAGE_SIZE = 128, OPTIONS_MAX = 4096 };
 
 struct fs_config {
     struct file base;
-    struct fs_type *type;
+    const struct fs_type *type;
     struct pid_ns *pid_ns; /* reference: of the opener */
     struct user_ns *user_ns; /* reference */
     struct mutex lock;     /* RANK_INODE; all below */
@@ -94,7 +94,7 @@ bool file_is_fs_config(struct file *f) {
     return f->ops == &config_ops;
 }
 
-static int config_new(struct task *t, struct fs_type *type, struct filesystem *fs, enum phase phase,
+static int config_new(struct task *t, const struct fs_type *type, struct filesystem *fs, enum phase phase,
                       struct file **ret) {
     struct fs_config *c = heap_new(fs_config);
 
@@ -116,7 +116,7 @@ static int config_new(struct task *t, struct fs_type *type, struct filesystem *f
     return 0;
 }
 
-int fs_config_new(struct task *t, struct fs_type *type, struct file **ret) {
+int fs_config_new(struct task *t, const struct fs_type *type, struct file **ret) {
     return config_new(t, type, NULL, PHASE_CREATE_PARAMS, ret);
 }
 

@@ -17,7 +17,7 @@ struct mount;
 struct task;
 
 /* To make a new file system of `type`. */
-int fs_config_new(struct task *t, struct fs_type *type, struct file **ret) must_check;
+int fs_config_new(struct task *t, const struct fs_type *type, struct file **ret) must_check;
 /* To change that of `m`. */
 int fs_config_pick(struct task *t, struct mount *m, struct file **ret) must_check;
 /* Is `f` one? */

@@ -16,7 +16,7 @@ int fs_type_may_mount(const struct fs_type *type, struct task *t) {
     return task_capable_in(t, ns, LINUX_CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
-int filesystem_for_guest(struct task *t, struct fs_type *type, const struct mount_options *o,
+int filesystem_for_guest(struct task *t, const struct fs_type *type, const struct mount_options *o,
                          struct filesystem **ret) {
     struct user_ns *owner = task_creds(t)->user_ns;
     struct filesystem *fs;

@@ -82,7 +82,6 @@ void dentry_prune_tree(struct dentry *root);
 /* inode.c */
 void filesystem_hold(struct filesystem *fs);
 void filesystem_let_go(struct filesystem *fs);
-void inode_lock_dir(struct inode *dir);
 int inode_dir_may_create(struct inode *dir, const struct creds *c) must_check;
 
 /* mount.c */

@@ -57,6 +57,10 @@ DIRECTORY(inotify_dir, {"max_queued_events", &inotify_events}, {"max_user_instan
 DIRECTORY(fanotify_dir, {"max_queued_events", &fanotify_events}, {"max_user_groups", &fanotify_groups},
           {"max_user_marks", &fanotify_marks});
 
+DIRECTORY(mqueue_dir, {"msg_default", &proc_sys_mq_msg_default}, {"msg_max", &proc_sys_mq_msg_max},
+          {"msgsize_default", &proc_sys_mq_msgsize_default}, {"msgsize_max", &proc_sys_mq_msgsize_max},
+          {"queues_max", &proc_sys_mq_queues_max});
+
 static const struct kernfs_entry fs_entries[] = {
     {"aio-max-nr", &aio_max_nr},
     {"aio-nr", &aio_nr},
@@ -72,6 +76,7 @@ static const struct kernfs_entry fs_entries[] = {
     {"lease-break-time", &lease_break_time},
     {"leases-enable", &leases_enable},
     {"mount-max", &mount_max},
+    {"mqueue", &mqueue_dir},
     {"nr_open", &nr_open},
     {"overflowgid", &overflow_id},
     {"overflowuid", &overflow_id},

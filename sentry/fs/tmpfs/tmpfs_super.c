@@ -211,7 +211,7 @@ static const struct filesystem_ops tmpfs_ops = {
 
 /* ---- making ---- */
 
-static int tmpfs_new(struct kernel *k, struct fs_type *type, unsigned layer, const struct options *o,
+static int tmpfs_new(struct kernel *k, const struct fs_type *type, unsigned layer, const struct options *o,
                      struct filesystem **ret) {
     struct tmpfs *fs = heap_new(tmpfs);
     struct tmpfs_inode *root;
@@ -250,7 +250,7 @@ static int tmpfs_new(struct kernel *k, struct fs_type *type, unsigned layer, con
     return 0;
 }
 
-static int tmpfs_mount(struct kernel *k, struct fs_type *type, const struct mount_options *m,
+static int tmpfs_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *m,
                        struct filesystem **ret) {
     struct options o = {.max_bytes = page_down(k->total_memory / 2),
                         .max_inodes = k->total_memory / PAGE_SIZE / 2,
@@ -270,9 +270,9 @@ static int tmpfs_check_option(struct kernel *k, const struct mount_options *m) {
     return parse_options(&o, m, k->total_memory);
 }
 
-static struct fs_type g_tmpfs_type = {
+static const struct fs_type g_tmpfs_type = {
     .name = "tmpfs", .user_mountable = true, .check_option = tmpfs_check_option, .mount = tmpfs_mount};
-static struct fs_type g_ramfs_type = {
+static const struct fs_type g_ramfs_type = {
     .name = "ramfs", .user_mountable = true, .check_option = tmpfs_check_option, .mount = tmpfs_mount};
 
 __attribute__((constructor)) static void tmpfs_register(void) {
