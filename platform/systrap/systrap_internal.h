@@ -16,7 +16,7 @@ struct systrap_operands {
 /* The owner's: systrap_spin_host.c */
 struct systrap_spin {
     int cpu; /* index of the cpu on which the sentry thread spins; -1: it is where the guest thread is */
-    uint32_t streak, need;   /* short calls in a row, and how many it takes to go apart */
+    uint32_t streak, need;   /* short calls, less the long ones; and how many it takes to go apart */
     uint32_t paid;           /* calls that spinning has served */
     uint32_t wakes;          /* ... and those for which the guest thread had to be woken */
     uint64_t credit;         /* cycles */
