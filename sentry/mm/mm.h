@@ -137,6 +137,7 @@ struct mm {
     int dumpable;            /* PR_SET_DUMPABLE: 0, 1, 2 */
     struct user_ns *user_ns; /* reference, of the exec: ptrace access checks; NULL until the exec sets it */
     int membarrier_state;
+    bool thp_disabled; /* PR_SET_THP_DISABLE: kept, without effect on the host */
     struct pid
         *user; /* reference, or NULL: the process that shmctl(2) names as the last to have (de)tached */
 };

@@ -152,6 +152,7 @@ static void copy_layout(struct mm *to, const struct mm *from) {
     to->dumpable = from->dumpable;
     to->user_ns = from->user_ns ? user_ns_ref(from->user_ns) : NULL;
     to->membarrier_state = from->membarrier_state;
+    to->thp_disabled = from->thp_disabled;
     to->user = from->user ? pid_ref(from->user) : NULL;
 }
 
