@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/aio.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/pid.h"
@@ -75,6 +76,7 @@ static void mm_destroy(struct mm *mm) {
 
     might_block();
     list_init(&dead);
+    aio_table_free(mm->aio);
     mutex_lock(&mm->lock);
     if (mm->as.ops)
         unmap_reused_locked(mm);
