@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/syscalls/sys_rare.c: calls that hardly anyone makes: ustat(2), sysfs(2), vhangup(2), modify_ldt(2),
- * quotactl(2), process_mrelease(2), cachestat(2).
+ * process_mrelease(2).
  */
 #include <errno.h>
 #include <string.h>
 
 #include "base/abi/linux/capability.h"
-#include "base/abi/linux/fcntl.h"
 #include "base/cleanup.h"
 #include "sentry/fs/devpts/tty.h"
 #include "sentry/fs/pidfd/pidfd.h"
@@ -15,8 +14,6 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/uaccess.h"
 #include "sentry/syscalls/syscalls.h"
-#include "sentry/vfs/fd_table.h"
-#include "sentry/vfs/file.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
@@ -149,42 +146,6 @@ int64_t sys_modify_ldt(struct task *t, const struct syscall_args *a) {
     return (uint32_t)r;
 }
 
-/* ---- quotactl: no file system here has quotas ---- */
-
-enum { QUOTA_TYPES = 3, QUOTA_SYNC = 0x800001 };
-
-int64_t sys_quotactl(struct task *t, const struct syscall_args *a) {
-    uint32_t command = (uint32_t)a->arg[0] >> 8, type = (uint32_t)a->arg[0] & 0xff;
-    cleanup(freep) char *name = NULL;
-    struct vfs_view v;
-    struct path p;
-
-    if (type >= QUOTA_TYPES)
-        return -EINVAL;
-    if (!a->arg[1])
-        return command == QUOTA_SYNC ? 0 : -ENODEV;
-    int r = copy_in_path(t, a->arg[1], /* allow_empty= */ false, &name);
-    if (r < 0)
-        return r;
-    vfs_view_of(t, &v);
-    r = path_lookup(&v, LINUX_AT_FDCWD, name, LOOKUP_FOLLOW, &p);
-    vfs_view_done(&v);
-    if (r < 0)
-        return r;
-    bool device = p.dentry->inode->type == LINUX_S_IFBLK;
-    path_put(&p);
-    return device ? -ENODEV : -ENOTBLK;
-}
-
-int64_t sys_quotactl_fd(struct task *t, const struct syscall_args *a) {
-    struct file *f = fd_get_any(t, (int)a->arg[0]);
-
-    if (!f)
-        return -EBADF;
-    file_unref(f);
-    return ((uint32_t)a->arg[1] & 0xff) >= QUOTA_TYPES ? -EINVAL : -ENOSYS;
-}
-
 /* ---- process_mrelease ---- */
 
 /* A dying process lets go of its memory by itself, and soon: there is nothing to hasten. */
@@ -201,35 +162,4 @@ int64_t sys_process_mrelease(struct task *t, const struct syscall_args *a) {
     mutex_unlock(&target->group->signal_lock);
     task_unref(target);
     return dying ? 0 : -EINVAL;
-}
-
-/* ---- cachestat ---- */
-
-struct linux_cachestat {
-    uint64_t cache, dirty, writeback, evicted, recently_evicted;
-};
-
-/* The page cache is the host's: what has been written counts as cached and clean. */
-int64_t sys_cachestat(struct task *t, const struct syscall_args *a) {
-    uint64_t range[2];
-    struct kstat st;
-    struct file *f = fd_get(t, (int)a->arg[0]);
-
-    if (!f)
-        return -EBADF;
-    int r = copy_in(t, range, a->arg[1], sizeof range);
-    if (r == 0)
-        r = f->inode->type == LINUX_S_IFREG || f->inode->type == LINUX_S_IFBLK ? vfs_getattr(&f->path, &st)
-                                                                               : -EBADF;
-    file_unref(f);
-    if (r < 0)
-        return r;
-    if (a->arg[3])
-        return -EINVAL;
-    uint64_t end = range[1] == 0 || range[0] + range[1] < range[0] ? UINT64_MAX : range[0] + range[1];
-    end = MIN(end, st.size);
-    struct linux_cachestat s = {0};
-    if (range[0] < end)
-        s.cache = (end - 1) / PAGE_SIZE - range[0] / PAGE_SIZE + 1;
-    return copy_out(t, a->arg[2], &s, sizeof s);
 }
