@@ -161,6 +161,9 @@ struct task {
     _Atomic uint64_t voluntary_switches;
     _Atomic uint64_t min_faults;
     int nice;
+    int ioprio;          /* ioprio_set(2): class and level; 0: none */
+    int mempolicy;       /* set_mempolicy(2): mode with its flags */
+    bool mempolicy_node; /* ... names node 0, the only one */
     int sched_policy, sched_priority;
     bool sched_reset_on_fork;
     uint64_t affinity[16]; /* cpu mask */
@@ -168,6 +171,7 @@ struct task {
     uint32_t personality;
     int pdeath_signal;
     bool no_new_privs;
+    int mce_kill; /* PR_MCE_KILL: LINUX_PR_MCE_KILL_LATE or EARLY plus one; 0: as the machine */
     uint64_t timer_slack_ns, default_timer_slack_ns;
 };
 DECLARE_REF(task);
