@@ -16,6 +16,7 @@
 
 struct creds;
 struct linux_rlimit64;
+struct linux_sock_filter;
 struct file;
 struct memfile;
 struct mnt_ns;
@@ -44,7 +45,7 @@ struct kernel {
     struct futex_table *futexes;
     struct hostref
         host_poller; /* containers_lock; sentry/fs/host: waits for host descriptors; empty until the first */
-    struct network *network; /* net_ns.h */
+    struct network *network;       /* net_ns.h */
     struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
     int64_t boot_time_ns; /* host CLOCK_MONOTONIC when the guest's machine was started: 0 as on the host's,
                              until a restore moves it */
@@ -108,7 +109,11 @@ struct process_spec {
     struct file **files; /* for descriptors 0, 1, 2 ...: references taken, also on failure; NULL: closed */
     size_t file_count;
     struct tty *terminal; /* becomes the controlling terminal; reference taken; NULL: none */
-    uint64_t cookie;      /* for process_exited */
+    const struct linux_sock_filter
+        *seccomp; /* a filter that is in force from the first instruction; NULL: none */
+    size_t seccomp_count;
+    bool seccomp_log;
+    uint64_t cookie; /* for process_exited */
 };
 
 /* mnt_ns: reference taken. hostname may be NULL. Its pid namespace exists from here on (for mounting proc);

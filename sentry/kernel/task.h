@@ -125,8 +125,8 @@ struct task {
     sigset_word blocked; /* own thread may read it without the lock */
     sigset_word sigwait; /* sigtimedwait: wakes for these although they are blocked */
     struct sigpending pending;
-    bool exiting;      /* takes no more signals */
-    bool stop_counted; /* has yet to be counted off group->stop_pending_count */
+    bool exiting;                          /* takes no more signals */
+    bool stop_counted;                     /* has yet to be counted off group->stop_pending_count */
     uint8_t seccomp_mode;                  /* LINUX_SECCOMP_MODE_*; own thread may read */
     struct seccomp_filter *seccomp_filter; /* reference or NULL; own thread may read: seccomp.h */
     _Atomic uint32_t syscall_work;         /* enum syscall_work; anybody may read */
