@@ -2,7 +2,7 @@
  * boot/container_mounts.c: the mount tree of a container: the root (a gofer's, maybe under an overlay in memory) and the spec's mounts in order.
  * Source: runtime-spec config.md "Mounts"; OCI.md 5.
  *
- * cgroup and mqueue have no file system here yet: such a mount is left out with a warning in the log, and its place stays an empty directory.
+ * mqueue has no file system here yet: such a mount is left out with a warning in the log, and its place stays an empty directory.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -164,7 +164,7 @@ static int make_filesystem(const struct request *q, struct filesystem **ret) {
 }
 
 static bool is_unbuilt(const char *type) {
-    return type && (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0 || strcmp(type, "mqueue") == 0);
+    return type && strcmp(type, "mqueue") == 0;
 }
 
 static int mount_one(const struct request *q) {

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "sentry/kernel/cgroup.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/itimer.h"
 #include "sentry/kernel/ipc/sem.h"
@@ -246,6 +247,7 @@ void task_release_locked(struct task *t) {
         waitq_wake(&g->pid->exit_queue, WAIT_ANY);
     }
     t->kernel->task_count--;
+    cgroup_task_released_locked(t);
     atomic_fetch_sub(&t->account->processes, 1);
 }
 
@@ -269,6 +271,9 @@ static int become_zombie(struct task *t, int status) {
     t->exit_status = status;
     struct task *leader = g->leader;
     bool is_leader = leader == t;
+    bool last = g->task_count == (is_leader ? 1 : 2) &&
+                (is_leader || atomic_load(&leader->state) == TASK_ZOMBIE);
+    cgroup_task_ended_locked(t, last);
     if (is_leader) {
         atomic_store(&t->state, TASK_ZOMBIE);
     } else {

@@ -2,6 +2,7 @@
  * sentry/kernel/kernel.c: the kernel object: made once a sandbox, before any guest, and taken down after the
  * last container.
  */
+#include "sentry/kernel/cgroup.h"
 #include "sentry/kernel/kernel.h"
 
 #include <errno.h>
@@ -47,7 +48,8 @@ static int create_own_parts(struct kernel *k, const struct kernel_config *config
     if (!k->users || !k->futexes || !k->root_user_ns)
         return -ENOMEM;
     k->root_pid_ns = pid_ns_new(k, NULL, k->root_user_ns);
-    if (!k->root_pid_ns)
+    k->root_cgroup = cgroup_new_root(k);
+    if (!k->root_pid_ns || !k->root_cgroup)
         return -ENOMEM;
     r = timer_queue_create(&k->timers);
     return r < 0 ? r : network_create(k);
@@ -96,6 +98,7 @@ void kernel_destroy(struct kernel *k) {
     timer_queue_destroy(k->timers);
     if (k->memfile)
         memfile_destroy(k->memfile);
+    cgroup_unref(k->root_cgroup);
     pid_ns_unref(k->root_pid_ns);
     user_ns_unref(k->root_user_ns);
     user_table_free(k->users);

@@ -2,6 +2,7 @@
  * sentry/kernel/task.c: tasks and thread groups as objects: making, freeing, looking at others. How they run:
  * task_run.c.
  */
+#include "sentry/kernel/cgroup.h"
 #include "sentry/kernel/task.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ static void thread_group_destroy(struct thread_group *g) {
     pid_unref(g->session);
     if (g->tty)
         tty_unref(g->tty);
+    cgroup_unref(g->cgroup);
     heap_free(g);
 }
 DEFINE_REF(thread_group, thread_group_destroy);
@@ -50,6 +52,7 @@ struct thread_group *thread_group_new(struct kernel *k, struct sighand *sighand)
     mutex_init(&g->signal_lock, RANK_SIGHAND);
     list_init(&g->tasks);
     list_init(&g->posix_timers);
+    list_init(&g->cgroup_node);
     waitq_init(&g->wait_queue);
     waitq_init(&g->exec_queue);
     waitq_init(&g->signalfd_queue);

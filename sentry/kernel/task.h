@@ -70,6 +70,7 @@ enum task_work {
     TASK_WORK_STOP = 2,   /* group stop: stop at the next look */
     TASK_WORK_EXIT = 4,   /* the task ends at the next look */
     TASK_WORK_PAUSE = 8,  /* the kernel is paused: park */
+    TASK_WORK_FREEZE = 16, /* its control group may be frozen: look, and wait */
 };
 
 struct task {
@@ -168,6 +169,7 @@ struct cpu_itimer {
     int64_t interval;
 };
 
+struct cgroup;
 struct thread_group {
     struct ref ref;
     struct kernel *kernel;
@@ -192,6 +194,8 @@ struct thread_group {
     uint64_t maxrss, children_maxrss; /* KiB */
     uint64_t exit_cookie;             /* for container_events.process_exited */
     bool from_outside;                /* started by container_create_process() */
+    struct cgroup *cgroup;            /* reference; NULL until linked (cgroup.h) */
+    struct list cgroup_node;          /* in cgroup.groups while a task of it runs */
 
     /* signal_lock */
     struct mutex signal_lock; /* RANK_SIGHAND */

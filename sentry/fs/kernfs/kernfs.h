@@ -41,6 +41,9 @@ struct kernfs_ops {
     int (*lookup)(struct kernfs_inode *dir, const char *name, size_t len, struct inode **ret);
     int (*list)(struct kernfs_inode *dir, uint64_t from, struct dir_emit *e);
     int (*show)(struct kernfs_inode *n, struct task *t, struct text *out);
+    /* Directories that guests make: a new inode; removal of `target`. Absent: as in create_errno, -EPERM. */
+    int (*mkdir)(struct kernfs_inode *dir, const char *name, size_t len, const struct creds *c, struct inode **ret);
+    int (*rmdir)(struct kernfs_inode *dir, struct kernfs_inode *target);
     /* Binary or huge files: reads at *offset themselves. */
     ssize_t (*read)(struct kernfs_inode *n, struct task *t, struct uio *to, uint64_t *offset);
     /* What a write(2) brought, copied, NUL-terminated behind len, at most 64 KiB. Bytes taken or -errno. */

@@ -10,6 +10,8 @@
 #include "base/abi/linux/stat.h"
 #include "sentry/fs/proc/proc_internal.h"
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -307,10 +309,21 @@ static int personality_show(struct kernfs_inode *n, struct task *viewer, struct 
     return 0;
 }
 
-static int cgroup_show(struct kernfs_inode *n, struct task *t, struct text *out) {
-    (void)n, (void)t;
-    text_printf(out, "0::/\n");
-    return 0;
+/* As the reader's cgroup namespace has it. */
+static int cgroup_show(struct kernfs_inode *n, struct task *viewer, struct text *out) {
+    struct task *t = proc_task(n);
+    struct cgroup *c = t ? task_get_cgroup(t) : NULL;
+    struct nsproxy *ns = viewer ? task_get_nsproxy(viewer) : NULL;
+    char *path = c && ns ? cgroup_path(c, ns->cgroup->root) : NULL;
+    int r = path ? 0 : -ESRCH;
+
+    if (path)
+        text_printf(out, "0::%s\n", path);
+    heap_free(path);
+    nsproxy_unref(ns);
+    cgroup_unref(c);
+    task_unref(t);
+    return r;
 }
 
 static int loginuid_show(struct kernfs_inode *n, struct task *t, struct text *out) {
