@@ -19,6 +19,7 @@
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/nsproxy.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
@@ -153,8 +154,14 @@ static int make_filesystem(const struct request *q, struct filesystem **ret) {
     struct kernel *k = q->c->kernel->kernel;
     const char *type = q->m->type ? q->m->type : "none";
     struct mount_options o = {.source = q->m->source ? q->m->source : type, .data = q->data, .creds = q->view->creds,
-                              .user_ns = k->root_user_ns, .pid_ns = q->c->container->pid_ns};
+                              .user_ns = k->root_user_ns, .pid_ns = q->c->container->pid_ns,
+                              .ipc_ns = q->c->container->nsproxy->ipc};
 
+    if (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0) { /* version 1 is not built: 2 for it */
+        type = "cgroup2";
+        o.data = NULL;
+        o.internal = q->c->container->cgroup;
+    }
     if (q->m->gofer_root >= 0)
         return gofer_filesystem(q->c, (size_t)q->m->gofer_root, /* layer= */ 0, ret);
     int r = filesystem_create(k, type, &o, ret);
@@ -163,24 +170,14 @@ static int make_filesystem(const struct request *q, struct filesystem **ret) {
     return r;
 }
 
-static bool is_unbuilt(const char *type) {
-    return type && strcmp(type, "mqueue") == 0;
-}
-
 static int mount_one(const struct request *q) {
     struct filesystem *fs = NULL;
     struct path at;
 
-    bool unbuilt = q->m->gofer_root < 0 && is_unbuilt(q->m->type);
-    int r = unbuilt ? 0 : make_filesystem(q, &fs);
+    int r = make_filesystem(q, &fs);
     if (r < 0)
         return r;
-    bool directory = !fs || inode_is_dir(fs->root->inode);
-    r = boot_make_place(q->view, q->m->destination, directory);
-    if (unbuilt) {
-        log_warning(LOG_BOOT, "mount of type %s at %s is left out: not built yet", q->m->type, q->m->destination);
-        return 0;
-    }
+    r = boot_make_place(q->view, q->m->destination, inode_is_dir(fs->root->inode));
     if (r == 0)
         r = path_lookup(q->view, LINUX_AT_FDCWD, q->m->destination, LOOKUP_FOLLOW, &at);
     if (r < 0) {

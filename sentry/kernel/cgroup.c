@@ -2,12 +2,13 @@
  * sentry/kernel/cgroup.c: the tree of control groups and who is in it. See cgroup.h. Freezing, killing, moving:
  * cgroup_move.c.
  */
-#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/cgroup_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/abi/linux/poll.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
@@ -81,12 +82,14 @@ static struct cgroup *cgroup_alloc(struct kernel *k, struct cgroup *parent, cons
     return c;
 }
 
+/* The tree has a reference of its own to each live group, the root's creator one to that. */
 static void link_child_locked(struct cgroup *c) {
-    list_add_tail(&c->parent->children, &c->sibling);
+    list_add_tail(&c->parent->children, &cgroup_ref(c)->sibling);
     for (struct cgroup *up = c->parent; up; up = up->parent)
         up->descendants++;
 }
 
+/* The tree's reference is the caller's to drop, without the lock. */
 static void unlink_child_locked(struct cgroup *c) {
     c->dead = true;
     list_del(&c->sibling);
@@ -116,18 +119,16 @@ struct cgroup *cgroup_new_container(struct kernel *k, const char *id) {
 
 void cgroup_remove_container(struct cgroup *c) {
     struct kernel *k = c->kernel;
+    struct cgroup *leaf;
 
-    mutex_lock(&k->taskset_lock);
-    for (struct cgroup *below = c; below;) { /* the guest may have left some: innermost first */
-        if (!list_empty(&below->children)) {
-            below = list_first_entry(&below->children, struct cgroup, sibling);
-            continue;
-        }
-        struct cgroup *up = below == c ? NULL : below->parent;
-        unlink_child_locked(below);
-        below = up;
-    }
-    mutex_unlock(&k->taskset_lock);
+    do { /* the guest may have left some: innermost first */
+        mutex_lock(&k->taskset_lock);
+        for (leaf = c; !list_empty(&leaf->children);)
+            leaf = list_first_entry(&leaf->children, struct cgroup, sibling);
+        unlink_child_locked(leaf);
+        mutex_unlock(&k->taskset_lock);
+        cgroup_unref(leaf);
+    } while (leaf != c);
 }
 
 enum { LEVELS_MAX = 64 /* walks of the tree recurse */, GROUPS_MAX = 65536 };
@@ -166,7 +167,7 @@ int cgroup_make(struct cgroup *parent, const char *name, size_t len, const struc
     return r;
 }
 
-int cgroup_remove(struct cgroup *c) {
+int cgroup_rmdir(struct cgroup *c) {
     struct kernel *k = c->kernel;
     int r = 0;
 
@@ -178,6 +179,8 @@ int cgroup_remove(struct cgroup *c) {
     else
         unlink_child_locked(c);
     mutex_unlock(&k->taskset_lock);
+    if (r == 0)
+        cgroup_unref(c);
     return r;
 }
 
@@ -367,16 +370,18 @@ void cgroup_task_linked_locked(struct task *t, struct cgroup *into) {
             up->pids_peak = MAX(up->pids_peak, up->pids);
         }
     }
+    g->cgroup_live++;
     for (struct cgroup *up = g->cgroup; up; up = up->parent)
         if (up->freeze)
             task_interrupt(t, TASK_WORK_FREEZE);
 }
 
-void cgroup_task_ended_locked(struct task *t, bool last) {
+void cgroup_task_ended_locked(struct task *t) {
     struct thread_group *g = t->group;
 
     if (!g->cgroup)
         return;
+    bool last = --g->cgroup_live == 0;
     struct cpu_times cpu = last ? thread_group_cpu(g) : (struct cpu_times){0};
     for (struct cgroup *up = g->cgroup; up; up = up->parent) {
         up->live_tasks--;

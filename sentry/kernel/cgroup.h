@@ -86,7 +86,7 @@ void cgroup_remove_container(struct cgroup *c);
 int cgroup_make(struct cgroup *parent, const char *name, size_t len, const struct creds *c,
                 struct cgroup **ret) must_check;
 /* rmdir(2): -EBUSY, -ENODEV. */
-int cgroup_remove(struct cgroup *c) must_check;
+int cgroup_rmdir(struct cgroup *c) must_check;
 /* New reference, or NULL. */
 struct cgroup *cgroup_child(struct cgroup *c, const char *name, size_t len);
 /* The child at position `n` (1, 2, ...): new reference, or NULL at the end. */
@@ -120,8 +120,8 @@ struct cgroup *task_get_cgroup(struct task *t);
 int cgroup_can_fork_locked(struct cgroup *c) must_check;
 /* A new task of a process that has a group already, or (a leader) gets `into`. */
 void cgroup_task_linked_locked(struct task *t, struct cgroup *into);
-/* The task runs no more; last: nor does any other of its process. */
-void cgroup_task_ended_locked(struct task *t, bool last);
+/* The task runs no more. */
+void cgroup_task_ended_locked(struct task *t);
 /* ... and leaves the tables. */
 void cgroup_task_released_locked(struct task *t);
 /* May clone(2) put a child there: CLONE_INTO_CGROUP? */

@@ -68,9 +68,7 @@ int cgroup_move(struct cgroup *to, struct task *t, const struct creds *c) {
         r = check_writer(g->cgroup, to, c);
     if (r == 0 && g->cgroup != to) {
         bool touched = frozen_above(g->cgroup) || frozen_above(to);
-        unsigned live = 0;
-        struct task *thread;
-        list_for_each_entry(thread, &g->tasks, group_node) live += atomic_load(&thread->state) < TASK_ZOMBIE;
+        unsigned live = g->cgroup_live;
         if (live > 0) {
             old = cgroup_take_group_locked(g, live, g->task_count);
             cgroup_put_group_locked(g, to, live, g->task_count);

@@ -136,14 +136,14 @@ static int dir_mkdir(struct kernfs_inode *dir, const char *name, size_t len, con
         return r;
     r = new_node(dir, &cgroupfs_dir, made->inode, made, ret);
     if (r < 0)
-        (void)!cgroup_remove(made);
+        (void)!cgroup_rmdir(made);
     cgroup_unref(made);
     return r;
 }
 
 static int dir_rmdir(struct kernfs_inode *dir, struct kernfs_inode *target) {
     (void)dir;
-    return inode_is_dir(&target->inode) ? cgroup_remove(dir_group(target)) : -ENOTDIR;
+    return inode_is_dir(&target->inode) ? cgroup_rmdir(dir_group(target)) : -ENOTDIR;
 }
 
 static bool dir_valid(struct kernfs_inode *n) {
@@ -213,7 +213,7 @@ static int check_option(struct kernel *k, const struct mount_options *o) {
 }
 
 /* boot gives the container's group in `internal`; a guest gets what its namespace shows. */
-static int cgroupfs_mount(struct kernel *k, struct fs_type *type, const struct mount_options *o,
+static int cgroupfs_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *o,
                           struct filesystem **ret) {
     struct cgroup *root = o->internal ? cgroup_ref(o->internal)
                           : o->view_task ? cgroup_ref(o->view_task->nsproxy->cgroup->root)
@@ -223,7 +223,8 @@ static int cgroupfs_mount(struct kernel *k, struct fs_type *type, const struct m
                                            .magic = LINUX_CGROUP2_SUPER_MAGIC,
                                            .data = root,
                                            .drop_data = drop_root,
-                                           .show_options = show_options};
+                                           .show_options = show_options,
+                                           .create_errno = EACCES};
     int r = kernfs_mount(k, &request, ret);
 
     if (r < 0)

@@ -35,6 +35,7 @@ struct kernfs_entry {
    kernel's own reads. May block; no locks held but the directory's for lookup. */
 struct kernfs_ops {
     uint32_t mode;                      /* LINUX_S_IFDIR | 0555 ... */
+    int gone_errno; /* of reads and writes once `valid` says no; 0: the kind\'s own */
     const struct kernfs_entry *entries; /* a directory's fixed names, ended by {NULL} */
     /* Names besides the fixed ones. lookup: new inode, -ENOENT. list: calls emit for each name after position
      * `from` (1, 2, ... the kind's own count); stops when it says so. */
