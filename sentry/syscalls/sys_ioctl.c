@@ -8,6 +8,7 @@
 #include "base/abi/linux/ioctl.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/syscalls/sys_files.h"
+#include "sentry/vfs/file_async.h"
 
 static int64_t set_flag(struct task *t, struct file *f, uint32_t flag, gva_t arg) {
     int32_t on;
@@ -21,6 +22,15 @@ static int64_t set_flag(struct task *t, struct file *f, uint32_t flag, gva_t arg
     if (r == 0)
         atomic_store(&f->flags, new);
     return r;
+}
+
+static int64_t set_async(struct task *t, struct file *f, int fd, gva_t arg) {
+    int32_t on;
+    int r = copy_in(t, &on, arg, sizeof on);
+
+    if (r < 0)
+        return r;
+    return file_can_async(f) ? file_set_async(t, f, fd, on) : on ? -ENOTTY : 0;
 }
 
 /* ---- flags of inodes ---- */
@@ -198,7 +208,7 @@ static int64_t do_ioctl(struct task *t, struct file *f, int fd, uint32_t cmd, gv
     case LINUX_FIONBIO:
         return set_flag(t, f, LINUX_O_NONBLOCK, arg);
     case LINUX_FIOASYNC:
-        return set_flag(t, f, LINUX_O_ASYNC, arg);
+        return set_async(t, f, fd, arg);
     default:
         break;
     }

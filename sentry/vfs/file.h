@@ -22,6 +22,7 @@
 
 struct creds;
 struct file;
+struct file_async;
 struct inode;
 struct kernel;
 struct mappable;
@@ -51,6 +52,7 @@ enum file_mode {
     FILE_DENY_WRITE = 16 /* opened for exec */,
     FILE_COUNTED = 64 /* counts as a writer of inode and mount */,
     FILE_OPENED = 128 /* inotify saw the open */,
+    FILE_READ_COUNTED = 1024 /* counts as a reader of the inode */,
 };
 
 /* All members optional unless marked; wrappers file_*() give the errno in brackets when absent. All may block
@@ -108,8 +110,7 @@ struct file {
     uint64_t pos;
     const struct creds *creds;    /* reference: the opener's */
     struct mutex lock;            /* RANK_LEAF; the rest */
-    struct pid *owner;            /* F_SETOWN: reference or NULL */
-    int owner_role, owner_signal; /* enum pid_role; F_SETSIG */
+    struct file_async *async;     /* reference, or NULL: who hears of it by a signal (file_async.h) */
     struct list epoll_items;      /* of the epoll files that watch this one (epoll.c) */
 };
 DECLARE_REF(file);

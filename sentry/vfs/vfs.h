@@ -272,9 +272,13 @@ struct inode {
     struct list posix_locks, flocks; /* of struct file_lock, by start */
     struct waitq locks_queue;
     _Atomic int32_t write_count; /* open writers > 0, denied (running program) < 0 */
+    _Atomic int32_t read_count;  /* files open for reading alone, if a regular file */
+    struct list leases;          /* of struct lease (lease.c); locks_lock */
+    _Atomic uint32_t lease_count;
     struct inode_node *node;     /* FIFO's pipe, bound socket: locks_lock */
     struct list watches;         /* inotify marks; locks_lock */
     _Atomic uint32_t watch_count;
+    uint8_t rw_hint; /* F_SET_RW_HINT: kept only */
     bool dead_dir; /* removed directory: no new entries; dir_lock */
 };
 DECLARE_REF(inode);

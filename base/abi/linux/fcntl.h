@@ -57,7 +57,6 @@
 #define LINUX_F_SHLCK             8
 #define LINUX_F_SETLEASE          1024
 #define LINUX_F_GETLEASE          1025
-#define LINUX_F_CANCELLK          1029
 #define LINUX_F_DUPFD_QUERY       1027
 #define LINUX_F_CREATED_QUERY     1028
 #define LINUX_F_CANCELLK          1029
