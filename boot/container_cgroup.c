@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/container_cgroup.c: what the container's own control group says of its limits: those of the OCI document,
- * which the host's cgroup enforces. Source: OCI runtime-spec "config-linux.md", "Control groups".
+ * boot/container_cgroup.c: what the container's own control group says of its limits: those of the OCI
+ * document, which the host's cgroup enforces. Source: OCI runtime-spec "config-linux.md", "Control groups".
  */
 #include "boot/container_cgroup.h"
 
 #include "boot/spec/spec.h"
-#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/control_group.h"
 
 static void put(uint64_t *to, const struct spec_i64 *from) {
     if (from->set)

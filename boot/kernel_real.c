@@ -14,7 +14,7 @@
 #include "base/abi/linux/termios.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/fs/devpts/tty.h"
 #include "sentry/fs/gofer/gofer.h"
 #include "sentry/fs/host/host.h"

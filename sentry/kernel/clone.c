@@ -9,7 +9,7 @@
 #include "sentry/fs/pidfd/pidfd.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/ipc/sem.h"
-#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"

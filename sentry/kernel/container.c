@@ -6,7 +6,7 @@
 #include <limits.h>
 
 #include "sentry/heap/heap.h"
-#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/kernel_host.h"
 #include "sentry/kernel/nsproxy.h"

@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/exec_internal.h"
-#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"

@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #include "base/log.h"
-#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/itimer.h"
 #include "sentry/kernel/ipc/sem.h"

@@ -2,12 +2,12 @@
  * sentry/kernel/kernel.c: the kernel object: made once a sandbox, before any guest, and taken down after the
  * last container.
  */
-#include "sentry/kernel/cgroup.h"
 #include "sentry/kernel/kernel.h"
 
 #include <errno.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel_host.h"

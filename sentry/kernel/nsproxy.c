@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "sentry/heap/heap.h"
-#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/ipc/ipc_ns.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/net_ns.h"

@@ -45,7 +45,7 @@ struct nsproxy {
     struct pid_ns *pid_for_children;
     struct ipc_ns *ipc;
     struct net_namespace *net;
-    struct cgroup_ns *cgroup; /* cgroup.h */
+    struct cgroup_ns *cgroup; /* control_group.h */
     struct simple_ns *time;
 };
 DECLARE_REF(nsproxy);
@@ -70,7 +70,7 @@ struct ns_set {
     struct pid_ns *pid; /* becomes pid_for_children */
     struct ipc_ns *ipc;
     struct net_namespace *net;
-    struct cgroup_ns *cgroup; /* cgroup.h */
+    struct cgroup_ns *cgroup; /* control_group.h */
     struct simple_ns *time;
 };
 /* References to those of `target` that CLONE_NEW* `flags` name; -ESRCH if it has ended. End with

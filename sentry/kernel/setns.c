@@ -6,7 +6,7 @@
 
 #include "sentry/kernel/ipc/ipc_ns.h"
 #include "sentry/kernel/ipc/sem.h"
-#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
@@ -68,7 +68,7 @@ static bool may_join(const struct creds *c, struct user_ns *owner) {
 }
 
 static int check_others(struct task *t, const struct creds *c, const struct ns_set *s) {
-    
+
     if (s->uts && !may_join(c, s->uts->user_ns))
         return -EPERM;
     if (s->mnt && (!may_join(c, s->mnt->user_ns) || !creds_has_cap_in(c, c->user_ns, LINUX_CAP_SYS_CHROOT)))

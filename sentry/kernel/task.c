@@ -2,13 +2,13 @@
  * sentry/kernel/task.c: tasks and thread groups as objects: making, freeing, looking at others. How they run:
  * task_run.c.
  */
-#include "sentry/kernel/cgroup.h"
 #include "sentry/kernel/task.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/itimer.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"

@@ -19,8 +19,8 @@ struct timer_queue {
     struct ktimer *running; /* its fire() is being called */
     bool stopping, stopped;
     struct deferred *_Atomic deferred; /* newest first: pushed by anyone, taken whole by the thread */
-    _Atomic uint32_t word;      /* changed: look again */
-    _Atomic uint32_t idle_word; /* changed: `running` or `stopped` has changed */
+    _Atomic uint32_t word;             /* changed: look again */
+    _Atomic uint32_t idle_word;        /* changed: `running` or `stopped` has changed */
 };
 HEAP_TYPE(timer_queue, struct timer_queue, 0);
 

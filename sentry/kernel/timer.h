@@ -37,8 +37,9 @@ int64_t ktimer_deadline(struct ktimer *timer); /* CLOCK_NEVER: not armed */
 
 /* Work that cannot be done where it turns out to be due, with a lock of too high a rank held (a wake-up that
  * must send a signal). kernel_defer() may be called with any lock and does not block; `run` comes soon after,
- * on the timer thread, under the rules of ktimer_ops.fire. While it waits to be run, further calls do nothing:
- * what happens between the call and the run is in one run. The owner keeps the object until it has run. */
+ * on the timer thread, under the rules of ktimer_ops.fire. While it waits to be run, further calls do
+ * nothing: what happens between the call and the run is in one run. The owner keeps the object until it has
+ * run. */
 struct deferred {
     void (*run)(struct deferred *d);
     struct deferred *next;

@@ -13,9 +13,7 @@
 #include "sentry/vfs/lease.h"
 #include "sentry/vfs/pipe.h"
 
-enum {
-    SETFL_BITS = LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_DIRECT | LINUX_O_NOATIME
-};
+enum { SETFL_BITS = LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_DIRECT | LINUX_O_NOATIME };
 
 static int64_t dup_min(struct task *t, struct file *f, uint64_t min, bool cloexec) {
     if (min >= task_limit(t, LINUX_RLIMIT_NOFILE) || min > INT32_MAX)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/syscalls/sys_ioctl.c: ioctl: what every file knows, and what regular files and directories know. The
- * rest is each kind's own (file_ops.ioctl). Source: ioctl(2), ioctl_fionread, ioctl_iflags(2), ioctl_ficlone(2),
- * ioctl_fideduperange(2), ioctl_xfs_fsgetxattr(2).
+ * rest is each kind's own (file_ops.ioctl). Source: ioctl(2), ioctl_fionread, ioctl_iflags(2),
+ * ioctl_ficlone(2), ioctl_fideduperange(2), ioctl_xfs_fsgetxattr(2).
  */
 #include <errno.h>
 
@@ -38,10 +38,8 @@ static int64_t set_async(struct task *t, struct file *f, int fd, gva_t arg) {
 static const struct {
     uint32_t flag, xflag;
 } g_xflags[] = {
-    {INODE_SYNC, LINUX_FS_XFLAG_SYNC},
-    {INODE_IMMUTABLE, LINUX_FS_XFLAG_IMMUTABLE},
-    {INODE_APPEND, LINUX_FS_XFLAG_APPEND},
-    {INODE_NODUMP, LINUX_FS_XFLAG_NODUMP},
+    {INODE_SYNC, LINUX_FS_XFLAG_SYNC},       {INODE_IMMUTABLE, LINUX_FS_XFLAG_IMMUTABLE},
+    {INODE_APPEND, LINUX_FS_XFLAG_APPEND},   {INODE_NODUMP, LINUX_FS_XFLAG_NODUMP},
     {INODE_NOATIME, LINUX_FS_XFLAG_NOATIME},
 };
 

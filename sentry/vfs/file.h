@@ -46,7 +46,9 @@ enum file_mode {
     FILE_PATH = 4 /* O_PATH */,
     FILE_POS = 8 /* has a position: pread, pwrite, lseek work */,
     FILE_STREAM = 32 /* no pread, no lseek: -ESPIPE; a blocking write goes on until all is written */,
-    FILE_BLOCKS = 256 /* read and write block by themselves (sockets, with their time-outs) and give -EAGAIN only when that is the answer */,
+    FILE_BLOCKS = 256 /* read and write block by themselves (sockets, with their time-outs) and give -EAGAIN
+                         only when that is the answer */
+    ,
     FILE_PREAD = 512 /* no position here, but pread and pwrite work (the host keeps the position) */,
     /* vfs's own: */
     FILE_DENY_WRITE = 16 /* opened for exec */,
@@ -108,10 +110,10 @@ struct file {
         flags; /* LINUX_O_*: status flags; O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME, O_ASYNC change */
     struct mutex pos_lock; /* RANK_FILE_POS */
     uint64_t pos;
-    const struct creds *creds;    /* reference: the opener's */
-    struct mutex lock;            /* RANK_LEAF; the rest */
-    struct file_async *async;     /* reference, or NULL: who hears of it by a signal (file_async.h) */
-    struct list epoll_items;      /* of the epoll files that watch this one (epoll.c) */
+    const struct creds *creds; /* reference: the opener's */
+    struct mutex lock;         /* RANK_LEAF; the rest */
+    struct file_async *async;  /* reference, or NULL: who hears of it by a signal (file_async.h) */
+    struct list epoll_items;   /* of the epoll files that watch this one (epoll.c) */
 };
 DECLARE_REF(file);
 

@@ -37,7 +37,8 @@ static int code_of(uint32_t events, uint32_t *ret_band) {
         {LINUX_POLLERR, LINUX_POLL_ERR, LINUX_POLLERR},
         {LINUX_POLLPRI, LINUX_POLL_PRI, LINUX_POLLPRI | LINUX_POLLRDBAND},
         {LINUX_POLLIN | LINUX_POLLRDNORM, LINUX_POLL_IN, LINUX_POLLIN | LINUX_POLLRDNORM},
-        {LINUX_POLLOUT | LINUX_POLLWRNORM, LINUX_POLL_OUT, LINUX_POLLOUT | LINUX_POLLWRNORM | LINUX_POLLWRBAND},
+        {LINUX_POLLOUT | LINUX_POLLWRNORM, LINUX_POLL_OUT,
+         LINUX_POLLOUT | LINUX_POLLWRNORM | LINUX_POLLWRBAND},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
@@ -59,7 +60,8 @@ struct message {
 
 static bool permitted(const struct message *m, struct task *t) {
     struct creds *c = task_get_creds(t);
-    bool yes = m->euid == 0 || m->euid == c->suid || m->euid == c->uid || m->uid == c->suid || m->uid == c->uid;
+    bool yes =
+        m->euid == 0 || m->euid == c->suid || m->euid == c->uid || m->uid == c->suid || m->uid == c->uid;
 
     creds_unref(c);
     return yes;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/file_async.h: signals instead of waiting: O_ASYNC (SIGIO), and the owner of a file, to whom dnotify
- * and leases speak as well. Source: fcntl(2), "Managing signals"; open(2), O_ASYNC.
+ * sentry/vfs/file_async.h: signals instead of waiting: O_ASYNC (SIGIO), and the owner of a file, to whom
+ * dnotify and leases speak as well. Source: fcntl(2), "Managing signals"; open(2), O_ASYNC.
  *
  * The owner and its signal lie in an object of their own, made when first asked for, that outlives the file
  * for as long as a signal is on its way: wake-ups cannot send one (locks), so that is deferred (timer.h).
@@ -47,6 +47,7 @@ int file_get_owner_signal(struct file *f);
 bool file_can_async(struct file *f);
 /* Starts or stops it; F_SETFL and FIOASYNC. */
 int file_set_async(struct task *t, struct file *f, int fd, bool on) must_check;
-/* Something else to tell the owner: LINUX_POLL_* bits by their events (dnotify and leases: POLLMSG). Any lock.
+/* Something else to tell the owner: LINUX_POLL_* bits by their events (dnotify and leases: POLLMSG). Any
+ * lock.
  */
 void file_async_tell(struct file_async *a, uint32_t events);

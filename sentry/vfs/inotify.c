@@ -310,7 +310,8 @@ void vfs_notify_self(struct dentry *d, uint32_t mask) {
 void vfs_notify(struct dentry *d, uint32_t mask, uint32_t cookie) {
     if (nobody_watches(d) || !d->inode)
         return;
-    if (inode_is_dir(d->inode) && !(mask & (LINUX_IN_CREATE | LINUX_IN_DELETE | LINUX_IN_MOVE | LINUX_IN_DELETE_SELF)))
+    if (inode_is_dir(d->inode) &&
+        !(mask & (LINUX_IN_CREATE | LINUX_IN_DELETE | LINUX_IN_MOVE | LINUX_IN_DELETE_SELF)))
         mask |= LINUX_IN_ISDIR;
     vfs_notify_parent(d, mask, cookie);
     if (!(mask & (LINUX_IN_CREATE | LINUX_IN_DELETE)))

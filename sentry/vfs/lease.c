@@ -16,13 +16,13 @@
 #include "sentry/vfs/vfs_internal.h"
 
 struct lease {
-    struct list node;  /* inode.leases */
-    struct file *file; /* whose end takes the lease along */
+    struct list node;         /* inode.leases */
+    struct file *file;        /* whose end takes the lease along */
     struct file_async *async; /* reference: who is told */
-    int type;          /* LINUX_F_RDLCK, F_WRLCK */
+    int type;                 /* LINUX_F_RDLCK, F_WRLCK */
     bool breaking;
-    int target;        /* then: what it must become */
-    int64_t deadline;  /* ... or is made, by then */
+    int target;       /* then: what it must become */
+    int64_t deadline; /* ... or is made, by then */
 };
 HEAP_TYPE(lease, struct lease, 0);
 
@@ -166,7 +166,8 @@ static bool conflicts(const struct lease *l, bool write) {
     return write || l->type == LINUX_F_WRLCK;
 }
 
-/* Tells holders, carries out what is overdue. The earliest deadline of those that still conflict, or 0: none. */
+/* Tells holders, carries out what is overdue. The earliest deadline of those that still conflict, or 0: none.
+ */
 static int64_t break_locked(struct kernel *k, struct inode *i, bool write, struct list *gone) {
     int64_t now = monotonic_ns(), first = 0;
     struct lease *l, *next;

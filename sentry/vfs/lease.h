@@ -12,12 +12,12 @@ struct file;
 struct inode;
 struct task;
 
-/* F_SETLEASE: type LINUX_F_RDLCK, F_WRLCK, F_UNLCK. -EAGAIN (others have it open, or none to give up), -EACCES,
- * -EINVAL, -ENOMEM. */
+/* F_SETLEASE: type LINUX_F_RDLCK, F_WRLCK, F_UNLCK. -EAGAIN (others have it open, or none to give up),
+ * -EACCES, -EINVAL, -ENOMEM. */
 int lease_set(struct task *t, struct file *f, int fd, int type) must_check;
 /* F_GETLEASE: what it is, or is to become. */
 int lease_get(struct file *f);
 void lease_file_gone(struct file *f);
-/* Before an open or a change of size: leases that conflict with it are broken, after a wait. -EAGAIN (nonblock),
- * -ERESTARTSYS. t NULL: does not wait. */
+/* Before an open or a change of size: leases that conflict with it are broken, after a wait. -EAGAIN
+ * (nonblock), -ERESTARTSYS. t NULL: does not wait. */
 int lease_break(struct task *t, struct inode *i, bool write, bool nonblock) must_check;

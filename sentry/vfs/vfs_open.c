@@ -215,8 +215,8 @@ static int create_locked(struct walk *w, const struct open_request *o, struct de
     return r;
 }
 
-/* protected_regular and protected_fifos (proc(5), "/proc/sys/fs"): in a sticky directory that others can write,
- * O_CREAT does not open what somebody planted there. */
+/* protected_regular and protected_fifos (proc(5), "/proc/sys/fs"): in a sticky directory that others can
+ * write, O_CREAT does not open what somebody planted there. */
 static int check_planted(const struct inode *dir, const struct inode *i, const struct creds *c) {
     bool fifo = i->type == LINUX_S_IFIFO;
     int level = vfs_setting(i->fs->kernel, fifo ? VFS_PROTECTED_FIFOS : VFS_PROTECTED_REGULAR);

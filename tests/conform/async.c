@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/async.c: being told by a signal: O_ASYNC, F_SETOWN, F_SETSIG, dnotify, leases; write hints and F_DUPFD_QUERY.
+ * tests/conform/async.c: being told by a signal: O_ASYNC, F_SETOWN, F_SETSIG, dnotify, leases; write hints
+ * and F_DUPFD_QUERY.
  */
 #include "conform.h"
 
@@ -20,7 +21,7 @@ static void on_signal(int signo, siginfo_t *info, void *context) {
     g_fd = info->si_fd;
 }
 
-static void catch(int signo) {
+static void catch (int signo) {
     struct sigaction a = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
 
     OK(sigaction(signo, &a, NULL));
@@ -29,7 +30,7 @@ static void catch(int signo) {
 CHECK(sigio_of_pipes) {
     int p[2];
 
-    catch(SIGIO);
+    catch (SIGIO);
     OK(pipe(p));
     OK(fcntl(p[0], F_SETFL, O_ASYNC | O_NONBLOCK));
     EQ(fcntl(p[0], F_GETFL) & O_ASYNC, O_ASYNC);
@@ -53,7 +54,7 @@ CHECK(sigio_of_pipes) {
 CHECK(signal_of_ones_own) {
     int p[2];
 
-    catch(SIGRTMIN + 3);
+    catch (SIGRTMIN + 3);
     OK(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
     OK(fcntl(p[0], F_SETSIG, SIGRTMIN + 3));
     EQ(fcntl(p[0], F_GETSIG), SIGRTMIN + 3);
@@ -102,7 +103,7 @@ CHECK(regular_files_send_nothing) {
 }
 
 CHECK(dnotify) {
-    catch(SIGRTMIN + 1);
+    catch (SIGRTMIN + 1);
     OK(mkdir("d", 0755));
     int fd = OK(open("d", O_RDONLY));
     OK(fcntl(fd, F_SETSIG, SIGRTMIN + 1));
@@ -130,7 +131,7 @@ CHECK(dnotify) {
 }
 
 CHECK(leases) {
-    catch(SIGIO);
+    catch (SIGIO);
     put_file("f", "x");
     int fd = OK(open("f", O_RDONLY)), p[2];
     EQ(fcntl(fd, F_GETLEASE), F_UNLCK);

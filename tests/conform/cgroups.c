@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/cgroups.c: control groups, version 2, where the checks may make some: the tree, processes, events, freezer,
- * kill, pids, clone3 into a group, cgroup namespaces.
+ * tests/conform/cgroups.c: control groups, version 2, where the checks may make some: the tree, processes,
+ * events, freezer, kill, pids, clone3 into a group, cgroup namespaces.
  */
 #include "conform.h"
 

@@ -202,8 +202,12 @@ static size_t show_options(struct filesystem *fs, char *buf, size_t size) {
 }
 
 static int check_option(struct kernel *k, const struct mount_options *o) {
-    static const char *const known[] = {"nsdelegate",           "favordynmods",           "memory_localevents",
-                                        "memory_recursiveprot", "memory_hugetlb_accounting", "pids_localevents"};
+    static const char *const known[] = {"nsdelegate",
+                                        "favordynmods",
+                                        "memory_localevents",
+                                        "memory_recursiveprot",
+                                        "memory_hugetlb_accounting",
+                                        "pids_localevents"};
 
     (void)k;
     for (size_t i = 0; i < ARRAY_SIZE(known); i++)
@@ -215,7 +219,7 @@ static int check_option(struct kernel *k, const struct mount_options *o) {
 /* boot gives the container's group in `internal`; a guest gets what its namespace shows. */
 static int cgroupfs_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *o,
                           struct filesystem **ret) {
-    struct cgroup *root = o->internal ? cgroup_ref(o->internal)
+    struct cgroup *root = o->internal    ? cgroup_ref(o->internal)
                           : o->view_task ? cgroup_ref(o->view_task->nsproxy->cgroup->root)
                                          : cgroup_ref(k->root_cgroup);
     struct kernfs_mount_request request = {.type = type,

@@ -12,14 +12,6 @@
 #include "sentry/fs/cgroup/cgroupfs_internal.h"
 #include "sentry/kernel/kernel.h"
 
-static void lock(struct kernfs_inode *n) {
-    mutex_lock(&group_of(n)->kernel->taskset_lock);
-}
-
-static void unlock(struct kernfs_inode *n) {
-    mutex_unlock(&group_of(n)->kernel->taskset_lock);
-}
-
 /* A file whose whole content is one limit. */
 #define LIMIT(name, field, bound, allow_max)                                                                 \
     static int name##_show(struct kernfs_inode *n, struct task *t, struct text *out) {                       \
@@ -33,9 +25,9 @@ static void unlock(struct kernfs_inode *n) {
         int r = cgroupfs_parse(data, len, bound, allow_max, &value);                                         \
         if (r < 0)                                                                                           \
             return r;                                                                                        \
-        lock(n);                                                                                             \
+        mutex_lock(&group_of(n)->kernel->taskset_lock);                                                      \
         group_of(n)->limits.field = (__typeof__(group_of(n)->limits.field))value;                            \
-        unlock(n);                                                                                           \
+        mutex_unlock(&group_of(n)->kernel->taskset_lock);                                                    \
         return (ssize_t)len;                                                                                 \
     }                                                                                                        \
     static const struct kernfs_ops name = {                                                                  \
@@ -89,10 +81,10 @@ static ssize_t cpu_max_store(struct kernfs_inode *n, struct task *t, const char 
         r = cgroupfs_parse(data + first + 1, len - first - 1, INT64_MAX / 1000, false, &period);
     if (r < 0 || period < PERIOD_MIN || period > PERIOD_MAX || quota < QUOTA_MIN)
         return -EINVAL;
-    lock(n);
+    mutex_lock(&group_of(n)->kernel->taskset_lock);
     group_of(n)->limits.cpu_quota_us = quota;
     group_of(n)->limits.cpu_period_us = period;
-    unlock(n);
+    mutex_unlock(&group_of(n)->kernel->taskset_lock);
     return (ssize_t)len;
 }
 
@@ -156,15 +148,15 @@ static int memory_peak_show(struct kernfs_inode *n, struct task *t, struct text 
 }
 
 static int memory_stat_show(struct kernfs_inode *n, struct task *t, struct text *out) {
-    static const char *const zeros[] = {
-        "file",        "kernel",         "kernel_stack",  "pagetables",   "sec_pagetables", "percpu",
-        "sock",        "vmalloc",        "shmem",         "zswap",        "zswapped",       "file_mapped",
-        "file_dirty",  "file_writeback", "swapcached",    "anon_thp",     "file_thp",       "shmem_thp",
-        "inactive_anon"};
-    static const char *const more[] = {"inactive_file",     "active_file",    "unevictable", "slab_reclaimable",
-                                       "slab_unreclaimable", "slab",          "pgfault",     "pgmajfault",
-                                       "pgrefill",          "pgscan",         "pgsteal",     "pgactivate",
-                                       "pgdeactivate",      "pglazyfree",     "pglazyfreed", "thp_fault_alloc",
+    static const char *const zeros[] = {"file",           "kernel",         "kernel_stack", "pagetables",
+                                        "sec_pagetables", "percpu",         "sock",         "vmalloc",
+                                        "shmem",          "zswap",          "zswapped",     "file_mapped",
+                                        "file_dirty",     "file_writeback", "swapcached",   "anon_thp",
+                                        "file_thp",       "shmem_thp",      "inactive_anon"};
+    static const char *const more[] = {"inactive_file",      "active_file", "unevictable", "slab_reclaimable",
+                                       "slab_unreclaimable", "slab",        "pgfault",     "pgmajfault",
+                                       "pgrefill",           "pgscan",      "pgsteal",     "pgactivate",
+                                       "pgdeactivate",       "pglazyfree",  "pglazyfreed", "thp_fault_alloc",
                                        "thp_collapse_alloc"};
     struct cgroup_usage u;
 

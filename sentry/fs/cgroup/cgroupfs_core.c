@@ -8,7 +8,6 @@
 
 #include "base/abi/linux/stat.h"
 #include "sentry/fs/cgroup/cgroupfs_internal.h"
-#include "sentry/fs/proc/proc_internal.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
 
@@ -147,9 +146,10 @@ static int threads_show(struct kernfs_inode *n, struct task *t, struct text *out
 }
 
 /* 0 is the writer itself. */
-static ssize_t move_process(struct kernfs_inode *n, struct task *t, const char *data, size_t len, bool thread) {
-    int64_t number;
-    int r = t ? proc_parse_store(data, len, 0, INT32_MAX, &number) : -ESRCH;
+static ssize_t move_process(struct kernfs_inode *n, struct task *t, const char *data, size_t len,
+                            bool thread) {
+    uint64_t number;
+    int r = t ? cgroupfs_parse(data, len, INT32_MAX, /* allow_max= */ false, &number) : -ESRCH;
 
     if (r < 0)
         return r;

@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #include "sentry/fs/kernfs/kernfs.h"
-#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/control_group.h"
 
 /* A file of every group that has `controllers` (0: all groups). */
 struct cgroup_file {
@@ -25,7 +25,7 @@ void cgroupfs_drop(struct kernfs_inode *n);
 void cgroupfs_file_owner(struct kernfs_inode *n, kuid_t *uid, kgid_t *gid);
 int cgroupfs_file_setattr(struct kernfs_inode *n, const struct setattr *s);
 #define CGROUP_NODE                                                                                          \
-    .gone_errno = ENODEV, .valid = cgroupfs_valid, .drop = cgroupfs_drop, .owner = cgroupfs_file_owner,                            \
+    .gone_errno = ENODEV, .valid = cgroupfs_valid, .drop = cgroupfs_drop, .owner = cgroupfs_file_owner,      \
     .setattr = cgroupfs_file_setattr
 /* A number, or "max" where that is allowed: CGROUP_MAX. -EINVAL. */
 int cgroupfs_parse(const char *data, size_t len, uint64_t max, bool allow_max, uint64_t *ret) must_check;

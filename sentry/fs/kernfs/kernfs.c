@@ -208,7 +208,8 @@ static void node_release(struct inode *inode) {
 #define NODE_OPS                                                                                             \
     .name = "kernfs", .lookup = node_lookup, .readlink = node_readlink, .getattr = node_getattr,             \
     .setattr = node_setattr, .permission = node_permission, .open = kernfs_open, .create = node_make,        \
-    .mkdir = node_mkdir, .rmdir = node_rmdir, .mknod = node_mknod, .symlink = node_symlink, .release = node_release
+    .mkdir = node_mkdir, .rmdir = node_rmdir, .mknod = node_mknod, .symlink = node_symlink,                  \
+    .release = node_release
 static const struct inode_ops kernfs_inode_ops = {NODE_OPS};
 static const struct inode_ops kernfs_magic_inode_ops = {NODE_OPS, .magic_link = node_magic_link};
 

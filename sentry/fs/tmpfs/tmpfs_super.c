@@ -152,7 +152,8 @@ static int tmpfs_statfs(struct filesystem *base, struct kstatfs *ret) {
 
     if (max == 0 && base->layer > 0) /* what programs want to know of an overlay: how much they may write */
         max = base->kernel->total_memory;
-    if (base->layer > 0) /* files without bytes take memory too; and nothing looks like a disk with nothing on it */
+    if (base->layer >
+        0) /* files without bytes take memory too; and nothing looks like a disk with nothing on it */
         used += inodes * TMPFS_INODE_COST;
 
     ret->blocks = max / PAGE_SIZE;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/cgroup_internal.h: what cgroup.c and cgroup_move.c share. taskset_lock held.
+ * sentry/kernel/control_group_internal.h: what control_group.c and control_group_move.c share. taskset_lock
+ * held.
  */
 #pragma once
 
-#include "sentry/kernel/cgroup.h"
+#include "sentry/kernel/control_group.h"
 
 /* A process enters: `live` tasks that run, `all` with zombies. */
 void cgroup_put_group_locked(struct thread_group *g, struct cgroup *c, unsigned live, unsigned all);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/cgroup_move.c: what is done to the processes of a control group: moving, killing, freezing.
- * Source: cgroups(7), Documentation/admin-guide/cgroup-v2 "Core Interface Files".
+ * sentry/kernel/control_group_move.c: what is done to the processes of a control group: moving, killing,
+ * freezing. Source: cgroups(7), Documentation/admin-guide/cgroup-v2 "Core Interface Files".
  */
 #include <errno.h>
 
 #include "base/abi/linux/signal.h"
-#include "sentry/kernel/cgroup_internal.h"
+#include "sentry/kernel/control_group_internal.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
 
@@ -138,8 +138,8 @@ void cgroup_set_freeze(struct cgroup *c, bool freeze) {
     mutex_unlock(&c->kernel->taskset_lock);
 }
 
-/* The group that holds the task now, with the counts of frozen tasks above it changed; NULL: it need not wait.
- * New reference. */
+/* The group that holds the task now, with the counts of frozen tasks above it changed; NULL: it need not
+ * wait. New reference. */
 static struct cgroup *enter_frozen(struct task *t) {
     struct cgroup *c, *up;
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/cgroup.h: control groups, version 2: a tree of sets of processes, with limits. What a guest sees
- * of it is sentry/fs/cgroup. Source: cgroups(7), Documentation/admin-guide/cgroup-v2.
+ * sentry/kernel/control_group.h: control groups, version 2: a tree of sets of processes, with limits. What a
+ * guest sees of it is sentry/fs/cgroup. Source: cgroups(7), Documentation/admin-guide/cgroup-v2.
  *
- * One tree a kernel. Its root is nobody's to see; each container has a child of it, which its cgroup namespace
- * shows as "/". Processes belong to a group as a whole (there are no threaded groups). Enforced here: pids,
- * freezer, kill. cpu and memory limits are kept and given back; what bounds a sandbox is the host's cgroup.
+ * One tree a kernel. Its root is nobody's to see; each container has a child of it, which its cgroup
+ * namespace shows as "/". Processes belong to a group as a whole (there are no threaded groups). Enforced
+ * here: pids, freezer, kill. cpu and memory limits are kept and given back; what bounds a sandbox is the
+ * host's cgroup.
  *
- * References: a group keeps its parent; processes, namespaces, open files and mounts keep their group. A group
- * that was removed lives on, without a name, until they let go of it.
+ * References: a group keeps its parent; processes, namespaces, open files and mounts keep their group. A
+ * group that was removed lives on, without a name, until they let go of it.
  *
  * Lock: kernel.taskset_lock for all of it but what is marked constant.
  */
@@ -22,11 +23,18 @@ struct kernel;
 struct task;
 struct thread_group;
 
-enum cgroup_controller { CGROUP_CPUSET = 1, CGROUP_CPU = 2, CGROUP_MEMORY = 4, CGROUP_PIDS = 8, CGROUP_ALL = 15 };
+enum cgroup_controller {
+    CGROUP_CPUSET = 1,
+    CGROUP_CPU = 2,
+    CGROUP_MEMORY = 4,
+    CGROUP_PIDS = 8,
+    CGROUP_ALL = 15
+};
 #define CGROUP_MAX UINT64_MAX /* "max" */
 
 struct cgroup_limits {
-    uint64_t memory_min, memory_low, memory_high, memory_max, swap_high, swap_max, pids_max; /* bytes; count */
+    uint64_t memory_min, memory_low, memory_high, memory_max, swap_high, swap_max,
+        pids_max; /* bytes; count */
     uint64_t cpu_quota_us, cpu_period_us, cpu_burst_us;
     unsigned cpu_weight;
     bool cpu_idle, oom_group;
@@ -47,19 +55,19 @@ struct cgroup {
     unsigned descendants;          /* live groups below */
     unsigned populated;            /* processes in it, and populated children */
     uint64_t max_depth, max_descendants;
-    uint64_t pids, pids_peak;             /* tasks, zombies too, in it and below */
+    uint64_t pids, pids_peak;                /* tasks, zombies too, in it and below */
     uint64_t pids_events, pids_events_local; /* forks that a limit forbade: below, here */
-    uint64_t dead_user_ns, dead_system_ns; /* cpu time of processes that ended, here and below */
+    uint64_t dead_user_ns, dead_system_ns;   /* cpu time of processes that ended, here and below */
     uint64_t memory_peak, oom_kills;
     struct cgroup_limits limits;
-    bool freeze;             /* asked for here */
-    unsigned frozen_tasks;   /* that wait in cgroup_freeze_here(), in it and below */
-    unsigned live_tasks;     /* in it and below */
-    struct waitq freezer;    /* who waits to be let go */
+    bool freeze;                        /* asked for here */
+    unsigned frozen_tasks;              /* that wait in cgroup_freeze_here(), in it and below */
+    unsigned live_tasks;                /* in it and below */
+    struct waitq freezer;               /* who waits to be let go */
     bool shown_frozen, shown_populated; /* by cgroup.events at the last change */
-    struct waitq changed;    /* cgroup.events, pids.events */
-    _Atomic uint64_t event;  /* counts changes */
-    kuid_t uid;              /* owner of the directory ... */
+    struct waitq changed;               /* cgroup.events, pids.events */
+    _Atomic uint64_t event;             /* counts changes */
+    kuid_t uid;                         /* owner of the directory ... */
     kgid_t gid;
     uint32_t mode;
     kuid_t files_uid; /* ... and of the files that delegation gives away: cgroups(7) "Delegation" */

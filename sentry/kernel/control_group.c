@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/cgroup.c: the tree of control groups and who is in it. See cgroup.h. Freezing, killing, moving:
- * cgroup_move.c.
+ * sentry/kernel/control_group.c: the tree of control groups and who is in it. See control_group.h. Freezing,
+ * killing, moving: control_group_move.c.
  */
-#include "sentry/kernel/cgroup_internal.h"
+#include "sentry/kernel/control_group_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -268,7 +268,8 @@ int cgroup_set_control(struct cgroup *c, unsigned enable, unsigned disable) {
         r = -ENOENT;
     else if (enable & ~c->subtree_control && !list_empty(&c->groups) && !may_hold_both(c))
         r = -EBUSY;
-    list_for_each_entry(child, &c->children, sibling) if (r == 0 && child->subtree_control & disable) r = -EBUSY;
+    list_for_each_entry(child, &c->children, sibling) if (r == 0 && child->subtree_control & disable) r =
+        -EBUSY;
     if (r == 0)
         c->subtree_control = (c->subtree_control | enable) & ~disable;
     mutex_unlock(&c->kernel->taskset_lock);
