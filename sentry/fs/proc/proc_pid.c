@@ -9,7 +9,7 @@
 
 #include "base/abi/linux/dirent.h"
 #include "base/abi/linux/stat.h"
-#include "sentry/fs/proc/proc_internal.h"
+#include "sentry/fs/proc/proc_machine.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/control_group.h"
 #include "sentry/kernel/nsproxy.h"
@@ -369,7 +369,11 @@ static const struct kernfs_ops proc_exe = {
     .mode = LINUX_S_IFLNK | 0777, .magic_link = exe_link, PROC_PID_NODE};
 
 #define COMMON_ENTRIES                                                                                       \
-    {"auxv", &proc_auxv}, {"cgroup", &proc_cgroup}, {"cmdline", &proc_cmdline}, {"comm", &proc_comm},        \
+    {"arch_status", &proc_arch_status}, {"attr", &proc_attr_dir}, {"clear_refs", &proc_clear_refs},          \
+        {"cpuset", &proc_cpuset}, {"ksm_merging_pages", &proc_ksm_merging_pages},                            \
+        {"ksm_stat", &proc_ksm_stat}, {"numa_maps", &proc_numa_maps}, {"pagemap", &proc_pagemap},            \
+        {"projid_map", &proc_projid_map}, {"stack", &proc_stack}, {"syscall", &proc_syscall},                \
+        {"auxv", &proc_auxv}, {"cgroup", &proc_cgroup}, {"cmdline", &proc_cmdline}, {"comm", &proc_comm},    \
         {"cwd", &proc_cwd}, {"environ", &proc_environ}, {"exe", &proc_exe}, {"fd", &proc_fd_dir},            \
         {"fdinfo", &proc_fdinfo_dir}, {"gid_map", &proc_gid_map}, {"io", &proc_io},                          \
         {"limits", &proc_limits}, {"loginuid", &proc_loginuid}, {"maps", &proc_maps}, {"mem", &proc_mem},    \
@@ -385,6 +389,9 @@ static const struct kernfs_ops proc_exe = {
 
 static const struct kernfs_entry tgid_entries[] = {COMMON_ENTRIES,
                                                    {"mountstats", &proc_mountstats},
+                                                   {"autogroup", &proc_autogroup},
+                                                   {"timens_offsets", &proc_timens_offsets},
+                                                   {"timers", &proc_timers},
                                                    {"task", &proc_task_dir},
                                                    {"timerslack_ns", &proc_timerslack},
                                                    {NULL, NULL}};
