@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * boot/kernel_real.c: the kernel seam on sentry/kernel: kernel, containers, signals, ends.
  */
+#include "boot/container_cgroup.h"
 #include "boot/kernel_real.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include "base/abi/linux/termios.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/fs/devpts/tty.h"
 #include "sentry/fs/gofer/gofer.h"
 #include "sentry/fs/host/host.h"
@@ -172,6 +174,7 @@ static int build(struct boot_container *c, const struct boot_container_config *c
         return err_set(err, -r, "out-of-memory", "making container \"%s\"", c->id);
     }
     container_set_owner(c->container, c);
+    boot_cgroup_limits(c->spec, &c->container->cgroup->limits);
     r = boot_mounts_fill(c, config, ns, err);
     mnt_ns_unref(ns);
     return r;

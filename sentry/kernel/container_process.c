@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/exec_internal.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"
@@ -222,6 +223,7 @@ static int publish(struct container *c, struct task *t, bool is_init, struct err
         t->group->pgrp = pid_ref(pid);
         t->group->session = pid_ref(pid);
         task_link_locked(t, pid, NULL);
+        cgroup_task_linked_locked(t, c->cgroup);
         if (is_init)
             c->init = task_ref(t);
     }

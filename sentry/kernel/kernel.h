@@ -14,6 +14,7 @@
 #include "platform/platform.h"
 #include "sentry/kernel/pid.h"
 
+struct cgroup;
 struct creds;
 struct linux_rlimit64;
 struct linux_sock_filter;
@@ -33,6 +34,7 @@ struct kernel {
     struct mutex taskset_lock;    /* RANK_TASKSET */
     struct pid_ns *root_pid_ns;   /* reference */
     struct user_ns *root_user_ns; /* reference */
+    struct cgroup *root_cgroup;   /* reference */
     uint64_t task_count;          /* taskset_lock; tasks of all containers that are not reaped */
     uint64_t total_forks;         /* taskset_lock */
     struct mutex containers_lock; /* RANK_CONTAINERS */
@@ -82,6 +84,7 @@ struct container {
     struct pid_ns *pid_ns;   /* reference */
     struct mnt_ns *mnt_ns;   /* reference */
     struct nsproxy *nsproxy; /* reference: what init and exec start with */
+    struct cgroup *cgroup;   /* reference: its own, below the kernel's root */
     const struct container_events *events;
     struct hostref owner;          /* boot's own object, for its use in events: container_set_owner() */
     unsigned process_count;        /* taskset_lock; not reaped */

@@ -8,6 +8,7 @@
 
 #include "base/abi/linux/unistd.h"
 #include "base/log.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/restart.h"
@@ -255,6 +256,10 @@ static enum next next_thing(struct task *t, struct delivery *d) {
             return NEXT_END;
         if (work & TASK_WORK_PAUSE) {
             task_park(t);
+            continue;
+        }
+        if (work & TASK_WORK_FREEZE) {
+            cgroup_freeze_here(t);
             continue;
         }
         if (t->vfork_child) { /* clone(2), CLONE_VFORK: signals wait as well */

@@ -69,10 +69,11 @@ struct task_fault {
 };
 
 enum task_work {
-    TASK_WORK_SIGNAL = 1, /* a signal may be deliverable */
-    TASK_WORK_STOP = 2,   /* group stop: stop at the next look */
-    TASK_WORK_EXIT = 4,   /* the task ends at the next look */
-    TASK_WORK_PAUSE = 8,  /* the kernel is paused: park */
+    TASK_WORK_SIGNAL = 1,  /* a signal may be deliverable */
+    TASK_WORK_STOP = 2,    /* group stop: stop at the next look */
+    TASK_WORK_EXIT = 4,    /* the task ends at the next look */
+    TASK_WORK_PAUSE = 8,   /* the kernel is paused: park */
+    TASK_WORK_FREEZE = 16, /* its control group may be frozen: look, and wait */
 };
 
 struct task {
@@ -182,6 +183,7 @@ struct cpu_itimer {
     int64_t interval;
 };
 
+struct cgroup;
 struct thread_group {
     struct ref ref;
     struct kernel *kernel;
@@ -206,6 +208,9 @@ struct thread_group {
     uint64_t maxrss, children_maxrss; /* KiB */
     uint64_t exit_cookie;             /* for container_events.process_exited */
     bool from_outside;                /* started by container_create_process() */
+    struct cgroup *cgroup;            /* reference; NULL until linked (control_group.h) */
+    struct list cgroup_node;          /* in cgroup.groups while a task of it runs ... */
+    unsigned cgroup_live;             /* ... of which there are so many */
 
     /* signal_lock */
     struct mutex signal_lock; /* RANK_SIGHAND */
