@@ -222,6 +222,12 @@ must_check int bridge_new(struct netns *ns, const char *name, struct nic **ret);
 /* `bridge` NULL: out of its bridge. Both in one namespace, else -EINVAL; -EBUSY if in another bridge. */
 must_check int bridge_set_port(struct nic *bridge, struct nic *port);
 
+/* An interface that swallows what it is given. */
+must_check int dummy_new(struct netns *ns, const char *name, struct nic **ret);
+/* Moves an interface to another namespace of its stack, down and without addresses, routes and neighbours, as `ip link set netns` does. It
+ * keeps its number if that is free there. `name` NULL: keeps its name. -EEXIST, -EINVAL for "lo". */
+must_check int nic_move(struct nic *nic, struct netns *to, const char *name);
+
 /* A tap on everything that an interface sends and receives, e.g. for a pcap file. Locked; borrows the packet.
  */
 typedef void (*nic_tap_fn)(void *ctx, const struct pkt *p, bool outgoing);
@@ -255,6 +261,19 @@ must_check int netns_route_add(struct netns *ns, const struct ns_route *r);
 must_check int netns_route_del(struct netns *ns, const struct ns_route *r);
 /* Does: copies the `i`th route of a family (NS_AF_*) out. -ENOENT past the end. */
 must_check int netns_route_at(struct netns *ns, int family, size_t i, struct ns_route *ret);
+
+/* What a packet to `dst` would do now: the route as `ip route get` shows it. */
+struct ns_route_query {
+    struct ipa dst, src; /* src any: choose */
+    uint32_t mark, oif, iif;
+    uint8_t tos;
+};
+struct ns_route_answer {
+    uint8_t type;
+    uint32_t ifindex, mtu;
+    struct ipa gateway /* any: on link */, src;
+};
+must_check int netns_route_get(struct netns *ns, const struct ns_route_query *q, struct ns_route_answer *ret);
 
 struct ns_rule {
     uint32_t priority, table;
@@ -367,6 +386,24 @@ void nsock_zerocopy_done(struct nsock *s);
 uint32_t nsock_ready(struct nsock *s);
 must_check int nsock_local(struct nsock *s, struct ns_addr *ret);
 must_check int nsock_peer(struct nsock *s, struct ns_addr *ret);
+/* One socket, for listings. `user` is NULL for what has no open file (half-open, orphaned, TIME-WAIT). */
+struct ns_sock_info {
+    uint16_t family;
+    uint8_t type, protocol, state; /* NS_TCP_*, also of datagram sockets: established when connected */
+    uint8_t shut, timer /* as in /proc/net/tcp */, retrans, probes;
+    bool v6only;
+    struct ipa local, remote;
+    uint16_t lport, rport, ethertype;
+    uint32_t ifindex, mark, rqueue, wqueue, rcvbuf, sndbuf, drops, timer_ms, cwnd;
+    uint64_t cookie;
+    const struct nsock *sock; /* NULL: half-open, TIME-WAIT; valid while the callback runs */
+};
+enum ns_sock_table { NS_SOCKS_TCP, NS_SOCKS_UDP, NS_SOCKS_RAW, NS_SOCKS_PING, NS_SOCKS_PACKET };
+/* Locked: may not call back in. A user object lives while it runs. */
+typedef void (*ns_sock_fn)(void *ctx, const struct ns_sock_info *info, void *user);
+/* TCP_INFO and the name of the congestion control of what ns_sock_fn was just told of; from within it. False: it has none. */
+bool ns_sock_tcp_info(const struct ns_sock_info *info, struct ns_tcp_info *ret, char name[16]);
+void netns_sock_each(struct netns *ns, enum ns_sock_table table, ns_sock_fn fn, void *ctx);
 /* Bytes that can be read (SIOCINQ) and that are not yet acknowledged or sent (SIOCOUTQ). -EINVAL on a
  * listener. */
 must_check int nsock_inq(struct nsock *s);

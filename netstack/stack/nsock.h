@@ -107,6 +107,7 @@ struct nsock {
     struct list rxq; /* pkt.link */
     uint32_t rx_mem;
     uint32_t rx_dropped;
+    uint64_t cookie; /* SO_COOKIE: a number of its own */
     uint32_t zerocopy_next;
     int64_t last_stamp; /* realtime ns of the last datagram read */
     struct list errq; /* err_entry.link */
@@ -199,4 +200,6 @@ int udp_new(struct netns *ns, int family, struct nsock **ret);
 int tcp_new(struct netns *ns, int family, struct nsock **ret);
 int raw_new(struct netns *ns, int family, int protocol, struct nsock **ret);
 int ping_new(struct netns *ns, int family, struct nsock **ret);
+struct ns_sock_info;
+void packet_fill_info(const struct nsock *s, struct ns_sock_info *i);
 int packet_new(struct netns *ns, int type, int protocol, struct nsock **ret);

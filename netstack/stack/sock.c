@@ -16,6 +16,7 @@ void nsock_init(struct nsock *s, struct netns *ns, const struct nsock_ops *ops, 
     s->ns = ns;
     netns_get_locked(ns);
     s->refs = 1;
+    s->cookie = ++ns->st->next_cookie;
     s->family = (uint16_t)family;
     s->type = (uint8_t)type;
     s->protocol = (uint8_t)protocol;

@@ -206,6 +206,11 @@ static void packet_destroy(struct nsock *s) {
     (void)s;
 }
 
+void packet_fill_info(const struct nsock *s, struct ns_sock_info *i) {
+    const struct packet_sock *k = container_of(s, struct packet_sock, base);
+    i->ethertype = k->ethertype;
+}
+
 static const struct nsock_ops packet_ops = {
     .bind = packet_bind,
     .connect = packet_connect,

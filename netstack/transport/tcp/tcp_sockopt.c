@@ -183,7 +183,7 @@ static void info_flight(const struct tcp_sock *tp, struct ns_tcp_info *i) {
     i->delivered_ce = (unsigned)(tp->delivered_ce / mss);
 }
 
-static void info_fill(const struct tcp_sock *tp, struct ns_tcp_info *i) {
+void tcp_info_fill(const struct tcp_sock *tp, struct ns_tcp_info *i) {
     *i = (struct ns_tcp_info){
         .state = tp->state,
         .ca_state = tp->ca_state,
@@ -290,7 +290,7 @@ int tcp_getopt(struct nsock *s, int level, int name, void *val, size_t *len) {
     case NS_TCP_CONGESTION:
         return get_congestion(tp, val, len);
     case NS_TCP_INFO:
-        info_fill(tp, &info);
+        tcp_info_fill(tp, &info);
         return opt_put(val, len, &info, sizeof(info));
     default:
         return -ENOPROTOOPT;
