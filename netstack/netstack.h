@@ -213,6 +213,9 @@ must_check int nic_addr_del(struct nic *nic, const struct ipa *addr, unsigned pr
 /* Does: copies the `i`th address out. -ENOENT past the end. */
 must_check int nic_addr_at(struct nic *nic, size_t i, struct nic_addr *ret);
 
+/* The `i`th multicast group that the interface is in. -ENOENT past the end. */
+must_check int nic_group_at(struct nic *nic, size_t i, struct ipa *ret_group, uint32_t *ret_users);
+
 /* ---- links of the library ---- */
 
 /* Two ends, in the same or different namespaces of one stack. Names as in nic_config. */

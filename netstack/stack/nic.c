@@ -456,3 +456,18 @@ void nic_input_batch(struct nic *n, struct pkt **pkts, size_t count) {
     gro_flush(n, &gro);
     stack_leave(st);
 }
+
+int nic_group_at(struct nic *n, size_t i, struct ipa *ret_group, uint32_t *ret_users) {
+    struct nic_group *g;
+    int rc = -ENOENT;
+    mutex_lock(&n->st->lock);
+    list_for_each_entry(g, &n->groups, link) {
+        if (rc < 0 && i-- == 0) {
+            *ret_group = g->group;
+            *ret_users = g->users;
+            rc = 0;
+        }
+    }
+    mutex_unlock(&n->st->lock);
+    return rc;
+}

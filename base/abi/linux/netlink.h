@@ -83,7 +83,9 @@ struct linux_nlattr {
 #define LINUX_RTM_GETNEIGHTBL  66
 #define LINUX_RTM_GETADDRLABEL 74
 #define LINUX_RTM_GETNETCONF   82
+#define LINUX_RTM_NEWNSID      88
 #define LINUX_RTM_GETNSID      90
+#define LINUX_NETNSA_NSID      1
 #define LINUX_RTM_GETNEXTHOP   106
 
 #define LINUX_RTNLGRP_LINK        1

@@ -17,7 +17,7 @@ enum { PROC_SUPER_MAGIC = 0x9fa0 };
 extern const struct kernfs_ops proc_tgid_dir; /* /proc/PID */
 extern const struct kernfs_ops proc_tid_dir;  /* /proc/PID/task/TID */
 extern const struct kernfs_entry proc_system_entries[]; /* fixed names of the root that tell of the system */
-extern const struct kernfs_ops proc_sys_dir, proc_fd_dir, proc_fdinfo_dir, proc_ns_dir, proc_task_dir, proc_net_dir;
+extern const struct kernfs_ops proc_sys_dir, proc_fd_dir, proc_fdinfo_dir, proc_ns_dir, proc_task_dir, proc_net_dir, proc_sys_net_dir;
 extern const struct kernfs_ops proc_mounts, proc_mountinfo, proc_mountstats;
 extern const struct kernfs_ops proc_stat, proc_statm, proc_status, proc_limits, proc_io, proc_oom_score, proc_oom_score_adj, proc_oom_adj,
     proc_sched, proc_schedstat, proc_timerslack;

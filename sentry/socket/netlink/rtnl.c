@@ -138,7 +138,23 @@ static int empty(struct netlink_request *r) {
     return -EOPNOTSUPP;
 }
 
+/* No namespace has a number for another: what `ip netns` asks first. */
+static int get_nsid(struct netlink_request *r) {
+    const uint32_t family = 0, none = ~0u;
+
+    r->dumped = rtnl_is_dump(r);
+    if (r->dumped)
+        return 0;
+    nl_begin(&r->out, LINUX_RTM_NEWNSID, 0, &family, sizeof family);
+    nl_put_u32(&r->out, LINUX_NETNSA_NSID, none);
+    nl_end(&r->out);
+    return 0;
+}
+
 static int dispatch(struct netlink_request *r) {
+    if (r->h.type == LINUX_RTM_GETNSID)
+        return get_nsid(r);
+
     switch (r->h.type & ~3) {
     case LINUX_RTM_NEWLINK:
         return rtnl_link(r);
