@@ -164,6 +164,9 @@ static int unshare_files(struct task *t) {
 
 static void commit(struct task *t, struct exec_state *x) {
     replace_mm(t, x);
+    mutex_lock(&t->kernel->taskset_lock);
+    t->group->has_execed = true; /* a parent may learn of the exec by what it closes: setpgid(2), EACCES */
+    mutex_unlock(&t->kernel->taskset_lock);
     replace_sighand(t, x);
     posix_timers_delete_all(t->group);
     if (unshare_files(t) < 0)
@@ -182,9 +185,6 @@ static void commit(struct task *t, struct exec_state *x) {
     task_set_creds(t, TAKE(x->creds));
     t->mm->dumpable =
         dumpable; /* decided above for the new program; task_set_creds() rules for a running one */
-    mutex_lock(&t->kernel->taskset_lock);
-    t->group->has_execed = true;
-    mutex_unlock(&t->kernel->taskset_lock);
 }
 
 /* ---- execve ---- */

@@ -61,14 +61,14 @@ static int get_key(struct task *t, gva_t addr, bool private, struct futex_key *r
     return mm_futex_key(t->mm, addr, private, ret);
 }
 
-/* Two buckets by address, which is by index. */
-static void lock_two(struct futex_bucket *a, struct futex_bucket *b) {
+/* Two buckets by address, which is by index. (The analysis cannot follow a lock chosen at run time.) */
+static void lock_two(struct futex_bucket *a, struct futex_bucket *b) NO_TSA {
     mutex_lock(&MIN(a, b)->lock);
     if (a != b)
         mutex_lock_nested(&MAX(a, b)->lock);
 }
 
-static void unlock_two(struct futex_bucket *a, struct futex_bucket *b) {
+static void unlock_two(struct futex_bucket *a, struct futex_bucket *b) NO_TSA {
     mutex_unlock(&a->lock);
     if (a != b)
         mutex_unlock(&b->lock);

@@ -15,6 +15,7 @@
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/mm/uaccess.h"
 
 #define SIG_DEFAULT_IGNORED                                                                                  \
     (SIGBIT(LINUX_SIGCHLD) | SIGBIT(LINUX_SIGCONT) | SIGBIT(LINUX_SIGURG) | SIGBIT(LINUX_SIGWINCH))
@@ -86,10 +87,8 @@ bool signal_stop_counted_off_locked(struct task *t) {
 
 /* Stops until SIGCONT, the end of the task, or (then to come back here) a pause. signal_lock is dropped. A
    SIGCONT and a new stop may both come before this task has woken: it counts itself off for the new one as
-   well. */
-static void stop_and_unlock(struct task *t) {
-    struct thread_group *g = t->group;
-
+   well. `g` is the task's group. */
+static void stop_and_unlock(struct task *t, struct thread_group *g) RELEASES(g->signal_lock) {
     while (g->stop_signal) {
         atomic_fetch_and(&t->pending_work, ~(uint32_t)TASK_WORK_STOP);
         bool report = signal_stop_counted_off_locked(t);
@@ -107,8 +106,8 @@ static void stop_and_unlock(struct task *t) {
 }
 
 /* The default action of a stop signal. signal_lock is held, and dropped. */
-static void stop_signal_and_unlock(struct task *t, int signo) {
-    struct thread_group *g = t->group;
+static void stop_signal_and_unlock(struct task *t, struct thread_group *g, int signo)
+    RELEASES(g->signal_lock) {
     unsigned seen = g->continue_count;
 
     if (signo !=
@@ -129,7 +128,7 @@ static void stop_signal_and_unlock(struct task *t, int signo) {
     }
     if (!g->stop_signal)
         start_stop_locked(t, signo);
-    stop_and_unlock(t);
+    stop_and_unlock(t, g);
 }
 
 /* ---- the next thing to do ---- */
@@ -166,7 +165,7 @@ static enum next take_one(struct task *t, struct delivery *d, bool *ret_again) {
         return NEXT_NOTHING;
     }
     if (g->stop_signal) {
-        stop_and_unlock(t);
+        stop_and_unlock(t, g);
         return NEXT_NOTHING;
     }
     d->signo = signal_dequeue_locked(t, ~t->blocked, &d->info);
@@ -189,7 +188,7 @@ static enum next take_one(struct task *t, struct delivery *d, bool *ret_again) {
         return NEXT_NOTHING;
     }
     if (bit & SIG_STOPS) {
-        stop_signal_and_unlock(t, d->signo);
+        stop_signal_and_unlock(t, g, d->signo);
         return NEXT_NOTHING;
     }
     log_info(LOG_SIGNAL, "pid %d is killed by signal %d code %d", task_tgid(t), d->signo, d->info.code);
@@ -290,6 +289,7 @@ bool signal_deliver(struct task *t, bool in_syscall, int64_t result) {
     if (likely(!is_restart(result) && !atomic_load(&t->pending_work) && !t->vfork_child &&
                !t->has_saved_mask))
         return true;
+    uaccess_settle(t); /* signal frames, tracers and parents come next */
     for (;;) {
         enum next n = next_thing(t, &d);
         if (n == NEXT_END) {

@@ -19,32 +19,30 @@
 static void filesystem_destroy(struct filesystem *fs);
 DEFINE_REF(filesystem, filesystem_destroy);
 
-static struct fs_type *g_fs_types;
+enum { FS_TYPES_MAX = 64 };
+static const struct fs_type *g_fs_types[FS_TYPES_MAX];
+static unsigned g_fs_type_count;
 static struct device_driver *g_drivers;
 
-void fs_type_register(struct fs_type *type) {
-    struct fs_type **at = &g_fs_types;
-
-    while (*at)
-        at = &(*at)->next;
-    *at = type;
+void fs_type_register(const struct fs_type *type) {
+    ASSERT(g_fs_type_count < FS_TYPES_MAX);
+    g_fs_types[g_fs_type_count++] = type;
 }
 
-struct fs_type *fs_type_find(const char *name) {
-    struct fs_type *t = g_fs_types;
-
-    while (t && strcmp(t->name, name) != 0)
-        t = t->next;
-    return t;
+const struct fs_type *fs_type_find(const char *name) {
+    for (unsigned i = 0; i < g_fs_type_count; i++)
+        if (strcmp(g_fs_types[i]->name, name) == 0)
+            return g_fs_types[i];
+    return NULL;
 }
 
-struct fs_type *fs_type_next(struct fs_type *after) {
-    return after ? after->next : g_fs_types;
+const struct fs_type *fs_type_next(unsigned *position) {
+    return *position < g_fs_type_count ? g_fs_types[(*position)++] : NULL;
 }
 
 int filesystem_create(struct kernel *k, const char *type_name, const struct mount_options *o,
                       struct filesystem **ret) {
-    struct fs_type *type = fs_type_find(type_name);
+    const struct fs_type *type = fs_type_find(type_name);
 
     if (!type)
         return -ENODEV;
@@ -52,7 +50,7 @@ int filesystem_create(struct kernel *k, const char *type_name, const struct moun
 }
 
 int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesystem_ops *ops,
-                    struct fs_type *type, unsigned layer) {
+                    const struct fs_type *type, unsigned layer) {
     struct vfs *v = k->vfs;
     uint32_t minor = atomic_fetch_add(&v->last_dev, 1) + 1;
 
@@ -95,6 +93,7 @@ void filesystem_let_go(struct filesystem *fs) {
 void filesystem_done(struct filesystem *fs) {
     ASSERT(fs->held == 0);
     ASSERT(!fs->root);
+    fs->user_ns = user_ns_unref(fs->user_ns);
 }
 
 /* ---- inodes ---- */
@@ -137,10 +136,6 @@ void inode_done(struct inode *i) {
     i->node = NULL;
     i->fs = NULL;
     filesystem_let_go(fs);
-}
-
-void inode_lock_dir(struct inode *dir) {
-    mutex_lock(&dir->dir_lock);
 }
 
 int64_t vfs_now(struct kernel *k) {

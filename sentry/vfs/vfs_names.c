@@ -22,9 +22,9 @@ struct creation {
 };
 
 /* Order of filename_create(): EEXIST for "." and the like, EEXIST, ENOENT for "new/", EROFS, then permission.
- */
+ * With 0 the directory stays locked, for create_end(): the analysis cannot follow that. */
 static int create_begin(const struct vfs_view *v, int dirfd, const char *name, bool directory,
-                        struct creation *c) {
+                        struct creation *c) NO_TSA {
     int r = path_lookup_parent(v, dirfd, name, 0, &c->dir, &c->last);
 
     if (r < 0)
@@ -57,7 +57,7 @@ static int create_begin(const struct vfs_view *v, int dirfd, const char *name, b
 
 /* `r` is the file system's answer; a new inode (reference) comes with 0. *ret: the new dentry, or NULL if not
  * wanted. */
-static int create_end(struct creation *c, int r, struct inode *inode, struct path *ret) {
+static int create_end(struct creation *c, int r, struct inode *inode, struct path *ret) NO_TSA {
     struct dentry *made = NULL;
 
     if (r == 0) {
@@ -201,6 +201,17 @@ int name_may_delete(struct inode *dir, const struct dentry *victim, bool want_di
     return dir->dead_dir ? -ENOENT : 0;
 }
 
+static int rmdir_locked(struct inode *dir, const struct last_component *last, struct dentry *d) {
+    struct inode *victim = d->inode;
+
+    mutex_lock_nested(&victim->dir_lock); /* parent before child */
+    int r = atomic_load(&d->mounts) > 0 ? -EBUSY : dir->ops->rmdir(dir, last->name, last->len, victim);
+    if (r == 0)
+        victim->dead_dir = true;
+    mutex_unlock(&victim->dir_lock);
+    return r;
+}
+
 static int remove_locked(const struct vfs_view *v, const struct path *at, const struct last_component *last,
                          bool directory, struct dentry *d) {
     struct inode *dir = at->dentry->inode, *i = d->inode;
@@ -217,19 +228,8 @@ static int remove_locked(const struct vfs_view *v, const struct path *at, const 
     if (!(directory ? (bool)dir->ops->rmdir : (bool)dir->ops->unlink))
         return -EPERM;
     if (directory)
-        mutex_lock_nested(&i->dir_lock); /* parent before child */
-    if (atomic_load(&d->mounts) > 0)
-        r = -EBUSY;
-    else if (directory)
-        r = dir->ops->rmdir(dir, last->name, last->len, i);
-    else
-        r = dir->ops->unlink(dir, last->name, last->len, i);
-    if (directory) {
-        if (r == 0)
-            i->dead_dir = true;
-        mutex_unlock(&i->dir_lock);
-    }
-    return r;
+        return rmdir_locked(dir, last, d);
+    return atomic_load(&d->mounts) > 0 ? -EBUSY : dir->ops->unlink(dir, last->name, last->len, i);
 }
 
 static int remove_name(const struct vfs_view *v, int dirfd, const char *name, bool directory) {

@@ -78,7 +78,7 @@ static inline struct inode *oino_real(const struct overlay_inode *i) {
 }
 
 /* overlay_fs.c */
-extern struct fs_type overlay_fs_type;
+extern const struct fs_type overlay_fs_type;
 
 /* overlay_table.c */
 int overlay_upper_compare(const struct overlay_inode *a, const struct overlay_inode *b);
