@@ -325,6 +325,7 @@ struct ns_cmsg {
     uint32_t have;
     uint32_t ifindex;      /* PKTINFO: in: of arrival; out: to leave by */
     struct ipa local, dst; /* PKTINFO: spec_dst / source to use; header destination */
+    uint16_t dport;        /* ORIGDST: with `dst`, where the packet was sent to */
     int ttl, tos;
     int64_t realtime_ns;
     uint16_t gso_size;

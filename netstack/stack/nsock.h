@@ -107,6 +107,10 @@ struct nsock {
     struct list rxq; /* pkt.link */
     uint32_t rx_mem;
     uint32_t rx_dropped;
+    uint32_t kept; /* options without effect here: sockopt_kept.c */
+    uint32_t busy_poll;
+    int incoming_cpu; /* plus one */
+    bool txrehash_off, origdst;
     uint64_t cookie; /* SO_COOKIE: a number of its own */
     uint32_t zerocopy_next;
     int64_t last_stamp; /* realtime ns of the last datagram read */
@@ -175,6 +179,11 @@ bool mcast_wanted(const struct nsock *s, const struct ipa *group, uint32_t ifind
 /* ---- sockopt.c ---- */
 int sockopt_set(struct nsock *s, int level, int name, const void *val, size_t len);
 int sockopt_get(struct nsock *s, int level, int name, void *val, size_t *len);
+/* sockopt_kept.c: -ENOPROTOOPT for what is not theirs. */
+enum { KEPT_TRANSPARENT = 11 };
+int kept_set(struct nsock *s, int level, int name, const void *val, size_t len);
+int kept_set_socket(struct nsock *s, int name, int v);
+int kept_get(struct nsock *s, int level, int name, void *val, size_t *len);
 int opt_get_int(const void *val, size_t len, int *ret);
 int opt_put(void *val, size_t *len, const void *data, size_t n);
 int opt_put_int(void *val, size_t *len, int v);

@@ -104,7 +104,7 @@ int nsock_check_bind(const struct nsock *s, const struct ns_addr *a, uint32_t *r
         if (!nic_find(ns, *ret_ifindex))
             return -ENODEV;
     }
-    if (ipa_is_any(&a->ip) || s->f.freebind)
+    if (ipa_is_any(&a->ip) || s->f.freebind || s->kept >> KEPT_TRANSPARENT & 1)
         return 0;
     if (s->type != NS_SOCK_STREAM && (ipa_is_mcast(&a->ip) || ipa_is_bcast4(&a->ip)))
         return 0;
@@ -250,6 +250,11 @@ static void fill_cmsg(const struct nsock *s, const struct pkt *p, struct ns_cmsg
         c->ifindex = p->ifindex;
         c->dst = p->dst;
         c->local = p->dst;
+    }
+    if (s->origdst) {
+        c->have |= NS_CMSG_ORIGDST;
+        c->dst = p->dst;
+        c->dport = p->dport;
     }
     if (s->f.recvttl) {
         c->have |= NS_CMSG_TTL;

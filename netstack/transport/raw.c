@@ -244,6 +244,8 @@ static int raw_getopt(struct nsock *s, int level, int name, void *val, size_t *l
     struct raw_sock *r = raw_of(s);
     if (level == NS_SOL_RAW && name == NS_ICMP_FILTER && s->protocol == IPPROTO_NUM_ICMP)
         return opt_put(val, len, r->icmp_filter, sizeof(r->icmp_filter[0]));
+    if (name == NS_IPV6_CHECKSUM && s->family == NS_AF_INET6 && (level == NS_SOL_RAW || level == NS_SOL_IPV6))
+        return opt_put_int(val, len, r->csum_at);
     if (level == IPPROTO_NUM_ICMPV6 && name == NS_ICMP6_FILTER && s->protocol == IPPROTO_NUM_ICMPV6)
         return opt_put(val, len, r->icmp_filter, sizeof(r->icmp_filter));
     return -ENOPROTOOPT;
