@@ -386,6 +386,14 @@ must_check int nsock_setopt(struct nsock *s, int level, int name, const void *va
 must_check int nsock_getopt(struct nsock *s, int level, int name, void *val, size_t *len);
 /* MSG_ZEROCOPY: numbers one more call and tells on the error queue that it is done, its bytes copied (no memory: not told). */
 void nsock_zerocopy_done(struct nsock *s);
+/* SO_ATTACH_FILTER: `count` instructions as struct sock_filter, copied; 0 instructions: SO_DETACH_FILTER (-ENOENT if there is none). -EINVAL,
+ * -EPERM when locked (SO_LOCK_FILTER), -ENOMEM. */
+struct bpf_insn;
+must_check int nsock_set_filter(struct nsock *s, const struct bpf_insn *insns, size_t count);
+/* SO_GET_FILTER: copies at most `max` instructions; how many there are. */
+int nsock_lock_filter(struct nsock *s, bool on); /* SO_LOCK_FILTER: -EPERM to take it off again */
+bool nsock_filter_locked(struct nsock *s);
+size_t nsock_get_filter(struct nsock *s, struct bpf_insn *to, size_t max);
 /* NS_POLL* that hold now. */
 uint32_t nsock_ready(struct nsock *s);
 must_check int nsock_local(struct nsock *s, struct ns_addr *ret);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "netstack/stack/sock_filter.h"
 #include "netstack/stack/stack_core.h"
 
 struct nsock;
@@ -107,6 +108,9 @@ struct nsock {
     struct list rxq; /* pkt.link */
     uint32_t rx_mem;
     uint32_t rx_dropped;
+    struct bpf_insn *filter; /* SO_ATTACH_FILTER: filter_count instructions, or NULL */
+    uint16_t filter_count;
+    bool filter_locked;
     uint32_t kept; /* options without effect here: sockopt_kept.c */
     uint32_t busy_poll;
     int incoming_cpu; /* plus one */
@@ -152,6 +156,10 @@ int nsock_match(const struct nsock *s, const struct ipa *local, const struct ipa
 int nsock_route(struct nsock *s, const struct ipa *dst, const struct ipa *src, uint32_t oif, struct rt *ret);
 /* TTL, TOS, DF and the like from the options. */
 void nsock_fill_tx(const struct nsock *s, struct ip_tx *tx);
+/* SO_ATTACH_FILTER: how much of a packet it wants, from `start` on; 0: nothing. */
+static inline uint32_t nsock_filter(const struct nsock *s, const struct pkt *p, uint32_t start) {
+    return likely(!s->filter) ? UINT32_MAX : filter_run(s->filter, s->filter_count, p, start);
+}
 /* Queues a received packet; false (and freed) if the buffer is full. Takes p. */
 bool nsock_queue(struct nsock *s, struct pkt *p);
 /* recv() of datagrams: copies out, fills name and ancillary data. */

@@ -91,6 +91,12 @@ bool raw_input(struct nic *nic, struct pkt *p) {
         }
         pkt_trim_front(c, v4 ? c->net_off : c->trans_off);
         c->sport = c->dport = 0;
+        uint32_t keep = nsock_filter(s, c, 0);
+        if (keep == 0) {
+            pkt_free(c);
+            continue;
+        }
+        pkt_trim_to(c, MIN(c->len, keep));
         (void)nsock_queue(s, c); /* full: dropped and counted */
     }
     return any;
