@@ -187,7 +187,7 @@ void nsock_fill_tx(const struct nsock *s, struct ip_tx *tx) {
     tx->ttl = (uint8_t)ttl;
     tx->tos = s->tos;
     tx->loop_mcast = s->f.mcast_loop;
-    tx->df = v4 && s->pmtudisc >= NS_PMTUDISC_DO;
+    tx->df = v4 && s->pmtudisc >= NS_PMTUDISC_WANT && s->pmtudisc <= NS_PMTUDISC_PROBE;
     tx->may_frag = s->pmtudisc < NS_PMTUDISC_DO;
     if (s->pmtudisc == NS_PMTUDISC_PROBE)
         tx->rt.mtu = nic->mtu;

@@ -131,6 +131,7 @@ struct tcp_sock {
     bool fin_seen;
     bool urg_valid; /* rcv_up is the urgent byte's sequence number, not yet passed */
     bool has_oob;   /* oob_byte waits for MSG_OOB */
+    bool oob_read;  /* it was fetched already */
     uint8_t oob_byte;
     struct tcp_sack_block sacks[TCP_MAX_SACK_BLOCKS]; /* most recent first */
     uint8_t sack_count;

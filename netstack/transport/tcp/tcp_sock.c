@@ -66,8 +66,11 @@ static int tcp_shutdown(struct nsock *s, int how) {
         }
         return 0;
     }
-    if (tp->state == NS_TCP_CLOSE)
+    if (tp->state == NS_TCP_CLOSE) { /* as Linux: it fails and counts all the same */
+        s->shut |= (uint8_t)how;
+        nsock_wake(s, NS_POLLIN | NS_POLLOUT | NS_POLLHUP);
         return -ENOTCONN;
+    }
     if (tp->state == NS_TCP_SYN_SENT) {
         tcp_fail(tp, 0);
         return 0;

@@ -52,7 +52,10 @@ static void put_tcp(void *ctx, const struct ns_sock_info *i, void *user) {
 
     if (i->family != c->family || i->state == NS_TCP_CLOSE)
         return;
-    put_common(c, i, user, line, sizeof line, 4);
+    struct ns_sock_info shown = *i;
+    if (i->state == NS_TCP_LISTEN) /* the backlog is for sock_diag alone */
+        shown.wqueue = 0;
+    put_common(c, &shown, user, line, sizeof line, 4);
     if (i->sock)
         text_printf(c->out, c->family == LINUX_AF_INET ? "%s %d %016d %d %d %d %-*d %d\n" : "%s %d %016d %d %d %d %*d %d\n", line, 1, 0, 20, 4, 0, 0,
                     (int)i->cwnd, -1);

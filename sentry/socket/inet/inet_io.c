@@ -210,6 +210,29 @@ static size_t peek_base(const struct inet_socket *s, const struct socket_message
     return m->flags & LINUX_MSG_PEEK && at > 0 ? (size_t)at : 0;
 }
 
+/* recv(2) of no bytes waits until there are some, and leaves them. */
+static ssize_t recv_nothing(struct inet_socket *s, struct task *t, struct socket_message *m) {
+    struct inet_wait w = {0};
+    ssize_t r;
+
+    for (;;) {
+        struct ns_msg msg = {.flags = NS_MSG_PEEK};
+        struct pkt *p;
+        r = nsock_recv_pkt(s->nsock, &msg, 0, 1, &p);
+        if (r > 0) {
+            nsock_recv_done(s->nsock, p, 0);
+            r = 0;
+        }
+        if (r != -EAGAIN || !may_wait(&s->socket, t, m))
+            break;
+        r = inet_wait(s, t, &w, LINUX_POLLIN | LINUX_POLLRDHUP, deadline_of(m));
+        if (r < 0)
+            break;
+    }
+    inet_wait_done(&w);
+    return r;
+}
+
 static ssize_t recv_stream(struct inet_socket *s, struct task *t, struct socket_message *m) {
     size_t want = (size_t)m->data->remaining, base = peek_base(s, m);
     size_t target = m->flags & LINUX_MSG_WAITALL ? want : MIN((size_t)MAX(s->socket.receive_low_water, 1), want);
@@ -218,6 +241,8 @@ static ssize_t recv_stream(struct inet_socket *s, struct task *t, struct socket_
     size_t done = 0;
     ssize_t r = 0;
 
+    if (want == 0)
+        return recv_nothing(s, t, m);
     while (done < want) {
         if (done > 0 && (done >= target || nsock_ready(s->nsock) & NS_POLLERR)) /* the error is the next call's */
             break;
@@ -301,7 +326,8 @@ ssize_t inet_op_recv(struct socket *base, struct task *t, struct socket_message 
 
     if (m->address)
         m->address->len = 0;
-    if (m->flags & (LINUX_MSG_OOB | LINUX_MSG_ERRQUEUE))
+    bool udp = base->type == LINUX_SOCK_DGRAM && base->protocol == LINUX_IPPROTO_UDP; /* MSG_OOB means nothing to it */
+    if (m->flags & (udp ? LINUX_MSG_ERRQUEUE : LINUX_MSG_OOB | LINUX_MSG_ERRQUEUE))
         return recv_special(s, m);
     return base->type == LINUX_SOCK_STREAM ? recv_stream(s, t, m) : recv_datagram(s, t, m);
 }

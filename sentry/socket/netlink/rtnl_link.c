@@ -244,7 +244,8 @@ static int make_veth(struct netlink_request *r, const struct link_request *q, st
     if (peer_net)
         rtnl_watch_begin(&watch, peer_net);
     struct netns *theirs = peer_net ? peer_net->netns : net->netns;
-    result = veth_new(net->netns, q->name[0] ? q->name : "veth%d", theirs, peer.name[0] ? peer.name : "veth%d", ret, &other);
+    /* the peer first, as Linux: it gets the lower number */
+    result = veth_new(theirs, peer.name[0] ? peer.name : "veth%d", net->netns, q->name[0] ? q->name : "veth%d", &other, ret);
     if (result == 0)
         result = apply(theirs, other, &peer, /* rename= */ false);
     if (peer_net)

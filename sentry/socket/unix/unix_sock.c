@@ -10,6 +10,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/uaccess.h"
+#include "sentry/socket/inet/netdev.h"
 #include "sentry/socket/unix/unix_internal.h"
 #include "sentry/vfs/vfs.h"
 
@@ -205,7 +206,7 @@ static int64_t op_ioctl(struct socket *s, struct task *t, uint32_t cmd, uint64_t
         number = peer ? (int32_t)unix_bytes_queued(peer, /* first_only= */ false) : 0;
         unix_sock_unref(peer);
     } else {
-        return -ENOTTY;
+        return netdev_ioctl(task_net_namespace(t), t, cmd, arg);
     }
     return copy_out(t, arg, &number, sizeof number);
 }
