@@ -404,7 +404,7 @@ static int set_ip6(struct nsock *s, int name, const void *val, size_t len) {
     case NS_IPV6_MULTICAST_HOPS:
         return set_ttl(&s->mcast_ttl, v, 0);
     case NS_IPV6_MULTICAST_LOOP:
-        return set_flag(&s->f.mcast_loop, v);
+        return v != 0 && v != 1 ? -EINVAL : set_flag(&s->f.mcast_loop, v);
     case NS_IPV6_MULTICAST_IF:
         if (v && !nic_find(s->ns, (uint32_t)v))
             return -ENODEV;

@@ -63,8 +63,10 @@ int kept_set(struct nsock *s, int level, int name, const void *val, size_t len) 
     if (!k)
         return -ENOPROTOOPT;
     if (level == NS_SOL_IP && len < sizeof(int))
-        v = len ? *(const uint8_t *)val : 0;
+        v = len ? *(const uint8_t *)val : k->bit == KEPT_TRANSPARENT ? -EINVAL : 0;
     else if (opt_get_int(val, len, &v) < 0)
+        return -EINVAL;
+    if (v == -EINVAL && len == 0) /* IP_TRANSPARENT alone wants a value */
         return -EINVAL;
     if (k->strict && v != 0 && v != 1)
         return -EINVAL;

@@ -43,7 +43,7 @@ static void all(int family, int type, int level, const int *names, size_t count)
 #define ALL(family, type, level, ...) all(family, type, level, (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
 
 #define SOCKET_FLAGS                                                                                                              \
-    SO_REUSEADDR, SO_DONTROUTE, SO_BROADCAST, SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVLOWAT, SO_RCVTIMEO,       \
+    SO_REUSEADDR, SO_DONTROUTE, SO_BROADCAST, SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVTIMEO,       \
         SO_SNDTIMEO, SO_TIMESTAMP, SO_TIMESTAMPNS, SO_RXQ_OVFL, SO_PEEK_OFF, SO_PRIORITY, SO_NO_CHECK, SO_BUSY_POLL, SO_BUF_LOCK,  \
         SO_SELECT_ERR_QUEUE, SO_INCOMING_CPU
 
