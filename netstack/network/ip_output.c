@@ -22,7 +22,8 @@ static uint16_t next_id(struct netns *ns, const struct ip_tx *tx) {
 
 static int push_v4(struct netns *ns, struct pkt *p, const struct ip_tx *tx) {
     /* what may be fragmented says "do not" only while it need not be: path MTU discovery as Linux does it */
-    bool fits = p->gso != GSO_NONE || p->len + IPV4_MIN_HLEN <= tx->rt.mtu, df = tx->df && (fits || !tx->may_frag);
+    bool fits = p->gso != GSO_NONE || p->len + IPV4_MIN_HLEN <= tx->rt.mtu,
+         df = tx->df && (fits || !tx->may_frag);
     uint8_t *h = pkt_push(p, IPV4_MIN_HLEN);
     if (!h)
         return -ENOMEM;

@@ -313,8 +313,8 @@ static int set_ip(struct nsock *s, int name, const void *val, size_t len) {
         return s->type == NS_SOCK_STREAM ? -EPROTO : ip_membership(s, name == NS_IP_ADD_MEMBERSHIP, val, len);
     if (name == NS_IP_MULTICAST_IF)
         return s->type == NS_SOCK_STREAM ? -EINVAL : ip_multicast_if(s, val, len);
-    bool empty_ok = name != NS_IP_TTL && name != NS_IP_FREEBIND && name != NS_IP_MULTICAST_TTL && name != NS_IP_MULTICAST_LOOP &&
-                    name != NS_IP_MULTICAST_ALL;
+    bool empty_ok = name != NS_IP_TTL && name != NS_IP_FREEBIND && name != NS_IP_MULTICAST_TTL &&
+                    name != NS_IP_MULTICAST_LOOP && name != NS_IP_MULTICAST_ALL;
     if (len == 0 && !empty_ok)
         return -EINVAL;
     if (len >= sizeof(int))
@@ -512,6 +512,7 @@ int sockopt_get(struct nsock *s, int level, int name, void *val, size_t *len) {
     if (rc == -ENOPROTOOPT)
         rc = kept_get(s, level, name, val, len);
     /* Linux: an IPv4 socket's answer for a level that is not its own */
-    bool own = level == NS_SOL_SOCKET || level == NS_SOL_IP || level == s->protocol || (level == NS_SOL_RAW && s->type == NS_SOCK_RAW);
+    bool own = level == NS_SOL_SOCKET || level == NS_SOL_IP || level == s->protocol ||
+               (level == NS_SOL_RAW && s->type == NS_SOCK_RAW);
     return rc == -ENOPROTOOPT && !own && s->family == NS_AF_INET ? -EOPNOTSUPP : rc;
 }

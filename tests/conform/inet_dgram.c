@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/inet_dgram.c: UDP, raw and ICMP echo sockets over loopback. Sources: udp(7), ip(7), ipv6(7), raw(7), icmp(7), sendmsg(2),
- * recvmsg(2), sendmmsg(2), cmsg(3), socket(7) SO_ATTACH_FILTER.
+ * tests/conform/inet_dgram.c: UDP, raw and ICMP echo sockets over loopback. Sources: udp(7), ip(7), ipv6(7),
+ * raw(7), icmp(7), sendmsg(2), recvmsg(2), sendmmsg(2), cmsg(3), socket(7) SO_ATTACH_FILTER.
  */
 #include "conform.h"
 
@@ -76,7 +76,8 @@ CHECK(refuses) {
     a.sin_addr.s_addr = INADDR_BROADCAST;
     a.sin_port = htons(9);
     int any = OK(socket(AF_INET, SOCK_DGRAM, 0));
-    TRUE(sendto(any, "x", 1, 0, (void *)&a, sizeof a) < 0); /* EACCES, or ENETUNREACH where there is no route */
+    TRUE(sendto(any, "x", 1, 0, (void *)&a, sizeof a) <
+         0); /* EACCES, or ENETUNREACH where there is no route */
 }
 
 CHECK(connected) {
@@ -126,8 +127,12 @@ CHECK(error_queue) {
     int x = udp(&a), y = udp(&b), on = 1;
     char text[16], control[256];
     struct iovec v = {text, sizeof text};
-    struct msghdr m = {
-        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control, .msg_name = &name, .msg_namelen = sizeof name};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof control,
+                       .msg_name = &name,
+                       .msg_namelen = sizeof name};
 
     close(y);
     OK(setsockopt(x, IPPROTO_IP, IP_RECVERR, &on, sizeof on));
@@ -168,7 +173,8 @@ CHECK(ancillary) {
     int x = udp(&a), y = udp(&b), on = 1, ttl = 17;
     char text[16], control[512];
     struct iovec v = {text, sizeof text};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
 
     OK(setsockopt(y, IPPROTO_IP, IP_PKTINFO, &on, sizeof on));
     OK(setsockopt(y, IPPROTO_IP, IP_RECVTTL, &on, sizeof on));
@@ -184,7 +190,12 @@ CHECK(ancillary) {
     EQ(recvmsg(y, &m, 0), 3);
     EQ(m.msg_flags, MSG_CTRUNC);
     char out[CMSG_SPACE(sizeof(int)) * 2] = {0};
-    struct msghdr s = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &b, .msg_namelen = sizeof b, .msg_control = out, .msg_controllen = sizeof out};
+    struct msghdr s = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_name = &b,
+                       .msg_namelen = sizeof b,
+                       .msg_control = out,
+                       .msg_controllen = sizeof out};
     struct cmsghdr *c = CMSG_FIRSTHDR(&s);
     *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_IP, .cmsg_type = IP_TTL};
     *(int *)CMSG_DATA(c) = 5;
@@ -238,7 +249,8 @@ CHECK(cork) {
 }
 
 CHECK(multicast) {
-    struct ip_mreq group = {.imr_multiaddr.s_addr = htonl(0xef010203), .imr_interface.s_addr = htonl(INADDR_LOOPBACK)};
+    struct ip_mreq group = {.imr_multiaddr.s_addr = htonl(0xef010203),
+                            .imr_interface.s_addr = htonl(INADDR_LOOPBACK)};
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = group.imr_multiaddr};
     struct sockaddr_in any = {.sin_family = AF_INET};
     struct in_addr out = {htonl(INADDR_LOOPBACK)};
@@ -264,8 +276,12 @@ CHECK(six) {
     int x = OK(socket(AF_INET6, SOCK_DGRAM, 0)), y = OK(socket(AF_INET6, SOCK_DGRAM, 0)), on = 1;
     char text[64], control[256];
     struct iovec v = {text, sizeof text};
-    struct msghdr m = {
-        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control, .msg_name = &from, .msg_namelen = sizeof from};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof control,
+                       .msg_name = &from,
+                       .msg_namelen = sizeof from};
 
     OK(bind(y, (void *)&a, sizeof a));
     OK(getsockname(y, (void *)&a, &len));
@@ -276,7 +292,8 @@ CHECK(six) {
     EQ(sendto(x, "six", 3, 0, (void *)&a, sizeof a), 3);
     EQ(recvmsg(y, &m, 0), 3);
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
-        printf("message %d %d of %d: %d\n", c->cmsg_level, c->cmsg_type, (int)(c->cmsg_len - CMSG_LEN(0)), *(int *)CMSG_DATA(c));
+        printf("message %d %d of %d: %d\n", c->cmsg_level, c->cmsg_type, (int)(c->cmsg_len - CMSG_LEN(0)),
+               *(int *)CMSG_DATA(c));
     EQ(m.msg_namelen, sizeof from);
     STREQ(inet_ntop(AF_INET6, &from.sin6_addr, text, sizeof text), "::1");
     ERR(sendto(x, "x", 1, 0, (void *)&a, 20), EINVAL);
@@ -284,8 +301,11 @@ CHECK(six) {
 
 CHECK(filters) {
     /* Linux shows the UDP header first: keep what comes for odd text, eleven bytes of it */
-    struct sock_filter odd[] = {{BPF_LD | BPF_B | BPF_ABS, 0, 0, 8}, {BPF_ALU | BPF_AND | BPF_K, 0, 0, 1}, {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 1},
-                                {BPF_RET | BPF_K, 0, 0, 11}, {BPF_RET | BPF_K, 0, 0, 0}};
+    struct sock_filter odd[] = {{BPF_LD | BPF_B | BPF_ABS, 0, 0, 8},
+                                {BPF_ALU | BPF_AND | BPF_K, 0, 0, 1},
+                                {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 1},
+                                {BPF_RET | BPF_K, 0, 0, 11},
+                                {BPF_RET | BPF_K, 0, 0, 0}};
     struct sock_fprog p = {5, odd}, bad = {1, (struct sock_filter[]){{BPF_LD | BPF_IMM, 0, 0, 0}}};
     struct sockaddr_in a, b;
     int x = udp(&a), y = udp(&b), on = 1, off = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/inet_options.c: what each option of TCP and UDP sockets is at first, and what it makes of some values. Only options that are
- * built are asked for; docs/netstack.md lists those that fail here and not on Linux. Sources: socket(7), ip(7), ipv6(7), tcp(7), udp(7).
+ * tests/conform/inet_options.c: what each option of TCP and UDP sockets is at first, and what it makes of
+ * some values. Only options that are built are asked for; docs/netstack.md lists those that fail here and not
+ * on Linux. Sources: socket(7), ip(7), ipv6(7), tcp(7), udp(7).
  */
 #include "conform.h"
 
@@ -28,8 +29,10 @@ static void try(int fd, int level, int name) {
         printf("%d/%d = %d: errno %d\n", level, name, v, r < 0 ? errno : 0);
         show(fd, level, name);
     }
-    printf("%d/%d short: errno %d\n", level, name, setsockopt(fd, level, name, &(char){1}, 1) < 0 ? errno : 0);
-    printf("%d/%d empty: errno %d\n", level, name, setsockopt(fd, level, name, &(char){1}, 0) < 0 ? errno : 0);
+    printf("%d/%d short: errno %d\n", level, name,
+           setsockopt(fd, level, name, &(char){1}, 1) < 0 ? errno : 0);
+    printf("%d/%d empty: errno %d\n", level, name,
+           setsockopt(fd, level, name, &(char){1}, 0) < 0 ? errno : 0);
 }
 
 static void all(int family, int type, int level, const int *names, size_t count) {
@@ -40,12 +43,13 @@ static void all(int family, int type, int level, const int *names, size_t count)
         close(fd);
     }
 }
-#define ALL(family, type, level, ...) all(family, type, level, (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
+#define ALL(family, type, level, ...)                                                                        \
+    all(family, type, level, (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
 
-#define SOCKET_FLAGS                                                                                                              \
-    SO_REUSEADDR, SO_DONTROUTE, SO_BROADCAST, SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT, SO_RCVTIMEO,       \
-        SO_SNDTIMEO, SO_TIMESTAMP, SO_TIMESTAMPNS, SO_RXQ_OVFL, SO_PEEK_OFF, SO_PRIORITY, SO_NO_CHECK, SO_BUSY_POLL, SO_BUF_LOCK,  \
-        SO_SELECT_ERR_QUEUE, SO_INCOMING_CPU
+#define SOCKET_FLAGS                                                                                         \
+    SO_REUSEADDR, SO_DONTROUTE, SO_BROADCAST, SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_REUSEPORT,           \
+        SO_RCVTIMEO, SO_SNDTIMEO, SO_TIMESTAMP, SO_TIMESTAMPNS, SO_RXQ_OVFL, SO_PEEK_OFF, SO_PRIORITY,       \
+        SO_NO_CHECK, SO_BUSY_POLL, SO_BUF_LOCK, SO_SELECT_ERR_QUEUE, SO_INCOMING_CPU
 
 CHECK(tcp_socket_level) {
     ALL(AF_INET, SOCK_STREAM, SOL_SOCKET, SOCKET_FLAGS);
@@ -56,7 +60,8 @@ CHECK(udp_socket_level) {
 }
 
 CHECK(socket_level_tells) {
-    static const int names[] = {SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_PROTOCOL, SO_DOMAIN, SO_SNDLOWAT, SO_PEERCRED, SO_BPF_EXTENSIONS, SO_PEERSEC, 200};
+    static const int names[] = {SO_TYPE,     SO_ERROR,    SO_ACCEPTCONN,     SO_PROTOCOL, SO_DOMAIN,
+                                SO_SNDLOWAT, SO_PEERCRED, SO_BPF_EXTENSIONS, SO_PEERSEC,  200};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         int t = OK(socket(AF_INET, SOCK_STREAM, 0)), u = OK(socket(AF_INET6, SOCK_DGRAM, 0));
@@ -69,19 +74,21 @@ CHECK(socket_level_tells) {
 }
 
 CHECK(ip_level) {
-    ALL(AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_TTL, IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, IP_RECVERR, IP_FREEBIND, IP_MTU_DISCOVER, IP_MULTICAST_TTL,
-        IP_MULTICAST_LOOP, IP_MULTICAST_ALL, IP_BIND_ADDRESS_NO_PORT, IP_RECVOPTS, IP_RECVORIGDSTADDR, IP_TRANSPARENT);
+    ALL(AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_TTL, IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, IP_RECVERR, IP_FREEBIND,
+        IP_MTU_DISCOVER, IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_MULTICAST_ALL, IP_BIND_ADDRESS_NO_PORT,
+        IP_RECVOPTS, IP_RECVORIGDSTADDR, IP_TRANSPARENT);
     ALL(AF_INET, SOCK_STREAM, IPPROTO_IP, IP_TTL, IP_MTU_DISCOVER, IP_RECVERR, IP_FREEBIND, IP_MTU);
 }
 
 CHECK(ipv6_level) {
-    ALL(AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT,
-        IPV6_RECVTCLASS, IPV6_RECVERR, IPV6_V6ONLY, IPV6_MTU_DISCOVER, IPV6_TCLASS);
+    ALL(AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP,
+        IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS, IPV6_RECVERR, IPV6_V6ONLY, IPV6_MTU_DISCOVER,
+        IPV6_TCLASS);
 }
 
 CHECK(tcp_level) {
-    ALL(AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_NODELAY, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT, TCP_LINGER2,
-        TCP_USER_TIMEOUT, TCP_NOTSENT_LOWAT, TCP_FASTOPEN, TCP_MAXSEG, TCP_QUICKACK);
+    ALL(AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_NODELAY, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT,
+        TCP_SYNCNT, TCP_LINGER2, TCP_USER_TIMEOUT, TCP_NOTSENT_LOWAT, TCP_FASTOPEN, TCP_MAXSEG, TCP_QUICKACK);
     ERR(setsockopt(OK(socket(AF_INET, SOCK_STREAM, 0)), IPPROTO_TCP, TCP_CONGESTION, "none-such", 9), ENOENT);
     int fd = OK(socket(AF_INET, SOCK_STREAM, 0));
     char name[16];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/inet_stream.c: TCP sockets over loopback. Sources: tcp(7), ip(7), socket(2), connect(2), accept(2), listen(2), bind(2),
- * shutdown(2), send(2), recv(2), poll(2), epoll(7), getsockname(2), getpeername(2).
+ * tests/conform/inet_stream.c: TCP sockets over loopback. Sources: tcp(7), ip(7), socket(2), connect(2),
+ * accept(2), listen(2), bind(2), shutdown(2), send(2), recv(2), poll(2), epoll(7), getsockname(2),
+ * getpeername(2).
  */
 #include "conform.h"
 
@@ -13,7 +14,8 @@
 #include <sys/socket.h>
 
 static struct sockaddr_in loop(int port) {
-    return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 static int port_of(int fd) {
@@ -544,7 +546,8 @@ CHECK(dual_stack) {
     EQ(len, sizeof peer);
     STREQ(inet_ntop(AF_INET6, &peer.sin6_addr, text, sizeof text), "::ffff:127.0.0.1");
     close(s);
-    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = any.sin6_port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in6 six = {
+        .sin6_family = AF_INET6, .sin6_port = any.sin6_port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     int d = OK(socket(AF_INET6, SOCK_STREAM, 0));
     OK(connect(d, (void *)&six, sizeof six));
     OK(accept(l, (void *)&peer, &len));
@@ -574,7 +577,8 @@ CHECK(state_tells) {
     OK(getsockopt(l, IPPROTO_TCP, TCP_INFO, &i, &len));
     EQ(i.tcpi_state, TCP_LISTEN);
     close(s[1]);
-    WAIT_UNTIL((len = sizeof i, getsockopt(s[0], IPPROTO_TCP, TCP_INFO, &i, &len)) == 0 && i.tcpi_state == TCP_CLOSE_WAIT);
+    WAIT_UNTIL((len = sizeof i, getsockopt(s[0], IPPROTO_TCP, TCP_INFO, &i, &len)) == 0 &&
+               i.tcpi_state == TCP_CLOSE_WAIT);
     int v;
     len = sizeof v;
     OK(getsockopt(l, SOL_SOCKET, SO_ACCEPTCONN, &v, &len));

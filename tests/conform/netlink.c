@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/netlink.c: network namespaces, rtnetlink, the SIOC* requests and /proc/net, each check in a network namespace of its own, so as
- * root. Sources: network_namespaces(7), netlink(7), rtnetlink(7), netdevice(7), veth(4), proc(5).
+ * tests/conform/netlink.c: network namespaces, rtnetlink, the SIOC* requests and /proc/net, each check in a
+ * network namespace of its own, so as root. Sources: network_namespaces(7), netlink(7), rtnetlink(7),
+ * netdevice(7), veth(4), proc(5).
  */
 #include "conform.h"
 
@@ -38,7 +39,10 @@ struct request {
 
 static void *begin(struct request *r, int type, int flags, size_t fixed) {
     memset(r, 0, sizeof *r);
-    r->h = (struct nlmsghdr){.nlmsg_len = (unsigned)NLMSG_LENGTH(fixed), .nlmsg_type = (unsigned short)type, .nlmsg_flags = (unsigned short)(NLM_F_REQUEST | flags), .nlmsg_seq = 1};
+    r->h = (struct nlmsghdr){.nlmsg_len = (unsigned)NLMSG_LENGTH(fixed),
+                             .nlmsg_type = (unsigned short)type,
+                             .nlmsg_flags = (unsigned short)(NLM_F_REQUEST | flags),
+                             .nlmsg_seq = 1};
     return NLMSG_DATA(&r->h);
 }
 
@@ -96,7 +100,8 @@ static void print_addr(struct nlmsghdr *h) {
 
     for (struct rtattr *a = IFA_RTA(m); RTA_OK(a, left); a = RTA_NEXT(a, left))
         if (a->rta_type == IFA_ADDRESS)
-            printf("address %s/%d scope %d on %d\n", inet_ntop(m->ifa_family, RTA_DATA(a), text, sizeof text), m->ifa_prefixlen, m->ifa_scope, m->ifa_index);
+            printf("address %s/%d scope %d on %d\n", inet_ntop(m->ifa_family, RTA_DATA(a), text, sizeof text),
+                   m->ifa_prefixlen, m->ifa_scope, m->ifa_index);
 }
 
 static void print_route(struct nlmsghdr *h) {
@@ -104,7 +109,8 @@ static void print_route(struct nlmsghdr *h) {
     int left = (int)(h->nlmsg_len - NLMSG_LENGTH(sizeof *m));
     char text[64];
 
-    printf("route /%d type %d scope %d table %d protocol %d", m->rtm_dst_len, m->rtm_type, m->rtm_scope, m->rtm_table, m->rtm_protocol);
+    printf("route /%d type %d scope %d table %d protocol %d", m->rtm_dst_len, m->rtm_type, m->rtm_scope,
+           m->rtm_table, m->rtm_protocol);
     for (struct rtattr *a = RTM_RTA(m); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
         if (a->rta_type == RTA_DST || a->rta_type == RTA_GATEWAY || a->rta_type == RTA_PREFSRC)
             printf(" %d %s", a->rta_type, inet_ntop(m->rtm_family, RTA_DATA(a), text, sizeof text));
@@ -156,7 +162,8 @@ static int address(int fd, int type, int flags, const char *name, const char *ip
     struct request r;
     struct ifaddrmsg *m = begin(&r, type, flags, sizeof *m);
 
-    *m = (struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = (unsigned char)prefix, .ifa_index = if_nametoindex(name)};
+    *m = (struct ifaddrmsg){
+        .ifa_family = AF_INET, .ifa_prefixlen = (unsigned char)prefix, .ifa_index = if_nametoindex(name)};
     attr(&r, IFA_LOCAL, &a, sizeof a);
     attr(&r, IFA_ADDRESS, &a, sizeof a);
     return talk(fd, &r);
@@ -170,7 +177,8 @@ static int veth(int fd, const char *one, const char *other) {
     attr(&r, IFLA_IFNAME, one, strlen(one) + 1);
     struct rtattr *info = attr(&r, IFLA_LINKINFO, NULL, 0);
     attr(&r, IFLA_INFO_KIND, "veth", 4);
-    struct rtattr *data = attr(&r, IFLA_INFO_DATA, NULL, 0), *p = attr(&r, VETH_INFO_PEER, &peer, sizeof peer);
+    struct rtattr *data = attr(&r, IFLA_INFO_DATA, NULL, 0),
+                  *p = attr(&r, VETH_INFO_PEER, &peer, sizeof peer);
     attr(&r, IFLA_IFNAME, other, strlen(other) + 1);
     end_nest(&r, p);
     end_nest(&r, data);
@@ -178,14 +186,19 @@ static int veth(int fd, const char *one, const char *other) {
     return talk(fd, &r);
 }
 
-static int route(int fd, int type, int flags, const char *dst, int len, const char *gateway, const char *dev) {
+static int route(int fd, int type, int flags, const char *dst, int len, const char *gateway,
+                 const char *dev) {
     struct in_addr d = {inet_addr(dst)}, g = {gateway ? inet_addr(gateway) : 0};
     unsigned oif = dev ? if_nametoindex(dev) : 0;
     struct request r;
     struct rtmsg *m = begin(&r, type, flags, sizeof *m);
 
-    *m = (struct rtmsg){.rtm_family = AF_INET, .rtm_dst_len = (unsigned char)len, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_BOOT,
-                        .rtm_type = RTN_UNICAST, .rtm_scope = gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK};
+    *m = (struct rtmsg){.rtm_family = AF_INET,
+                        .rtm_dst_len = (unsigned char)len,
+                        .rtm_table = RT_TABLE_MAIN,
+                        .rtm_protocol = RTPROT_BOOT,
+                        .rtm_type = RTN_UNICAST,
+                        .rtm_scope = gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK};
     if (type == RTM_DELROUTE)
         m->rtm_scope = RT_SCOPE_NOWHERE;
     if (len)
@@ -200,7 +213,8 @@ static int route(int fd, int type, int flags, const char *dst, int len, const ch
 CHECK(a_new_namespace) {
     own_namespace();
     int fd = route_socket(0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int u = OK(socket(AF_INET, SOCK_DGRAM, 0));
 
     ERR(sendto(u, "x", 1, 0, (void *)&a, sizeof a), ENETUNREACH);
@@ -369,8 +383,10 @@ CHECK(listings) {
     int fd = route_socket(0);
 
     EQ(set_up(fd, "lo", true), 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(4321), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int l = OK(socket(AF_INET, SOCK_STREAM, 0)), u = OK(socket(AF_INET, SOCK_DGRAM, 0)), c = OK(socket(AF_INET, SOCK_STREAM, 0));
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(4321), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int l = OK(socket(AF_INET, SOCK_STREAM, 0)), u = OK(socket(AF_INET, SOCK_DGRAM, 0)),
+        c = OK(socket(AF_INET, SOCK_STREAM, 0));
     OK(bind(l, (void *)&a, sizeof a));
     OK(listen(l, 7));
     OK(bind(u, (void *)&a, sizeof a));

@@ -205,7 +205,8 @@ static int tcp_unsent(struct nsock *s) {
     struct tcp_sock *tp = tcp_of(s);
     if (tp->state == NS_TCP_LISTEN)
         return -EINVAL;
-    return tp->state == NS_TCP_SYN_SENT || tp->state == NS_TCP_SYN_RECV ? 0 : (int)(tp->write_seq - tp->snd_nxt);
+    return tp->state == NS_TCP_SYN_SENT || tp->state == NS_TCP_SYN_RECV ? 0
+                                                                        : (int)(tp->write_seq - tp->snd_nxt);
 }
 
 static int tcp_at_mark(struct nsock *s) {

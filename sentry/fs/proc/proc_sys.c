@@ -171,10 +171,10 @@ DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pa
           {"osrelease", &osrelease}, {"ostype", &ostype}, {"overflowgid", &overflow_id},
           {"overflowuid", &overflow_id}, {"perf_event_paranoid", &perf_paranoid}, {"pid_max", &pid_max},
           {"printk", &printk}, {"random", &random_dir}, {"randomize_va_space", &two_value},
-          {"sched_rt_runtime_us", &sched_rt}, {"seccomp", &seccomp_dir}, {"sem", &proc_sys_sem}, {"shmall", &proc_sys_shmall},
-          {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value}, {"shmmni", &proc_sys_shmmni},
-          {"tainted", &tainted}, {"threads-max", &threads_max}, {"unprivileged_userns_clone", &one_value},
-          {"version", &version});
+          {"sched_rt_runtime_us", &sched_rt}, {"seccomp", &seccomp_dir}, {"sem", &proc_sys_sem},
+          {"shmall", &proc_sys_shmall}, {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value},
+          {"shmmni", &proc_sys_shmmni}, {"tainted", &tainted}, {"threads-max", &threads_max},
+          {"unprivileged_userns_clone", &one_value}, {"version", &version});
 DIRECTORY(vm_dir, {"max_map_count", &max_map_count}, {"mmap_min_addr", &mmap_min_addr},
           {"overcommit_memory", &zero_value}, {"overcommit_ratio", &overcommit_ratio},
           {"swappiness", &swappiness});
@@ -191,7 +191,7 @@ DIRECTORY(fs_dir, {"aio-max-nr", &aio_max_nr}, {"file-max", &file_max}, {"file-n
 DIRECTORY(user_dir, {"max_user_namespaces", &threads_max}, {"max_mnt_namespaces", &threads_max},
           {"max_pid_namespaces", &threads_max});
 
-static const struct kernfs_entry sys_entries[] = {{"fs", &fs_dir},       {"kernel", &kernel_dir},
-                                                  {"net", &proc_sys_net_dir}, {"user", &user_dir},
-                                                  {"vm", &vm_dir},       {NULL, NULL}};
+static const struct kernfs_entry sys_entries[] = {
+    {"fs", &fs_dir},     {"kernel", &kernel_dir}, {"net", &proc_sys_net_dir},
+    {"user", &user_dir}, {"vm", &vm_dir},         {NULL, NULL}};
 const struct kernfs_ops proc_sys_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = sys_entries};
