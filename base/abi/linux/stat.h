@@ -28,25 +28,25 @@
 #define LINUX_S_IXOTH  01
 
 /* statx(2) mask */
-#define LINUX_STATX_TYPE        0x1
-#define LINUX_STATX_MODE        0x2
-#define LINUX_STATX_NLINK       0x4
-#define LINUX_STATX_UID         0x8
-#define LINUX_STATX_GID         0x10
-#define LINUX_STATX_ATIME       0x20
-#define LINUX_STATX_MTIME       0x40
-#define LINUX_STATX_CTIME       0x80
-#define LINUX_STATX_INO         0x100
-#define LINUX_STATX_SIZE        0x200
-#define LINUX_STATX_BLOCKS      0x400
-#define LINUX_STATX_BASIC_STATS 0x7ff
-#define LINUX_STATX_BTIME       0x800
-#define LINUX_STATX_MNT_ID      0x1000
-#define LINUX_STATX_DIOALIGN    0x2000
+#define LINUX_STATX_TYPE          0x1
+#define LINUX_STATX_MODE          0x2
+#define LINUX_STATX_NLINK         0x4
+#define LINUX_STATX_UID           0x8
+#define LINUX_STATX_GID           0x10
+#define LINUX_STATX_ATIME         0x20
+#define LINUX_STATX_MTIME         0x40
+#define LINUX_STATX_CTIME         0x80
+#define LINUX_STATX_INO           0x100
+#define LINUX_STATX_SIZE          0x200
+#define LINUX_STATX_BLOCKS        0x400
+#define LINUX_STATX_BASIC_STATS   0x7ff
+#define LINUX_STATX_BTIME         0x800
+#define LINUX_STATX_MNT_ID        0x1000
+#define LINUX_STATX_DIOALIGN      0x2000
 #define LINUX_STATX_MNT_ID_UNIQUE 0x4000
-#define LINUX_STATX_SUBVOL      0x8000
-#define LINUX_STATX__RESERVED   0x80000000u
-#define LINUX_STATX_ALL         0xfff
+#define LINUX_STATX_SUBVOL        0x8000
+#define LINUX_STATX__RESERVED     0x80000000u
+#define LINUX_STATX_ALL           0xfff
 
 /* statx(2) attributes */
 #define LINUX_STATX_ATTR_COMPRESSED 0x4
@@ -103,3 +103,13 @@ struct linux_statx {
 ABI_SIZE(linux_statx, 256);
 ABI_OFFSET(linux_statx, atime, 64);
 ABI_OFFSET(linux_statx, mnt_id, 144);
+
+/* cachestat(2) */
+struct linux_cachestat_range {
+    uint64_t off, len;
+};
+ABI_SIZE(linux_cachestat_range, 16);
+struct linux_cachestat {
+    uint64_t nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted;
+};
+ABI_SIZE(linux_cachestat, 40);

@@ -7,22 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/abi/linux/stat.h"
-#include "sentry/fs/proc/proc_internal.h"
+#include "sentry/fs/proc/proc_sys.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
-
-#define CONSTANT(name, value)                                                                                \
-    static int name##_show(struct kernfs_inode *n, struct task *t, struct text *out) {                       \
-        (void)n, (void)t;                                                                                    \
-        text_printf(out, "%s\n", value);                                                                     \
-        return 0;                                                                                            \
-    }                                                                                                        \
-    static const struct kernfs_ops name = {.mode = LINUX_S_IFREG | 0444, .show = name##_show}
-#define DIRECTORY(name, ...)                                                                                 \
-    static const struct kernfs_entry name##_entries[] = {__VA_ARGS__, {NULL, NULL}};                         \
-    static const struct kernfs_ops name = {.mode = LINUX_S_IFDIR | 0555, .entries = name##_entries}
 
 CONSTANT(zero_value, "0");
 CONSTANT(one_value, "1");
@@ -43,15 +31,6 @@ CONSTANT(max_map_count, "65530");
 CONSTANT(mmap_min_addr, "65536");
 CONSTANT(swappiness, "60");
 CONSTANT(overcommit_ratio, "50");
-CONSTANT(file_max, "9223372036854775807");
-CONSTANT(nr_open, "1048576");
-CONSTANT(file_nr, "1024\t0\t9223372036854775807");
-CONSTANT(pipe_max_size, "1048576");
-CONSTANT(pipe_user_pages_soft, "16384");
-CONSTANT(aio_max_nr, "65536");
-CONSTANT(inotify_max_watches, "193532");
-CONSTANT(inotify_max_instances, "128");
-CONSTANT(inotify_max_events, "16384");
 CONSTANT(somaxconn, "4096");
 CONSTANT(entropy, "256");
 CONSTANT(poolsize, "256");
@@ -168,37 +147,27 @@ DIRECTORY(random_dir, {"boot_id", &boot_id}, {"entropy_avail", &entropy}, {"pool
 DIRECTORY(seccomp_dir, {"actions_avail", &seccomp_actions}, {"actions_logged", &seccomp_logged});
 DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pattern},
           {"core_uses_pid", &zero_value}, {"domainname", &domainname}, {"dmesg_restrict", &one_value},
-          {"hostname", &hostname}, {"kptr_restrict", &two_value}, {"msgmax", &proc_sys_msgmax},
+          {"hostname", &hostname}, {"io_uring_disabled", &two_value}, {"kptr_restrict", &two_value}, {"msgmax", &proc_sys_msgmax},
           {"msgmnb", &proc_sys_msgmnb}, {"msgmni", &proc_sys_msgmni}, {"ngroups_max", &ngroups_max},
           {"osrelease", &osrelease}, {"ostype", &ostype}, {"overflowgid", &overflow_id},
           {"overflowuid", &overflow_id}, {"perf_event_paranoid", &perf_paranoid}, {"pid_max", &pid_max},
           {"printk", &printk}, {"random", &random_dir}, {"randomize_va_space", &two_value},
-          {"sched_rt_runtime_us", &sched_rt}, {"seccomp", &seccomp_dir}, {"sem", &proc_sys_sem}, {"shmall", &proc_sys_shmall},
-          {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value}, {"shmmni", &proc_sys_shmmni},
-          {"tainted", &tainted}, {"threads-max", &threads_max}, {"unprivileged_userns_clone", &one_value},
-          {"version", &version});
+          {"sched_rt_runtime_us", &sched_rt}, {"seccomp", &seccomp_dir}, {"sem", &proc_sys_sem},
+          {"shmall", &proc_sys_shmall}, {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value},
+          {"shmmni", &proc_sys_shmmni}, {"tainted", &tainted}, {"threads-max", &threads_max},
+          {"unprivileged_userns_clone", &one_value}, {"version", &version});
 DIRECTORY(vm_dir, {"max_map_count", &max_map_count}, {"mmap_min_addr", &mmap_min_addr},
           {"overcommit_memory", &zero_value}, {"overcommit_ratio", &overcommit_ratio},
           {"swappiness", &swappiness});
-DIRECTORY(inotify_dir, {"max_queued_events", &inotify_max_events},
-          {"max_user_instances", &inotify_max_instances}, {"max_user_watches", &inotify_max_watches});
-DIRECTORY(mqueue_dir, {"msg_default", &proc_sys_mq_msg_default}, {"msg_max", &proc_sys_mq_msg_max},
-          {"msgsize_default", &proc_sys_mq_msgsize_default}, {"msgsize_max", &proc_sys_mq_msgsize_max},
-          {"queues_max", &proc_sys_mq_queues_max});
-DIRECTORY(fs_dir, {"aio-max-nr", &aio_max_nr}, {"file-max", &file_max}, {"file-nr", &file_nr},
-          {"inotify", &inotify_dir}, {"mqueue", &mqueue_dir}, {"nr_open", &nr_open},
-          {"overflowgid", &overflow_id}, {"overflowuid", &overflow_id}, {"pipe-max-size", &pipe_max_size},
-          {"pipe-user-pages-soft", &pipe_user_pages_soft}, {"protected_hardlinks", &one_value},
-          {"protected_symlinks", &one_value});
 DIRECTORY(user_dir, {"max_user_namespaces", &threads_max}, {"max_mnt_namespaces", &threads_max},
           {"max_pid_namespaces", &threads_max});
 DIRECTORY(net_core_dir, {"somaxconn", &somaxconn});
 DIRECTORY(net_ipv4_dir, {"ip_local_port_range", &port_range}, {"ip_unprivileged_port_start", &zero_value});
 DIRECTORY(net_sys_dir, {"core", &net_core_dir}, {"ipv4", &net_ipv4_dir});
 
-static const struct kernfs_entry sys_entries[] = {{"fs", &fs_dir},       {"kernel", &kernel_dir},
-                                                  {"net", &net_sys_dir}, {"user", &user_dir},
-                                                  {"vm", &vm_dir},       {NULL, NULL}};
+static const struct kernfs_entry sys_entries[] = {{"fs", &proc_sys_fs_dir}, {"kernel", &kernel_dir},
+                                                  {"net", &net_sys_dir},    {"user", &user_dir},
+                                                  {"vm", &vm_dir},          {NULL, NULL}};
 const struct kernfs_ops proc_sys_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = sys_entries};
 
 /* ---- /proc/PID/net: what is true without a network stack: headers only ---- */
