@@ -152,10 +152,10 @@ DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pa
           {"osrelease", &osrelease}, {"ostype", &ostype}, {"overflowgid", &overflow_id},
           {"overflowuid", &overflow_id}, {"perf_event_paranoid", &perf_paranoid}, {"pid_max", &pid_max},
           {"printk", &printk}, {"random", &random_dir}, {"randomize_va_space", &two_value},
-          {"sched_rt_runtime_us", &sched_rt}, {"seccomp", &seccomp_dir}, {"sem", &proc_sys_sem}, {"shmall", &proc_sys_shmall},
-          {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value}, {"shmmni", &proc_sys_shmmni},
-          {"tainted", &tainted}, {"threads-max", &threads_max}, {"unprivileged_userns_clone", &one_value},
-          {"version", &version});
+          {"sched_rt_runtime_us", &sched_rt}, {"seccomp", &seccomp_dir}, {"sem", &proc_sys_sem},
+          {"shmall", &proc_sys_shmall}, {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value},
+          {"shmmni", &proc_sys_shmmni}, {"tainted", &tainted}, {"threads-max", &threads_max},
+          {"unprivileged_userns_clone", &one_value}, {"version", &version});
 DIRECTORY(vm_dir, {"max_map_count", &max_map_count}, {"mmap_min_addr", &mmap_min_addr},
           {"overcommit_memory", &zero_value}, {"overcommit_ratio", &overcommit_ratio},
           {"swappiness", &swappiness});
@@ -165,9 +165,9 @@ DIRECTORY(net_core_dir, {"somaxconn", &somaxconn});
 DIRECTORY(net_ipv4_dir, {"ip_local_port_range", &port_range}, {"ip_unprivileged_port_start", &zero_value});
 DIRECTORY(net_sys_dir, {"core", &net_core_dir}, {"ipv4", &net_ipv4_dir});
 
-static const struct kernfs_entry sys_entries[] = {{"fs", &proc_sys_fs_dir},       {"kernel", &kernel_dir},
-                                                  {"net", &net_sys_dir}, {"user", &user_dir},
-                                                  {"vm", &vm_dir},       {NULL, NULL}};
+static const struct kernfs_entry sys_entries[] = {{"fs", &proc_sys_fs_dir}, {"kernel", &kernel_dir},
+                                                  {"net", &net_sys_dir},    {"user", &user_dir},
+                                                  {"vm", &vm_dir},          {NULL, NULL}};
 const struct kernfs_ops proc_sys_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = sys_entries};
 
 /* ---- /proc/PID/net: what is true without a network stack: headers only ---- */
