@@ -115,6 +115,10 @@ static void copy_own_state(struct task *t, struct task *c, const struct clone_re
     c->exit_signal = q->flags & LINUX_CLONE_THREAD ? -1 : q->exit_signal;
     memcpy(c->name, t->name, sizeof c->name);
     c->nice = t->nice;
+    c->ioprio = t->ioprio;
+    c->mempolicy = t->mempolicy;
+    c->mempolicy_node = t->mempolicy_node;
+    c->mce_kill = t->mce_kill;
     c->sched_policy = t->sched_policy;
     c->sched_priority = t->sched_priority;
     if (t->sched_reset_on_fork) {

@@ -17,6 +17,7 @@
 struct cgroup;
 struct creds;
 struct linux_rlimit64;
+struct linux_sock_filter;
 struct file;
 struct memfile;
 struct mnt_ns;
@@ -111,7 +112,11 @@ struct process_spec {
     struct file **files; /* for descriptors 0, 1, 2 ...: references taken, also on failure; NULL: closed */
     size_t file_count;
     struct tty *terminal; /* becomes the controlling terminal; reference taken; NULL: none */
-    uint64_t cookie;      /* for process_exited */
+    const struct linux_sock_filter
+        *seccomp; /* a filter that is in force from the first instruction; NULL: none */
+    size_t seccomp_count;
+    bool seccomp_log;
+    uint64_t cookie; /* for process_exited */
 };
 
 /* mnt_ns: reference taken. hostname may be NULL. Its pid namespace exists from here on (for mounting proc);

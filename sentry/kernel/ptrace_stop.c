@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/kernel/ptrace_stop.c: a tracee's stops: signal delivery, system calls, events, group stops, and what
- * the tracer's answer means. All of it runs on the tracee's own thread. Source: ptrace(2), "Stopped states" to
- * "Single-stepping".
+ * the tracer's answer means. All of it runs on the tracee's own thread. Source: ptrace(2), "Stopped states"
+ * to "Single-stepping".
  */
 #include <errno.h>
 #include <string.h>
@@ -53,20 +53,21 @@ static void restore_fpu(struct task *t) {
     if (!t->trace.fpu_dirty || !task_context(t))
         return;
     t->trace.fpu_dirty = false;
-    (void)p->ops->context_set_fpu(task_context(t), t->trace.fpu, p->fpu_size); /* checked when it was stored */
+    (void)p->ops->context_set_fpu(task_context(t), t->trace.fpu,
+                                  p->fpu_size); /* checked when it was stored */
 }
 
 /* ---- the stop ---- */
 
-/* A kill ends every stop; that of the exit event, which stands behind the end's begin, by another kill only. */
-static bool is_killed_locked(const struct task *t, bool exit_stop) {
-    return exit_stop ? t->group->sigkilled : (atomic_load(&t->pending_work) & TASK_WORK_EXIT) != 0;
+/* A kill ends every stop but that of the exit event, which the tracer alone ends. */
+static bool is_killed(const struct task *t, bool exit_stop) {
+    return !exit_stop && (atomic_load(&t->pending_work) & TASK_WORK_EXIT);
 }
 
 static bool stays_locked(const struct task *t) {
     const struct task_trace *tr = &t->trace;
 
-    if (!tr->stopped || is_killed_locked(t, tr->exit_stop))
+    if (!tr->stopped || is_killed(t, tr->exit_stop))
         return false;
     return !(tr->listening && (tr->trap_notify || tr->trap_stop));
 }
@@ -75,7 +76,7 @@ static bool stays_locked(const struct task *t) {
 static bool begin_locked(struct task *t, const struct stop *s) {
     struct task_trace *tr = &t->trace;
 
-    if (!tr->on || is_killed_locked(t, s->exit_stop))
+    if (!tr->on || is_killed(t, s->exit_stop))
         return false;
     tr->stop_code = s->code;
     tr->has_info = s->has_info;

@@ -118,6 +118,8 @@ struct task {
         pending_work; /* enum task_work: looked at before every return to the guest and in task_block() */
     _Atomic bool in_guest;  /* own thread writes: pending_work was looked at and context_switch() is coming or
                                running */
+    struct task *pi_waits_for;   /* futex_table.pi_chain_lock; borrowed: owner of the lock that it waits for */
+    _Atomic uint32_t pi_waiters; /* tasks that wait for a lock of its: changed under their pi bucket's lock */
     _Atomic uint32_t state; /* enum task_state: own thread writes, from TASK_ZOMBIE on under taskset_lock */
 
     /* group->signal_lock */
@@ -160,6 +162,9 @@ struct task {
     _Atomic uint64_t voluntary_switches;
     _Atomic uint64_t min_faults;
     int nice;
+    int ioprio;          /* ioprio_set(2): class and level; 0: none */
+    int mempolicy;       /* set_mempolicy(2): mode with its flags */
+    bool mempolicy_node; /* ... names node 0, the only one */
     int sched_policy, sched_priority;
     bool sched_reset_on_fork;
     uint64_t affinity[16]; /* cpu mask */
@@ -167,6 +172,7 @@ struct task {
     uint32_t personality;
     int pdeath_signal;
     bool no_new_privs;
+    int mce_kill; /* PR_MCE_KILL: LINUX_PR_MCE_KILL_LATE or EARLY plus one; 0: as the machine */
     uint64_t timer_slack_ns, default_timer_slack_ns;
 };
 DECLARE_REF(task);
@@ -214,7 +220,6 @@ struct thread_group {
     bool exiting;                /* exit_group or a fatal signal: all tasks are on their way out */
     bool unkillable; /* init of a pid namespace: signals without a handler do nothing to it from inside */
     int exit_status; /* then: wait status of the whole group */
-    bool sigkilled;  /* ... by SIGKILL: not even an exit event of a tracer holds it up */
     struct task *exec_task;  /* execve waits for the others to end */
     unsigned live_count;     /* tasks that are not exiting */
     int stop_signal;         /* a group stop is under way or complete; 0: none */
