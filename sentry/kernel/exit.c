@@ -28,19 +28,12 @@ void thread_group_exit_locked(struct thread_group *g, int status) {
     mutex_assert_held(&g->signal_lock);
     if (g->live_count == 0)
         return; /* too late: what it ended with stands */
-    if (status == status_killed(LINUX_SIGKILL))
-        g->sigkilled = true;
     if (!g->exiting) {
         g->exiting = true;
         g->exit_status = status;
         g->stop_signal = 0;
     }
-    list_for_each_entry(t, &g->tasks, group_node) {
-        if (!t->exiting)
-            task_interrupt(t, TASK_WORK_EXIT);
-        else if (t->trace.exit_stop)
-            task_wake(t);
-    }
+    list_for_each_entry(t, &g->tasks, group_node) if (!t->exiting) task_interrupt(t, TASK_WORK_EXIT);
 }
 
 void thread_group_exit(struct thread_group *g, int status) {
@@ -407,6 +400,7 @@ void task_exit(struct task *t, int status) {
     struct container *c = t->container;
 
     might_block();
+    ptrace_tracer_ends(t); /* first: two tasks that trace each other must not wait for each other */
     ptrace_event(t, LINUX_PTRACE_EVENT_EXIT, (uint64_t)exit_status_of(t, status));
     bool last = stop_taking_signals(t, &status);
     futex_exit_robust_list(t);
@@ -414,7 +408,7 @@ void task_exit(struct task *t, int status) {
     sem_leave_undo(t);
     drop_resources(t);
     task_drop_context(t);
-    ptrace_tracer_ends(t);
+    ptrace_tracer_ends(t); /* whom it got meanwhile: a child's PTRACE_TRACEME */
     int64_t now = monotonic_ns();
     atomic_fetch_add(&t->system_ns, MAX(now - t->sentry_entered, 0));
     t->sentry_entered = now;

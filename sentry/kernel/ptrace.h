@@ -42,7 +42,7 @@ struct task_trace {
     uint32_t options;             /* LINUX_PTRACE_O_* */
     bool stopped;                 /* in ptrace_stop() */
     bool listening;               /* ... by PTRACE_LISTEN: no request but INTERRUPT */
-    bool exit_stop;               /* ... the PTRACE_EVENT_EXIT one: not even a pending end breaks it */
+    bool exit_stop;               /* ... the PTRACE_EVENT_EXIT one: a kill does not break it */
     bool trap_stop, trap_notify;  /* wanted: a stop; a stop that tells of a change of the group stop */
     bool group_stopped;           /* the current stop takes part in a group stop */
     int stop_code;                /* what wait shows, signal | event << 8; 0 once it was waited for */

@@ -58,15 +58,15 @@ static void restore_fpu(struct task *t) {
 
 /* ---- the stop ---- */
 
-/* A kill ends every stop; that of the exit event, which stands behind the end's begin, by another kill only. */
-static bool is_killed_locked(const struct task *t, bool exit_stop) {
-    return exit_stop ? t->group->sigkilled : (atomic_load(&t->pending_work) & TASK_WORK_EXIT) != 0;
+/* A kill ends every stop but that of the exit event, which the tracer alone ends. */
+static bool is_killed(const struct task *t, bool exit_stop) {
+    return !exit_stop && (atomic_load(&t->pending_work) & TASK_WORK_EXIT);
 }
 
 static bool stays_locked(const struct task *t) {
     const struct task_trace *tr = &t->trace;
 
-    if (!tr->stopped || is_killed_locked(t, tr->exit_stop))
+    if (!tr->stopped || is_killed(t, tr->exit_stop))
         return false;
     return !(tr->listening && (tr->trap_notify || tr->trap_stop));
 }
@@ -75,7 +75,7 @@ static bool stays_locked(const struct task *t) {
 static bool begin_locked(struct task *t, const struct stop *s) {
     struct task_trace *tr = &t->trace;
 
-    if (!tr->on || is_killed_locked(t, s->exit_stop))
+    if (!tr->on || is_killed(t, s->exit_stop))
         return false;
     tr->stop_code = s->code;
     tr->has_info = s->has_info;

@@ -278,10 +278,6 @@ int signal_send_locked(struct task *t, const struct linux_siginfo *info, enum si
 
     mutex_assert_held(&g->signal_lock);
     ASSERT(signo >= 1 && signo <= LINUX_NSIG);
-    if (signo == LINUX_SIGKILL && g->exiting && g->live_count > 0) {
-        thread_group_exit_locked(g, status_killed(LINUX_SIGKILL)); /* ends what holds up the exit */
-        return 0;
-    }
     if (g->exiting || g->live_count == 0 || (target == SIGNAL_TASK && t->exiting))
         return 0;
     if (SIGBIT(signo) & SIG_STOPS)

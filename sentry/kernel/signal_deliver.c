@@ -72,9 +72,9 @@ static void start_stop_locked(struct task *t, int signo) {
             continue;
         other->stop_counted = true;
         g->stop_pending_count++;
+        task_interrupt(other, TASK_WORK_STOP);
         if (other == t)
             continue;
-        task_interrupt(other, TASK_WORK_STOP);
         ptrace_trap_notify_locked(other);
     }
 }
@@ -333,7 +333,7 @@ bool signal_deliver(struct task *t, bool in_syscall) {
     if (likely(!(in_syscall && is_restart((int64_t)t->regs.rax)) && !atomic_load(&t->pending_work) && !t->vfork_child &&
                !t->has_saved_mask))
         return true;
-    uaccess_settle(t); /* signal frames, tracers and parents come next */
+    uaccess_settle(t, /* waits= */ false); /* signal frames, tracers and parents come next */
     for (;;) {
         enum next n = next_thing(t, &d);
         if (n == NEXT_END) {

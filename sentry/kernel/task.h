@@ -117,6 +117,8 @@ struct task {
         pending_work; /* enum task_work: looked at before every return to the guest and in task_block() */
     _Atomic bool in_guest;  /* own thread writes: pending_work was looked at and context_switch() is coming or
                                running */
+    struct task *pi_waits_for;   /* futex_table.pi_chain_lock; borrowed: owner of the lock that it waits for */
+    _Atomic uint32_t pi_waiters; /* tasks that wait for a lock of its: changed under their pi bucket's lock */
     _Atomic uint32_t state; /* enum task_state: own thread writes, from TASK_ZOMBIE on under taskset_lock */
 
     /* group->signal_lock */
@@ -209,7 +211,6 @@ struct thread_group {
     bool exiting;                /* exit_group or a fatal signal: all tasks are on their way out */
     bool unkillable; /* init of a pid namespace: signals without a handler do nothing to it from inside */
     int exit_status; /* then: wait status of the whole group */
-    bool sigkilled;  /* ... by SIGKILL: not even an exit event of a tracer holds it up */
     struct task *exec_task;  /* execve waits for the others to end */
     unsigned live_count;     /* tasks that are not exiting */
     int stop_signal;         /* a group stop is under way or complete; 0: none */

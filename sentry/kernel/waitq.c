@@ -141,7 +141,7 @@ static int sleep_until(struct task *t, uint32_t breaks, int64_t deadline) {
 static int timed_sleep(struct task *t, enum task_state state, uint32_t breaks, int64_t deadline) {
     int64_t from = monotonic_ns();
 
-    uaccess_settle(t);
+    uaccess_settle(t, /* waits= */ true);
     set_state(t, state);
     int r = sleep_until(t, breaks, deadline);
     set_state(t, TASK_RUNNING);

@@ -67,7 +67,7 @@ static int64_t poke_user(struct task *t, struct task *target, uint64_t offset, u
     r = -EIO;
     if (offset < sizeof(struct linux_user_regs))
         r = ptrace_set_reg(target, offset, value);
-    else if (offset >= offsetof(struct linux_user, debugreg))
+    else if (offset >= offsetof(struct linux_user, debugreg) && offset < offsetof(struct linux_user, error_code))
         r = ptrace_set_debugreg(target, (offset - offsetof(struct linux_user, debugreg)) / 8, value);
     mutex_unlock(&target->group->signal_lock);
     return r;
