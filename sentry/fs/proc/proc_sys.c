@@ -145,7 +145,7 @@ DIRECTORY(random_dir, {"boot_id", &boot_id}, {"entropy_avail", &entropy}, {"pool
 DIRECTORY(seccomp_dir, {"actions_avail", &seccomp_actions}, {"actions_logged", &seccomp_logged});
 DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pattern},
           {"core_uses_pid", &zero_value}, {"domainname", &domainname}, {"dmesg_restrict", &one_value},
-          {"hostname", &hostname}, {"kptr_restrict", &two_value}, {"msgmax", &proc_sys_msgmax},
+          {"hostname", &hostname}, {"io_uring_disabled", &two_value}, {"kptr_restrict", &two_value}, {"msgmax", &proc_sys_msgmax},
           {"msgmnb", &proc_sys_msgmnb}, {"msgmni", &proc_sys_msgmni}, {"ngroups_max", &ngroups_max},
           {"osrelease", &osrelease}, {"ostype", &ostype}, {"overflowgid", &overflow_id},
           {"overflowuid", &overflow_id}, {"perf_event_paranoid", &perf_paranoid}, {"pid_max", &pid_max},

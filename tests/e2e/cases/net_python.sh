@@ -56,10 +56,10 @@ with socketserver.ThreadingUDPServer(('127.0.0.1', 0), Upper) as udp:
         print(len(s.recv(10000)))
     udp.shutdown()
 
-rpc = xmlrpc.server.SimpleXMLRPCServer(('localhost', 0), logRequests=False)
+rpc = xmlrpc.server.SimpleXMLRPCServer(('127.0.0.1', 0), logRequests=False)
 rpc.register_function(lambda a, b: a * b, 'times')
 threading.Thread(target=rpc.serve_forever, daemon=True).start()
-print(xmlrpc.client.ServerProxy('http://localhost:%d' % rpc.server_address[1]).times(6, 7))
+print(xmlrpc.client.ServerProxy('http://127.0.0.1:%d' % rpc.server_address[1]).times(6, 7))
 
 listener = socket.create_server(('127.0.0.1', 0))
 children = []
@@ -80,9 +80,11 @@ while total < 4000:
             poll.register(c, select.EPOLLIN)
         else:
             n = len(fds[fd][0].recv(512))
+            if n == 0:
+                poll.unregister(fd)
             total += n
             fds[fd][1] += n
-            if fds[fd][1] == 1000:
+            if n and fds[fd][1] == 1000:
                 fds[fd][0].sendall(b'thanks')
 print([os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in children])
 for family, port in ((socket.AF_INET, 80), (socket.AF_INET6, 443)):
