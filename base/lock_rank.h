@@ -57,6 +57,7 @@ enum lock_rank {
     RANK_FILE_LOCKS = 250,      /* POSIX, OFD and flock locks of one inode */
     RANK_FILE_LOCK_GRAPH = 254, /* POSIX lock owners that wait, of all inodes */
     RANK_PIPE = 260,            /* a pipe's ring; two by address order (splice, tee) */
+    RANK_IPC = 264,             /* one IPC namespace: its tables, segments, semaphores, queues */
     RANK_EVENT = 270,           /* eventfd, timerfd, signalfd, inotify queues */
     RANK_FUTEX_BUCKET = 280,    /* two by index order */
     RANK_TASKSET = 290,         /* pid tables, thread groups, sessions, parents and children, wait state */

@@ -114,6 +114,11 @@ struct platform_limits {
     bool per_context_stub;                /* reserved for kvm: false */
 };
 
+/* Results of calls that only the thread itself, or its exec, can change. */
+struct platform_answers {
+    uint32_t pid, tid, uid, euid, gid, egid;
+};
+
 struct platform_ops {
     const char *name;
 
@@ -209,6 +214,11 @@ struct platform_ops {
     /* Own thread: puts in place what was given, and forgets what was brought: before the task waits, gets a
        signal, or anybody else may look at its memory. May block. */
     void (*context_settle)(struct context *c);
+
+    /* Own thread, between switches: what the guest thread may answer by itself from now on, without an event:
+       getpid, gettid and the get*id family. NULL: nothing; so it starts. All that sees or judges calls (a
+       tracer, a seccomp filter of the guest's, a log of calls) wants it NULL. Optional. */
+    void (*context_answers)(struct context *c, const struct platform_answers *answers);
 
     /* Ends every stub and helper and frees the platform. All address spaces are gone or given up. */
     void (*destroy)(struct platform *p);

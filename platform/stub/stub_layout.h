@@ -88,6 +88,10 @@
 #define SLOT_DATA_SIZE 0x8000
 #define SLOT_STACK 0xc000 /* alternate stack, to the slot's end */
 
+/* Of calls that a thread answers by itself and that yet trap, one in so many is handed over all the same: the
+   sentry counts traps to find the sites that are worth a patch. */
+#define ANSWERS_UNTOLD 32
+
 /* Operands of a call that a guest thread brings along, of results that it takes back. */
 #define OPERANDS_IN 3
 #define OPERANDS_OUT 3
@@ -158,6 +162,13 @@ struct stub_operand {
     uint32_t size, at;
 };
 
+/* What a thread may answer by itself; it can only deceive itself. */
+struct stub_answers {
+    uint32_t on;
+    uint32_t trapped; /* calls answered from a trap */
+    uint32_t pid, tid, uid, euid, gid, egid;
+};
+
 /* Hostile for the sentry: any guest thread of the process can write it at any time. */
 struct stub_slot {
     _Atomic uint32_t turn, go; /* what the sentry and the stub thread sleep on */
@@ -181,6 +192,7 @@ struct stub_slot {
        has given, to be put in place before guest code runs. */
     uint32_t in_count, out_count, given_count;
     struct stub_operand in[OPERANDS_IN], out[OPERANDS_OUT], given[OPERANDS_GIVEN];
+    struct stub_answers answers;
 };
 
 /* The host's struct ucontext and sigcontext for 64-bit signals (asm/ucontext.h, asm/sigcontext.h). */

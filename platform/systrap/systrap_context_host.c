@@ -209,6 +209,7 @@ static bool park(struct systrap_context *c) {
     if (!systrap_ready(c) || !systrap_need_frame(c) || atomic_load(&s->dead))
         return false;
     systrap_forget_operands(c);
+    systrap_context_answers((struct context *)c, NULL);
     mutex_lock(&s->lock);
     if (s->parked_count < PARKED_MAX) {
         room = true;

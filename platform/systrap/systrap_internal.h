@@ -27,6 +27,7 @@ struct systrap_context {
     /* owner's alone: */
     bool in_call; /* stopped in a patched call: its registers are in slot->regs, and there is no frame */
     bool ready;   /* the thread has come to us and is stopped */
+    bool answers; /* the thread answers some calls by itself */
     bool dead;    /* it is gone, or no longer believed */
     struct stub_pair pair;
     struct systrap_operands operands;
@@ -77,6 +78,7 @@ bool systrap_put_given(struct systrap_context *c) must_check;
 size_t systrap_context_take(struct context *context, void *to, gva_t from, size_t size);
 size_t systrap_context_give(struct context *context, gva_t to, const void *from, size_t size);
 void systrap_context_settle(struct context *context);
+void systrap_context_answers(struct context *context, const struct platform_answers *answers);
 
 /* systrap_fpu.c */
 ssize_t systrap_context_get_fpu(struct context *context, void *buffer, size_t size);

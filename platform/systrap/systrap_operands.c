@@ -64,6 +64,22 @@ void systrap_context_settle(struct context *context) {
         (void)!systrap_put_given(c); /* it could be written when the call was made */
 }
 
+void systrap_context_answers(struct context *context, const struct platform_answers *answers) {
+    struct systrap_context *c = systrap_context_of(context);
+    struct stub_answers *a = &c->slot->answers;
+    c->answers = answers != NULL;
+    a->on = 0;
+    if (!answers)
+        return;
+    a->pid = answers->pid;
+    a->tid = answers->tid;
+    a->uid = answers->uid;
+    a->euid = answers->euid;
+    a->gid = answers->gid;
+    a->egid = answers->egid;
+    a->on = 1; /* the thread is stopped, or waits for its first instruction */
+}
+
 static bool is_given(const struct systrap_operands *o, gva_t at, size_t size) {
     for (uint32_t i = 0; i < o->given_count; i++)
         if (overlap(&o->given[i], at, size))

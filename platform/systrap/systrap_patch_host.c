@@ -26,6 +26,7 @@
 #include "platform/systrap/systrap_internal.h"
 #include "platform/systrap/systrap_patch.h"
 
+enum { ANSWERED_WEIGHT = 10 };
 enum { PATCH_AFTER = 20, SITE_SIZE = 7, OLD_CALL = 5, HITS_LATER = 12 };
 #define GATE_PATCHING 0x80000000u
 
@@ -259,11 +260,13 @@ static bool better_trapped(uint64_t number) {
     }
 }
 
-void systrap_patch_count(struct stub_space *s, uint64_t number, uint64_t rip) {
+void systrap_patch_count(struct stub_space *s, uint64_t number, uint64_t rip, bool answered) {
     _Atomic uint8_t *hits = &s->patch_hits[(rip ^ rip >> 8) % ARRAY_SIZE(s->patch_hits)];
     uint8_t n = atomic_load_explicit(hits, memory_order_relaxed);
     if (likely(n > PATCH_AFTER) || s->platform->no_patches)
         return;
+    if (answered)
+        n = (uint8_t)MIN(n + ANSWERED_WEIGHT, (int)PATCH_AFTER);
     atomic_store_explicit(hits, n + 1, memory_order_relaxed);
     if (n != PATCH_AFTER || number > UINT32_MAX || better_trapped(number) || rip < PATCH_END + SITE_SIZE)
         return;

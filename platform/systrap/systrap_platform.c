@@ -44,6 +44,7 @@ static const struct platform_ops systrap_ops = {
     .context_follow_cpu = systrap_context_follow_cpu,
     .context_take = systrap_context_take,
     .context_give = systrap_context_give,
+    .context_answers = systrap_context_answers,
     .context_settle = systrap_context_settle,
     .destroy = systrap_destroy,
 };

@@ -10,6 +10,7 @@
 #include <linux/audit.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "platform/stub/stub_symbols.h"
 #include "platform/stub/stub_thread.h"
@@ -203,7 +204,10 @@ static void on_trap(struct systrap_context *c, struct guest_regs *regs, struct p
     if (unlikely(systrap_patch_at_trampoline(c->space, regs->rip, &site)))
         regs->rip = regs->rcx = site.rip;
     else
-        systrap_patch_count(c->space, number, regs->rip);
+        systrap_patch_count(c->space, number, regs->rip,
+                            c->answers &&
+                                (number == SYS_getpid || number == SYS_gettid || number == SYS_getuid ||
+                                 number == SYS_geteuid || number == SYS_getgid || number == SYS_getegid));
 }
 
 /* Two ways to meet a patched site other than by its start: the middle, where the `syscall` was, and a step

@@ -106,6 +106,8 @@ bool signal_ignored_locked(struct task *t, int signo, bool force) {
 
     if ((t->blocked | t->sigwait) & SIGBIT(signo))
         return false;
+    if (t->trace.on && signo != LINUX_SIGKILL) /* the tracer may want to know */
+        return false;
     if (g->unkillable && handler == LINUX_SIG_DFL && !(force && (SIGBIT(signo) & SIG_UNBLOCKABLE)))
         return true;
     return handler == LINUX_SIG_IGN || (handler == LINUX_SIG_DFL && (SIGBIT(signo) & SIG_DEFAULT_IGNORED));
@@ -238,6 +240,7 @@ static void continue_locked(struct thread_group *g) {
 
     flush_everywhere_locked(g, SIG_STOPS);
     g->continue_count++;
+    list_for_each_entry(t, &g->tasks, group_node) ptrace_trap_notify_locked(t);
     if (!g->stop_signal)
         return;
     g->notify_code = g->stopped ? LINUX_CLD_CONTINUED : LINUX_CLD_STOPPED;
@@ -275,6 +278,10 @@ int signal_send_locked(struct task *t, const struct linux_siginfo *info, enum si
 
     mutex_assert_held(&g->signal_lock);
     ASSERT(signo >= 1 && signo <= LINUX_NSIG);
+    if (signo == LINUX_SIGKILL && g->exiting && g->live_count > 0) {
+        thread_group_exit_locked(g, status_killed(LINUX_SIGKILL)); /* ends what holds up the exit */
+        return 0;
+    }
     if (g->exiting || g->live_count == 0 || (target == SIGNAL_TASK && t->exiting))
         return 0;
     if (SIGBIT(signo) & SIG_STOPS)
