@@ -72,6 +72,7 @@ static int advise_locked(struct kvm_space *s, const struct as_op *op) {
         return -ENOMEM;
     switch (op->advice) {
     case MADV_DONTNEED:
+    case 24: /* MADV_DONTNEED_LOCKED */
         kvm_pages_drop(s, op->addr, end);
         return 0;
     case MADV_POPULATE_READ:
@@ -131,8 +132,53 @@ static int remap_locked(struct kvm_space *s, const struct as_op *op) {
     return r;
 }
 
+static bool in_range(const struct kvm_space *s, gva_t addr, uint64_t len) {
+    const struct platform_limits *l = &s->machine->base.limits;
+    return len && (addr | len) % PAGE_SIZE == 0 && addr >= l->min_address && addr < l->max_address &&
+           len <= l->max_address - addr;
+}
+
+static bool is_advice(int advice) {
+    static const int known[] = {MADV_NORMAL,
+                                MADV_RANDOM,
+                                MADV_SEQUENTIAL,
+                                MADV_WILLNEED,
+                                MADV_DONTNEED,
+                                MADV_FREE,
+                                MADV_DONTFORK,
+                                MADV_DOFORK,
+                                MADV_MERGEABLE,
+                                MADV_UNMERGEABLE,
+                                MADV_HUGEPAGE,
+                                MADV_NOHUGEPAGE,
+                                MADV_DONTDUMP,
+                                MADV_DODUMP,
+                                MADV_WIPEONFORK,
+                                MADV_KEEPONFORK,
+                                MADV_COLD,
+                                MADV_PAGEOUT,
+                                MADV_POPULATE_READ,
+                                MADV_POPULATE_WRITE,
+                                24 /* DONTNEED_LOCKED */,
+                                25 /* COLLAPSE */};
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        if (known[i] == advice)
+            return true;
+    return false;
+}
+
+static bool is_valid(const struct kvm_space *s, const struct as_op *op) {
+    if (!in_range(s, op->addr, op->kind == AS_REMAP ? op->old_len : op->len))
+        return false;
+    if (op->kind == AS_REMAP)
+        return in_range(s, op->new_addr, op->len);
+    if (op->kind == AS_MAP_FILE)
+        return op->offset % PAGE_SIZE == 0 && op->offset + op->len >= op->len;
+    return op->kind != AS_ADVISE || is_advice(op->advice);
+}
+
 static int apply_locked(struct kvm_space *s, const struct as_op *op) {
-    if (op->len == 0 || op->addr % PAGE_SIZE || op->len % PAGE_SIZE)
+    if (!is_valid(s, op))
         return -EINVAL;
     switch (op->kind) {
     case AS_MAP_ANON:

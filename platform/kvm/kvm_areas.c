@@ -61,7 +61,8 @@ int kvm_areas_cut(struct kvm_space *s, gva_t start, gva_t end) {
 }
 
 bool kvm_areas_cover(struct kvm_space *s, gva_t start, gva_t end) {
-    for (struct kvm_area *a = kvm_area_find(s, start); start < end; a = RB_NEXT(kvm_area_tree, &s->areas, a)) {
+    for (struct kvm_area *a = kvm_area_find(s, start); start < end;
+         a = RB_NEXT(kvm_area_tree, &s->areas, a)) {
         if (!a || a->start > start)
             return false;
         start = a->end;

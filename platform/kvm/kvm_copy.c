@@ -72,9 +72,10 @@ static uint32_t combine(enum as_atomic_op op, uint32_t old, uint32_t operand) {
     return old;
 }
 
-/* Guests change the word meanwhile with instructions of their own: ours is the same cmpxchg on the same page. */
-static int atomic_locked(struct kvm_space *s, enum as_atomic_op op, gva_t at, uint32_t operand, uint32_t expected,
-                         uint32_t *ret_old) {
+/* Guests change the word meanwhile with instructions of their own: ours is the same cmpxchg on the same page.
+ */
+static int atomic_locked(struct kvm_space *s, enum as_atomic_op op, gva_t at, uint32_t operand,
+                         uint32_t expected, uint32_t *ret_old) {
     struct kvm_fault fault;
     uint64_t *entry = kvm_page_touch(s, at, PROT_WRITE, &fault);
     if (!entry)

@@ -42,7 +42,8 @@ int kvm_files_init(struct kvm_machine *m) {
     for (uint32_t i = 0; i < m->cpuid->nent; i++)
         if (m->cpuid->entries[i].function == 0x80000008)
             address_bits = m->cpuid->entries[i].eax & 0xff;
-    uint64_t windows = address_bits > 38 ? ((1ull << MIN(address_bits, 48u)) - KVM_WINDOWS_BASE) / KVM_WINDOW_SIZE : 0;
+    uint64_t windows =
+        address_bits > 38 ? ((1ull << MIN(address_bits, 48u)) - KVM_WINDOWS_BASE) / KVM_WINDOW_SIZE : 0;
     int slots = ioctl(m->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
     f->next_slot = FIRST_SLOT;
     f->end_slot = (uint32_t)MIN((uint64_t)MAX(slots, FIRST_SLOT), FIRST_SLOT + windows);
@@ -120,7 +121,7 @@ static void free_window_locked(struct kvm_machine *m, struct kvm_file *f, struct
 static void free_file_locked(struct kvm_machine *m, struct kvm_file *f) {
     struct kvm_window *w, *next;
     RB_FOREACH_SAFE(w, kvm_window_tree, &f->windows, next)
-        free_window_locked(m, f, w);
+    free_window_locked(m, f, w);
     RB_REMOVE(kvm_file_tree, &m->files.all, f);
     close(f->fd);
     free(f);
@@ -155,6 +156,7 @@ static int new_file_locked(struct kvm_machine *m, int fd, const struct kvm_file 
 int kvm_file_get(struct kvm_machine *m, int fd, struct kvm_file **ret) {
     struct stat st;
     int flags = fcntl(fd, F_GETFL), r = 0;
+    *ret = NULL;
     if (flags < 0 || host_fstat(fd, &st) < 0)
         return -errno;
     if ((flags & O_ACCMODE) == O_WRONLY)

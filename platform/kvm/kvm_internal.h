@@ -10,7 +10,8 @@
  * of a pool while it is in context_switch().
  *
  * Ring 0 of the guest is a page of one-byte stubs (kvm_ring0): each exception and each `syscall` ends in a
- * `hlt`, that is in KVM_RUN returning. All registers travel in the shared kvm_run page: one host call an exit.
+ * `hlt`, that is in KVM_RUN returning. All registers travel in the shared kvm_run page: one host call an
+ * exit.
  *
  * Page table rule (PLATFORM.md 1.4): entries are added, and rights given, by plain stores. Whatever is taken
  * away is followed by a flush (kvm_flush) before the page is used for anything else: every vCPU that runs the
@@ -37,7 +38,7 @@ struct kvm_machine;
 /* ---- frames ---- */
 
 #define KVM_FRAME_SLOT_SIZE (1ull << 30) /* guest-physical bytes per slot of frames */
-#define KVM_WINDOWS_BASE (1ull << 38)    /* windows lie above it, frames below */
+#define KVM_WINDOWS_BASE    (1ull << 38) /* windows lie above it, frames below */
 enum { KVM_NO_FRAME = 0 };               /* frame 0 is never handed out */
 
 struct kvm_frame {
@@ -47,9 +48,9 @@ struct kvm_frame {
 
 struct kvm_frames {
     int fd;
-    char *memory;            /* all frames, for the sentry */
-    char *guest_view;        /* the same, for the machine: what is unmapped here is flushed from every guest */
-    struct kvm_frame *info;  /* one for each */
+    char *memory;           /* all frames, for the sentry */
+    char *guest_view;       /* the same, for the machine: what is unmapped here is flushed from every guest */
+    struct kvm_frame *info; /* one for each */
     uint32_t capacity, zero; /* `zero` is a frame of zeros that anybody may map read-only */
     struct mutex lock;       /* protects: */
     uint32_t unused;         /* frames from here on were never handed out */
@@ -121,7 +122,8 @@ struct kvm_files {
     uint32_t *free_slots;
     size_t free_count, free_capacity;
     uint32_t end_slot;
-    char **memory; /* of the window in each slot; read without the lock by who holds a reference to its file */
+    char *
+        *memory; /* of the window in each slot; read without the lock by who holds a reference to its file */
 };
 
 int kvm_files_init(struct kvm_machine *m) must_check;
@@ -156,11 +158,11 @@ struct kvm_space {
     RB_HEAD(kvm_area_tree, kvm_area) areas;
     struct list contexts;
     _Atomic uint32_t quiescing; /* somebody waits for contexts to leave the guest */
-    uint32_t root;        /* frame of the top page table */
-    uint64_t root_serial; /* no two roots of a machine have the same */
-    uint64_t pages;       /* entries that hold a page */
-    uint64_t tables;      /* page table pages, the root included */
-    uint64_t shrunk_to;   /* their number when they were last made anew */
+    uint32_t root;              /* frame of the top page table */
+    uint64_t root_serial;       /* no two roots of a machine have the same */
+    uint64_t pages;             /* entries that hold a page */
+    uint64_t tables;            /* page table pages, the root included */
+    uint64_t shrunk_to;         /* their number when they were last made anew */
 };
 
 static inline struct kvm_space *kvm_space_of(struct address_space *as) {
@@ -168,15 +170,15 @@ static inline struct kvm_space *kvm_space_of(struct address_space *as) {
 }
 
 /* Page table entries. Software bits say what the page is; an entry without PRESENT may still hold a page. */
-#define KVM_PTE_PRESENT 0x1ull
-#define KVM_PTE_WRITE 0x2ull
-#define KVM_PTE_USER 0x4ull
+#define KVM_PTE_PRESENT  0x1ull
+#define KVM_PTE_WRITE    0x2ull
+#define KVM_PTE_USER     0x4ull
 #define KVM_PTE_ACCESSED 0x20ull
-#define KVM_PTE_DIRTY 0x40ull
-#define KVM_PTE_FRAME 0x200ull  /* a frame, of which this entry holds a reference */
-#define KVM_PTE_WINDOW 0x400ull /* a page of a window */
-#define KVM_PTE_NX (1ull << 63)
-#define KVM_PTE_ADDRESS 0x000ffffffffff000ull
+#define KVM_PTE_DIRTY    0x40ull
+#define KVM_PTE_FRAME    0x200ull /* a frame, of which this entry holds a reference */
+#define KVM_PTE_WINDOW   0x400ull /* a page of a window */
+#define KVM_PTE_NX       (1ull << 63)
+#define KVM_PTE_ADDRESS  0x000ffffffffff000ull
 
 /* kvm_tables.c; all with space->lock */
 int kvm_tables_init(struct kvm_space *s) must_check;
@@ -219,7 +221,8 @@ size_t kvm_pages_drop_truncated(struct kvm_space *s);
 /* kvm_space.c, kvm_apply.c, kvm_copy.c: the contract's as_* */
 int kvm_as_create(struct platform *p, struct address_space **ret_as) must_check;
 int kvm_as_fork(struct address_space *as, struct address_space **ret_as) must_check;
-int kvm_as_apply(struct address_space *as, const struct as_op *ops, size_t count, size_t *ret_done) must_check;
+int kvm_as_apply(struct address_space *as, const struct as_op *ops, size_t count,
+                 size_t *ret_done) must_check;
 ssize_t kvm_as_copy_in(struct address_space *as, void *to, gva_t from, size_t size);
 ssize_t kvm_as_copy_out(struct address_space *as, gva_t to, const void *from, size_t size);
 ssize_t kvm_as_peek(struct address_space *as, void *to, gva_t from, size_t size);
@@ -248,7 +251,7 @@ struct kvm_context {
     struct list link;        /* space->contexts */
     pid_t tid;               /* of the owner */
     _Atomic uint32_t running, interrupted;
-    _Atomic uint32_t exits; /* times that it left the guest */
+    _Atomic uint32_t exits;        /* times that it left the guest */
     struct kvm_vcpu *_Atomic vcpu; /* has our FPU state; pool.lock to change */
     bool fpu_saved;                /* `fpu` has it; one of the two always */
     char *fpu;                     /* machine->xsave_size bytes */
@@ -263,18 +266,18 @@ struct kvm_vcpu {
     unsigned number;
     int fd;
     struct kvm_run *run;
-    uint64_t *stack_top; /* in our memory: behind the highest word of the exception stack */
-    struct kvm_context *owner; /* whose FPU state it has; pool.lock */
+    uint64_t *stack_top;              /* in our memory: behind the highest word of the exception stack */
+    struct kvm_context *owner;        /* whose FPU state it has; pool.lock */
     const struct kvm_context *loaded; /* whose segments it has; the holder's alone */
-    uint64_t root_serial;      /* of the tables that it uses; likewise */
+    uint64_t root_serial;             /* of the tables that it uses; likewise */
 };
 
 struct kvm_pool {
-    struct mutex lock; /* protects: */
+    struct mutex lock;      /* protects: */
     struct list idle, busy; /* least recently used first */
     unsigned count;
     _Atomic uint32_t returned, waiting; /* counts vCPUs given back; who waits sleeps on it */
-    unsigned soft_limit, hard_limit; /* make new ones up to; not beyond */
+    unsigned soft_limit, hard_limit;    /* make new ones up to; not beyond */
 };
 
 void kvm_pool_init(struct kvm_machine *m);
@@ -307,9 +310,9 @@ struct kvm_machine {
     size_t xsave_size; /* what KVM_GET_XSAVE2 stores */
     uint64_t xcr0;
     struct kvm_cpuid2 *cpuid;
-    char *ring0;                   /* frames of the guest's ring 0 (x86_64/kvm_ring0.h) */
-    uint32_t ring0_root;           /* of a space with nothing but ring 0 */
-    uint32_t ring0_table;          /* frame of the table that every root has in its last entry */
+    char *ring0;          /* frames of the guest's ring 0 (x86_64/kvm_ring0.h) */
+    uint32_t ring0_root;  /* of a space with nothing but ring 0 */
+    uint32_t ring0_table; /* frame of the table that every root has in its last entry */
     _Atomic uint64_t next_serial;
     _Atomic uint32_t entry; /* enum kvm_entry, as seen */
     char *toggle;           /* the page of the slot that is taken out and put back to flush all */
@@ -320,7 +323,8 @@ struct kvm_machine {
 };
 
 int kvm_slot_set(struct kvm_machine *m, uint32_t slot, uint64_t gpa, uint64_t size, char *memory) must_check;
-void kvm_slot_clear(struct kvm_machine *m, uint32_t slot, uint64_t gpa); /* harmless on one that is not there */
+void kvm_slot_clear(struct kvm_machine *m, uint32_t slot,
+                    uint64_t gpa); /* harmless on one that is not there */
 
 /* kvm_selftest_host.c: does this host's KVM run guests as the rest expects? In a child, within a second. */
 struct kvm_verdict {
@@ -331,4 +335,5 @@ struct kvm_verdict {
 };
 int kvm_selftest(const struct platform_config *config, struct kvm_verdict *ret) must_check;
 /* The platform without the test. */
-int kvm_machine_create(const struct platform_config *config, struct platform **ret, struct err **err) must_check;
+int kvm_machine_create(const struct platform_config *config, struct platform **ret,
+                       struct err **err) must_check;

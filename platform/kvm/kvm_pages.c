@@ -62,7 +62,7 @@ static void store(uint64_t *entry, uint64_t value) {
 static bool takes_away(uint64_t old, uint64_t new) {
     if (!(old & KVM_PTE_PRESENT))
         return false;
-    return !(new & KVM_PTE_PRESENT) || (old & ~new & KVM_PTE_WRITE) || (new & ~old & KVM_PTE_NX) ||
+    return !(new &KVM_PTE_PRESENT) || (old & ~new &KVM_PTE_WRITE) || (new & ~old &KVM_PTE_NX) ||
            (old ^ new) & KVM_PTE_ADDRESS;
 }
 

@@ -79,9 +79,19 @@ static const struct platform_ops kvm_ops = {
 /* Beside boot's own list: nothing with any arguments; ioctls by their request alone (kvm_host_ioctls). */
 const int kvm_host_calls[] = {-1};
 /* These numbers mean something to descriptors of KVM only. */
-const unsigned long kvm_host_ioctls[] = {KVM_RUN,       KVM_SET_USER_MEMORY_REGION, KVM_CREATE_VCPU, KVM_SET_CPUID2,
-                                         KVM_GET_SREGS, KVM_SET_SREGS,              KVM_SET_MSRS,    KVM_SET_XCRS,
-                                         KVM_GET_XSAVE2, KVM_SET_XSAVE,             KVM_SET_DEVICE_ATTR, 0};
+const unsigned long kvm_host_ioctls[] = {KVM_RUN,
+                                         KVM_SET_USER_MEMORY_REGION,
+                                         KVM_CREATE_VCPU,
+                                         KVM_SET_CPUID2,
+                                         KVM_GET_SREGS,
+                                         KVM_SET_SREGS,
+                                         KVM_SET_MSRS,
+                                         KVM_SET_XCRS,
+                                         KVM_GET_XSAVE2,
+                                         KVM_SET_XSAVE,
+                                         KVM_SET_DEVICE_ATTR,
+                                         KVM_GET_VCPU_EVENTS,
+                                         0};
 
 /* ---- set-up ---- */
 
@@ -89,10 +99,14 @@ static int check_host(struct kvm_machine *m, struct err **err) {
     static const struct {
         int capability, least;
         const char *name;
-    } needed[] = {{KVM_CAP_USER_MEMORY, 1, "user memory"},  {KVM_CAP_IMMEDIATE_EXIT, 1, "immediate exit"},
-                  {KVM_CAP_XSAVE, 1, "xsave"},               {KVM_CAP_XCRS, 1, "xcrs"},
-                  {KVM_CAP_EXT_CPUID, 1, "cpuid"},           {KVM_CAP_SYNC_MMU, 1, "MMU notifiers"},
-                  {KVM_CAP_XSAVE2, 1, "xsave2"},             {KVM_CAP_NR_MEMSLOTS, 1024, "1024 memory slots"}};
+    } needed[] = {{KVM_CAP_USER_MEMORY, 1, "user memory"},
+                  {KVM_CAP_IMMEDIATE_EXIT, 1, "immediate exit"},
+                  {KVM_CAP_XSAVE, 1, "xsave"},
+                  {KVM_CAP_XCRS, 1, "xcrs"},
+                  {KVM_CAP_EXT_CPUID, 1, "cpuid"},
+                  {KVM_CAP_SYNC_MMU, 1, "MMU notifiers"},
+                  {KVM_CAP_XSAVE2, 1, "xsave2"},
+                  {KVM_CAP_NR_MEMSLOTS, 1024, "1024 memory slots"}};
     const int sync = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
     int version = ioctl(m->kvm_fd, KVM_GET_API_VERSION, 0);
     if (version != 12)
@@ -203,12 +217,14 @@ int kvm_machine_create(const struct platform_config *config, struct platform **r
     m->base.ops = &kvm_ops;
     m->vm_fd = m->frames.fd = -1;
     list_init(&m->pool.idle);
-    m->kvm_fd = config->kvm_fd > 0 ? fcntl(config->kvm_fd, F_DUPFD_CLOEXEC, 0) : platform_kvm_open();
+    m->kvm_fd = config->kvm_fd ? config->kvm_fd : platform_kvm_open();
     int r = 0;
+    if (m->kvm_fd > 0 && config->kvm_fd) /* ours to close */
+        m->kvm_fd = fcntl(config->kvm_fd, F_DUPFD_CLOEXEC, 0);
     if (m->kvm_fd < 0) {
-        int error = config->kvm_fd > 0 ? errno : -m->kvm_fd;
-        r = err_set(err, error, "platform.kvm", "kvm: opening /dev/kvm");
-        err_explain(err, NULL, "load the kvm module and give this user access to /dev/kvm, or use --platform=systrap");
+        r = err_set(err, config->kvm_fd > 0 ? errno : -m->kvm_fd, "platform.kvm", "kvm: opening /dev/kvm");
+        err_explain(err, NULL,
+                    "load the kvm module and give this user access to /dev/kvm, or use --platform=systrap");
     }
     if (r == 0)
         r = machine_init(m, err);
@@ -235,7 +251,8 @@ int platform_kvm_create(const struct platform_config *config, struct platform **
         struct kvm_machine *m = (struct kvm_machine *)*ret;
         atomic_store(&m->entry, verdict.entry);
         log_info(LOG_PLATFORM, "kvm: calls by %s, %u ns each",
-                 verdict.entry == KVM_ENTRY_HARDWARE ? "syscall in hardware" : "a fault at its target", verdict.call_ns);
+                 verdict.entry == KVM_ENTRY_HARDWARE ? "syscall in hardware" : "a fault at its target",
+                 verdict.call_ns);
     }
     return r;
 }

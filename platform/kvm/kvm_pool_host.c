@@ -51,7 +51,8 @@ static int set_msrs(struct kvm_vcpu *v) {
         struct kvm_msrs head;
         struct kvm_msr_entry entries[COUNT];
     } msrs = {.head.nmsrs = COUNT,
-              .entries = {{.index = MSR_STAR, .data = (uint64_t)SEL_USER32_CODE << 48 | (uint64_t)SEL_KERNEL_CODE << 32},
+              .entries = {{.index = MSR_STAR,
+                           .data = (uint64_t)SEL_USER32_CODE << 48 | (uint64_t)SEL_KERNEL_CODE << 32},
                           {.index = MSR_LSTAR, .data = RING0_SYSCALL_RIP},
                           {.index = MSR_CSTAR, .data = RING0_SYSCALL32_RIP},
                           {.index = MSR_FMASK, .data = masked}}};
@@ -88,7 +89,8 @@ static int new_vcpu_locked(struct kvm_machine *m, struct kvm_vcpu **ret) {
     int r = 0;
     v->number = m->pool.count;
     v->fd = ioctl(m->vm_fd, KVM_CREATE_VCPU, v->number);
-    if (v->fd < 0 || (v->run = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0)) == MAP_FAILED)
+    if (v->fd < 0 ||
+        (v->run = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0)) == MAP_FAILED)
         r = -errno;
     if (r == 0)
         r = set_up(m, v);
@@ -142,7 +144,8 @@ static struct kvm_vcpu *find_locked(struct kvm_pool *p) {
 /* Waits until a vCPU is given back, at most a time slice; then asks for one. */
 static void wait_for_vcpu(struct kvm_pool *p, uint32_t seen) {
     struct timespec slice = {0, SLICE_NS};
-    if (syscall(SYS_futex, &p->returned, FUTEX_WAIT_PRIVATE, seen, &slice, NULL, 0) == 0 || errno != ETIMEDOUT)
+    if (syscall(SYS_futex, &p->returned, FUTEX_WAIT_PRIVATE, seen, &slice, NULL, 0) == 0 ||
+        errno != ETIMEDOUT)
         return;
     mutex_lock(&p->lock);
     if (!list_empty(&p->busy)) {

@@ -73,10 +73,14 @@ static const char load_data[] = "\x8b\x04\x25\0\0\x50\0\x0f\x05"; /* mov DATA, %
 static bool page_faults(struct trial *t) {
     RUN(t, load_data, false);
     bool ok = t->event.kind == EVENT_SYSCALL;
-    ok = ok && apply(t, (struct as_op){.kind = AS_PROTECT, .addr = DATA, .len = PAGE_SIZE, .prot = PROT_NONE}) == 0;
+    ok = ok &&
+         apply(t, (struct as_op){.kind = AS_PROTECT, .addr = DATA, .len = PAGE_SIZE, .prot = PROT_NONE}) == 0;
     RUN(t, load_data, false);
     ok = ok && is_fault(t, SIGSEGV, 0) && t->event.address == DATA && t->event.code == SEGV_ACCERR;
-    ok = ok && apply(t, (struct as_op){.kind = AS_MAP_ANON, .addr = DATA, .len = PAGE_SIZE, .prot = PROT_READ | PROT_WRITE}) == 0;
+    ok = ok &&
+         apply(t,
+               (struct as_op){
+                   .kind = AS_MAP_ANON, .addr = DATA, .len = PAGE_SIZE, .prot = PROT_READ | PROT_WRITE}) == 0;
     RUN(t, load_data, false);
     return ok && t->event.kind == EVENT_SYSCALL && (uint32_t)t->regs.rax == 0;
 }
@@ -84,11 +88,13 @@ static bool page_faults(struct trial *t) {
 static bool vectors(struct trial *t) {
     char area[576];
     t->regs.rax = 0x1234;
-    RUN(t, "\x66\x48\x0f\x6e\xc8\xc4\xe2\x7d\x59\xd1\x0f\x05", false); /* movq %rax, %xmm1; vpbroadcastq %xmm1, %ymm2 */
+    RUN(t, "\x66\x48\x0f\x6e\xc8\xc4\xe2\x7d\x59\xd1\x0f\x05",
+        false); /* movq %rax, %xmm1; vpbroadcastq %xmm1, %ymm2 */
     bool avx = ((struct kvm_machine *)t->p)->xcr0 & 4;
     if (avx && t->event.kind != EVENT_SYSCALL)
         return false;
-    return t->p->ops->context_get_fpu(t->c, area, sizeof(area)) == sizeof(area) && memcmp(area + 160 + 16, "\x34\x12", 2) == 0;
+    return t->p->ops->context_get_fpu(t->c, area, sizeof(area)) == sizeof(area) &&
+           memcmp(area + 160 + 16, "\x34\x12", 2) == 0;
 }
 
 static struct trial *g_spinning; /* of the child, for its signal handler */
@@ -131,16 +137,27 @@ static bool measure(struct trial *t) {
 
 static bool start(struct trial *t) {
     return t->p->ops->as_create(t->p, &t->as) == 0 && t->p->ops->context_create(t->as, &t->c) == 0 &&
-           apply(t, (struct as_op){.kind = AS_MAP_ANON, .addr = CODE, .len = PAGE_SIZE, .prot = PROT_READ | PROT_EXEC}) == 0 &&
-           apply(t, (struct as_op){.kind = AS_MAP_ANON, .addr = DATA, .len = PAGE_SIZE, .prot = PROT_READ | PROT_WRITE}) == 0;
+           apply(t,
+                 (struct as_op){
+                     .kind = AS_MAP_ANON, .addr = CODE, .len = PAGE_SIZE, .prot = PROT_READ | PROT_EXEC}) ==
+               0 &&
+           apply(t,
+                 (struct as_op){
+                     .kind = AS_MAP_ANON, .addr = DATA, .len = PAGE_SIZE, .prot = PROT_READ | PROT_WRITE}) ==
+               0;
 }
 
 static void try_all(const struct platform_config *config, struct kvm_verdict *ret) {
     static const struct {
         bool (*try)(struct trial *t);
         const char *name;
-    } steps[] = {{start, "first address space"}, {calls, "system call"}, {exceptions, "exceptions"},
-                 {page_faults, "page faults"}, {vectors, "vector registers"}, {interrupts, "interruption"}, {measure, "time"}};
+    } steps[] = {{start, "first address space"},
+                 {calls, "system call"},
+                 {exceptions, "exceptions"},
+                 {page_faults, "page faults"},
+                 {vectors, "vector registers"},
+                 {interrupts, "interruption"},
+                 {measure, "time"}};
     struct trial t = {.regs = {.rflags = 0x202, .cs = 0x33}, .verdict = ret};
     struct err *err = NULL;
     int r = kvm_machine_create(config, &t.p, &err);

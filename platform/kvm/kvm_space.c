@@ -86,8 +86,7 @@ void kvm_as_kill(struct address_space *as) {
     struct kvm_context *c;
     atomic_store(&s->dead, true);
     mutex_lock(&s->lock);
-    list_for_each_entry(c, &s->contexts, link)
-        kvm_context_kick(c);
+    list_for_each_entry(c, &s->contexts, link) kvm_context_kick(c);
     mutex_unlock(&s->lock);
 }
 
@@ -105,9 +104,9 @@ int kvm_as_pages(struct address_space *as, gva_t addr, size_t count, uint8_t *re
     mutex_lock(&s->lock);
     for (size_t i = 0; i < count; i++) {
         uint64_t *entry = kvm_tables_entry(s, addr + i * PAGE_SIZE, false);
-        ret[i] = !entry || *entry == 0         ? 0
+        ret[i] = !entry || *entry == 0     ? 0
                  : *entry & KVM_PTE_WINDOW ? PAGE_IS_PRESENT | PAGE_IS_SHARED
-                                               : PAGE_IS_PRESENT;
+                                           : PAGE_IS_PRESENT;
     }
     mutex_unlock(&s->lock);
     return atomic_load(&s->dead) ? -ESRCH : 0;

@@ -18,10 +18,10 @@
 #include "platform/kvm/kvm_internal.h"
 #include "platform/kvm/x86_64/kvm_ring0.h"
 
-#define VSYSCALL_START 0xffffffffff600000ull
-#define FLAG_TF 0x100ull
+#define VSYSCALL_START   0xffffffffff600000ull
+#define FLAG_TF          0x100ull
 #define FLAGS_FROM_GUEST 0x244dd5ull /* CF PF AF ZF SF TF DF OF NT AC ID */
-#define FLAGS_FIXED 0x202ull         /* IF, and the bit that is always set */
+#define FLAGS_FIXED      0x202ull    /* IF, and the bit that is always set */
 
 enum { FRAME_RIP, FRAME_CS, FRAME_FLAGS, FRAME_RSP, FRAME_SS, FRAME_WORDS };
 
@@ -83,11 +83,24 @@ static void load(struct visit *e) {
     frame[FRAME_FLAGS] = e->step ? flags | FLAG_TF : flags;
     frame[FRAME_RSP] = r->rsp;
     frame[FRAME_SS] = SEL_USER_DATA;
-    *q = (struct kvm_regs){.rax = r->rax, .rbx = r->rbx, .rcx = r->rcx, .rdx = r->rdx, .rsi = r->rsi,
-                           .rdi = r->rdi, .rbp = r->rbp, .r8 = r->r8, .r9 = r->r9, .r10 = r->r10, .r11 = r->r11,
-                           .r12 = r->r12, .r13 = r->r13, .r14 = r->r14, .r15 = r->r15,
+    *q = (struct kvm_regs){.rax = r->rax,
+                           .rbx = r->rbx,
+                           .rcx = r->rcx,
+                           .rdx = r->rdx,
+                           .rsi = r->rsi,
+                           .rdi = r->rdi,
+                           .rbp = r->rbp,
+                           .r8 = r->r8,
+                           .r9 = r->r9,
+                           .r10 = r->r10,
+                           .r11 = r->r11,
+                           .r12 = r->r12,
+                           .r13 = r->r13,
+                           .r14 = r->r14,
+                           .r15 = r->r15,
                            .rip = RING0_IRET_RIP,
-                           .rsp = RING0_ADDRESS(RING0_VCPUS + e->v->number + 1) - FRAME_WORDS * sizeof(uint64_t),
+                           .rsp =
+                               RING0_ADDRESS(RING0_VCPUS + e->v->number + 1) - FRAME_WORDS * sizeof(uint64_t),
                            .rflags = 2};
     run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
     bool in_ring0 = (run->s.regs.sregs.cs.selector & 3) == 0;
@@ -187,8 +200,12 @@ static enum verdict on_page_fault(struct visit *e, uint64_t at, uint32_t error) 
 
 /* As Linux tells it from the status and control words: Intel SDM vol. 1 8.5, 11.5. */
 static int fpu_code(uint32_t raised) {
-    return raised & 1 ? FPE_FLTINV : raised & 4 ? FPE_FLTDIV : raised & 8 ? FPE_FLTOVF
-           : raised & 0x12 ? FPE_FLTUND : raised & 0x20 ? FPE_FLTRES : 0;
+    return raised & 1      ? FPE_FLTINV
+           : raised & 4    ? FPE_FLTDIV
+           : raised & 8    ? FPE_FLTOVF
+           : raised & 0x12 ? FPE_FLTUND
+           : raised & 0x20 ? FPE_FLTRES
+                           : 0;
 }
 
 static enum verdict on_fpu_exception(struct visit *e, bool sse) {
@@ -209,7 +226,8 @@ static enum verdict on_fpu_exception(struct visit *e, bool sse) {
 static enum verdict on_undefined(struct visit *e) {
     uint8_t code[2];
     struct address_space *as = (struct address_space *)e->c->space;
-    if (kvm_as_copy_in(as, code, e->regs->rip, sizeof(code)) == sizeof(code) && code[0] == 0xcd && code[1] == 0x80) {
+    if (kvm_as_copy_in(as, code, e->regs->rip, sizeof(code)) == sizeof(code) && code[0] == 0xcd &&
+        code[1] == 0x80) {
         e->regs->rip += sizeof(code);
         e->regs->orig_rax = e->regs->rax;
         e->event->kind = EVENT_SYSCALL;
@@ -291,9 +309,12 @@ static enum verdict on_interrupted(struct visit *e) {
     bool in_ring3 = run->s.regs.sregs.cs.selector & 3;
     run->immediate_exit = 0;
     if (in_ring3) {
+        bool stepped = e->step && q->rip != e->regs->rip; /* its trap would come after the interrupt */
         store_place(e, q->rip, run->s.regs.sregs.cs.selector, q->rflags, q->rsp);
-    } else if (q->rip != RING0_IRET_RIP) {
-        return GO_ON; /* in a stub: it must come to its `hlt` first */
+        if (stepped) {
+            e->event->kind = EVENT_STEP;
+            return EVENT_THERE;
+        }
     } else {
         e->regs->orig_rax = ~0ull; /* not even begun */
     }
@@ -314,9 +335,15 @@ static enum verdict on_no_page(struct visit *e) {
     return GONE;
 }
 
-static bool in_stub(const struct kvm_vcpu *v) {
+/* On the way into ring 0, or to its `hlt`: not a place that the guest could be sent back to, and an exception
+ * that is on its way would reach whoever runs on this vCPU next. */
+static bool half_way(const struct kvm_vcpu *v) {
     uint64_t rip = v->run->s.regs.regs.rip;
-    return (v->run->s.regs.sregs.cs.selector & 3) == 0 && rip != RING0_IRET_RIP && rip >= RING0_BASE;
+    struct kvm_vcpu_events events;
+    if (rip >= RING0_BASE && rip != RING0_IRET_RIP && rip - VSYSCALL_START >= PAGE_SIZE)
+        return true;
+    return ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) == 0 &&
+           (events.exception.injected || events.exception.pending);
 }
 
 static enum verdict run(struct visit *e) {
@@ -331,7 +358,7 @@ static enum verdict run(struct visit *e) {
     }
     load(e);
     int r = ioctl(e->v->fd, KVM_RUN, 0) < 0 ? errno : 0;
-    while (r == EINTR && in_stub(e->v)) { /* one more step to its `hlt`, whatever else is asked of us */
+    while (r == EINTR && half_way(e->v)) { /* one more step to its `hlt`, whatever else is asked of us */
         run->immediate_exit = 0;
         r = ioctl(e->v->fd, KVM_RUN, 0) < 0 ? errno : 0;
     }
@@ -370,7 +397,8 @@ void kvm_context_switch(struct context *context, struct guest_regs *regs, bool s
         do {
             *ret_event = (struct platform_event){0};
             v = run(&e);
-        } while (v == GO_ON || (v == EVENT_THERE && for_nothing(&e) && !atomic_load(&c->space->machine->pool.waiting)));
+        } while (v == GO_ON ||
+                 (v == EVENT_THERE && for_nothing(&e) && !atomic_load(&c->space->machine->pool.waiting)));
         kvm_vcpu_give(c, e.v);
     } while (v == EVENT_THERE && for_nothing(&e));
     if (v == GONE)

@@ -38,7 +38,8 @@ int kvm_tables_init(struct kvm_space *s) {
     return 0;
 }
 
-/* Gives up the tables beneath `table`. Their entries are emptied first: a vCPU that still walks them faults. */
+/* Gives up the tables beneath `table`. Their entries are emptied first: a vCPU that still walks them faults.
+ */
 static void retire(struct kvm_machine *m, uint64_t gpa, int level) {
     uint64_t *table = table_at(m, gpa);
     for (unsigned i = 0; level > 0 && i < (level == LEVELS - 1 ? KERNEL_ENTRY : ENTRIES); i++)
@@ -91,7 +92,8 @@ static bool rebuild(struct kvm_space *s) {
     struct kvm_space fresh = {.machine = s->machine};
     if (kvm_tables_init(&fresh) < 0)
         return false;
-    for (uint64_t *from; (from = kvm_tables_next(s, &at, s->machine->base.limits.max_address)); at += PAGE_SIZE) {
+    for (uint64_t *from; (from = kvm_tables_next(s, &at, s->machine->base.limits.max_address));
+         at += PAGE_SIZE) {
         uint64_t *to = kvm_tables_entry(&fresh, at, true);
         if (!to) {
             kvm_tables_done(&fresh);

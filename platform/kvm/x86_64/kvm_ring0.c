@@ -19,9 +19,12 @@ struct packed_gate {
 
 static void fill_gdt(char *page) {
     static const uint64_t segments[] = {
-        [1] = 0x00cf9b000000ffff, [SEL_KERNEL_CODE / 8] = 0x00af9b000000ffff,
-        [SEL_KERNEL_DATA / 8] = 0x00cf93000000ffff, [SEL_USER32_CODE / 8] = 0x00cffb000000ffff,
-        [SEL_USER_DATA / 8] = 0x00cff3000000ffff, [SEL_USER_CODE / 8] = 0x00affb000000ffff,
+        [1] = 0x00cf9b000000ffff,
+        [SEL_KERNEL_CODE / 8] = 0x00af9b000000ffff,
+        [SEL_KERNEL_DATA / 8] = 0x00cf93000000ffff,
+        [SEL_USER32_CODE / 8] = 0x00cffb000000ffff,
+        [SEL_USER_DATA / 8] = 0x00cff3000000ffff,
+        [SEL_USER_CODE / 8] = 0x00affb000000ffff,
     };
     memcpy(page, segments, sizeof(segments));
 }
@@ -64,14 +67,17 @@ void kvm_ring0_fill(char *pages) {
 
 void kvm_ring0_sregs(struct kvm_sregs *s, unsigned vcpu) {
     enum { CODE = 11, DATA = 3, BUSY_TSS = 11 };
-    struct kvm_segment code = {.limit = ~0u, .selector = SEL_KERNEL_CODE, .present = 1, .type = CODE, .s = 1, .l = 1, .g = 1};
-    struct kvm_segment data = {.limit = ~0u, .selector = SEL_KERNEL_DATA, .present = 1, .type = DATA, .s = 1, .db = 1, .g = 1};
+    struct kvm_segment code = {
+        .limit = ~0u, .selector = SEL_KERNEL_CODE, .present = 1, .type = CODE, .s = 1, .l = 1, .g = 1};
+    struct kvm_segment data = {
+        .limit = ~0u, .selector = SEL_KERNEL_DATA, .present = 1, .type = DATA, .s = 1, .db = 1, .g = 1};
     struct kvm_segment user = data;
     user.selector = SEL_USER_DATA;
     user.dpl = 3;
-    s->cr0 = 0x80050033;                                                           /* PG AM WP NE ET MP PE */
-    s->cr4 = 1u << 5 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 16 | 1u << 18;         /* PAE PGE OSFXSR OSXMMEXCPT FSGSBASE OSXSAVE */
-    s->efer = 0xd01;                                                               /* NXE LMA LME SCE */
+    s->cr0 = 0x80050033; /* PG AM WP NE ET MP PE */
+    s->cr4 = 1u << 5 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 16 |
+             1u << 18; /* PAE PGE OSFXSR OSXMMEXCPT FSGSBASE OSXSAVE */
+    s->efer = 0xd01;   /* NXE LMA LME SCE */
     s->cs = code;
     s->ss = data;
     s->ds = s->es = s->fs = s->gs = user;
@@ -79,5 +85,9 @@ void kvm_ring0_sregs(struct kvm_sregs *s, unsigned vcpu) {
     s->gdt.limit = SEL_TSS + 15;
     s->idt.base = RING0_ADDRESS(RING0_IDT);
     s->idt.limit = VECTORS * sizeof(struct packed_gate) - 1;
-    s->tr = (struct kvm_segment){.base = RING0_ADDRESS(RING0_VCPUS + vcpu), .limit = TSS_LIMIT, .selector = SEL_TSS, .present = 1, .type = BUSY_TSS};
+    s->tr = (struct kvm_segment){.base = RING0_ADDRESS(RING0_VCPUS + vcpu),
+                                 .limit = TSS_LIMIT,
+                                 .selector = SEL_TSS,
+                                 .present = 1,
+                                 .type = BUSY_TSS};
 }
