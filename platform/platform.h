@@ -235,8 +235,9 @@ struct platform {
 
 struct platform_config {
     const char *cgroup_note; /* for error texts only */
-    int proc_fd;       /* directory descriptor of a procfs of this pid namespace (DESIGN 2), borrowed for the
-                          platform's life; -1: none */
+    int proc_fd; /* directory descriptor of a procfs of this pid namespace (DESIGN 2), borrowed for the
+                    platform's life; -1: none */
+    int kvm_fd;  /* what platform_kvm_open() gave, borrowed until the platform is made; 0: open it now */
     bool no_privilege; /* --zero-privilege: ptrace and process_vm_* may be denied */
     bool no_patches;   /* systrap: never patch a guest's call sites */
     int pin_cpus;      /* 0: pin a stub thread to its sentry thread's cpu (default); -1: never pin (tests) */
@@ -256,3 +257,8 @@ int platform_create(const char *name, const struct platform_config *config, stru
 /* Host calls that the sandbox process makes on behalf of the platform, with any arguments, beside those of
    boot/filter.c's own list. Ends with -1. */
 const int *platform_host_calls(const char *name);
+/* ioctl requests likewise, ending with 0; NULL: none. */
+const unsigned long *platform_host_ioctls(const char *name);
+
+/* /dev/kvm, for platform_config.kvm_fd: a process opens it while it still may. Descriptor or -errno. */
+int platform_kvm_open(void);
