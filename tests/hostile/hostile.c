@@ -581,7 +581,8 @@ static void worker(uint64_t seed, const char *directory) {
     for (unsigned i = 0; i < g_threads; i++)
         if (pthread_create(&threads[i], NULL, thread_main, (void *)(uintptr_t)i) == 0)
             g_running++;
-    while (g_running > 0) { /* whoever sleeps in a call is woken; a thread that died of a fault never says so */
+    /* whoever sleeps in a call is woken; a thread that died of a fault never says so */
+    while (g_running > 0) {
         bool alive = false;
         usleep(3000);
         for (unsigned i = 0; i < g_threads; i++)
