@@ -272,6 +272,7 @@ struct segment {
     gva_t start, end;
     uint64_t dumped; /* bytes of it that are in the file */
     uint32_t prot;
+    bool anonymous; /* private: pages that were never touched are zeros */
 };
 
 struct segments {
@@ -334,11 +335,39 @@ static void add_segment(const struct vma *v, void *arg) {
         s->list = more;
         s->capacity = capacity;
     }
-    s->list[s->count++] = (struct segment){v->start, v->end, bytes_to_dump(v->mm, v), v->prot};
+    s->list[s->count++] = (struct segment){v->start, v->end, bytes_to_dump(v->mm, v), v->prot,
+                                           !v->file && !(v->flags & (VMA_SHARED | VMA_SPECIAL))};
+}
+
+/* How many bytes from `at` on are pages that were never touched; up to `size`. Reading them would only make
+ * page tables for them, and a sparse address space may be huge. */
+static uint64_t untouched(struct mm *mm, gva_t at, uint64_t size) {
+    const struct platform_ops *ops = kernel_platform(mm->kernel)->ops;
+    uint8_t pages[512];
+    uint64_t found = 0;
+
+    while (ops->as_pages && found < size) {
+        size_t count = MIN((size - found) / PAGE_SIZE, sizeof pages), i = 0;
+        if (ops->as_pages(mm_as(mm), at + found, count, pages) < 0)
+            return found;
+        while (i < count && !(pages[i] & (PAGE_IS_PRESENT | PAGE_IS_SWAPPED)))
+            i++;
+        found += i * PAGE_SIZE;
+        if (i < count)
+            break;
+    }
+    return found;
 }
 
 static bool write_segment(struct output *o, struct mm *mm, const struct segment *s, char *buffer) {
     for (uint64_t done = 0; done < s->dumped;) {
+        uint64_t absent = s->anonymous ? untouched(mm, s->start + done, s->dumped - done) : 0;
+        if (absent > 0) {
+            if (atomic_load(&o->dump->aborted) || !skip(o, absent))
+                return false;
+            done += absent;
+            continue;
+        }
         size_t want = MIN(s->dumped - done, (uint64_t)CHUNK);
         ssize_t n = mm_read(mm, buffer, s->start + done, want, /* force= */ true);
         if (n > 0 && !put(o, buffer, (size_t)n))

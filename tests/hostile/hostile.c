@@ -38,7 +38,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_NUMBER = 470, POOL = 1 << 20, FD_LIMIT = 256, MAX_THREADS = 16, PATIENCE_MS = 5000 };
+enum { MAX_NUMBER = 470, POOL = 1 << 20, FD_LIMIT = 256, MAX_THREADS = 16, PATIENCE_MS = 1500 };
 
 static uint64_t g_seed = 1;
 static unsigned g_threads = 4, g_calls = 3000, g_only[64], g_only_count;
