@@ -14,6 +14,7 @@
 
 #include "base/abi/linux/mount.h"
 #include "sentry/heap/heap.h"
+#include "sentry/vfs/fanotify.h"
 #include "sentry/vfs/vfs_internal.h"
 
 HEAP_TYPE(mount, struct mount, 0);
@@ -59,6 +60,7 @@ static void mount_destroy(struct mount *m) {
     ASSERT(list_empty(&m->children));
     ASSERT(!m->parent);
     ASSERT(!m->ns);
+    fanotify_mount_gone(m);
     if (!list_empty(&m->peer_node)) {
         struct vfs *v = vfs_of(m->fs);
         mutex_lock(&v->mounts_lock);
