@@ -46,7 +46,8 @@ struct record {
 };
 
 static void add_fid(struct record *r, uint8_t type, const struct fan_object *o, const char *name) {
-    size_t name_len = name ? strlen(name) + 1 : 0, len = (sizeof(struct linux_fanotify_fid) + name_len + 3) & ~3ul;
+    size_t name_len = name ? strlen(name) + 1 : 0,
+           len = (sizeof(struct linux_fanotify_fid) + name_len + 3) & ~3ul;
     struct linux_fanotify_fid fid = {
         .info_type = type,
         .len = (uint16_t)len,
@@ -89,7 +90,8 @@ static int open_event(struct task *t, const struct fan_group *g, const struct fa
     return r;
 }
 
-static void make_record(struct task *t, const struct fan_group *g, const struct fan_event *e, struct record *r) {
+static void make_record(struct task *t, const struct fan_group *g, const struct fan_event *e,
+                        struct record *r) {
     *r = (struct record){.meta = {.vers = LINUX_FANOTIFY_METADATA_VERSION,
                                   .metadata_len = sizeof r->meta,
                                   .mask = e->mask,
@@ -280,7 +282,8 @@ static void unlist_locked(struct vfs *v, struct fan_mark *m) {
     atomic_fetch_sub(&v->watches, 1);
 }
 
-void fan_drop_marks(struct vfs *v, bool (*which)(const struct fan_mark *m, const void *arg), const void *arg) {
+void fan_drop_marks(struct vfs *v, bool (*which)(const struct fan_mark *m, const void *arg),
+                    const void *arg) {
     struct fan_mark *m, *found;
 
     do {
@@ -341,7 +344,9 @@ static bool of_flush(const struct fan_mark *m, const void *arg) {
 }
 
 static enum fan_mark_type type_of(uint32_t flags) {
-    return flags & LINUX_FAN_MARK_MOUNT ? FAN_MOUNT : flags & LINUX_FAN_MARK_FILESYSTEM ? FAN_FILESYSTEM : FAN_INODE;
+    return flags & LINUX_FAN_MARK_MOUNT        ? FAN_MOUNT
+           : flags & LINUX_FAN_MARK_FILESYSTEM ? FAN_FILESYSTEM
+                                               : FAN_INODE;
 }
 
 static struct fan_mark *find_locked(struct fan_group *g, enum fan_mark_type type, const struct path *p) {
@@ -350,7 +355,8 @@ static struct fan_mark *find_locked(struct fan_group *g, enum fan_mark_type type
     list_for_each_entry(m, &g->vfs->fan_marks, node) {
         if (m->group != g || m->type != type || m->fs != p->dentry->fs)
             continue;
-        if (type == FAN_FILESYSTEM || (type == FAN_MOUNT ? m->mount == p->mount : m->inode == p->dentry->inode))
+        if (type == FAN_FILESYSTEM ||
+            (type == FAN_MOUNT ? m->mount == p->mount : m->inode == p->dentry->inode))
             return m;
     }
     return NULL;

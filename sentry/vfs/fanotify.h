@@ -3,8 +3,8 @@
  * fanotify_mark(2).
  *
  * Marks of all groups are on one list (vfs.fan_marks), which an event walks: the cost is theirs who mark, and
- * nobody's while nobody does (vfs.fan_mark_count). Locks: vfs.fan_lock (RANK_LEAF) for that list and the masks;
- * group.lock (RANK_EVENT) for a group's queue.
+ * nobody's while nobody does (vfs.fan_mark_count). Locks: vfs.fan_lock (RANK_LEAF) for that list and the
+ * masks; group.lock (RANK_EVENT) for a group's queue.
  */
 #pragma once
 
@@ -26,8 +26,8 @@ bool file_is_fanotify(struct file *f);
 /* May marks of this group watch names coming and going? FAN_REPORT_*FID. */
 uint32_t fanotify_group_flags(struct file *f);
 
-/* Events of an open file or a path (IN_* bits and FAN_OPEN_EXEC); of a name in a directory. Any thread, no lock
- * ranked above RANK_EVENT held. */
+/* Events of an open file or a path (IN_* bits and FAN_OPEN_EXEC); of a name in a directory. Any thread, no
+ * lock ranked above RANK_EVENT held. */
 void fanotify_path_event(const struct path *p, uint64_t mask);
 void fanotify_name_event(struct inode *dir, const char *name, size_t len, struct inode *child, uint64_t mask);
 /* Asks who must be asked: FAN_OPEN_PERM, ACCESS_PERM, OPEN_EXEC_PERM. 0, -EPERM, -ERESTARTSYS. OWN THREAD. */

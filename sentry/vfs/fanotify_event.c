@@ -26,10 +26,10 @@ DEFINE_REF(fan_event, fan_event_destroy);
 /* ---- what happened ---- */
 
 struct happening {
-    uint64_t mask;           /* of events, without ONDIR */
-    const struct path *path; /* NULL: a name alone */
+    uint64_t mask;                 /* of events, without ONDIR */
+    const struct path *path;       /* NULL: a name alone */
     struct inode *object, *parent; /* either may be NULL */
-    const char *name;        /* of object in parent */
+    const char *name;              /* of object in parent */
     size_t name_len;
     bool on_dir, of_name; /* the object is a directory; a name came or went */
 };
@@ -235,7 +235,8 @@ void fanotify_path_event(const struct path *p, uint64_t mask) {
     dentry_unref(parent);
 }
 
-void fanotify_name_event(struct inode *dir, const char *name, size_t len, struct inode *child, uint64_t mask) {
+void fanotify_name_event(struct inode *dir, const char *name, size_t len, struct inode *child,
+                         uint64_t mask) {
     struct vfs *v = vfs_of(dir->fs);
     bool of_name = mask & FAN_NAME_EVENTS;
 

@@ -12,8 +12,7 @@ enum fan_mark_type { FAN_INODE, FAN_MOUNT, FAN_FILESYSTEM };
     (LINUX_FAN_REPORT_FID | LINUX_FAN_REPORT_DIR_FID | LINUX_FAN_REPORT_NAME | LINUX_FAN_REPORT_TARGET_FID)
 #define FAN_NAME_EVENTS                                                                                      \
     (LINUX_IN_CREATE | LINUX_IN_DELETE | LINUX_IN_MOVED_FROM | LINUX_IN_MOVED_TO | LINUX_FAN_RENAME)
-#define FAN_PERMISSION_EVENTS                                                                                \
-    (LINUX_FAN_OPEN_PERM | LINUX_FAN_ACCESS_PERM | LINUX_FAN_OPEN_EXEC_PERM)
+#define FAN_PERMISSION_EVENTS (LINUX_FAN_OPEN_PERM | LINUX_FAN_ACCESS_PERM | LINUX_FAN_OPEN_EXEC_PERM)
 
 struct fan_group {
     struct ref ref;
@@ -30,7 +29,7 @@ struct fan_group {
 DECLARE_REF(fan_group);
 
 struct fan_mark {
-    struct list node; /* vfs.fan_marks; fan_lock for all of it */
+    struct list node;        /* vfs.fan_marks; fan_lock for all of it */
     struct fan_group *group; /* borrowed: its file's end takes its marks along */
     enum fan_mark_type type;
     struct inode *inode;         /* reference, FAN_INODE */
@@ -48,7 +47,7 @@ struct fan_event {
     struct ref ref;
     struct list node; /* group.lock */
     uint64_t mask;
-    struct path path; /* references; to be opened. Empty with FID_MODE */
+    struct path path;              /* references; to be opened. Empty with FID_MODE */
     struct fan_object object, dir; /* ino 0: none */
     char *name;                    /* heap, or NULL */
     struct pid *pid;               /* reference, or NULL */

@@ -139,7 +139,8 @@ static ssize_t transfer_blocking(struct io *io, ssize_t done) {
 static ssize_t transfer(struct io *io) {
     ssize_t done = 0, r = 0;
 
-    if (io->direction == DIR_READ && io->file->inode->type == LINUX_S_IFREG && !(io->file->mode & FILE_SILENT))
+    if (io->direction == DIR_READ && io->file->inode->type == LINUX_S_IFREG &&
+        !(io->file->mode & FILE_SILENT))
         r = fanotify_permission(io->task, &io->file->path, LINUX_FAN_ACCESS_PERM);
     if (r == 0)
         r = do_at(io);

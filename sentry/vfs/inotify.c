@@ -302,7 +302,8 @@ void vfs_notify_parent(struct dentry *d, uint32_t mask, uint32_t cookie) {
     if (parent != d && parent->inode) {
         send_to_marks(parent->inode, mask, cookie, name, len);
         if (mask & (LINUX_IN_CREATE | LINUX_IN_DELETE))
-            fanotify_name_event(parent->inode, name, len, d->inode, mask & (LINUX_IN_CREATE | LINUX_IN_DELETE));
+            fanotify_name_event(parent->inode, name, len, d->inode,
+                                mask & (LINUX_IN_CREATE | LINUX_IN_DELETE));
     }
     dentry_unref(parent);
 }

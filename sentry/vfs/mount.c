@@ -278,8 +278,8 @@ bool path_cross_mounts(struct path *p) {
         struct mount *m = mount_on_locked(v, p->mount, p->dentry);
         struct path next = {m ? mount_ref(m) : NULL, m ? dentry_ref(m->root) : NULL};
         if (m && m->flags & MOUNT_EXPIRY_MARK)
-            m->flags &= m->flags & MOUNT_EXPIRY_FRESH ? ~(uint32_t)MOUNT_EXPIRY_FRESH
-                                                      : ~(uint32_t)MOUNT_EXPIRY_MARK;
+            m->flags &=
+                m->flags & MOUNT_EXPIRY_FRESH ? ~(uint32_t)MOUNT_EXPIRY_FRESH : ~(uint32_t)MOUNT_EXPIRY_MARK;
         mutex_unlock(&v->mounts_lock);
         if (!m)
             break;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/fanotify.c: fanotify_init(2), fanotify_mark(2): events by descriptor and by handle, ignored masks, permission.
+ * tests/conform/fanotify.c: fanotify_init(2), fanotify_mark(2): events by descriptor and by handle, ignored
+ * masks, permission.
  */
 #include "conform.h"
 
@@ -92,7 +93,8 @@ CHECK(mount_and_file_system_marks) {
     put_file("other/g", "");
     show(fan, "one mount");
     OK(fanotify_mark(fan, FAN_MARK_FLUSH | FAN_MARK_MOUNT, 0, AT_FDCWD, "/"));
-    OK(fanotify_mark(fan, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_CLOSE_WRITE | FAN_OPEN | FAN_ONDIR, AT_FDCWD, "."));
+    OK(fanotify_mark(fan, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_CLOSE_WRITE | FAN_OPEN | FAN_ONDIR,
+                     AT_FDCWD, "."));
     put_file("other/h", "");
     close(OK(open("d", O_RDONLY)));
     show(fan, "the file system");
@@ -103,7 +105,8 @@ CHECK(by_handle) {
     OK(mkdir("d", 0755));
     int fan = OK(fanotify_init(FAN_NONBLOCK | FAN_REPORT_DFID_NAME, O_RDONLY));
     OK(fanotify_mark(fan, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
-                     FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO | FAN_CLOSE_WRITE | FAN_ONDIR, AT_FDCWD, "."));
+                     FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO | FAN_CLOSE_WRITE | FAN_ONDIR,
+                     AT_FDCWD, "."));
     put_file("d/f", "");
     show(fan, "made");
     OK(rename("d/f", "g"));
