@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * boot/kernel_real.c: the kernel seam on sentry/kernel: kernel, containers, signals, ends.
  */
-#include "boot/container_cgroup.h"
 #include "boot/kernel_real.h"
 
 #include <errno.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "boot/container_cgroup.h"
 #include "base/abi/linux/seccomp.h"
 #include "base/abi/linux/signal.h"
 #include "base/abi/linux/termios.h"
