@@ -37,6 +37,8 @@ struct kernel {
     struct cgroup *root_cgroup;   /* reference */
     uint64_t task_count;          /* taskset_lock; tasks of all containers that are not reaped */
     uint64_t total_forks;         /* taskset_lock */
+    int64_t gone_user_ns, gone_system_ns; /* taskset_lock: of tasks that are no more */
+    uint64_t gone_switches;               /* likewise */
     struct mutex containers_lock; /* RANK_CONTAINERS */
     struct list containers;       /* of container.node */
     struct timer_queue *timers;

@@ -57,15 +57,14 @@ static uint64_t number_of(const struct ns_set *s) {
 /* ---- the open file ---- */
 
 static struct user_ns *owner_of(const struct ns_set *s) {
-    const struct simple_ns *simple = s->cgroup ? s->cgroup : s->time;
-
-    return s->user  ? s->user->parent
-           : s->uts ? s->uts->user_ns
-           : s->mnt ? s->mnt->user_ns
-           : s->pid ? s->pid->user_ns
-           : s->net ? s->net->user_ns
-           : s->ipc ? s->ipc->user_ns
-                    : simple->user_ns;
+    return s->user     ? s->user->parent
+           : s->uts    ? s->uts->user_ns
+           : s->mnt    ? s->mnt->user_ns
+           : s->pid    ? s->pid->user_ns
+           : s->net    ? s->net->user_ns
+           : s->ipc    ? s->ipc->user_ns
+           : s->cgroup ? s->cgroup->user_ns
+                       : s->time->user_ns;
 }
 
 static int ns_path(struct kernel *k, uint64_t flag, const struct ns_set *set, const char *name,
