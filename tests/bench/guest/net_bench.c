@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/bench/guest/net_bench.c: TCP and UDP over loopback: nanoseconds per operation, "name ns" a line, the least of three bursts; for a stream,
- * per MiB. A program of libc alone, which tests/bench/run runs natively and in the sandbox. The other side is a process of its own.
+ * tests/bench/guest/net_bench.c: TCP and UDP over loopback: nanoseconds per operation, "name ns" a line, the
+ * least of three bursts; for a stream, per MiB. A program of libc alone, which tests/bench/run runs natively
+ * and in the sandbox. The other side is a process of its own.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -53,7 +54,8 @@ static int connected(const struct sockaddr_in *to, int type) {
     return fd;
 }
 
-/* Answers each byte on a connection, swallows what comes on one that begins with 's'; one connection after the other. */
+/* Answers each byte on a connection, swallows what comes on one that begins with 's'; one connection after
+ * the other. */
 static void serve(int listener) {
     for (;;) {
         int fd = accept(listener, NULL, NULL);
@@ -123,15 +125,15 @@ static int64_t stream(const struct sockaddr_in *to, int mib) {
     return took / mib;
 }
 
-#define LEAST(name, expression)                                                                                       \
-    do {                                                                                                              \
-        int64_t least_ = INT64_MAX;                                                                                   \
-        for (int burst_ = 0; burst_ < BURSTS; burst_++) {                                                             \
-            int64_t one_ = (expression);                                                                              \
-            least_ = one_ < least_ ? one_ : least_;                                                                   \
-        }                                                                                                             \
-        printf("%s %lld\n", name, (long long)least_);                                                                 \
-        fflush(stdout);                                                                                               \
+#define LEAST(name, expression)                                                                              \
+    do {                                                                                                     \
+        int64_t least_ = INT64_MAX;                                                                          \
+        for (int burst_ = 0; burst_ < BURSTS; burst_++) {                                                    \
+            int64_t one_ = (expression);                                                                     \
+            least_ = one_ < least_ ? one_ : least_;                                                          \
+        }                                                                                                    \
+        printf("%s %lld\n", name, (long long)least_);                                                        \
+        fflush(stdout);                                                                                      \
     } while (0)
 
 int main(void) {

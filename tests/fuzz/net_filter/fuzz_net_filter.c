@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/net_filter/fuzz_net_filter.c: classic BPF programs of any kind over packets of any length: what is let in ends, and reads nothing but
- * the packet. The input: a byte for the packet's length, one for the start, the packet's bytes as they come, then instructions.
+ * tests/fuzz/net_filter/fuzz_net_filter.c: classic BPF programs of any kind over packets of any length: what
+ * is let in ends, and reads nothing but the packet. The input: a byte for the packet's length, one for the
+ * start, the packet's bytes as they come, then instructions.
  */
 #include "netstack/stack/sock_filter.h"
 #include "tests/fuzz/net_input/fuzz_net.h"

@@ -5,8 +5,7 @@
 #include "tests/sim/stream.h"
 
 #define PROGRAM(...) ((const struct bpf_insn[]){__VA_ARGS__})
-#define VALID(...)                                                                                           \
-    filter_valid(PROGRAM(__VA_ARGS__), sizeof(PROGRAM(__VA_ARGS__)) / sizeof(struct bpf_insn))
+#define VALID(...)   filter_valid(PROGRAM(__VA_ARGS__), sizeof(PROGRAM(__VA_ARGS__)) / sizeof(struct bpf_insn))
 
 /* Opcodes, as in linux/bpf_common.h. */
 enum {
@@ -32,14 +31,14 @@ enum {
 TEST(only_programs_that_end_are_let_in) {
     ASSERT_TRUE(VALID({RET_K, 0, 0, 1}));
     ASSERT_TRUE(!filter_valid(NULL, 0));
-    ASSERT_TRUE(!VALID({LD_IMM, 0, 0, 1}));                             /* no return */
-    ASSERT_TRUE(!VALID({JMP_JA, 0, 0, 1}, {RET_K, 0, 0, 1}));           /* beyond the end */
-    ASSERT_TRUE(!VALID({JMP_JA, 0, 0, 0xffffffff}, {RET_K, 0, 0, 1}));  /* backwards */
-    ASSERT_TRUE(!VALID({JMP_JEQ_K, 0, 1, 0}, {RET_K, 0, 0, 1}));        /* beyond the end, on one side */
-    ASSERT_TRUE(!VALID({ALU_DIV_K, 0, 0, 0}, {RET_A, 0, 0, 0}));        /* by zero */
-    ASSERT_TRUE(!VALID({ALU_LSH_K, 0, 0, 32}, {RET_A, 0, 0, 0}));       /* too far */
-    ASSERT_TRUE(!VALID({ST_A, 0, 0, 16}, {RET_A, 0, 0, 0}));            /* no such word */
-    ASSERT_TRUE(!VALID({LD_MEM, 0, 0, 3}, {RET_A, 0, 0, 0}));           /* never written */
+    ASSERT_TRUE(!VALID({LD_IMM, 0, 0, 1}));                            /* no return */
+    ASSERT_TRUE(!VALID({JMP_JA, 0, 0, 1}, {RET_K, 0, 0, 1}));          /* beyond the end */
+    ASSERT_TRUE(!VALID({JMP_JA, 0, 0, 0xffffffff}, {RET_K, 0, 0, 1})); /* backwards */
+    ASSERT_TRUE(!VALID({JMP_JEQ_K, 0, 1, 0}, {RET_K, 0, 0, 1}));       /* beyond the end, on one side */
+    ASSERT_TRUE(!VALID({ALU_DIV_K, 0, 0, 0}, {RET_A, 0, 0, 0}));       /* by zero */
+    ASSERT_TRUE(!VALID({ALU_LSH_K, 0, 0, 32}, {RET_A, 0, 0, 0}));      /* too far */
+    ASSERT_TRUE(!VALID({ST_A, 0, 0, 16}, {RET_A, 0, 0, 0}));           /* no such word */
+    ASSERT_TRUE(!VALID({LD_MEM, 0, 0, 3}, {RET_A, 0, 0, 0}));          /* never written */
     ASSERT_TRUE(VALID({ST_A, 0, 0, 3}, {LD_MEM, 0, 0, 3}, {RET_A, 0, 0, 0}));
     /* written on one path alone */
     ASSERT_TRUE(!VALID({JMP_JEQ_K, 1, 0, 0}, {ST_A, 0, 0, 3}, {LD_MEM, 0, 0, 3}, {RET_A, 0, 0, 0}));
@@ -71,7 +70,8 @@ TEST(programs_see_the_packet) {
     ASSERT_EQ(RUN("abcd", 0, {LDX_IMM, 0, 0, 0xffffffff}, {LD_B_IND, 0, 0, 2}, {RET_K, 0, 0, 9}), 0u);
     ASSERT_EQ(RUN("abcd", 0, {ALU_DIV_X, 0, 0, 0}, {RET_K, 0, 0, 9}), 0u); /* X is zero at first */
     ASSERT_EQ(RUN("a", 0, {LD_IMM, 0, 0, 5}, {ALU_ADD_K, 0, 0, 2}, {RET_A, 0, 0, 0}), 7u);
-    ASSERT_EQ(RUN("b", 0, {LD_B_ABS, 0, 0, 0}, {JMP_JEQ_K, 0, 1, 'b'}, {RET_K, 0, 0, 1}, {RET_K, 0, 0, 2}), 1u);
+    ASSERT_EQ(RUN("b", 0, {LD_B_ABS, 0, 0, 0}, {JMP_JEQ_K, 0, 1, 'b'}, {RET_K, 0, 0, 1}, {RET_K, 0, 0, 2}),
+              1u);
 }
 
 static ssize_t send_to(struct nsock *s, const char *text, const struct ns_addr *to) {
