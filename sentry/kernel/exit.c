@@ -269,6 +269,8 @@ void task_release_locked(struct task *t) {
         t->container->process_count--;
         container_changed(t->container);
         waitq_wake(&g->pid->exit_queue, WAIT_ANY);
+    } else {
+        waitq_wake(&t->pid->exit_queue, WAIT_ANY);
     }
     t->kernel->task_count--;
     cgroup_task_released_locked(t);
