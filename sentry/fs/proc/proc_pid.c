@@ -9,6 +9,7 @@
 
 #include "base/abi/linux/dirent.h"
 #include "base/abi/linux/stat.h"
+#include "sentry/fs/proc/proc_directory.h"
 #include "sentry/fs/proc/proc_machine.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/control_group.h"
@@ -400,3 +401,10 @@ static const struct kernfs_entry tid_entries[] = {COMMON_ENTRIES, {NULL, NULL}};
 const struct kernfs_ops proc_tgid_dir = {
     .mode = LINUX_S_IFDIR | 0555, .entries = tgid_entries, PROC_PID_NODE};
 const struct kernfs_ops proc_tid_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = tid_entries, PROC_PID_NODE};
+
+struct pid *proc_directory_pid(struct file *f) {
+    struct inode *i = f->inode;
+    bool own = i->fs->magic == PROC_SUPER_MAGIC && inode_is_dir(i);
+
+    return own && kernfs_of(i)->kops == &proc_tgid_dir ? kernfs_of(i)->object : NULL;
+}

@@ -99,7 +99,7 @@ static int numa_maps_show(struct kernfs_inode *n, struct task *t, struct text *o
 
     if (!mm)
         return 0;
-    mm_proc_maps(mm, t, &maps);
+    mm_proc_areas(mm, t, &maps);
     mm_unref(mm);
     text_append(&maps, "", 1);
     for (char *line = maps.failed ? NULL : maps.data; line && *line;) {
