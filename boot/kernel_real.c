@@ -9,16 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "boot/container_cgroup.h"
 #include "base/abi/linux/seccomp.h"
 #include "base/abi/linux/signal.h"
 #include "base/abi/linux/termios.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "sentry/kernel/control_group.h"
+#include "boot/container_cgroup.h"
 #include "sentry/fs/devpts/tty.h"
 #include "sentry/fs/gofer/gofer.h"
 #include "sentry/fs/host/host.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/signal.h"
