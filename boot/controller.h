@@ -11,7 +11,7 @@
  * Requests, one JSON object a line (boot/control_channel.h); answers repeat "id" and have "ok": true, or
  * false and "error": hello                                     -> version, walls, platform, containers create
  * container, spec, [overlay, policy, init_killable, join] + fds: gofers..., stdio..., tty, status file,
- * extra..., owner   -> pid start   container exec    container, process, [extra] + fds: stdio..., tty,
+ * extra..., owner   -> pid start   container, [network] + fds of the network exec    container, process, [extra] + fds: stdio..., tty,
  * extra..., owner                                -> pid signal  container, signal, [pid, scope:
  * "process"|"foreground"|"all"] wait    container, [pid]                  -> status, reason, why (when it has
  * ended) state   container                         -> status, pid ps      container -> pids winsize

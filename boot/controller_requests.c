@@ -213,7 +213,15 @@ static int verb_start(struct request *q, struct err **err) {
         return err_set(err, EBUSY, "container.running", "cannot start an already running container");
     if (q->target->state == CONTROLLED_STOPPED)
         return err_set(err, EINVAL, "container.stopped", "cannot start a container that has stopped");
-    return start_job(q, JOB_START, err);
+    struct job *j = job_new(q->c, JOB_START, q->target, q->from, q->json);
+    if (!j)
+        return err_set(err, ENOMEM, "out-of-memory", "starting a container");
+    for (; j->network_fd_count < q->fd_count; j->network_fd_count++)
+        j->network_fds[j->network_fd_count] = steal_fd(&q->fds[j->network_fd_count]);
+    int r = job_start(j, err);
+    if (r < 0)
+        job_free(j);
+    return r;
 }
 
 static int verb_exec(struct request *q, struct err **err) {

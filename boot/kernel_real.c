@@ -13,10 +13,12 @@
 #include "base/abi/linux/termios.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "boot/network.h"
 #include "sentry/fs/devpts/tty.h"
 #include "sentry/fs/gofer/gofer.h"
 #include "sentry/fs/host/host.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
@@ -183,6 +185,16 @@ int boot_container_start(struct boot_container *c, struct err **err) {
     int r = container_start_process(c->container->init);
 
     return r < 0 ? err_set(err, -r, "container.start", "starting container \"%s\"", c->id) : 0;
+}
+
+int boot_network_configure(struct boot_kernel *k, const json_t *document, int *fds, size_t fd_count,
+                           struct err **err) {
+    struct netns *ns = net_namespace_netns(net_namespace_initial(k->kernel));
+
+    network_config_lock(k->kernel);
+    int r = network_configure(ns, document, fds, fd_count, err);
+    network_config_unlock(k->kernel);
+    return r;
 }
 
 int boot_exec(struct boot_container *c, const struct boot_process *process, boot_pid_t *ret_pid,

@@ -39,7 +39,8 @@ const struct option_def g_global_options[] = {
       "accepted for the clients' sake: cgroups are made directly"),
     O("rootless", 0, STRING, rootless, "VALUE",
       "true, false or auto: whether an ordinary user's rules apply"),
-    O("network", 0, STRING, network, "MODE", NULL),
+    O("network", 0, STRING, network, "MODE",
+      "sandbox (default): the sandbox's own stack on the container's interfaces; none: loopback only"),
     O("version", 'v', FLAG, version, NULL, "the version"),
     O("criu", 0, STRING, criu, "PATH", NULL),
 };

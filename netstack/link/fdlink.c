@@ -15,7 +15,7 @@ struct fdlink {
     struct hostref port; /* host.ptr: struct fdlink_port */
 };
 
-static const struct netstack_type t_fdlink = NETSTACK_TYPE(struct fdlink);
+NETSTACK_TYPE(t_fdlink, struct fdlink);
 
 static void release_port(struct hostref *h) {
     fdlink_port_end(h->host.ptr);
@@ -90,16 +90,19 @@ static bool fill_slot(struct netstack *st, struct fdlink_slot *s) {
             return false;
         (void)pkt_put(s->p, FDLINK_ROOM); /* it has the room */
     }
-    if (!s->spare) {
-        s->spare = pkt_new(&st->mem, 0, FDLINK_SPARE);
-        if (!s->spare)
-            return false;
-        (void)pkt_put(s->spare, FDLINK_SPARE);
-    }
-    const struct view *a = &s->p->first, *b = &s->spare->first;
+    const struct view *a = &s->p->first;
     s->iov[0] = (struct iovec){&s->hdr, sizeof(s->hdr)};
     s->iov[1] = (struct iovec){a->blk->bytes + a->off, FDLINK_ROOM};
-    s->iov[2] = (struct iovec){b->blk->bytes + b->off, FDLINK_SPARE};
+    for (size_t i = 0; i < FDLINK_SPARES; i++) {
+        if (!s->spare[i]) {
+            s->spare[i] = pkt_new(&st->mem, 0, PKT_BLOCK_MAX);
+            if (!s->spare[i])
+                return false;
+            (void)pkt_put(s->spare[i], PKT_BLOCK_MAX);
+        }
+        a = &s->spare[i]->first;
+        s->iov[2 + i] = (struct iovec){a->blk->bytes + a->off, PKT_BLOCK_MAX};
+    }
     return true;
 }
 
@@ -121,33 +124,39 @@ void fdlink_empty(struct netstack *st, struct fdlink_slot *slots, size_t count) 
     mutex_lock(&st->lock);
     for (size_t i = 0; i < count; i++) {
         pkt_free(TAKE(slots[i].p));
-        pkt_free(TAKE(slots[i].spare));
+        for (size_t k = 0; k < FDLINK_SPARES; k++)
+            pkt_free(TAKE(slots[i].spare[k]));
     }
     mutex_unlock(&st->lock);
 }
 
-/* The part that lies in the spare moves with its block if it is long. */
-static bool take_rest(struct fdlink_slot *s, uint32_t rest) {
+/* The part of a frame that lies in spare `i`: moves with its block if it is long. */
+static bool take_rest(struct fdlink_slot *s, size_t i, uint32_t rest) {
     uint32_t done;
     if (rest < FDLINK_COPY)
-        return pkt_append_copy(s->p, s->iov[2].iov_base, rest, &done) == 0;
-    pkt_trim_to(s->spare, rest);
-    if (pkt_absorb(s->p, s->spare) < 0) {
-        pkt_free(TAKE(s->spare));
-        return false;
-    }
-    s->spare = NULL;
-    return true;
+        return pkt_append_copy(s->p, s->iov[2 + i].iov_base, rest, &done) == 0;
+    struct pkt *spare = TAKE(s->spare[i]);
+    pkt_trim_to(spare, rest);
+    if (pkt_absorb(s->p, spare) == 0)
+        return true;
+    pkt_free(spare);
+    return false;
 }
 
 /* The frame of a slot as a packet; NULL if it is none. */
 static struct pkt *take_frame(struct fdlink_slot *s) {
     size_t len = s->len;
-    if (!s->p || len < sizeof(s->hdr) || len > sizeof(s->hdr) + FDLINK_ROOM + FDLINK_SPARE)
+    if (!s->p || len < sizeof(s->hdr) || len > sizeof(s->hdr) + FDLINK_ROOM + FDLINK_SPARES * PKT_BLOCK_MAX)
         return NULL;
     len -= sizeof(s->hdr);
     pkt_trim_to(s->p, (uint32_t)MIN(len, (size_t)FDLINK_ROOM));
-    bool ok = len <= FDLINK_ROOM || take_rest(s, (uint32_t)len - FDLINK_ROOM);
+    len -= s->p->len;
+    bool ok = true;
+    for (size_t i = 0; ok && len > 0; i++) {
+        uint32_t rest = (uint32_t)MIN(len, (size_t)PKT_BLOCK_MAX);
+        ok = take_rest(s, i, rest);
+        len -= rest;
+    }
     struct pkt *p = TAKE(s->p);
     if (ok && fdlink_parse(&s->hdr, p))
         return p;

@@ -70,7 +70,7 @@ int fdlink_port_new(struct netstack *st, enum fdlink_kind kind, int fd, struct f
     }
     *port = (struct fdlink_port){.st = st, .kind = kind, .fd = fd, .end_fd = end};
     for (size_t i = 0; i < FDLINK_BURST; i++)
-        port->msgs[i].msg_hdr = (struct msghdr){.msg_iov = port->slots[i].iov, .msg_iovlen = 3};
+        port->msgs[i].msg_hdr = (struct msghdr){.msg_iov = port->slots[i].iov, .msg_iovlen = ARRAY_SIZE(port->slots[i].iov)};
     *ret = port;
     return 0;
 }
@@ -93,7 +93,7 @@ static int receive_packets(struct fdlink_port *port, size_t room) {
 static int receive_tap(struct fdlink_port *port, size_t room) {
     size_t n = 0;
     while (n < room) {
-        ssize_t len = readv(port->fd, port->slots[n].iov, 3);
+        ssize_t len = readv(port->fd, port->slots[n].iov, ARRAY_SIZE(port->slots[n].iov));
         if (len < 0 && errno == EINTR)
             continue;
         if (len < 0 && errno != EAGAIN && n == 0)
@@ -115,7 +115,7 @@ static bool wait_for_frames(struct fdlink_port *port, int fd) {
 
 static size_t filled(const struct fdlink_port *port) {
     size_t n = 0;
-    while (n < FDLINK_BURST && port->slots[n].p && port->slots[n].spare)
+    while (n < FDLINK_BURST && port->slots[n].p && port->slots[n].spare[FDLINK_SPARES - 1])
         n++;
     return n;
 }

@@ -23,16 +23,16 @@ enum { VNET_GSO_ECN = 0x80 };
 enum {
     FDLINK_BURST = 32,
     FDLINK_ROOM = 1920,   /* of the first block: an ordinary frame; with headroom 2 KiB */
-    FDLINK_SPARE = 65536, /* what is longer goes on here */
-    FDLINK_COPY = 16384,  /* shorter rests are copied out of the spare, so that they pin no more than they are */
+    FDLINK_SPARES = 2,    /* what is longer goes on in these blocks, of PKT_BLOCK_MAX each */
+    FDLINK_COPY = 16384,  /* shorter rests are copied out of them, so that they pin no more than they are */
     FDLINK_IOV = 48,
 };
 
-/* Where one frame is received: header, first block, spare. */
+/* Where one frame is received: header, first block, spares. */
 struct fdlink_slot {
     struct vnet_hdr hdr;
-    struct pkt *p, *spare;
-    struct iovec iov[3];
+    struct pkt *p, *spare[FDLINK_SPARES];
+    struct iovec iov[2 + FDLINK_SPARES];
     size_t len; /* received, header included */
 };
 

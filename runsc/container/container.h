@@ -32,6 +32,9 @@ struct host_process {
 
 struct container_state {
     char *id, *bundle, *rootfs, *oci_version, *created, *sandbox_id, *owner;
+    char *network;           /* "sandbox", "none", "host": --network as create saw it */
+    char *network_namespace; /* its path, where the spec names one; else NULL */
+    char *resolv_conf;       /* host path of what the container finds as /etc/resolv.conf, or NULL */
     struct host_process standin, sandbox, gofer;
     bool has_init, started;                /* create went through; start did */
     json_t *annotations, *hooks, *cgroups; /* objects or NULL */

@@ -11,16 +11,33 @@
 #include "runsc/cgroup/cgroup.h"
 #include "runsc/container/container.h"
 #include "runsc/container/hooks.h"
+#include "runsc/network/network.h"
+
+/* Only now is the network namespace set up, by hooks or between create and start (OCI.md 6). A container in
+ * another's sandbox shares that one's network. */
+static int take_over_network(struct container *c, struct network_handover *h, struct err **err) {
+    bool own_sandbox = !c->state.sandbox_id || strcmp(c->state.sandbox_id, c->id) == 0;
+
+    if (!own_sandbox || !c->state.standin.pid || !c->state.network || strcmp(c->state.network, "sandbox") != 0)
+        return 0;
+    return network_take_over(c->state.standin.pid, c->state.resolv_conf, h, err);
+}
 
 static int ask_start(struct container *c, struct err **err) {
     struct control_channel channel;
+    struct network_handover network = {.document = NULL};
     int r = container_connect(c, &channel, err);
 
     if (r < 0)
         return r;
+    r = take_over_network(c, &network, err);
     json_t *request = container_request(c, "start");
-    r = control_call(&channel, request, NULL, 0, NULL, err);
+    if (network.document)
+        json_object_set(request, "network", network.document);
+    if (r >= 0)
+        r = control_call(&channel, request, network.fds, network.fd_count, NULL, err);
     json_decref(request);
+    network_handover_done(&network);
     control_channel_done(&channel);
     return r;
 }
@@ -115,6 +132,8 @@ int runsc_container_destroy(struct container *c, struct err **err) {
     reap(&s->sandbox);
     reap(&s->standin);
     reap(&s->gofer);
+    if (own_sandbox && s->network_namespace)
+        network_give_back(s->network_namespace);
     remove_cgroups(c);
     run_poststop(c);
     log_info(LOG_CLI, "container %s is destroyed", c->id);

@@ -228,6 +228,9 @@ static int load_state(struct container *c, struct err **err) {
     s->created = take_string(o, "created");
     s->sandbox_id = take_string(o, "sandbox");
     s->owner = take_string(o, "owner");
+    s->network = take_string(o, "network");
+    s->network_namespace = take_string(o, "networkNamespace");
+    s->resolv_conf = take_string(o, "resolvConf");
     s->standin = process_from_json(json_object_get(o, "standinProcess"));
     s->sandbox = process_from_json(json_object_get(o, "sandboxProcess"));
     s->gofer = process_from_json(json_object_get(o, "goferProcess"));
@@ -243,10 +246,11 @@ static int load_state(struct container *c, struct err **err) {
 
 int container_save(struct container *c, struct err **err) {
     struct container_state *s = &c->state;
-    json_t *o = json_pack("{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*,s:O*}",
+    json_t *o = json_pack("{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*,s:O*}",
                           "version", STATE_VERSION, "id", s->id, "bundle", s->bundle, "rootfs", s->rootfs,
                           "ociVersion", s->oci_version, "created", s->created, "sandbox", s->sandbox_id,
-                          "owner", s->owner, "standinProcess", process_to_json(&s->standin), "sandboxProcess",
+                          "owner", s->owner, "network", s->network, "networkNamespace", s->network_namespace,
+                          "resolvConf", s->resolv_conf, "standinProcess", process_to_json(&s->standin), "sandboxProcess",
                           process_to_json(&s->sandbox), "goferProcess", process_to_json(&s->gofer), "hasInit",
                           s->has_init, "started", s->started, "annotations", s->annotations, "hooks",
                           s->hooks, "cgroups", s->cgroups, "execs", s->execs);
@@ -334,6 +338,9 @@ void container_close(struct container *c) {
     free(s->created);
     free(s->sandbox_id);
     free(s->owner);
+    free(s->network);
+    free(s->network_namespace);
+    free(s->resolv_conf);
     close_fd(c->dir_fd);
     close_fd(c->lock_fd);
     close_fd(c->root_fd);
