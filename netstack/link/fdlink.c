@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/link/fdlink.c: packets to and from frames with virtio-net headers (fdlink.h). No host calls here.
- *
- * A header that comes in was written by the host's kernel, but is checked against the frame all the same.
  */
 #include "netstack/link/fdlink.h"
 
@@ -9,7 +7,6 @@
 
 #include "netstack/link/fdlink_internal.h"
 #include "netstack/stack/stack_core.h"
-#include "netstack/wire/wire_tcp.h"
 
 struct fdlink {
     struct hostref port; /* host.ptr: struct fdlink_port */
@@ -22,64 +19,6 @@ static void release_port(struct hostref *h) {
 }
 
 static const struct hostref_ops port_ref_ops = {.name = "fdlink", .release = release_port};
-
-/* ---- headers ---- */
-
-bool fdlink_parse(const struct vnet_hdr *h, struct pkt *p) {
-    if (h->flags & VNET_NEEDS_CSUM) {
-        if ((uint32_t)h->csum_start + h->csum_offset + 2 > p->len)
-            return false;
-        p->csum = CSUM_PARTIAL;
-        p->csum_start = h->csum_start;
-        p->csum_offset = h->csum_offset;
-    } else if (h->flags & VNET_DATA_VALID) {
-        p->csum = CSUM_VERIFIED;
-    }
-    switch (h->gso_type & ~VNET_GSO_ECN) {
-    case VNET_GSO_NONE:
-        return true;
-    case VNET_GSO_TCPV4:
-    case VNET_GSO_TCPV6:
-        p->gso = GSO_TCP;
-        break;
-    case VNET_GSO_UDP_L4:
-        p->gso = GSO_UDP;
-        break;
-    default:
-        return false;
-    }
-    p->gso_size = h->gso_size;
-    if (p->csum == CSUM_NONE) /* merged by the host, which summed every part */
-        p->csum = CSUM_VERIFIED;
-    return h->gso_size > 0;
-}
-
-static uint8_t gso_type(struct pkt *p, uint16_t *ret_hdr_len) {
-    const uint8_t *h = pkt_header(p, MIN(p->len, (uint32_t)p->trans_off + TCP_MIN_HLEN));
-    if (!h)
-        return VNET_GSO_NONE;
-    if (p->gso == GSO_UDP) {
-        *ret_hdr_len = (uint16_t)(p->trans_off + UDP_HLEN);
-        return VNET_GSO_UDP_L4;
-    }
-    const uint8_t *th = h + p->trans_off;
-    *ret_hdr_len = (uint16_t)(p->trans_off + (th[12] >> 4) * 4);
-    uint8_t type = h[p->net_off] >> 4 == 4 ? VNET_GSO_TCPV4 : VNET_GSO_TCPV6;
-    return th[13] & TH_CWR ? type | VNET_GSO_ECN : type;
-}
-
-void fdlink_build(struct pkt *p, struct vnet_hdr *ret) {
-    *ret = (struct vnet_hdr){.hdr_len = 0};
-    if (p->csum == CSUM_PARTIAL) {
-        ret->flags = VNET_NEEDS_CSUM;
-        ret->csum_start = p->csum_start;
-        ret->csum_offset = p->csum_offset;
-    }
-    if (p->gso != GSO_NONE) {
-        ret->gso_size = p->gso_size;
-        ret->gso_type = gso_type(p, &ret->hdr_len);
-    }
-}
 
 /* ---- receiving ---- */
 
@@ -158,7 +97,7 @@ static struct pkt *take_frame(struct fdlink_slot *s) {
         len -= rest;
     }
     struct pkt *p = TAKE(s->p);
-    if (ok && fdlink_parse(&s->hdr, p))
+    if (ok && vnet_parse(&s->hdr, p))
         return p;
     pkt_free(p);
     return NULL;
@@ -209,7 +148,7 @@ static int fdlink_xmit(struct nic *nic, struct pkt *p) {
     struct vnet_hdr hdr;
     struct iovec iov[FDLINK_IOV + 1];
 
-    fdlink_build(p, &hdr);
+    vnet_build(p, &hdr);
     iov[0] = (struct iovec){&hdr, sizeof(hdr)};
     int n = gather(p, iov + 1);
     if (n < 0) {

@@ -10,15 +10,7 @@
 
 #include "base/hostref.h"
 #include "netstack/link/fdlink.h"
-
-/* struct virtio_net_hdr, the legacy 10 bytes that packet sockets and TAP use by default. */
-struct vnet_hdr {
-    uint8_t flags, gso_type;
-    uint16_t hdr_len, gso_size, csum_start, csum_offset;
-};
-enum { VNET_NEEDS_CSUM = 1, VNET_DATA_VALID = 2 };
-enum { VNET_GSO_NONE = 0, VNET_GSO_TCPV4 = 1, VNET_GSO_UDP = 3, VNET_GSO_TCPV6 = 4, VNET_GSO_UDP_L4 = 5 };
-enum { VNET_GSO_ECN = 0x80 };
+#include "netstack/link/vnet.h"
 
 enum {
     FDLINK_BURST = 32,
@@ -44,10 +36,6 @@ bool fdlink_refill(struct netstack *st, struct fdlink_slot *slots, size_t count)
 /* Hands the first `count` slots to the interface, if it is still there (*nic, read with the lock held). */
 void fdlink_deliver(struct netstack *st, struct nic *const *nic, struct fdlink_slot *slots, size_t count);
 void fdlink_empty(struct netstack *st, struct fdlink_slot *slots, size_t count);
-/* Notes of a received packet from its header. False: the header makes no sense for a packet of this length. */
-bool fdlink_parse(const struct vnet_hdr *h, struct pkt *p);
-/* The header for a packet that is sent. */
-void fdlink_build(struct pkt *p, struct vnet_hdr *ret);
 
 /* ---- fdlink_host.c ---- */
 /* Takes fd. The thread is started by fdlink_port_start(); until then fdlink_port_end() frees it. */

@@ -12,15 +12,30 @@
 #include "runsc/container/container.h"
 #include "runsc/container/hooks.h"
 #include "runsc/network/network.h"
+#include "runsc/network/uplink_start.h"
+
+/* Nobody gave it a network namespace, or only the host's own. */
+static int start_uplink(struct container *c, struct network_handover *h, struct err **err) {
+    struct uplink_options plain = {.log_fd = c->cli->debug_log_fd,
+                                   .log_level = c->cli->log_level,
+                                   .may_lack = c->cli->zero_privilege};
+    struct child child;
+    int r = uplink_start(c->uplink ? c->uplink : &plain, h, &child, err);
+
+    if (r >= 0)
+        c->state.uplink = host_process_of(child.pid);
+    return r;
+}
 
 /* Only now is the network namespace set up, by hooks or between create and start (OCI.md 6). A container in
  * another's sandbox shares that one's network. */
 static int take_over_network(struct container *c, struct network_handover *h, struct err **err) {
     bool own_sandbox = !c->state.sandbox_id || strcmp(c->state.sandbox_id, c->id) == 0;
 
-    if (!own_sandbox || !c->state.standin.pid || !c->state.network || strcmp(c->state.network, "sandbox") != 0)
+    if (!own_sandbox || !c->state.network || strcmp(c->state.network, "sandbox") != 0)
         return 0;
-    return network_take_over(c->state.standin.pid, c->state.resolv_conf, h, err);
+    int r = c->state.standin.pid ? network_take_over(c->state.standin.pid, c->state.resolv_conf, h, err) : 0;
+    return r < 0 || h->document ? r : start_uplink(c, h, err);
 }
 
 static int ask_start(struct container *c, struct err **err) {
@@ -128,10 +143,12 @@ int runsc_container_destroy(struct container *c, struct err **err) {
     kill_execs(c);
     host_process_kill(&s->standin, 300);
     host_process_kill(&s->gofer, 10000);
+    host_process_kill(&s->uplink, 10000);
     /* Ours to reap if we made them; else the caller's subreaper does it. */
     reap(&s->sandbox);
     reap(&s->standin);
     reap(&s->gofer);
+    reap(&s->uplink);
     if (own_sandbox && s->network_namespace)
         network_give_back(s->network_namespace);
     remove_cgroups(c);

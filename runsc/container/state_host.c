@@ -234,6 +234,7 @@ static int load_state(struct container *c, struct err **err) {
     s->standin = process_from_json(json_object_get(o, "standinProcess"));
     s->sandbox = process_from_json(json_object_get(o, "sandboxProcess"));
     s->gofer = process_from_json(json_object_get(o, "goferProcess"));
+    s->uplink = process_from_json(json_object_get(o, "uplinkProcess"));
     s->has_init = json_is_true(json_object_get(o, "hasInit"));
     s->started = json_is_true(json_object_get(o, "started"));
     s->annotations = json_incref(json_object_get(o, "annotations"));
@@ -246,12 +247,13 @@ static int load_state(struct container *c, struct err **err) {
 
 int container_save(struct container *c, struct err **err) {
     struct container_state *s = &c->state;
-    json_t *o = json_pack("{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*,s:O*}",
+    json_t *o = json_pack("{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*,s:O*}",
                           "version", STATE_VERSION, "id", s->id, "bundle", s->bundle, "rootfs", s->rootfs,
                           "ociVersion", s->oci_version, "created", s->created, "sandbox", s->sandbox_id,
                           "owner", s->owner, "network", s->network, "networkNamespace", s->network_namespace,
                           "resolvConf", s->resolv_conf, "standinProcess", process_to_json(&s->standin), "sandboxProcess",
-                          process_to_json(&s->sandbox), "goferProcess", process_to_json(&s->gofer), "hasInit",
+                          process_to_json(&s->sandbox), "goferProcess", process_to_json(&s->gofer),
+                          "uplinkProcess", process_to_json(&s->uplink), "hasInit",
                           s->has_init, "started", s->started, "annotations", s->annotations, "hooks",
                           s->hooks, "cgroups", s->cgroups, "execs", s->execs);
     cleanup(freep) char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
