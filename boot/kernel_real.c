@@ -13,7 +13,7 @@
 #include "base/abi/linux/termios.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "boot/network.h"
+#include "boot/network_setup.h"
 #include "sentry/fs/devpts/tty.h"
 #include "sentry/fs/gofer/gofer.h"
 #include "sentry/fs/host/host.h"

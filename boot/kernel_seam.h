@@ -104,7 +104,7 @@ int boot_container_create(struct boot_kernel *k, const struct boot_container_con
 /* Once. */
 int boot_container_start(struct boot_container *c, struct err **err) must_check;
 /* The sandbox's network, from the document and the descriptors that came with the root container's start
- * (boot/network.h). Descriptors that are used become -1. */
+ * (boot/network_setup.h). Descriptors that are used become -1. */
 int boot_network_configure(struct boot_kernel *k, const json_t *document, int *fds, size_t fd_count,
                            struct err **err) must_check;
 /* A further process in a container that is created, running or paused (the caller checks which of these the

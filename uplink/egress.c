@@ -16,7 +16,14 @@
 
 enum { DNS_HEADER = 12, DNS_NAME_MAX = 255, LABEL_MAX = 63, QUESTION_TAIL = 4, RR_TAIL = 10, JUMPS_MAX = 32 };
 enum { TYPE_A = 1, TYPE_AAAA = 28, CLASS_IN = 1, FLAG_ANSWER = 0x8000, FLAG_RECURSION = 0x80, REFUSED = 5 };
-enum { RULE_TCP = 1, RULE_UDP = 2, RULE_ICMP = 4, MAX_RANGES = 16, PIN_AT_LEAST_S = 60, PIN_AT_MOST_S = 86400 };
+enum {
+    RULE_TCP = 1,
+    RULE_UDP = 2,
+    RULE_ICMP = 4,
+    MAX_RANGES = 16,
+    PIN_AT_LEAST_S = 60,
+    PIN_AT_MOST_S = 86400
+};
 
 struct range {
     uint16_t first, last;
@@ -108,11 +115,13 @@ static bool parse_rule(char *line, struct rule *r) {
     static const struct {
         const char *name;
         unsigned protocols;
-    } protocols[] = {{"tcp", RULE_TCP}, {"udp", RULE_UDP}, {"icmp", RULE_ICMP}, {"any", RULE_TCP | RULE_UDP | RULE_ICMP}};
+    } protocols[] = {
+        {"tcp", RULE_TCP}, {"udp", RULE_UDP}, {"icmp", RULE_ICMP}, {"any", RULE_TCP | RULE_UDP | RULE_ICMP}};
     char *word[5] = {NULL}, *save = NULL;
     size_t n = 0;
 
-    for (char *w = strtok_r(line, " \t\r", &save); w && n < ARRAY_SIZE(word); w = strtok_r(NULL, " \t\r", &save))
+    for (char *w = strtok_r(line, " \t\r", &save); w && n < ARRAY_SIZE(word);
+         w = strtok_r(NULL, " \t\r", &save))
         word[n++] = w;
     if (n < 3 || n > 4 || strcmp(word[0], "allow") != 0)
         return false;
@@ -192,12 +201,16 @@ int egress_check(struct egress *e, uint8_t proto, const struct ipa *ip, uint16_t
 
     for (size_t i = 0; i < e->rule_count; i++) {
         const struct rule *r = &e->rules[i];
-        bool host = r->name ? pinned(e, i, ip) : ipa_is_v4(ip) == ipa_is_v4(&r->ip) && ipa_prefix_match(ip, &r->ip, r->prefix);
+        bool host = r->name ? pinned(e, i, ip)
+                            : ipa_is_v4(ip) == ipa_is_v4(&r->ip) && ipa_prefix_match(ip, &r->ip, r->prefix);
         if (r->protocols & bit && host && (bit == RULE_ICMP || port_listed(r, port)))
             return 0;
     }
     log_warning(LOG_NET, "egress denied: %s to %s port %u",
-                bit == RULE_TCP ? "tcp" : bit == RULE_UDP ? "udp" : "icmp", ipa_str(ip, text), port);
+                bit == RULE_TCP   ? "tcp"
+                : bit == RULE_UDP ? "udp"
+                                  : "icmp",
+                ipa_str(ip, text), port);
     return -EACCES;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * uplink/egress.h: what a sandbox may reach: a list of permissions by name or address, protocol and port. What
- * is not listed is denied, and so is everything if the list cannot be read.
+ * uplink/egress.h: what a sandbox may reach: a list of permissions by name or address, protocol and port.
+ * What is not listed is denied, and so is everything if the list cannot be read.
  *
  * Names are pinned to addresses by the answers that the resolver gives to the sandbox's own questions: an
  * address is allowed for a name's rule only while such an answer is fresh. Questions for names that no rule
@@ -22,7 +22,7 @@
 
 #define EGRESS_MAX_BYTES (1u << 20)
 #define EGRESS_MAX_RULES 4096
-#define EGRESS_MAX_PINS 16384
+#define EGRESS_MAX_PINS  16384
 
 struct egress;
 

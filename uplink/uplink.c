@@ -2,9 +2,9 @@
  * uplink/uplink.c: the loop: frames from the sandbox, events of host sockets, our stack's timers and sockets
  * (uplink.h).
  *
- * Our stack takes every address for its own when it comes from the link (a rule for that interface and a local
- * route to everywhere), so it terminates whatever the guest sends; frames that begin something are looked at
- * first.
+ * Our stack takes every address for its own when it comes from the link (a rule for that interface and a
+ * local route to everywhere), so it terminates whatever the guest sends; frames that begin something are
+ * looked at first.
  */
 #include "uplink/uplink.h"
 
@@ -199,7 +199,8 @@ static bool flush_stack(struct uplink *u) {
     bool any = false;
 
     while ((n = channel_link_read(u->nic, u->scratch, sizeof u->scratch, &c)) >= 0) {
-        struct vnet_hdr h = {.gso_size = c.gso_size, .csum_start = c.csum_start, .csum_offset = c.csum_offset};
+        struct vnet_hdr h = {
+            .gso_size = c.gso_size, .csum_start = c.csum_start, .csum_offset = c.csum_offset};
         h.flags = c.csum_partial ? VNET_NEEDS_CSUM : 0;
         if (c.gso_size)
             h.gso_type = u->scratch[ETHER_HLEN] >> 4 == 4 ? VNET_GSO_TCPV4 : VNET_GSO_TCPV6;
@@ -244,10 +245,10 @@ static bool is_ours(const struct uplink *u, const struct ipa *ip) {
 
 static void take_frame(struct uplink *u, struct frame *f) {
     if (dissect(f) && f->trans && !is_ours(u, &f->dst)) {
-        bool done = f->proto == IPPROTO_NUM_TCP                                     ? uplink_tcp_frame(u, f)
-                    : f->proto == IPPROTO_NUM_UDP                                   ? uplink_udp_frame(u, f)
+        bool done = f->proto == IPPROTO_NUM_TCP                              ? uplink_tcp_frame(u, f)
+                    : f->proto == IPPROTO_NUM_UDP                            ? uplink_udp_frame(u, f)
                     : f->proto == IPPROTO_ICMP || f->proto == IPPROTO_ICMPV6 ? uplink_icmp_frame(u, f)
-                                                                                    : false;
+                                                                             : false;
         if (done)
             return;
     }
@@ -342,6 +343,8 @@ static int make_stack(struct uplink *u) {
         r = add_address(u, &u->gateway4, UPLINK_PREFIX4);
     if (r >= 0)
         r = add_address(u, &u->gateway6, UPLINK_PREFIX6);
+    if (r >= 0) /* so that the guest finds it on its link */
+        r = add_address(u, &u->resolver4, UPLINK_PREFIX4);
     if (r >= 0)
         r = nic_set_up(u->nic, true);
     if (r >= 0)
@@ -353,7 +356,8 @@ static int start(struct uplink *u) {
     ASSERT(ipa_parse(UPLINK_GATEWAY4, &u->gateway4) && ipa_parse(UPLINK_GATEWAY6, &u->gateway6));
     ASSERT(ipa_parse(UPLINK_GUEST4, &u->guest4) && ipa_parse(UPLINK_GUEST6, &u->guest6));
     ASSERT(ipa_parse(UPLINK_RESOLVER4, &u->resolver4));
-    struct list *lists[] = {&u->dead, &u->stations, &u->connections, &u->listeners, &u->ports, &u->echoes, &u->gates};
+    struct list *lists[] = {&u->dead,  &u->stations, &u->connections, &u->listeners,
+                            &u->ports, &u->echoes,   &u->gates};
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
         list_init(lists[i]);
     u->next_sweep = NETSTACK_NEVER;

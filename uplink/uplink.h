@@ -2,10 +2,10 @@
  * uplink/uplink.h: a sandbox's way to the network where nobody gave it a network namespace: a process that
  * takes the sandbox's frames and turns them into plain host sockets (docs/network.md).
  *
- * It needs no privilege. Towards the sandbox it is the gateway of a small network of its own: TCP is terminated
- * here, by a second copy of our own stack, and goes on as a host connection; UDP and ICMP echo go on as
- * datagrams. A connection is accepted only once the host's own connect has succeeded, so that refusals and
- * unreachable hosts look as they are. Every host address is checked against the egress policy first.
+ * It needs no privilege. Towards the sandbox it is the gateway of a small network of its own: TCP is
+ * terminated here, by a second copy of our own stack, and goes on as a host connection; UDP and ICMP echo go
+ * on as datagrams. A connection is accepted only once the host's own connect has succeeded, so that refusals
+ * and unreachable hosts look as they are. Every host address is checked against the egress policy first.
  *
  * One thread, epoll. Everything that comes out of the link is hostile.
  */
@@ -18,16 +18,16 @@ struct egress;
 
 #define UPLINK_MAX_RESOLVERS 3
 #define UPLINK_MAX_PUBLISHED 64
-#define UPLINK_MTU 1500
+#define UPLINK_MTU           1500
 
 /* The network between the sandbox and the uplink. */
-#define UPLINK_GUEST4 "10.0.2.100"
-#define UPLINK_GATEWAY4 "10.0.2.2"
+#define UPLINK_GUEST4    "10.0.2.100"
+#define UPLINK_GATEWAY4  "10.0.2.2"
 #define UPLINK_RESOLVER4 "10.0.2.3"
-#define UPLINK_PREFIX4 24
-#define UPLINK_GUEST6 "fd00:2::100"
-#define UPLINK_GATEWAY6 "fd00:2::2"
-#define UPLINK_PREFIX6 64
+#define UPLINK_PREFIX4   24
+#define UPLINK_GUEST6    "fd00:2::100"
+#define UPLINK_GATEWAY6  "fd00:2::2"
+#define UPLINK_PREFIX6   64
 #define UPLINK_GUEST_MAC "02:00:0a:00:02:64"
 
 /* A host socket, listening (TCP) or bound (UDP), whose connections go to a port of the sandbox. */
@@ -38,7 +38,7 @@ struct uplink_published {
 };
 
 struct uplink_config {
-    int link_fd; /* AF_UNIX SOCK_SEQPACKET, a frame with a virtio-net header a message */
+    int link_fd;                 /* AF_UNIX SOCK_SEQPACKET, a frame with a virtio-net header a message */
     const struct ipa *resolvers; /* what the guest's resolver address stands for */
     size_t resolver_count;
     const struct uplink_published *published;

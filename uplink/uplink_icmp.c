@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * uplink/uplink_icmp.c: echo requests go on by the host's ICMP echo sockets (icmp(7): net.ipv4.ping_group_range
- * says who may have them); and errors that tell the guest why its packet went nowhere, with the errno that the
- * host gave translated to the code that becomes the same errno there (RFC 792, RFC 4443 section 3.1).
+ * uplink/uplink_icmp.c: echo requests go on by the host's ICMP echo sockets (icmp(7):
+ * net.ipv4.ping_group_range says who may have them); and errors that tell the guest why its packet went
+ * nowhere, with the errno that the host gave translated to the code that becomes the same errno there (RFC
+ * 792, RFC 4443 section 3.1).
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -123,7 +124,8 @@ static struct echo *echo_get(struct uplink *u, const struct frame *f, uint16_t i
                                                  ipa_eq(&e->guest, &f->src)) return e;
     if (u->echo_count >= UPLINK_MAX_ECHO)
         echo_end(u, list_first_entry(&u->echoes, struct echo, node));
-    if (uplink_host_socket(SOCK_DGRAM, ipa_is_v4(&f->dst) ? IPPROTO_ICMP : IPPROTO_ICMPV6, &f->dst, 0, &fd) < 0)
+    if (uplink_host_socket(SOCK_DGRAM, ipa_is_v4(&f->dst) ? IPPROTO_ICMP : IPPROTO_ICMPV6, &f->dst, 0, &fd) <
+        0)
         return NULL;
     e = calloc(1, sizeof *e);
     if (!e) {

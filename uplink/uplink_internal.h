@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * uplink/uplink_internal.h: what the files of this folder share.
  *
- * A source is something that epoll watches; its owner embeds it. Since one round of events may end objects that
- * later events of the same round name, what ends goes to `dead` and is freed after the round.
+ * A source is something that epoll watches; its owner embeds it. Since one round of events may end objects
+ * that later events of the same round name, what ends goes to `dead` and is freed after the round.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * uplink/uplink_publish.c: published ports: host sockets that were bound before this process lost the right to,
- * whose connections and datagrams go to the guest. The guest sees its peers' addresses; the host itself appears
- * as the gateway.
+ * uplink/uplink_publish.c: published ports: host sockets that were bound before this process lost the right
+ * to, whose connections and datagrams go to the guest. The guest sees its peers' addresses; the host itself
+ * appears as the gateway.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -72,7 +72,8 @@ static void peer_ready(struct uplink *u, struct station *s) {
     }
 }
 
-static struct peer *peer_get(struct uplink *u, struct gate *g, const struct sockaddr_storage *host, socklen_t len) {
+static struct peer *peer_get(struct uplink *u, struct gate *g, const struct sockaddr_storage *host,
+                             socklen_t len) {
     struct peer *p;
 
     list_for_each_entry(p, &g->peers, node) if (p->host_len == len && memcmp(&p->host, host, len) == 0) {

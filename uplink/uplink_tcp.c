@@ -371,7 +371,8 @@ bool uplink_tcp_frame(struct uplink *u, const struct frame *f) {
 
 void uplink_tcp_from_outside(struct uplink *u, int fd, const struct ipa *peer, uint16_t guest_port) {
     bool v4 = ipa_is_v4(peer);
-    struct ns_addr to = {.family = v4 ? NS_AF_INET : NS_AF_INET6, .port = guest_port, .ip = v4 ? u->guest4 : u->guest6};
+    struct ns_addr to = {
+        .family = v4 ? NS_AF_INET : NS_AF_INET6, .port = guest_port, .ip = v4 ? u->guest4 : u->guest6};
     /* The host itself is the gateway to the guest. */
     const struct ipa *from = ipa_is_loopback(peer) ? (v4 ? &u->gateway4 : &u->gateway6) : peer;
     struct conn *c = conn_new(u, fd);

@@ -19,7 +19,7 @@
 #include "uplink/uplink_internal.h"
 
 enum { DNS_PORT = 53, BURST = 64 };
-#define IDLE_NS (120ll * NSEC_PER_SEC)
+#define IDLE_NS     (120ll * NSEC_PER_SEC)
 #define IDLE_DNS_NS (15ll * NSEC_PER_SEC)
 
 struct port {
@@ -82,9 +82,8 @@ static void end_oldest(struct uplink *u) {
     struct port *p;
     struct flow *f, *oldest = NULL;
 
-    list_for_each_entry(p, &u->ports, node) list_for_each_entry(f, &p->flows, node) if (!oldest ||
-                                                                                       f->last < oldest->last)
-        oldest = f;
+    list_for_each_entry(p, &u->ports, node)
+        list_for_each_entry(f, &p->flows, node) if (!oldest || f->last < oldest->last) oldest = f;
     if (oldest)
         flow_end(u, oldest);
 }
@@ -95,8 +94,8 @@ static struct flow *flow_get(struct uplink *u, struct port *p, const struct ns_a
     struct flow *f;
     int fd;
 
-    list_for_each_entry(f, &p->flows, node) if (f->guest.port == guest->port &&
-                                                ipa_eq(&f->guest.ip, &guest->ip)) return f;
+    list_for_each_entry(f, &p->flows,
+                        node) if (f->guest.port == guest->port && ipa_eq(&f->guest.ip, &guest->ip)) return f;
     if (ipa_eq(&to, &u->resolver4)) {
         if (config->resolver_count == 0)
             return NULL;
@@ -111,7 +110,8 @@ static struct flow *flow_get(struct uplink *u, struct port *p, const struct ns_a
         close_fd(fd);
         return NULL;
     }
-    *f = (struct flow){.host = {.ready = flow_ready, .free = flow_free, .fd = fd}, .port = p, .guest = *guest};
+    *f =
+        (struct flow){.host = {.ready = flow_ready, .free = flow_free, .fd = fd}, .port = p, .guest = *guest};
     if (source_add(u, &f->host, EPOLLIN) < 0) {
         close_fd(fd);
         free(f);

@@ -14,9 +14,9 @@
 
 enum {
     FDLINK_BURST = 32,
-    FDLINK_ROOM = 1920,   /* of the first block: an ordinary frame; with headroom 2 KiB */
-    FDLINK_SPARES = 2,    /* what is longer goes on in these blocks, of PKT_BLOCK_MAX each */
-    FDLINK_COPY = 16384,  /* shorter rests are copied out of them, so that they pin no more than they are */
+    FDLINK_ROOM = 1920,  /* of the first block: an ordinary frame; with headroom 2 KiB */
+    FDLINK_SPARES = 2,   /* what is longer goes on in these blocks, of PKT_BLOCK_MAX each */
+    FDLINK_COPY = 16384, /* shorter rests are copied out of them, so that they pin no more than they are */
     FDLINK_IOV = 48,
 };
 

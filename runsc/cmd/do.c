@@ -32,8 +32,10 @@ static const struct option_def g_options[] = {
     O("cwd", 0, STRING, cwd, "DIR", "start in DIR (default: the current directory, with --rootfs /)"),
     O("env", 'e', LIST, env, "NAME[=VALUE]",
       "set a variable, or hand the caller's on; of the caller's others only TERM, LANG and LC_* are"),
-    O("publish", 'p', LIST, publish, "[IP:]PORT:PORT[/udp]", "hand a port of the host on to one of the sandbox"),
-    O("egress", 0, STRING, egress, "FILE", "what the sandbox may reach: names, addresses, ports; all else is denied"),
+    O("publish", 'p', LIST, publish, "[IP:]PORT:PORT[/udp]",
+      "hand a port of the host on to one of the sandbox"),
+    O("egress", 0, STRING, egress, "FILE",
+      "what the sandbox may reach: names, addresses, ports; all else is denied"),
     O("terminal", 't', FLAG, terminal, NULL, "give the command a terminal of its own"),
 };
 
@@ -102,13 +104,14 @@ static json_t *make_mounts(const char *resolv_conf) {
         "tmpfs", "source", "shm", "options", "nosuid", "nodev", "mode=1777");
 
     if (mounts && resolv_conf)
-        json_array_append_new(mounts, json_pack("{s:s,s:s,s:s,s:[s,s]}", "destination", "/etc/resolv.conf", "type",
-                                                "bind", "source", resolv_conf, "options", "bind", "ro"));
+        json_array_append_new(mounts,
+                              json_pack("{s:s,s:s,s:s,s:[s,s]}", "destination", "/etc/resolv.conf", "type",
+                                        "bind", "source", resolv_conf, "options", "bind", "ro"));
     return mounts;
 }
 
-static json_t *make_config(const struct do_args *a, const char *resolv_conf, char **argv, int argc, uint16_t rows,
-                           uint16_t columns) {
+static json_t *make_config(const struct do_args *a, const char *resolv_conf, char **argv, int argc,
+                           uint16_t rows, uint16_t columns) {
     json_t *args = json_array();
     char cwd[4096];
 
@@ -121,8 +124,8 @@ static json_t *make_config(const struct do_args *a, const char *resolv_conf, cha
                      "readonly", 0, "hostname", "runsc", "process", "terminal", a->terminal, "consoleSize",
                      "height", (int)rows, "width", (int)columns, "user", "uid", 0, "gid", 0, "args", args,
                      "env", make_env(a), "cwd", where, "capabilities", make_capabilities(), "mounts",
-                     make_mounts(resolv_conf), "linux", "namespaces", "type", "pid", "type", "mount", "type", "ipc",
-                     "type", "uts", "type", "network");
+                     make_mounts(resolv_conf), "linux", "namespaces", "type", "pid", "type", "mount", "type",
+                     "ipc", "type", "uts", "type", "network");
 }
 
 /* What earlier ones left whose runsc was killed: named by its pid, which lives no more. */
@@ -185,10 +188,10 @@ static int create_and_run(struct cli *cli, struct foreground *f, const struct do
 
 /* One for all of this --root: its content depends on the host alone. */
 static int make_resolv_conf(struct cli *cli, char **ret, struct err **err) {
-    int r = cli_root(cli, err);
+    cleanup(closep) int root = container_open_root(cli, err);
 
-    if (r < 0)
-        return r;
+    if (root < 0)
+        return root;
     if (asprintf(ret, "%s/resolv.conf", cli->root_path) < 0)
         return err_set(err, ENOMEM, "out-of-memory", "starting the sandbox");
     return uplink_write_resolv_conf(*ret, err);
@@ -204,7 +207,7 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
 
     if (r >= 0 && !uplink && (a->egress || a->publish.count))
         r = err_set(err, EINVAL, "usage", "--publish and --egress need --network=sandbox");
-    sweep(cli); /* makes the state directory, too */
+    sweep(cli);
     if (r >= 0 && uplink)
         r = make_resolv_conf(cli, &resolv_conf, err);
     if (r >= 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cmd/uplink.c: hidden: becomes the uplink process (uplink/uplink.h). Its descriptors come at fixed numbers
- * from runsc/network/uplink_start_host.c: link 4, status 5, debug log 6, egress policy 7, published ports from 8.
+ * runsc/cmd/uplink.c: hidden: becomes the uplink process (uplink/uplink.h). Its descriptors come at fixed
+ * numbers from runsc/network/uplink_start_host.c: link 4, status 5, debug log 6, egress policy 7, published
+ * ports from 8.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,8 +31,9 @@ struct uplink_args {
 #define O(n, k, member)                                                                                      \
     { .name = n, .kind = OPTION_##k, .offset = offsetof(struct uplink_args, member) }
 static const struct option_def g_options[] = {
-    O("namespaces", NUMBER, namespaces), O("log-level", STRING, log_level), O("resolver", LIST, resolvers),
-    O("publish", LIST, published),       O("egress", FLAG, egress),         O("zero-privilege", FLAG, zero_privilege),
+    O("namespaces", NUMBER, namespaces), O("log-level", STRING, log_level),
+    O("resolver", LIST, resolvers),      O("publish", LIST, published),
+    O("egress", FLAG, egress),           O("zero-privilege", FLAG, zero_privilege),
 };
 
 static int read_policy(struct egress **ret, struct err **err) {
@@ -47,7 +49,8 @@ static int read_policy(struct egress **ret, struct err **err) {
         return err_set(err, text ? errno : ENOMEM, "network.egress", "reading the egress policy");
     close_fd(EGRESS_FD);
     int r = egress_parse(text, len, ret, &line);
-    return r < 0 ? err_set(err, -r, "network.egress", "line %zu of the egress policy makes no sense", line) : 0;
+    return r < 0 ? err_set(err, -r, "network.egress", "line %zu of the egress policy makes no sense", line)
+                 : 0;
 }
 
 static int put_up_walls(const struct uplink_args *a, struct err **err) {
@@ -81,9 +84,10 @@ static int configure(const struct uplink_args *a, struct uplink_config *c, struc
         if (!ipa_parse(a->resolvers.items[c->resolver_count], &resolvers[c->resolver_count]))
             return err_set(err, EINVAL, "usage", "uplink: bad resolver");
     for (size_t i = 0; i < a->published.count; i++)
-        published[i] = (struct uplink_published){.fd = PUBLISHED_FD + (int)i,
-                                                 .udp = strstr(a->published.items[i], "/udp") != NULL,
-                                                 .guest_port = (uint16_t)strtoul(a->published.items[i], NULL, 10)};
+        published[i] =
+            (struct uplink_published){.fd = PUBLISHED_FD + (int)i,
+                                      .udp = strstr(a->published.items[i], "/udp") != NULL,
+                                      .guest_port = (uint16_t)strtoul(a->published.items[i], NULL, 10)};
     c->published_count = a->published.count;
     return a->egress ? read_policy(&c->egress, err) : 0;
 }

@@ -50,9 +50,11 @@ struct container {
     char *id;
     int root_fd, dir_fd, lock_fd;
     struct container_state state;
-    const struct uplink_options *uplink; /* for start, where an uplink is its network; borrowed; NULL: plain */
+    const struct uplink_options *uplink; /* for start, where an uplink is its network; borrowed, or NULL */
 };
 
+/* The state directory as a descriptor; made if it is not there. */
+int container_open_root(struct cli *cli, struct err **err) must_check;
 /* Only [A-Za-z0-9_+.-], not "." or "..", at most 255 characters: it becomes a file name. */
 int container_check_id(const char *id, struct err **err) must_check;
 /* NEW: the directory must not exist and is made. OLD: it must (-ENOENT "container does not exist"), and its

@@ -103,7 +103,7 @@ int read_text_file(int dir_fd, const char *path, size_t max, char **ret, size_t 
     return 0;
 }
 
-static int open_root(struct cli *cli, struct err **err) {
+int container_open_root(struct cli *cli, struct err **err) {
     int r = cli_root(cli, err);
 
     if (r < 0)
@@ -247,15 +247,15 @@ static int load_state(struct container *c, struct err **err) {
 
 int container_save(struct container *c, struct err **err) {
     struct container_state *s = &c->state;
-    json_t *o = json_pack("{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*,s:O*}",
-                          "version", STATE_VERSION, "id", s->id, "bundle", s->bundle, "rootfs", s->rootfs,
-                          "ociVersion", s->oci_version, "created", s->created, "sandbox", s->sandbox_id,
-                          "owner", s->owner, "network", s->network, "networkNamespace", s->network_namespace,
-                          "resolvConf", s->resolv_conf, "standinProcess", process_to_json(&s->standin), "sandboxProcess",
-                          process_to_json(&s->sandbox), "goferProcess", process_to_json(&s->gofer),
-                          "uplinkProcess", process_to_json(&s->uplink), "hasInit",
-                          s->has_init, "started", s->started, "annotations", s->annotations, "hooks",
-                          s->hooks, "cgroups", s->cgroups, "execs", s->execs);
+    json_t *o = json_pack(
+        "{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*,s:O*}",
+        "version", STATE_VERSION, "id", s->id, "bundle", s->bundle, "rootfs", s->rootfs, "ociVersion",
+        s->oci_version, "created", s->created, "sandbox", s->sandbox_id, "owner", s->owner, "network",
+        s->network, "networkNamespace", s->network_namespace, "resolvConf", s->resolv_conf, "standinProcess",
+        process_to_json(&s->standin), "sandboxProcess", process_to_json(&s->sandbox), "goferProcess",
+        process_to_json(&s->gofer), "uplinkProcess", process_to_json(&s->uplink), "hasInit", s->has_init,
+        "started", s->started, "annotations", s->annotations, "hooks", s->hooks, "cgroups", s->cgroups,
+        "execs", s->execs);
     cleanup(freep) char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
     json_decref(o);
@@ -301,7 +301,7 @@ int container_open(struct cli *cli, const char *id, enum container_open how, str
     c->cli = cli;
     c->root_fd = c->dir_fd = c->lock_fd = -1;
     c->id = strdup(id);
-    r = c->root_fd = open_root(cli, err);
+    r = c->root_fd = container_open_root(cli, err);
     if (r < 0)
         return r;
     /* An unknown id must not leave a lock file behind. */

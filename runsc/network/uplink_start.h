@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/network/uplink_start.h: starting the uplink process (uplink/uplink.h) and what the sandbox is told of it.
+ * runsc/network/uplink_start.h: starting the uplink process (uplink/uplink.h) and what the sandbox is told of
+ * it.
  */
 #pragma once
 
@@ -15,8 +16,8 @@ struct uplink_options {
     bool may_lack; /* --zero-privilege */
 };
 
-/* Starts it; the network for the sandbox in *ret, the process in *ret_child, which has reported that it serves.
- * Nothing is left on failure. */
+/* Starts it; the network for the sandbox in *ret, the process in *ret_child, which has reported that it
+ * serves. Nothing is left on failure. */
 int uplink_start(const struct uplink_options *o, struct network_handover *ret, struct child *ret_child,
                  struct err **err) must_check;
 /* A resolv.conf that names the uplink's resolver, at `path`, with the host's search domains. */

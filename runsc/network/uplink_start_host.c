@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/network/uplink_start_host.c: see uplink_start.h. Published ports are bound here, by the caller's right to
- * them, before the uplink gives up all of its own.
+ * runsc/network/uplink_start_host.c: see uplink_start.h. Published ports are bound here, by the caller's
+ * right to them, before the uplink gives up all of its own.
  */
 #include "runsc/network/uplink_start.h"
 
@@ -17,9 +17,9 @@
 #include "base/cleanup.h"
 #include "uplink/uplink.h"
 
-#define RESOLV_CONF "/etc/resolv.conf"
+#define RESOLV_CONF     "/etc/resolv.conf"
 #define RESOLV_CONF_MAX 65536
-#define LINK_BUFFER (4 << 20)
+#define LINK_BUFFER     (4 << 20)
 enum { FIXED_FDS = 4, ARGS_MAX = 8 + UPLINK_MAX_RESOLVERS + UPLINK_MAX_PUBLISHED };
 
 struct start {
@@ -129,7 +129,7 @@ static void find_resolvers(struct start *s, char *text) {
         address[strcspn(address, " \t\r%")] = '\0';
         if (strlen(address) < INET6_ADDRSTRLEN &&
             (inet_pton(AF_INET, address, any) == 1 || inet_pton(AF_INET6, address, any) == 1))
-            strcpy(s->resolvers[s->resolver_count++], address);
+            memcpy(s->resolvers[s->resolver_count++], address, strlen(address) + 1);
     }
 }
 
@@ -145,7 +145,8 @@ int uplink_write_resolv_conf(const char *path, struct err **err) {
     if (fd < 0 || dprintf(fd, "nameserver %s\n", UPLINK_RESOLVER4) < 0)
         return err_set(err, errno, "network.resolv-conf", "writing %s", temporary);
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-        if (strncmp(line, "search", 6) == 0 || strncmp(line, "domain", 6) == 0 || strncmp(line, "options", 7) == 0)
+        if (strncmp(line, "search", 6) == 0 || strncmp(line, "domain", 6) == 0 ||
+            strncmp(line, "options", 7) == 0)
             (void)!dprintf(fd, "%s\n", line);
     return rename(temporary, path) < 0 ? err_set(err, errno, "network.resolv-conf", "writing %s", path) : 0;
 }
@@ -183,12 +184,13 @@ static json_t *document(void) {
     return json_pack(
         "{s:[{s:s,s:s,s:i,s:i,s:i,s:b,s:i,s:[{s:s,s:i,s:i},{s:s,s:i,s:i}]}],"
         "s:[{s:i,s:s,s:i,s:i,s:i,s:s},{s:i,s:i,s:i,s:s,s:s},{s:i,s:s,s:i,s:i,s:s},{s:i,s:i,s:i,s:s,s:s}]}",
-        "links", "name", "eth0", "mac", UPLINK_GUEST_MAC, "mtu", UPLINK_MTU, "txqlen", 1000, "gso", 65535, "up", 1,
-        "fd", 0, "addresses", "address", UPLINK_GUEST4, "prefix", UPLINK_PREFIX4, "scope", 0, "address",
-        UPLINK_GUEST6, "prefix", UPLINK_PREFIX6, "scope", 0, "routes", "family", AF_INET, "to", "10.0.2.0", "prefix",
-        UPLINK_PREFIX4, "type", 1, "scope", 253, "dev", "eth0", "family", AF_INET, "prefix", 0, "type", 1, "via",
-        UPLINK_GATEWAY4, "dev", "eth0", "family", AF_INET6, "to", "fd00:2::", "prefix", UPLINK_PREFIX6, "type", 1,
-        "dev", "eth0", "family", AF_INET6, "prefix", 0, "type", 1, "via", UPLINK_GATEWAY6, "dev", "eth0");
+        "links", "name", "eth0", "mac", UPLINK_GUEST_MAC, "mtu", UPLINK_MTU, "txqlen", 1000, "gso", 65535,
+        "up", 1, "fd", 0, "addresses", "address", UPLINK_GUEST4, "prefix", UPLINK_PREFIX4, "scope", 0,
+        "address", UPLINK_GUEST6, "prefix", UPLINK_PREFIX6, "scope", 0, "routes", "family", AF_INET, "to",
+        "10.0.2.0", "prefix", UPLINK_PREFIX4, "type", 1, "scope", 253, "dev", "eth0", "family", AF_INET,
+        "prefix", 0, "type", 1, "via", UPLINK_GATEWAY4, "dev", "eth0", "family", AF_INET6, "to",
+        "fd00:2::", "prefix", UPLINK_PREFIX6, "type", 1, "dev", "eth0", "family", AF_INET6, "prefix", 0,
+        "type", 1, "via", UPLINK_GATEWAY6, "dev", "eth0");
 }
 
 static int make_link(int fds[2], struct err **err) {
@@ -208,7 +210,8 @@ static int spawn(struct start *s, struct child *ret, struct err **err) {
                         .arg = s,
                         .become_nobody = true,
                         .may_lack = s->o->may_lack,
-                        .namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS};
+                        .namespaces =
+                            CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS};
     int r = child_spawn(&how, ret, err);
 
     if (r >= 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/network.h: setting the sandbox's network up from what runsc took over (runsc/network/network.h has the
+ * boot/network_setup.h: setting the sandbox's network up from what runsc took over (runsc/network/network.h has the
  * document).
  */
 #pragma once

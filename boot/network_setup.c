@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/network.c: the document and the descriptors of runsc/network/network.h become interfaces, addresses,
+ * boot/network_setup.c: the document and the descriptors of runsc/network/network.h become interfaces, addresses,
  * routes, rules and neighbours of the sandbox's own stack.
  *
- * The document comes from runsc, which holds the control socket; it is checked all the same, so that a mistake
- * is an error and not a crash. What the stack has by itself already (-EEXIST) is no error.
+ * The document comes from runsc, which holds the control socket; it is checked all the same, so that a
+ * mistake is an error and not a crash. What the stack has by itself already (-EEXIST) is no error.
  */
-#include "boot/network.h"
+#include "boot/network_setup.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -167,9 +167,9 @@ static int add_rule(struct plan *p, const json_t *o) {
 }
 
 static int add_neighbour(struct plan *p, const json_t *o) {
-    struct ns_neigh n = {
-        .ifindex = index_of(p, o),
-        .state = json_is_true(json_object_get(o, "permanent")) ? NS_NUD_PERMANENT : NS_NUD_STALE};
+    struct ns_neigh n = {.ifindex = index_of(p, o),
+                         .state =
+                             json_is_true(json_object_get(o, "permanent")) ? NS_NUD_PERMANENT : NS_NUD_STALE};
     int r = address_of(o, "address", IPA_ANY6, &n.addr);
 
     if (r >= 0)
@@ -187,8 +187,8 @@ static int each(struct plan *p, const json_t *document, const char *key,
         if (r >= 0)
             continue;
         cleanup(freep) char *text = json_dumps(o, JSON_COMPACT);
-        return err_set(err, -r, "network.configure", "setting the container's network up: %s[%zu]: %s", key, i,
-                       text ? text : "?");
+        return err_set(err, -r, "network.configure", "setting the container's network up: %s[%zu]: %s", key,
+                       i, text ? text : "?");
     }
     return 0;
 }
