@@ -37,6 +37,7 @@ enum lock_rank {
     RANK_OVERLAY = 120,
     RANK_INODE_LOWER_DIR = 130, /* inode.dir_lock of a file system that serves as a layer of another */
     RANK_INODE_LOWER = 140,     /* inode.lock of such a file system */
+    RANK_FUTEX_PI = 145,        /* priority-inheriting futexes of one hash: queue and guest words together */
     RANK_MM = 150,              /* mm.lock: areas of one address space; two by address order (fork) */
     RANK_MAPPABLE = 160,        /* a file's list of mappings */
     RANK_AS = 170,              /* platform: one address space's batches */
@@ -57,6 +58,7 @@ enum lock_rank {
     RANK_FILE_LOCKS = 250,      /* POSIX, OFD and flock locks of one inode */
     RANK_FILE_LOCK_GRAPH = 254, /* POSIX lock owners that wait, of all inodes */
     RANK_PIPE = 260,            /* a pipe's ring; two by address order (splice, tee) */
+    RANK_IPC = 264,             /* one IPC namespace: its tables, segments, semaphores, queues */
     RANK_EVENT = 270,           /* eventfd, timerfd, signalfd, inotify queues */
     RANK_FUTEX_BUCKET = 280,    /* two by index order */
     RANK_TASKSET = 290,         /* pid tables, thread groups, sessions, parents and children, wait state */

@@ -7,23 +7,32 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/ref.h"
 #include "boot/controller.h"
 #include "boot/crash.h"
 #include "boot/filter.h"
 #include "boot/walls.h"
 #include "platform/platform.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(RUNSC_COVERAGE)
-#define INSTRUMENTED 1 /* their runtimes make host calls of their own */
+#if defined(__SANITIZE_THREAD__) || defined(RUNSC_COVERAGE)
+#define NO_FILTER 1 /* their runtimes make host calls of their own. AddressSanitizer's are in filter.c */
 #else
-#define INSTRUMENTED 0
+#define NO_FILTER 0
 #endif
+#if defined(__SANITIZE_ADDRESS__) || NO_FILTER
+#define REPORTS_CRASHES 1 /* their runtimes do */
+#else
+#define REPORTS_CRASHES 0
+#endif
+
+enum { SANDBOX_LEAKED = 124 }; /* exit status of a debug build that found objects left */
 
 struct sandbox {
     struct walls walls;
@@ -34,7 +43,7 @@ struct sandbox {
 };
 
 static int put_up_filter(struct sandbox *s, const struct boot_options *o, struct err **err) {
-    if (INSTRUMENTED) {
+    if (NO_FILTER) {
         bool zero = s->walls.zero_privilege;
         s->walls.zero_privilege = true;
         int r = wall_failed(&s->walls, WALL_SECCOMP, ENOTSUP, "this is an instrumented build", err);
@@ -129,7 +138,10 @@ static int make_kernel(struct sandbox *s, const struct boot_options *o, struct e
 int boot_main(const struct boot_options *o) {
     struct sandbox s = {.walls.zero_privilege = o->zero_privilege, .proc_fd = -1, .linkless_proc_fd = -1};
     cleanup(err_freep) struct err *err = NULL;
-    int r = INSTRUMENTED ? 0 : crash_handlers_install();
+    /* One arena: with more, malloc counts the cpus in /sys and free() asks /proc/sys/vm/overcommit_memory
+       before it shrinks one. Kernel objects have their own heap, so its lock is seldom met. */
+    (void)mallopt(M_ARENA_MAX, 1);
+    int r = REPORTS_CRASHES ? 0 : crash_handlers_install();
 
     if (r >= 0)
         r = put_up_walls(&s, o, &err);
@@ -162,5 +174,5 @@ int boot_main(const struct boot_options *o) {
     boot_kernel_destroy(s.kernel);
     controller_free(s.controller);
     walls_done(&s.walls);
-    return code;
+    return ref_leaks() > 0 ? SANDBOX_LEAKED : code;
 }

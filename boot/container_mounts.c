@@ -19,6 +19,7 @@
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/nsproxy.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
@@ -153,7 +154,8 @@ static int make_filesystem(const struct request *q, struct filesystem **ret) {
     struct kernel *k = q->c->kernel->kernel;
     const char *type = q->m->type ? q->m->type : "none";
     struct mount_options o = {.source = q->m->source ? q->m->source : type, .data = q->data, .creds = q->view->creds,
-                              .user_ns = k->root_user_ns, .pid_ns = q->c->container->pid_ns};
+                              .user_ns = k->root_user_ns, .pid_ns = q->c->container->pid_ns,
+                              .ipc_ns = q->c->container->nsproxy->ipc};
 
     if (q->m->gofer_root >= 0)
         return gofer_filesystem(q->c, (size_t)q->m->gofer_root, /* layer= */ 0, ret);
@@ -164,7 +166,7 @@ static int make_filesystem(const struct request *q, struct filesystem **ret) {
 }
 
 static bool is_unbuilt(const char *type) {
-    return type && (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0 || strcmp(type, "mqueue") == 0);
+    return type && (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0);
 }
 
 static int mount_one(const struct request *q) {

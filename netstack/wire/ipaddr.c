@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include "base/compiler.h"
+
 static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits) {
     if (memcmp(a, b, bits / 8) != 0)
         return false;
@@ -13,8 +15,9 @@ static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits) {
     return rest == 0 || ((a[bits / 8] ^ b[bits / 8]) >> (8 - rest)) == 0;
 }
 
+/* Never more than there are: a prefix length may come from the guest or the wire. */
 static unsigned full_bits(const struct ipa *a, unsigned prefix_len) {
-    return ipa_is_v4(a) ? 96 + prefix_len : prefix_len;
+    return ipa_is_v4(a) ? 96 + MIN(prefix_len, 32u) : MIN(prefix_len, 128u);
 }
 
 bool ipa_prefix_match(const struct ipa *a, const struct ipa *net, unsigned prefix_len) {

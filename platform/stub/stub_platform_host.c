@@ -106,6 +106,8 @@ static void set_limits(struct stub_platform *p, const struct stub_vdso *v) {
         at = STUB_VDSO;
     else if (v->start < STUB_BASE) /* it is sealed: the guest's addresses end below it */
         l->max_address = v->start & ~0xffffffffull;
+    l->host_vdso_start = at;
+    l->host_vdso_end = at + (v->end - v->start);
     l->host_clock_gettime = v->clock_gettime ? at + v->clock_gettime : 0;
     l->host_gettimeofday = v->gettimeofday ? at + v->gettimeofday : 0;
     l->host_time = v->time ? at + v->time : 0;

@@ -32,9 +32,9 @@
 #include "platform/stub/stub_thread.h"
 #include "platform/systrap/systrap_internal.h"
 
-#define LOOK_NS (250 * 1000000ll)       /* between looks */
+#define LOOK_NS      (250 * 1000000ll)  /* between looks */
 #define RUN_LIMIT_NS (1000 * 1000000ll) /* of the thread's own cpu time */
-#define REASON_NS (100 * 1000000ll)
+#define REASON_NS    (100 * 1000000ll)
 enum { PARKED_MAX = 64 };
 enum { SLEEP_LOOKS = 8, BLIND_LOOKS = 120 }; /* in a row: found asleep; without a procfs to look into */
 
@@ -108,6 +108,8 @@ static bool await(struct systrap_context *c, bool urgent) {
     struct stub_slot *s = c->slot;
     struct patience p = {0};
     while (atomic_load(&s->turn) == TURN_GUEST) {
+        if (systrap_spin_await(c))
+            break;
         if (atomic_load(
                 &c->space->dead)) /* after our store of TURN_GUEST, as the keeper marks before it stores */
             break;
@@ -208,6 +210,8 @@ static bool park(struct systrap_context *c) {
     bool room = false;
     if (!systrap_ready(c) || !systrap_need_frame(c) || atomic_load(&s->dead))
         return false;
+    systrap_forget_operands(c);
+    systrap_context_answers((struct context *)c, NULL);
     mutex_lock(&s->lock);
     if (s->parked_count < PARKED_MAX) {
         room = true;
@@ -257,6 +261,7 @@ int systrap_context_create(struct address_space *as, struct context **ret_contex
     if (r)
         return r;
     stub_pair_init(&c->pair, &s->platform->cpus, c->tid);
+    systrap_spin_init(c);
     *ret_context = (struct context *)c;
     return 0;
 }
@@ -279,6 +284,7 @@ void systrap_context_destroy(struct context *context) {
     struct systrap_context *c = systrap_context_of(context);
     if (!c)
         return;
+    systrap_spin_leave(c);
     stub_pair_done(&c->pair);
     struct stub_space *s = c->space;
     if (park(c)) { /* from here on it may be another's */

@@ -4,7 +4,6 @@
  * boot's procfs.
  */
 #include <fcntl.h>
-#include <malloc.h>
 
 #include "base/log.h"
 #include "boot/boot.h"
@@ -37,9 +36,6 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     for (int fd = SPAWN_FIRST_FD; fd < SPAWN_FIRST_FD + 5; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     spawn_no_leak_check();
-    /* One arena: with more, malloc counts the cpus in /sys and free() asks /proc/sys/vm/overcommit_memory
-       before it shrinks one. Kernel objects have their own heap, so its lock is seldom met. */
-    (void)mallopt(M_ARENA_MAX, 1);
     if (log_init("boot", log, a->log_level) < 0)
         return err_set(err, 0, "usage", "boot: bad log level");
     struct boot_options o = {.control_fd = SPAWN_FIRST_FD,

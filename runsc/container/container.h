@@ -89,6 +89,8 @@ void container_add_exec(struct container *c, pid_t pid);
 uint64_t host_process_start_time(pid_t pid); /* 0: no such process */
 struct host_process host_process_of(pid_t pid);
 bool host_process_alive(const struct host_process *p);
+/* Waits, at most timeout_ms, until it is gone. */
+void host_process_wait(const struct host_process *p, int timeout_ms);
 /* SIGKILL and wait, at most timeout_ms, until it is gone. A stand-in that is a pid namespace's init cannot go
    before all exec'd ones have been reaped by their parents, which are the client's: do not wait long for
    those. */

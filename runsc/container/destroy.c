@@ -162,6 +162,10 @@ int container_end_run(struct cli *cli, const char *id, int r, struct err **err) 
     struct err *why = NULL;
     int end = container_open(cli, id, CONTAINER_OLD, &c, &why);
 
+#ifdef RUNSC_DEBUG
+    if (end >= 0) /* it ends by itself, saying what it leaked (boot_main) */
+        host_process_wait(&c->state.sandbox, 20000);
+#endif
     if (end >= 0)
         end = runsc_container_destroy(c, &why);
     if (r >= 0 && end < 0 && end != -ENOENT) {

@@ -60,16 +60,25 @@ bool host_process_alive(const struct host_process *p) {
     return p->pid > 0 && p->started != 0 && host_process_start_time(p->pid) == p->started;
 }
 
-void host_process_kill(const struct host_process *p, int timeout_ms) {
+static void signal_and_wait(const struct host_process *p, int signo, int timeout_ms) {
     if (p->pid <= 0)
         return;
     cleanup(closep) int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
     if (fd < 0 || !host_process_alive(p)) /* looked at after the pidfd holds whoever it is */
         return;
-    (void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+    if (signo)
+        (void)syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0);
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     while (poll(&wait, 1, timeout_ms) < 0 && errno == EINTR)
         ;
+}
+
+void host_process_wait(const struct host_process *p, int timeout_ms) {
+    signal_and_wait(p, 0, timeout_ms);
+}
+
+void host_process_kill(const struct host_process *p, int timeout_ms) {
+    signal_and_wait(p, SIGKILL, timeout_ms);
 }
 
 /* ---- files ---- */

@@ -17,10 +17,10 @@ enum { CLASS_COUNT = ARRAY_SIZE(CLASSES), MAX_CLASS = 2048, KIND_PLAIN = 0, KIND
  * knows only some ranges as program memory. */
 #if defined(__SANITIZE_THREAD__)
 #define WINDOW_START 0x1000000000ull
-#define WINDOW_END 0x7000000000ull
+#define WINDOW_END   0x7000000000ull
 #else
 #define WINDOW_START 0x200000000000ull
-#define WINDOW_END 0x500000000000ull
+#define WINDOW_END   0x500000000000ull
 #endif
 enum { BASE_TRIES = 64 };
 
@@ -260,6 +260,19 @@ uint64_t heap_bytes_in_use(void) {
     uint64_t bytes = g_arena->pages_used * PAGE_SIZE;
     mutex_unlock(&g_arena->lock);
     return bytes;
+}
+
+uint64_t heap_leaks(FILE *to) {
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < g_arena->cache_count; i++) {
+        uint64_t live = atomic_load_explicit(&g_arena->caches[i].live, memory_order_relaxed);
+        if (live > 0)
+            fprintf(to, "leak: %llu live heap objects of type %s\n", (unsigned long long)live,
+                    g_arena->caches[i].name);
+        total += live;
+    }
+    return total;
 }
 
 void heap_print_objects(FILE *to) {

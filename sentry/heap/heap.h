@@ -44,7 +44,7 @@ void heap_type_register(struct heap_type *type);
     }                                                                                                        \
     _Static_assert(sizeof(ctype) > 0, "")
 #define HEAP_TYPE_DECLARE(tag) extern struct heap_type heap_type_##tag
-#define heap_new(tag) heap_alloc(&heap_type_##tag)
+#define heap_new(tag)          heap_alloc(&heap_type_##tag)
 
 /* Zeroed object of the type, or NULL (no memory). */
 void *heap_alloc(struct heap_type *type) must_check;
@@ -78,6 +78,8 @@ int heap_load(int fd, struct err **err) must_check;
 
 /* Live objects and bytes per type, one line each. */
 void heap_print_objects(FILE *to);
+/* How many objects of all types are live; a line for each such type. For the end of a kernel. */
+uint64_t heap_leaks(FILE *to);
 uint64_t heap_live_objects(const struct heap_type *type);
 uint64_t heap_bytes_in_use(void);
 /* Number of bad words found; each is described on `to` (may be NULL). The kernel must be quiet. */

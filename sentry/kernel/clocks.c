@@ -90,6 +90,21 @@ int clock_read(struct task *t, int clock, int64_t *ret) {
     }
 }
 
+static bool host_vdso_calls(struct task *t) {
+    const struct platform_limits *l = &kernel_platform(t->kernel)->limits;
+
+    return t->regs.rip > l->host_vdso_start && t->regs.rip <= l->host_vdso_end;
+}
+
+int clock_read_for_call(struct task *t, int clock, int64_t *ret) {
+    int r = clock_read(t, clock, ret);
+
+    if (r < 0 || clock_is_cpu(clock) || !host_vdso_calls(t))
+        return r;
+    *ret -= clock_is_realtime(clock) ? t->kernel->realtime_offset_ns : t->kernel->monotonic_offset_ns;
+    return 0;
+}
+
 int64_t clock_deadline(struct kernel *k, int clock, int64_t when) {
     int64_t now = clock_is_realtime(clock) ? clock_guest_realtime(k) : clock_guest_monotonic(k);
 

@@ -13,6 +13,10 @@ struct thread_group;
 /* Time of a LINUX_CLOCK_* (the static ones, and cpu clocks of processes and threads by number) in ns: 0 or
  * -EINVAL. t: whose cpu clocks. */
 int clock_read(struct task *t, int clock, int64_t *ret) must_check;
+/* As clock_read(), for clock_gettime(2) made by the task. Where the host's vDSO cannot read its clock source
+ * it makes the call itself, and our vDSO adds the guest's offset to what that gives: so it gets the host's
+ * time. */
+int clock_read_for_call(struct task *t, int clock, int64_t *ret) must_check;
 bool clock_is_cpu(int clock);
 bool clock_is_realtime(int clock);
 /* The host's monotonic deadline at which `clock` (not a cpu clock) shows `when`. */

@@ -19,8 +19,8 @@
 
 HEAP_TYPE(kernel, struct kernel, 0);
 
-#define DEFAULT_HEAP_BYTES (4ull << 30) /* of addresses; memory is used as objects come */
-#define FIRST_INODE 4026531840ull       /* where Linux's namespace inodes begin */
+#define DEFAULT_HEAP_BYTES (4ull << 30)  /* of addresses; memory is used as objects come */
+#define FIRST_INODE        4026531840ull /* where Linux's namespace inodes begin */
 
 static void release_platform(struct hostref *h) {
     struct platform *p = h->host.ptr;
@@ -100,9 +100,13 @@ void kernel_destroy(struct kernel *k) {
     user_ns_unref(k->root_user_ns);
     user_table_free(k->users);
     futex_table_free(k->futexes);
+    heap_free(k->unix_names);
     hostref_release(&k->platform);
     hostref_release(&k->proc_dir);
     heap_free(k);
+#ifdef RUNSC_DEBUG
+    ASSERT(heap_leaks(stderr) == 0); /* it has named them */
+#endif
     heap_destroy();
 }
 

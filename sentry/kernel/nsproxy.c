@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/ipc/ipc_ns.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/task.h"
@@ -32,7 +33,7 @@ static void nsproxy_destroy(struct nsproxy *n) {
     uts_ns_unref(n->uts);
     mnt_ns_unref(n->mnt);
     pid_ns_unref(n->pid_for_children);
-    simple_ns_unref(n->ipc);
+    ipc_ns_unref(n->ipc);
     net_namespace_unref(n->net);
     simple_ns_unref(n->cgroup);
     simple_ns_unref(n->time);
@@ -73,7 +74,7 @@ struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pi
         return NULL;
     nsproxy_ref_init(n);
     n->uts = uts_ns_new(k, user_ns, NULL);
-    n->ipc = simple_ns_new(k, user_ns);
+    n->ipc = ipc_ns_new(k, user_ns);
     n->net = net_namespace_ref(net_namespace_initial(k));
     n->cgroup = simple_ns_new(k, user_ns);
     n->time = simple_ns_new(k, user_ns);
@@ -97,7 +98,7 @@ struct nsproxy *nsproxy_copy(struct nsproxy *from) {
     n->uts = uts_ns_ref(from->uts);
     n->mnt = from->mnt ? mnt_ns_ref(from->mnt) : NULL;
     n->pid_for_children = pid_ns_ref(from->pid_for_children);
-    n->ipc = simple_ns_ref(from->ipc);
+    n->ipc = ipc_ns_ref(from->ipc);
     n->net = net_namespace_ref(from->net);
     n->cgroup = simple_ns_ref(from->cgroup);
     n->time = simple_ns_ref(from->time);
@@ -122,6 +123,17 @@ static int unshare_net(struct kernel *k, struct user_ns *user_ns, bool wanted, s
     if (!ns)
         return -ENOMEM;
     net_namespace_unref(*slot);
+    *slot = ns;
+    return 0;
+}
+
+static int unshare_ipc(struct kernel *k, struct user_ns *user_ns, bool wanted, struct ipc_ns **slot) {
+    if (!wanted)
+        return 0;
+    struct ipc_ns *ns = ipc_ns_new(k, user_ns);
+    if (!ns)
+        return -ENOMEM;
+    ipc_ns_unref(*slot);
     *slot = ns;
     return 0;
 }
@@ -181,7 +193,7 @@ int nsproxy_unshare(struct task *t, uint64_t flags, struct user_ns *user_ns, str
     if (r == 0 && (flags & LINUX_CLONE_NEWPID))
         r = unshare_pid(t, user_ns, &n->pid_for_children);
     if (r == 0)
-        r = unshare_simple(k, user_ns, flags & LINUX_CLONE_NEWIPC, &n->ipc);
+        r = unshare_ipc(k, user_ns, flags & LINUX_CLONE_NEWIPC, &n->ipc);
     if (r == 0)
         r = unshare_net(k, user_ns, flags & LINUX_CLONE_NEWNET, &n->net);
     if (r == 0)

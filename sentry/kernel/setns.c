@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 
+#include "sentry/kernel/ipc/ipc_ns.h"
+#include "sentry/kernel/ipc/sem.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
@@ -16,7 +18,7 @@ void ns_set_done(struct ns_set *s) {
     uts_ns_unref(s->uts);
     mnt_ns_unref(s->mnt);
     pid_ns_unref(s->pid);
-    simple_ns_unref(s->ipc);
+    ipc_ns_unref(s->ipc);
     net_namespace_unref(s->net);
     simple_ns_unref(s->cgroup);
     simple_ns_unref(s->time);
@@ -37,7 +39,7 @@ int ns_set_of_task(struct task *target, uint64_t flags, struct ns_set *ret) {
     ret->uts = flags & LINUX_CLONE_NEWUTS ? uts_ns_ref(n->uts) : NULL;
     ret->mnt = flags & LINUX_CLONE_NEWNS ? mnt_ns_ref(n->mnt) : NULL;
     ret->pid = flags & LINUX_CLONE_NEWPID ? pid_ns_ref(task_pid_ns(target)) : NULL;
-    ret->ipc = flags & LINUX_CLONE_NEWIPC ? simple_ns_ref(n->ipc) : NULL;
+    ret->ipc = flags & LINUX_CLONE_NEWIPC ? ipc_ns_ref(n->ipc) : NULL;
     ret->net = flags & LINUX_CLONE_NEWNET ? net_namespace_ref(n->net) : NULL;
     ret->cgroup = flags & LINUX_CLONE_NEWCGROUP ? simple_ns_ref(n->cgroup) : NULL;
     ret->time = flags & LINUX_CLONE_NEWTIME ? simple_ns_ref(n->time) : NULL;
@@ -65,7 +67,7 @@ static bool may_join(const struct creds *c, struct user_ns *owner) {
 }
 
 static int check_others(struct task *t, const struct creds *c, const struct ns_set *s) {
-    struct simple_ns *simple[] = {s->ipc, s->cgroup, s->time};
+    struct simple_ns *simple[] = {s->cgroup, s->time};
 
     if (s->uts && !may_join(c, s->uts->user_ns))
         return -EPERM;
@@ -74,6 +76,8 @@ static int check_others(struct task *t, const struct creds *c, const struct ns_s
     if (s->mnt && atomic_load(&t->fs->ref.count) > 1)
         return -EINVAL;
     if (s->net && !may_join(c, s->net->user_ns))
+        return -EPERM;
+    if (s->ipc && !may_join(c, s->ipc->user_ns))
         return -EPERM;
     if (s->pid && !may_join(c, s->pid->user_ns))
         return -EPERM;
@@ -116,7 +120,7 @@ int task_setns(struct task *t, const struct ns_set *s) {
     REPLACE(uts_ns, n->uts, s->uts);
     REPLACE(mnt_ns, n->mnt, s->mnt);
     REPLACE(pid_ns, n->pid_for_children, s->pid);
-    REPLACE(simple_ns, n->ipc, s->ipc);
+    REPLACE(ipc_ns, n->ipc, s->ipc);
     REPLACE(net_namespace, n->net, s->net);
     REPLACE(simple_ns, n->cgroup, s->cgroup);
     REPLACE(simple_ns, n->time, s->time);
@@ -126,6 +130,8 @@ int task_setns(struct task *t, const struct ns_set *s) {
         fs_context_set_cwd(t->fs, &root);
         path_put(&root);
     }
+    if (s->ipc)
+        sem_leave_undo(t);
     if (c)
         task_set_creds(t, TAKE(c));
     task_set_nsproxy(t, TAKE(n));

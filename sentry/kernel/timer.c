@@ -154,7 +154,7 @@ static void idle_changed(struct timer_queue *q) {
 
 /* Calls the first timer that is due; returns the deadline to sleep until. CLOCK_NEVER - and nothing fired -
  * if there is none. */
-static int64_t fire_next_locked(struct timer_queue *q) {
+static int64_t fire_next_locked(struct timer_queue *q) REQUIRES(q->lock) {
     int64_t now = monotonic_ns();
 
     if (q->count == 0)

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "sentry/kernel/restart.h"
 #include "sentry/syscalls/sys_files.h"
+#include "sentry/syscalls/sys_util.h"
 
 enum {
     TMPFILE_BIT = LINUX_O_TMPFILE & ~LINUX_O_DIRECTORY,
@@ -74,7 +75,7 @@ static int64_t open_checked(struct task *t, int dirfd, gva_t name, const struct 
     if (r < 0)
         return r;
     if (how->flags & (LINUX_O_CREAT | TMPFILE_BIT))
-        o.mode = (uint32_t)how->mode & ~fs_context_umask(t->fs);
+        o.mode = (uint32_t)how->mode;
     int fd = fd_reserve(t, 0, how->flags & LINUX_O_CLOEXEC);
     if (fd < 0)
         return fd;
@@ -115,21 +116,10 @@ int64_t sys_creat(struct task *t, const struct syscall_args *a) {
 
 int64_t sys_openat2(struct task *t, const struct syscall_args *a) {
     struct linux_open_how how;
-    char rest[PAGE_SIZE];
-    uint64_t size = a->arg[3];
+    int r = copy_in_struct(t, &how, sizeof how, a->arg[2], a->arg[3], sizeof how);
 
-    if (size < sizeof how)
-        return -EINVAL;
-    if (size > sizeof rest)
-        return -E2BIG;
-    int r = copy_in(t, rest, a->arg[2], size);
-    if (r < 0)
-        return r;
-    memcpy(&how, rest, sizeof how);
-    for (size_t i = sizeof how; i < size; i++)
-        if (rest[i])
-            return -E2BIG;
-    r = check_how(&how);
+    if (r == 0)
+        r = check_how(&how);
     return r < 0 ? r : open_checked(t, arg_int(a, 0), a->arg[1], &how);
 }
 

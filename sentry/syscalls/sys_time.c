@@ -21,7 +21,7 @@ enum { NSEC_PER_USEC = 1000, COARSE_RESOLUTION_NS = 4000000 };
 int64_t sys_clock_gettime(struct task *t, const struct syscall_args *a) {
     int64_t now;
 
-    int r = clock_read(t, (int)a->arg[0], &now);
+    int r = clock_read_for_call(t, (int)a->arg[0], &now);
     return r < 0 ? r : copy_out_timespec(t, a->arg[1], now);
 }
 

@@ -65,13 +65,13 @@ static const struct filesystem_ops anon_fs_ops = {
     .release = anon_fs_release,
 };
 
-static int anon_no_mount(struct kernel *k, struct fs_type *type, const struct mount_options *o,
+static int anon_no_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *o,
                          struct filesystem **ret) {
     (void)k, (void)type, (void)o, (void)ret;
     return -EINVAL;
 }
 
-static struct fs_type g_anon_types[ANON_FS_COUNT] = {
+static const struct fs_type g_anon_types[ANON_FS_COUNT] = {
     [ANON_INODES] = {.name = "anon_inodefs", .mount = anon_no_mount},
     [ANON_PIPES] = {.name = "pipefs", .mount = anon_no_mount},
     [ANON_SOCKETS] = {.name = "sockfs", .mount = anon_no_mount},

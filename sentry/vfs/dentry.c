@@ -313,7 +313,7 @@ int dentry_lookup(struct dentry *parent, const char *name, size_t len, struct de
     dentry_unref(d);
     if (r < 0)
         return r;
-    inode_lock_dir(parent->inode);
+    mutex_lock(&parent->inode->dir_lock);
     r = dentry_lookup_locked(parent, name, len, ret);
     mutex_unlock(&parent->inode->dir_lock);
     return r;

@@ -283,6 +283,25 @@ static int control_locked(struct epoll *ep, int op, int fd, struct file *f,
     return r;
 }
 
+static int control(struct epoll *ep, int op, int fd, struct file *target,
+                   const struct linux_epoll_event *event, struct epitem **spare) {
+    mutex_lock(&ep->lock);
+    int r = control_locked(ep, op, fd, target, event, spare);
+    mutex_unlock(&ep->lock);
+    return r;
+}
+
+/* An epoll file that is to watch another: nobody else changes that graph meanwhile. */
+static int add_nested(struct vfs *v, struct epoll *ep, int fd, struct file *target,
+                      const struct linux_epoll_event *event, struct epitem **spare) {
+    mutex_lock(&v->epoll_graph);
+    int r = check_nesting(ep, core_of(target));
+    if (r == 0)
+        r = control(ep, LINUX_EPOLL_CTL_ADD, fd, target, event, spare);
+    mutex_unlock(&v->epoll_graph);
+    return r;
+}
+
 int epoll_control(struct file *epf, int op, int fd, struct file *target,
                   const struct linux_epoll_event *event) {
     if (!target->ops->poll_queue && !target->ops->ready)
@@ -295,22 +314,13 @@ int epoll_control(struct file *epf, int op, int fd, struct file *target,
     }
     if (op != LINUX_EPOLL_CTL_ADD && op != LINUX_EPOLL_CTL_MOD && op != LINUX_EPOLL_CTL_DEL)
         return -EINVAL;
-    struct vfs *v = vfs_of(epf->inode->fs);
     struct epoll *ep = core_of(epf);
     struct epitem *spare = op == LINUX_EPOLL_CTL_ADD ? item_new(ep) : NULL;
-    bool nested = op == LINUX_EPOLL_CTL_ADD && file_is_epoll(target);
-    int r = op == LINUX_EPOLL_CTL_ADD && !spare ? -ENOMEM : 0;
-    if (nested)
-        mutex_lock(&v->epoll_graph);
-    if (r == 0 && nested)
-        r = check_nesting(ep, core_of(target));
-    if (r == 0) {
-        mutex_lock(&ep->lock);
-        r = control_locked(ep, op, fd, target, event, &spare);
-        mutex_unlock(&ep->lock);
-    }
-    if (nested)
-        mutex_unlock(&v->epoll_graph);
+    int r = -ENOMEM;
+    if (op == LINUX_EPOLL_CTL_ADD && spare && file_is_epoll(target))
+        r = add_nested(vfs_of(epf->inode->fs), ep, fd, target, event, &spare);
+    else if (op != LINUX_EPOLL_CTL_ADD || spare)
+        r = control(ep, op, fd, target, event, &spare);
     epitem_unref(spare);
     return r;
 }

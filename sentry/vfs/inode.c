@@ -19,32 +19,30 @@
 static void filesystem_destroy(struct filesystem *fs);
 DEFINE_REF(filesystem, filesystem_destroy);
 
-static struct fs_type *g_fs_types;
+enum { FS_TYPES_MAX = 64 };
+static const struct fs_type *g_fs_types[FS_TYPES_MAX];
+static unsigned g_fs_type_count;
 static struct device_driver *g_drivers;
 
-void fs_type_register(struct fs_type *type) {
-    struct fs_type **at = &g_fs_types;
-
-    while (*at)
-        at = &(*at)->next;
-    *at = type;
+void fs_type_register(const struct fs_type *type) {
+    ASSERT(g_fs_type_count < FS_TYPES_MAX);
+    g_fs_types[g_fs_type_count++] = type;
 }
 
-struct fs_type *fs_type_find(const char *name) {
-    struct fs_type *t = g_fs_types;
-
-    while (t && strcmp(t->name, name) != 0)
-        t = t->next;
-    return t;
+const struct fs_type *fs_type_find(const char *name) {
+    for (unsigned i = 0; i < g_fs_type_count; i++)
+        if (strcmp(g_fs_types[i]->name, name) == 0)
+            return g_fs_types[i];
+    return NULL;
 }
 
-struct fs_type *fs_type_next(struct fs_type *after) {
-    return after ? after->next : g_fs_types;
+const struct fs_type *fs_type_next(unsigned *position) {
+    return *position < g_fs_type_count ? g_fs_types[(*position)++] : NULL;
 }
 
 int filesystem_create(struct kernel *k, const char *type_name, const struct mount_options *o,
                       struct filesystem **ret) {
-    struct fs_type *type = fs_type_find(type_name);
+    const struct fs_type *type = fs_type_find(type_name);
 
     if (!type)
         return -ENODEV;
@@ -52,7 +50,7 @@ int filesystem_create(struct kernel *k, const char *type_name, const struct moun
 }
 
 int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesystem_ops *ops,
-                    struct fs_type *type, unsigned layer) {
+                    const struct fs_type *type, unsigned layer) {
     struct vfs *v = k->vfs;
     uint32_t minor = atomic_fetch_add(&v->last_dev, 1) + 1;
 
@@ -95,6 +93,7 @@ void filesystem_let_go(struct filesystem *fs) {
 void filesystem_done(struct filesystem *fs) {
     ASSERT(fs->held == 0);
     ASSERT(!fs->root);
+    fs->user_ns = user_ns_unref(fs->user_ns);
 }
 
 /* ---- inodes ---- */
@@ -116,6 +115,7 @@ void inode_init(struct inode *i, const struct inode_ops *ops, struct filesystem 
     i->uid = uid;
     i->gid = gid;
     mutex_init(&i->locks_lock, RANK_FILE_LOCKS);
+    mutex_init(&i->acl_lock, RANK_LEAF);
     list_init(&i->posix_locks);
     list_init(&i->flocks);
     waitq_init(&i->locks_queue);
@@ -135,12 +135,10 @@ void inode_done(struct inode *i) {
     if (i->node)
         i->node->ops->release(i->node);
     i->node = NULL;
+    for (int k = 0; k < ACL_KINDS; k++)
+        i->acls[k] = posix_acl_unref(i->acls[k]);
     i->fs = NULL;
     filesystem_let_go(fs);
-}
-
-void inode_lock_dir(struct inode *dir) {
-    mutex_lock(&dir->dir_lock);
 }
 
 int64_t vfs_now(struct kernel *k) {
@@ -173,15 +171,28 @@ bool inode_owner_or_capable(const struct inode *i, const struct creds *c) {
     return c->fsuid == i->uid || inode_capable(i, c, LINUX_CAP_FOWNER);
 }
 
-int inode_permission_generic(struct inode *i, const struct creds *c, unsigned mask) {
+/* Without capabilities. The list is asked only where the mode's group bits, which stand for it, allow
+ * anything. */
+static bool mode_allows(struct inode *i, const struct creds *c, unsigned want) {
     uint32_t mode = i->mode;
-    unsigned want = mask & (MAY_READ | MAY_WRITE | MAY_EXEC);
 
     if (c->fsuid == i->uid)
-        mode >>= 6;
-    else if (creds_in_group(c, i->gid))
-        mode >>= 3;
-    if ((mode & want) == want)
+        return (mode >> 6 & want) == want;
+    if (atomic_load_explicit(&i->has_acl, memory_order_relaxed) && mode & 070) {
+        struct posix_acl *a = inode_get_acl(i, ACL_ACCESS);
+        if (a) {
+            int r = posix_acl_permission(a, i, c, want);
+            posix_acl_unref(a);
+            return r == 0;
+        }
+    }
+    return ((creds_in_group(c, i->gid) ? mode >> 3 : mode) & want) == want;
+}
+
+int inode_permission_generic(struct inode *i, const struct creds *c, unsigned mask) {
+    unsigned want = mask & (MAY_READ | MAY_WRITE | MAY_EXEC);
+
+    if (mode_allows(i, c, want))
         return 0;
     if (i->type == LINUX_S_IFDIR) {
         if (!(want & MAY_WRITE) && inode_capable(i, c, LINUX_CAP_DAC_READ_SEARCH))
@@ -196,6 +207,8 @@ int inode_permission_generic(struct inode *i, const struct creds *c, unsigned ma
 }
 
 int inode_permission(struct inode *i, const struct creds *c, unsigned mask) {
+    if (mask & MAY_WRITE && i->flags & INODE_IMMUTABLE)
+        return -EPERM;
     if (i->ops->permission)
         return i->ops->permission(i, c, mask);
     return inode_permission_generic(i, c, mask);

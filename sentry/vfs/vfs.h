@@ -33,11 +33,13 @@
 #include "sentry/kernel/waitq.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/path.h"
+#include "sentry/vfs/posix_acl.h"
 
 struct dentry;
 struct filesystem;
 struct fs_context;
 struct inode;
+struct ipc_ns;
 struct pid_ns;
 struct user_ns;
 struct kernel;
@@ -90,21 +92,28 @@ struct mount_options {
     const struct creds *creds;
     struct user_ns *user_ns;
     struct pid_ns *pid_ns; /* of the mounter: what proc shows */
+    struct task *view_task; /* the mounting task, for names and descriptors among the options; NULL: boot */
+    struct ipc_ns *ipc_ns;  /* what mqueue shows; NULL: that of view_task */
     void *internal; /* boot's own arguments (gofer connection, overlay layers); type specific; NULL from the
                        guest */
 };
 
+/* Constant data of the program: a file system in the heap may point at it (docs/kernel.md). */
 struct fs_type {
     const char *name;
     bool user_mountable; /* by a guest with CAP_SYS_ADMIN in its user namespace */
     bool needs_device;
-    struct fs_type *next; /* registered list: set-up only */
-    int (*mount)(struct kernel *k, struct fs_type *type, const struct mount_options *o,
+    /* Is o->data, one option, right? For fsconfig(2). -ENOENT: no such option, -EINVAL. Optional: none is
+       known. */
+    int (*check_option)(struct kernel *k, const struct mount_options *o);
+    int (*mount)(struct kernel *k, const struct fs_type *type, const struct mount_options *o,
                  struct filesystem **ret); /* new reference with root dentry set */
 };
-void fs_type_register(struct fs_type *type); /* program start */
-struct fs_type *fs_type_find(const char *name);
-struct fs_type *fs_type_next(struct fs_type *after); /* NULL: the first; for /proc/filesystems */
+void fs_type_register(
+    const struct fs_type *type); /* program start, from constructors; at most FS_TYPES_MAX */
+const struct fs_type *fs_type_find(const char *name);
+/* The next at *position, which starts at 0; NULL at the end. */
+const struct fs_type *fs_type_next(unsigned *position);
 
 struct filesystem_ops {
     int (*statfs)(struct filesystem *fs, struct kstatfs *ret); /* required */
@@ -117,6 +126,9 @@ struct filesystem_ops {
        be held (it is on the path of every look-up: be quick when nothing changed); may block. 1 yes, 0 look
        it up again (the dentry stays if `lookup` gives the same inode), -errno. Optional: always true. */
     int (*revalidate)(struct filesystem *fs, struct dentry *d);
+    /* The file of an inode number, for open_by_handle_at(2): new reference; -ESTALE when it has no name any
+       more. Optional: the file system's files have no handles that can be opened. */
+    int (*find_inode)(struct filesystem *fs, uint64_t ino, struct inode **ret);
     void (*release)(struct filesystem *fs); /* filesystem_done(fs), then frees; no inode is left. Required */
 };
 
@@ -124,7 +136,7 @@ struct filesystem {
     struct ref ref;
     struct kernel *kernel;
     const struct filesystem_ops *ops;
-    struct fs_type *type;
+    const struct fs_type *type;
     uint64_t dev;          /* st_dev: anonymous device number, given by filesystem_init() */
     _Atomic uint32_t held; /* 1 for the users + inodes + dentries: keeps the memory */
     struct dentry
@@ -133,6 +145,7 @@ struct filesystem {
     unsigned layer;           /* 0: on top; 1: below an overlay: inode locks get the LOWER ranks */
     uint32_t flags;           /* FS_* */
     uint64_t magic;
+    struct user_ns *user_ns; /* reference: of who mounted it; NULL: the kernel's first */
 };
 DECLARE_REF(filesystem);
 enum {
@@ -144,11 +157,23 @@ enum {
     FS_NO_NEGATIVE = 32
 };
 int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesystem_ops *ops,
-                    struct fs_type *type, unsigned layer) must_check;
+                    const struct fs_type *type, unsigned layer) must_check;
 void filesystem_done(struct filesystem *fs); /* what every release() begins with */
 /* Mounts a type by its name for boot or a guest: options checked by the type. New reference. */
 int filesystem_create(struct kernel *k, const char *type, const struct mount_options *o,
                       struct filesystem **ret) must_check;
+
+/* ---- file systems for guests (fs_make.c) ---- */
+
+/* Has the task the capabilities that mounting such a file system takes? 0 or -EPERM. */
+int fs_type_may_mount(const struct fs_type *type, struct task *t) must_check;
+/* Makes one that belongs to the task's user namespace. New reference. */
+int filesystem_for_guest(struct task *t, const struct fs_type *type, const struct mount_options *o,
+                         struct filesystem **ret) must_check;
+/* Options and read-only state (MOUNT_READONLY of o->flags) anew; the capability is the caller's to check. */
+int filesystem_reconfigure(struct filesystem *fs, const struct mount_options *o) must_check;
+/* May the task change it: CAP_SYS_ADMIN over its user namespace. */
+bool filesystem_admin(const struct filesystem *fs, struct task *t);
 
 /* ---- inodes ---- */
 
@@ -206,7 +231,22 @@ struct inode_ops {
     int (*setxattr)(struct inode *inode, const char *name, const void *value, size_t size, int flags);
     ssize_t (*listxattr)(struct inode *inode, char *buf, size_t size);
     int (*removexattr)(struct inode *inode, const char *name);
+    /* A list (borrowed; NULL: none any more) and, with an access list, the mode that goes with it. Ends with
+       inode_put_acl(). [the file system has none: -EOPNOTSUPP] */
+    int (*set_acl)(struct inode *inode, enum acl_kind kind, struct posix_acl *acl, uint32_t mode);
+    /* INODE_* flags of chattr(1) and the like; sets inode.flags. -EOPNOTSUPP for those it does not have. [no such
+       flags: -ENOTTY] */
+    int (*set_flags)(struct inode *inode, uint32_t flags);
     void (*release)(struct inode *inode); /* last reference: free the object. Required */
+};
+
+/* Flags of inodes, as FS_IOC_GETFLAGS names them: ioctl_iflags(2). */
+enum {
+    INODE_SYNC = 0x8,
+    INODE_IMMUTABLE = 0x10,
+    INODE_APPEND = 0x20,
+    INODE_NODUMP = 0x40,
+    INODE_NOATIME = 0x80,
 };
 
 enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4, MAY_APPEND = 8 };
@@ -224,6 +264,10 @@ struct inode {
      */
     _Atomic uint32_t mode;           /* permissions, 07777 */
     _Atomic uint32_t uid, gid;       /* kernel ids */
+    _Atomic uint32_t flags;          /* INODE_*; likewise */
+    _Atomic bool has_acl;            /* either list; written with acl_lock */
+    struct mutex acl_lock;           /* RANK_LEAF */
+    struct posix_acl *acls[2];       /* references, by enum acl_kind; acl_lock */
     struct mutex locks_lock;         /* RANK_FILE_LOCKS */
     struct list posix_locks, flocks; /* of struct file_lock, by start */
     struct waitq locks_queue;
@@ -315,6 +359,7 @@ struct vfs_view {
     struct path root, cwd;     /* borrowed by the caller's references */
     const struct creds *creds; /* borrowed */
     struct task *task;         /* for magic links, descriptors, limits; NULL while boot builds a container */
+    uint32_t umask;            /* for what is made, where no default ACL takes its place */
 };
 /* Takes references of root and cwd; end with vfs_view_done(). */
 void vfs_view_of(struct task *t, struct vfs_view *ret);
@@ -355,7 +400,7 @@ int path_lookup_parent(const struct vfs_view *v, int dirfd, const char *name, un
 struct open_request {
     int dirfd;
     uint32_t flags;   /* LINUX_O_* */
-    uint32_t mode;    /* for O_CREAT, umask applied already */
+    uint32_t mode;    /* for O_CREAT; the view's umask comes off it */
     unsigned resolve; /* LOOKUP_NO_* etc. of openat2 */
 };
 int vfs_open(const struct vfs_view *v, const char *name, const struct open_request *o,
@@ -403,6 +448,9 @@ int vfs_open_exec(const struct vfs_view *v, int dirfd, const char *name, int at_
    and a path to one (takes the inode, also on failure). */
 struct filesystem *anon_filesystem(struct kernel *k); /* borrowed */
 int anon_path_of(struct kernel *k, struct inode *inode, const char *name, struct path *ret) must_check;
+/* A path to an inode (taken, also on failure) of the mount's file system, without a name. A directory must be the
+ * root: -ESTALE for others, whose entries would be cached twice. */
+int path_of_inode(struct mount *m, struct inode *inode, struct path *ret) must_check;
 /* Connecting and binding of unix sockets by name: what hangs on the inode (inode.node). */
 int vfs_bind_socket(const struct vfs_view *v, const char *name, uint32_t mode, struct path *ret) must_check;
 
@@ -423,6 +471,22 @@ void vfs_notify(struct dentry *d, uint32_t mask, uint32_t cookie);
 int vfs_layer_mount(struct filesystem *fs, struct mount **ret) must_check;
 int vfs_layer_open(struct mount *m, struct inode *inode, uint32_t flags, const struct creds *c,
                    struct file **ret) must_check;
+
+/* ---- /proc/sys/fs ---- */
+
+enum vfs_setting {
+    VFS_PROTECTED_FIFOS,
+    VFS_PROTECTED_REGULAR,
+    VFS_PROTECTED_SYMLINKS,
+    VFS_PROTECTED_HARDLINKS,
+    VFS_LEASES_ENABLE,
+    VFS_LEASE_BREAK_TIME,
+    VFS_SETTINGS
+};
+/* As Debian sets them at first. Any thread. */
+int vfs_setting(struct kernel *k, enum vfs_setting which);
+/* -EINVAL: out of its range. */
+int vfs_set_setting(struct kernel *k, enum vfs_setting which, int value) must_check;
 
 /* ---- device nodes ---- */
 

@@ -42,7 +42,11 @@ struct vfs {
     struct mutex lock_graph;           /* RANK_FILE_LOCK_GRAPH: waiting POSIX lock owners */
     struct list blocked_locks;         /* of file_lock.c's waiters */
     _Atomic uint32_t next_cookie;      /* inotify rename cookies */
+    _Atomic int settings[VFS_SETTINGS];
 };
+
+/* settings.c: their first values. */
+void vfs_settings_init(struct vfs *v);
 
 static inline struct vfs *vfs_of(const struct filesystem *fs) {
     return fs->kernel->vfs;
@@ -78,7 +82,6 @@ void dentry_prune_tree(struct dentry *root);
 /* inode.c */
 void filesystem_hold(struct filesystem *fs);
 void filesystem_let_go(struct filesystem *fs);
-void inode_lock_dir(struct inode *dir);
 int inode_dir_may_create(struct inode *dir, const struct creds *c) must_check;
 
 /* mount.c */
@@ -97,7 +100,14 @@ void mounts_put(struct list *gone);
 struct mount *mount_next_locked(struct mount *m, struct mount *top);
 int mount_copy_tree_locked(struct vfs *v, struct mount *from, struct dentry *root, bool recursive,
                            unsigned how, struct mount **ret, struct list *gone) must_check;
-enum { COPY_KEEP_PROPAGATION = 1, COPY_AS_SLAVE = 2, COPY_LOCK = 4, COPY_SKIP_UNBINDABLE = 8 };
+enum { COPY_AS_SLAVE = 1, COPY_LOCK = 2, COPY_SKIP_UNBINDABLE = 4 };
+/* Is `m` of the namespace, or of a detached tree of the same owner? */
+bool mount_is_ours_locked(const struct mount *m, const struct mnt_ns *ns);
+/* What a bind of `from` shows, attached nowhere: new reference. */
+int mount_bind_tree(struct mnt_ns *ns, const struct path *from, bool recursive,
+                    struct mount **ret) must_check;
+/* A namespace without mounts. NULL: no memory. */
+struct mnt_ns *mnt_ns_alloc(struct kernel *k, struct user_ns *user_ns);
 /* Attaches a detached tree and copies it to the peers of where it goes. */
 int mount_attach_tree_locked(struct vfs *v, struct mount *tree, struct mount *parent, struct dentry *at,
                              struct mnt_ns *ns, struct list *gone) must_check;

@@ -17,7 +17,7 @@ struct side {
 
 /* Locks both directories; *ret_trap is the child of one through which the other lies below it, if any: a
  * reference. */
-static void lock_directories(struct side *from, struct side *to) {
+static void lock_directories(struct side *from, struct side *to) NO_TSA {
     struct dentry *a = from->dir.dentry, *b = to->dir.dentry;
 
     if (a == b) {
@@ -31,7 +31,7 @@ static void lock_directories(struct side *from, struct side *to) {
                               : &a->inode->dir_lock); /* ancestor first, else by address */
 }
 
-static void unlock_directories(struct side *from, struct side *to) {
+static void unlock_directories(struct side *from, struct side *to) NO_TSA {
     struct dentry *a = from->dir.dentry, *b = to->dir.dentry;
 
     mutex_unlock(&a->inode->dir_lock);
@@ -88,6 +88,23 @@ static int check_rights(const struct side *from, const struct side *to, uint32_t
     return r;
 }
 
+static int rename_in_fs(struct side *from, struct side *to, uint32_t flags) {
+    struct inode *dir = from->dir.dentry->inode;
+
+    return dir->ops->rename(dir, from->last.name, from->last.len, from->d->inode, to->dir.dentry->inode,
+                            to->last.name, to->last.len, to->d->inode, flags);
+}
+
+/* `replaced` is a directory, below both. */
+static int rename_over_directory(struct side *from, struct side *to, uint32_t flags, struct inode *replaced) {
+    mutex_lock_nested(&replaced->dir_lock);
+    int r = rename_in_fs(from, to, flags);
+    if (r == 0)
+        replaced->dead_dir = true;
+    mutex_unlock(&replaced->dir_lock);
+    return r;
+}
+
 static int do_rename(struct side *from, struct side *to, uint32_t flags) {
     struct inode *dir = from->dir.dentry->inode, *replaced = to->d->inode;
     bool exchange = flags & LINUX_RENAME_EXCHANGE;
@@ -103,15 +120,7 @@ static int do_rename(struct side *from, struct side *to, uint32_t flags) {
         return r;
     r = dentry_name_prepare(&from_name, from->last.name, from->last.len);
     if (r == 0) {
-        if (kills_dir)
-            mutex_lock_nested(&replaced->dir_lock); /* below both */
-        r = dir->ops->rename(dir, from->last.name, from->last.len, from->d->inode, to->dir.dentry->inode,
-                             to->last.name, to->last.len, replaced, flags);
-        if (kills_dir) {
-            if (r == 0)
-                replaced->dead_dir = true;
-            mutex_unlock(&replaced->dir_lock);
-        }
+        r = kills_dir ? rename_over_directory(from, to, flags, replaced) : rename_in_fs(from, to, flags);
         if (r == 0 && exchange) {
             dentry_exchange(from->d, to->d, &to_name, &from_name);
         } else if (r == 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/credentials.c: ids, groups, capabilities, limits, names of the system. Sources: credentials(7), capabilities(7),
- * setuid(2), setresuid(2), setgroups(2), capget(2), prctl(2), getrlimit(2), getpriority(2), sethostname(2), getrandom(2).
+ * tests/conform/credentials.c: ids, groups, capabilities, limits, names of the system. Sources:
+ * credentials(7), capabilities(7), setuid(2), setresuid(2), setgroups(2), capget(2), prctl(2), getrlimit(2),
+ * getpriority(2), sethostname(2), getrandom(2).
  */
 #include "conform.h"
 
@@ -32,15 +33,20 @@ static uint64_t caps(int which) {
     struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
 
     OK(syscall(SYS_capget, &h, g_caps));
-    uint32_t *low = which == 0 ? &g_caps[0].effective : which == 1 ? &g_caps[0].permitted : &g_caps[0].inheritable;
-    uint32_t *high = which == 0 ? &g_caps[1].effective : which == 1 ? &g_caps[1].permitted : &g_caps[1].inheritable;
+    uint32_t *low = which == 0   ? &g_caps[0].effective
+                    : which == 1 ? &g_caps[0].permitted
+                                 : &g_caps[0].inheritable;
+    uint32_t *high = which == 0   ? &g_caps[1].effective
+                     : which == 1 ? &g_caps[1].permitted
+                                  : &g_caps[1].inheritable;
     return *low | (uint64_t)*high << 32;
 }
 
 static int set_caps(uint64_t effective, uint64_t permitted, uint64_t inheritable) {
     struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct d[2] = {{(uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable},
-                                          {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32)}};
+    struct __user_cap_data_struct d[2] = {
+        {(uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable},
+        {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32)}};
 
     return (int)syscall(SYS_capset, &h, d);
 }
@@ -284,6 +290,8 @@ CHECK(cpu_limit_signals) {
 }
 
 CHECK(priorities) {
+    if (is_root())
+        (void)setpriority(PRIO_PROCESS, 0, 0); /* whatever the caller's is */
     errno = 0;
     EQ(getpriority(PRIO_PROCESS, 0), 0);
     OK(setpriority(PRIO_PROCESS, 0, 5));

@@ -109,7 +109,7 @@ CHECK(select_rules) {
     TRUE(!FD_ISSET(q[0], &in));
     EQ(t.tv_sec, 0);
     EQ(t.tv_usec, 0);
-    FD_SET(60, &in); /* not open; within the smallest table that Linux makes, past which bits are not looked at */
+    FD_SET(60, &in); /* not open, and within the smallest table, past which bits are not looked at */
     ERR(select(61, &in, NULL, NULL, &t), EBADF);
     ERR(select(-1, NULL, NULL, NULL, &t), EINVAL);
     t.tv_sec = -1;

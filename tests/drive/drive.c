@@ -55,11 +55,13 @@ static noreturn_fn void die(const char *what, int r, struct err *err) {
     char *text = err ? err_text(err) : NULL;
 
     fprintf(stderr, "drive: %s: %s\n", what, text ? text : strerror(-r));
+    free(text);
+    err_free(err);
     exit(CANNOT_START);
 }
 
 static void mount_at(struct container *c, const struct vfs_view *v, const char *type_name, const char *at) {
-    struct fs_type *type = fs_type_find(type_name);
+    const struct fs_type *type = fs_type_find(type_name);
     struct mount_options o = {
         .source = type_name, .creds = v->creds, .user_ns = v->creds->user_ns, .pid_ns = c->pid_ns};
     struct filesystem *fs;

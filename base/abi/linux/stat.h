@@ -43,6 +43,8 @@
 #define LINUX_STATX_BTIME       0x800
 #define LINUX_STATX_MNT_ID      0x1000
 #define LINUX_STATX_DIOALIGN    0x2000
+#define LINUX_STATX_MNT_ID_UNIQUE 0x4000
+#define LINUX_STATX_SUBVOL      0x8000
 #define LINUX_STATX__RESERVED   0x80000000u
 #define LINUX_STATX_ALL         0xfff
 
@@ -101,3 +103,13 @@ struct linux_statx {
 ABI_SIZE(linux_statx, 256);
 ABI_OFFSET(linux_statx, atime, 64);
 ABI_OFFSET(linux_statx, mnt_id, 144);
+
+/* cachestat(2) */
+struct linux_cachestat_range {
+    uint64_t off, len;
+};
+ABI_SIZE(linux_cachestat_range, 16);
+struct linux_cachestat {
+    uint64_t nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted;
+};
+ABI_SIZE(linux_cachestat, 40);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/devpts/devpts.c: the devpts file system: ptmx and a node for each terminal; the drivers of /dev/ptmx, /dev/tty, /dev/pts/N. Source: pts(4), devpts.
+ * sentry/fs/devpts/devpts.c: the devpts file system: ptmx and a node for each terminal; the drivers of
+ * /dev/ptmx, /dev/tty, /dev/pts/N. Source: pts(4), devpts.
  *
- * Each mount is an instance with its own numbers. The instance's table holds a reference to a terminal until its master is closed.
+ * Each mount is an instance with its own numbers. The instance's table holds a reference to a terminal until
+ * its master is closed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,13 +25,13 @@ enum { DEVPTS_SUPER_MAGIC = 0x1cd1, TABLE_STEP = 16, CAP_SYS_ADMIN_NR = 21 };
 struct devpts {
     struct ref ref;
     struct kernel *kernel;
-    struct filesystem *fs;   /* borrowed: it holds this */
+    struct filesystem *fs; /* borrowed: it holds this */
     bool set_gid, set_uid;
     kuid_t uid;
     kgid_t gid;
     uint32_t mode, ptmx_mode;
-    struct mutex lock;       /* RANK_EVENT; the table */
-    struct tty **table;      /* references; NULL: free */
+    struct mutex lock;  /* RANK_EVENT; the table */
+    struct tty **table; /* references; NULL: free */
     size_t capacity;
 };
 HEAP_TYPE(devpts, struct devpts, 0);
@@ -85,7 +87,8 @@ static int table_add(struct devpts *d, struct tty *tty) {
         i++;
     if (i == d->capacity) {
         size_t capacity = d->capacity + MAX(d->capacity, (size_t)TABLE_STEP);
-        struct tty **table = d->table ? heap_realloc(d->table, capacity * sizeof *table) : heap_alloc_array(capacity, sizeof *table);
+        struct tty **table = d->table ? heap_realloc(d->table, capacity * sizeof *table)
+                                      : heap_alloc_array(capacity, sizeof *table);
         if (table) {
             d->table = table;
             d->capacity = capacity;
@@ -176,9 +179,12 @@ static int slave_setattr(struct kernfs_inode *n, const struct setattr *s) {
     return 0;
 }
 
-static const struct kernfs_ops devpts_slave = {
-    .mode = LINUX_S_IFCHR | 0620, .drop = slave_drop, .valid = slave_valid, .owner = slave_owner,
-    .permissions = slave_permissions, .setattr = slave_setattr};
+static const struct kernfs_ops devpts_slave = {.mode = LINUX_S_IFCHR | 0620,
+                                               .drop = slave_drop,
+                                               .valid = slave_valid,
+                                               .owner = slave_owner,
+                                               .permissions = slave_permissions,
+                                               .setattr = slave_setattr};
 
 static void ptmx_inherit(struct kernfs_inode *n, const struct kernfs_inode *dir) {
     (void)dir;
@@ -191,7 +197,8 @@ static uint32_t ptmx_permissions(struct kernfs_inode *n) {
     return d->ptmx_mode;
 }
 
-static const struct kernfs_ops devpts_ptmx = {.mode = LINUX_S_IFCHR | 0666, .inherit = ptmx_inherit, .permissions = ptmx_permissions};
+static const struct kernfs_ops devpts_ptmx = {
+    .mode = LINUX_S_IFCHR | 0666, .inherit = ptmx_inherit, .permissions = ptmx_permissions};
 
 static uint64_t pts_rdev(uint64_t index) {
     return (uint64_t)TTY_MAJOR_PTS << 8 | (index & 0xff) | (index & 0xfff00) << 12;
@@ -237,11 +244,13 @@ static int root_list(struct kernfs_inode *dir, uint64_t from, struct dir_emit *e
 }
 
 static const struct kernfs_entry root_entries[] = {{"ptmx", &devpts_ptmx}, {NULL, NULL}};
-static const struct kernfs_ops devpts_root = {.mode = LINUX_S_IFDIR | 0755, .entries = root_entries, .lookup = root_lookup, .list = root_list};
+static const struct kernfs_ops devpts_root = {
+    .mode = LINUX_S_IFDIR | 0755, .entries = root_entries, .lookup = root_lookup, .list = root_list};
 
 /* ---- the drivers ---- */
 
-/* The devpts instance that a ptmx node belongs to: its own, or the one mounted on "pts" beside it. New reference of a path into it. */
+/* The devpts instance that a ptmx node belongs to: its own, or the one mounted on "pts" beside it. New
+ * reference of a path into it. */
 static int find_instance(struct inode *node, const struct path *path, struct task *t, struct path *ret) {
     if (strcmp(node->fs->type->name, "devpts") == 0) {
         *ret = path_get(path);
@@ -258,7 +267,8 @@ static int find_instance(struct inode *node, const struct path *path, struct tas
     return r;
 }
 
-static int ptmx_open(struct inode *node, const struct path *path, uint32_t flags, const struct creds *c, struct task *t, struct file **ret) {
+static int ptmx_open(struct inode *node, const struct path *path, uint32_t flags, const struct creds *c,
+                     struct task *t, struct file **ret) {
     struct path where;
 
     if (!t)
@@ -284,7 +294,8 @@ static int ptmx_open(struct inode *node, const struct path *path, uint32_t flags
     return r;
 }
 
-static int pts_open(struct inode *node, const struct path *path, uint32_t flags, const struct creds *c, struct task *t, struct file **ret) {
+static int pts_open(struct inode *node, const struct path *path, uint32_t flags, const struct creds *c,
+                    struct task *t, struct file **ret) {
     if (strcmp(node->fs->type->name, "devpts") != 0)
         return -ENXIO;
     struct tty *tty = kernfs_of(node)->object;
@@ -294,7 +305,8 @@ static int pts_open(struct inode *node, const struct path *path, uint32_t flags,
     return r;
 }
 
-static int aux_tty_open(struct inode *node, const struct path *path, uint32_t flags, const struct creds *c, struct task *t, struct file **ret) {
+static int aux_tty_open(struct inode *node, const struct path *path, uint32_t flags, const struct creds *c,
+                        struct task *t, struct file **ret) {
     struct tty *tty = t ? task_get_tty(t) : NULL;
 
     (void)node;
@@ -349,19 +361,32 @@ int tty_new_console(struct kernel *k, struct filesystem *fs, uint32_t uid, struc
     return r;
 }
 
-static struct device_driver g_ptmx_driver = {
-    .name = "ptmx", .type = LINUX_S_IFCHR, .major = TTY_MAJOR_AUX, .minor_first = TTY_MINOR_PTMX, .minor_count = 1, .open = ptmx_open};
-static struct device_driver g_tty_driver = {
-    .name = "tty", .type = LINUX_S_IFCHR, .major = TTY_MAJOR_AUX, .minor_first = TTY_MINOR_TTY, .minor_count = 2, .open = aux_tty_open};
-static struct device_driver g_pts_driver = {
-    .name = "pts", .type = LINUX_S_IFCHR, .major = TTY_MAJOR_PTS, .minor_first = 0, .minor_count = 1u << 20, .open = pts_open};
+static struct device_driver g_ptmx_driver = {.name = "ptmx",
+                                             .type = LINUX_S_IFCHR,
+                                             .major = TTY_MAJOR_AUX,
+                                             .minor_first = TTY_MINOR_PTMX,
+                                             .minor_count = 1,
+                                             .open = ptmx_open};
+static struct device_driver g_tty_driver = {.name = "tty",
+                                            .type = LINUX_S_IFCHR,
+                                            .major = TTY_MAJOR_AUX,
+                                            .minor_first = TTY_MINOR_TTY,
+                                            .minor_count = 2,
+                                            .open = aux_tty_open};
+static struct device_driver g_pts_driver = {.name = "pts",
+                                            .type = LINUX_S_IFCHR,
+                                            .major = TTY_MAJOR_PTS,
+                                            .minor_first = 0,
+                                            .minor_count = 1u << 20,
+                                            .open = pts_open};
 
 /* ---- mounting ---- */
 
 static int parse_option(struct devpts *d, const char *option, struct user_ns *ns) {
     const char *equals = strchr(option, '=');
     char *end = NULL;
-    unsigned long value = equals ? strtoul(equals + 1, &end, option[0] == 'm' || option[0] == 'p' ? 8 : 10) : 0;
+    unsigned long value =
+        equals ? strtoul(equals + 1, &end, option[0] == 'm' || option[0] == 'p' ? 8 : 10) : 0;
 
     if (equals && (end == equals + 1 || *end))
         return -EINVAL;
@@ -389,7 +414,8 @@ static int parse_options(struct devpts *d, const char *data, struct user_ns *ns)
     char *copy = data ? heap_strdup(data) : NULL, *save = NULL;
     int r = data && !copy ? -ENOMEM : 0;
 
-    for (char *option = copy ? strtok_r(copy, ",", &save) : NULL; option && r == 0; option = strtok_r(NULL, ",", &save))
+    for (char *option = copy ? strtok_r(copy, ",", &save) : NULL; option && r == 0;
+         option = strtok_r(NULL, ",", &save))
         r = parse_option(d, option, ns);
     heap_free(copy);
     return r;
@@ -407,7 +433,8 @@ static void drop_data(void *data) {
     devpts_unref(data);
 }
 
-static int devpts_mount(struct kernel *k, struct fs_type *type, const struct mount_options *o, struct filesystem **ret) {
+static int devpts_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *o,
+                        struct filesystem **ret) {
     struct devpts *d = heap_new(devpts);
 
     if (!d)
@@ -417,8 +444,12 @@ static int devpts_mount(struct kernel *k, struct fs_type *type, const struct mou
     d->mode = 0600;
     d->ptmx_mode = 0;
     mutex_init(&d->lock, RANK_EVENT);
-    struct kernfs_mount_request request = {.type = type, .root = &devpts_root, .magic = DEVPTS_SUPER_MAGIC, .data = d,
-                                           .drop_data = drop_data, .show_options = show_options};
+    struct kernfs_mount_request request = {.type = type,
+                                           .root = &devpts_root,
+                                           .magic = DEVPTS_SUPER_MAGIC,
+                                           .data = d,
+                                           .drop_data = drop_data,
+                                           .show_options = show_options};
     int r = parse_options(d, o->data, o->user_ns ? o->user_ns : k->root_user_ns);
     if (r == 0)
         r = kernfs_mount(k, &request, ret);
@@ -429,7 +460,14 @@ static int devpts_mount(struct kernel *k, struct fs_type *type, const struct mou
     return r;
 }
 
-static struct fs_type g_devpts_type = {.name = "devpts", .user_mountable = true, .mount = devpts_mount};
+static int devpts_check_option(struct kernel *k, const struct mount_options *o) {
+    struct devpts scratch = {0};
+
+    return parse_option(&scratch, o->data, o->user_ns ? o->user_ns : k->root_user_ns);
+}
+
+static const struct fs_type g_devpts_type = {
+    .name = "devpts", .user_mountable = true, .check_option = devpts_check_option, .mount = devpts_mount};
 
 __attribute__((constructor)) static void register_devpts(void) {
     fs_type_register(&g_devpts_type);

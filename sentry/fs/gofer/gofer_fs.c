@@ -145,7 +145,7 @@ static void fill(struct gofer_fs *g, const struct gofer_mount *m, const struct g
     mutex_unlock(&m->session->events_lock);
 }
 
-static int gofer_fs_mount(struct kernel *k, struct fs_type *type, const struct mount_options *o,
+static int gofer_fs_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *o,
                           struct filesystem **ret) {
     const struct gofer_mount *m = o->internal;
     if (!m)
@@ -175,7 +175,7 @@ static int gofer_fs_mount(struct kernel *k, struct fs_type *type, const struct m
     return 0;
 }
 
-struct fs_type gofer_fs_type = {.name = "gofer", .mount = gofer_fs_mount};
+const struct fs_type gofer_fs_type = {.name = "gofer", .mount = gofer_fs_mount};
 
 __attribute__((constructor)) static void gofer_fs_register(void) {
     fs_type_register(&gofer_fs_type);

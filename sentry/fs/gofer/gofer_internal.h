@@ -227,7 +227,7 @@ int gofer_removexattr(struct inode *inode, const char *name);
 /* gofer_dir.c */
 extern const struct inode_ops gofer_inode_ops;
 /* gofer_fs.c */
-extern struct fs_type gofer_fs_type;
+extern const struct fs_type gofer_fs_type;
 void gofer_inode_release(struct inode *inode);
 
 /* gofer_listing.c */

@@ -117,7 +117,7 @@ static int fill(struct overlay_fs *o, const struct overlay_mount *m) {
     return rc == 0 ? make_root(o) : rc;
 }
 
-static int overlay_mount(struct kernel *k, struct fs_type *type, const struct mount_options *options,
+static int overlay_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *options,
                          struct filesystem **ret) {
     const struct overlay_mount *m = options->internal;
     if (!m)
@@ -150,7 +150,7 @@ static int overlay_mount(struct kernel *k, struct fs_type *type, const struct mo
     return 0;
 }
 
-struct fs_type overlay_fs_type = {.name = "overlay", .mount = overlay_mount};
+const struct fs_type overlay_fs_type = {.name = "overlay", .mount = overlay_mount};
 
 __attribute__((constructor)) static void overlay_fs_register(void) {
     fs_type_register(&overlay_fs_type);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/proc/proc_root.c: the procfs type, its root, the directories of numbers, self and thread-self. Source: proc(5).
+ * sentry/fs/proc/proc_root.c: the procfs type, its root, the directories of numbers, self and thread-self.
+ * Source: proc(5).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -82,8 +83,8 @@ enum { CAP_SYS_PTRACE_NR = 19 };
 
 int proc_may_access(struct task *target, const struct creds *c) {
     struct creds *theirs = task_get_creds(target);
-    bool same = c->fsuid == theirs->euid && c->fsuid == theirs->suid && c->fsuid == theirs->uid && c->fsgid == theirs->egid &&
-                c->fsgid == theirs->sgid && c->fsgid == theirs->gid;
+    bool same = c->fsuid == theirs->euid && c->fsuid == theirs->suid && c->fsuid == theirs->uid &&
+                c->fsgid == theirs->egid && c->fsgid == theirs->sgid && c->fsgid == theirs->gid;
     bool covers = (theirs->permitted & ~c->permitted) == 0;
     bool allowed = (same && covers && dumpable_of(target) == 1) || c == theirs ||
                    creds_has_cap_in(c, theirs->user_ns, CAP_SYS_PTRACE_NR);
@@ -143,11 +144,13 @@ int proc_parse_store(const char *data, size_t len, int64_t min, int64_t max, int
     return 0;
 }
 
-int proc_emit_number(struct dir_emit *e, const struct kernfs_inode *dir, int number, unsigned type, uint64_t next, bool *stop) {
+int proc_emit_number(struct dir_emit *e, const struct kernfs_inode *dir, int number, unsigned type,
+                     uint64_t next, bool *stop) {
     char name[12];
     int len = snprintf(name, sizeof name, "%d", number);
 
-    *stop = e->emit(e, name, (size_t)len, kernfs_child_ino(dir->inode.ino, name, (size_t)len), type, next) != 0;
+    *stop =
+        e->emit(e, name, (size_t)len, kernfs_child_ino(dir->inode.ino, name, (size_t)len), type, next) != 0;
     return 0;
 }
 
@@ -166,7 +169,8 @@ static int root_lookup(struct kernfs_inode *dir, const char *name, size_t len, s
     mutex_unlock(&k->taskset_lock);
     if (!pid)
         return -ENOENT;
-    int r = kernfs_new(dir->inode.fs, &proc_tgid_dir, kernfs_child_ino(dir->inode.ino, name, len), 0, 0, pid, NULL, 0, ret);
+    int r = kernfs_new(dir->inode.fs, &proc_tgid_dir, kernfs_child_ino(dir->inode.ino, name, len), 0, 0, pid,
+                       NULL, 0, ret);
     if (r < 0)
         pid_unref(pid);
     return r;
@@ -240,11 +244,15 @@ static void drop_ns(void *data) {
     pid_ns_unref(data);
 }
 
-static int proc_mount(struct kernel *k, struct fs_type *type, const struct mount_options *o, struct filesystem **ret) {
+static int proc_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *o,
+                      struct filesystem **ret) {
     struct pid_ns *ns = o->pid_ns ? o->pid_ns : k->root_pid_ns;
-    struct kernfs_mount_request request = {
-        .type = type, .root = &proc_root, .magic = PROC_SUPER_MAGIC, .data = pid_ns_ref(ns), .drop_data = drop_ns,
-        .create_errno = ENOENT};
+    struct kernfs_mount_request request = {.type = type,
+                                           .root = &proc_root,
+                                           .magic = PROC_SUPER_MAGIC,
+                                           .data = pid_ns_ref(ns),
+                                           .drop_data = drop_ns,
+                                           .create_errno = ENOENT};
     int r = kernfs_mount(k, &request, ret);
 
     if (r < 0)
@@ -252,7 +260,19 @@ static int proc_mount(struct kernel *k, struct fs_type *type, const struct mount
     return r;
 }
 
-static struct fs_type g_proc_type = {.name = "proc", .user_mountable = true, .mount = proc_mount};
+/* Known, and without effect: every process shows, as with hidepid=0. */
+static int proc_check_option(struct kernel *k, const struct mount_options *o) {
+    static const char *const known[] = {"hidepid=", "gid=", "subset=pid"};
+
+    (void)k;
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        if (strncmp(o->data, known[i], strlen(known[i])) == 0)
+            return 0;
+    return -ENOENT;
+}
+
+static const struct fs_type g_proc_type = {
+    .name = "proc", .user_mountable = true, .check_option = proc_check_option, .mount = proc_mount};
 
 __attribute__((constructor)) static void register_proc(void) {
     fs_type_register(&g_proc_type);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/proc/proc_system.c: files of /proc that tell of the system as the guest sees it: time, memory, cpus, file systems. Source: proc(5).
+ * sentry/fs/proc/proc_system.c: files of /proc that tell of the system as the guest sees it: time, memory,
+ * cpus, file systems. Source: proc(5).
  */
 #include <cpuid.h>
 #include <errno.h>
@@ -22,14 +23,15 @@ static int uptime_show(struct kernfs_inode *n, struct task *t, struct text *out)
     int64_t up = (monotonic_ns() - kernel_of(n)->boot_time_ns) / (NSEC_PER_SEC / 100);
 
     (void)t;
-    text_printf(out, "%lld.%02lld %lld.%02lld\n", (long long)(up / 100), (long long)(up % 100), (long long)(up / 100),
-                (long long)(up % 100));
+    text_printf(out, "%lld.%02lld %lld.%02lld\n", (long long)(up / 100), (long long)(up % 100),
+                (long long)(up / 100), (long long)(up % 100));
     return 0;
 }
 
 static int version_show(struct kernfs_inode *n, struct task *t, struct text *out) {
     (void)t;
-    text_printf(out, "Linux version %s (runsc@sandbox) (gcc) %s\n", kernel_of(n)->release, kernel_of(n)->version);
+    text_printf(out, "Linux version %s (runsc@sandbox) (gcc) %s\n", kernel_of(n)->release,
+                kernel_of(n)->version);
     return 0;
 }
 
@@ -51,10 +53,12 @@ static int cmdline_show(struct kernfs_inode *n, struct task *t, struct text *out
     return 0;
 }
 
-/* What is in use is what the sandbox's objects hold: shared memory and the heap. Private guest memory is the host's to count, per process. */
+/* What is in use is what the sandbox's objects hold: shared memory and the heap. Private guest memory is the
+ * host's to count, per process. */
 static int meminfo_show(struct kernfs_inode *n, struct task *t, struct text *out) {
     struct kernel *k = kernel_of(n);
-    uint64_t total = k->total_memory / 1024, shared = memfile_allocated(k->memfile) / 1024, slab = heap_bytes_in_use() / 1024;
+    uint64_t total = k->total_memory / 1024, shared = memfile_allocated(k->memfile) / 1024,
+             slab = heap_bytes_in_use() / 1024;
     uint64_t used = MIN(total, shared + slab), free = total - used;
 
     (void)t;
@@ -89,7 +93,8 @@ static int meminfo_show(struct kernfs_inode *n, struct task *t, struct text *out
     ROW("VmallocUsed", 0);
     ROW("VmallocChunk", 0);
     ROW("AnonHugePages", 0);
-    text_printf(out, "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\n");
+    text_printf(out, "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        "
+                     "0\nHugePages_Surp:        0\n");
     ROW("Hugepagesize", 2048);
     ROW("Hugetlb", 0);
 #undef ROW
@@ -106,30 +111,88 @@ struct cpu_flag {
 };
 enum { LEAF_1, LEAF_7, LEAF_80000001, LEAF_D_1, LEAF_7_1, LEAVES };
 static const struct cpu_flag g_cpu_flags[] = {
-    {LEAF_1, 3, 0, "fpu"}, {LEAF_1, 3, 1, "vme"}, {LEAF_1, 3, 2, "de"}, {LEAF_1, 3, 3, "pse"}, {LEAF_1, 3, 4, "tsc"},
-    {LEAF_1, 3, 5, "msr"}, {LEAF_1, 3, 6, "pae"}, {LEAF_1, 3, 8, "cx8"}, {LEAF_1, 3, 11, "sep"}, {LEAF_1, 3, 13, "pge"},
-    {LEAF_1, 3, 15, "cmov"}, {LEAF_1, 3, 16, "pat"}, {LEAF_1, 3, 19, "clflush"}, {LEAF_1, 3, 23, "mmx"},
-    {LEAF_1, 3, 24, "fxsr"}, {LEAF_1, 3, 25, "sse"}, {LEAF_1, 3, 26, "sse2"}, {LEAF_1, 3, 28, "ht"},
-    {LEAF_80000001, 3, 11, "syscall"}, {LEAF_80000001, 3, 20, "nx"}, {LEAF_80000001, 3, 26, "pdpe1gb"},
-    {LEAF_80000001, 3, 27, "rdtscp"}, {LEAF_80000001, 3, 29, "lm"}, {LEAF_1, 2, 0, "pni"}, {LEAF_1, 2, 1, "pclmulqdq"},
-    {LEAF_1, 2, 9, "ssse3"}, {LEAF_1, 2, 12, "fma"}, {LEAF_1, 2, 13, "cx16"}, {LEAF_1, 2, 19, "sse4_1"},
-    {LEAF_1, 2, 20, "sse4_2"}, {LEAF_1, 2, 22, "movbe"}, {LEAF_1, 2, 23, "popcnt"}, {LEAF_1, 2, 25, "aes"},
-    {LEAF_1, 2, 26, "xsave"}, {LEAF_1, 2, 28, "avx"}, {LEAF_1, 2, 29, "f16c"}, {LEAF_1, 2, 30, "rdrand"},
-    {LEAF_1, 2, 31, "hypervisor"}, {LEAF_80000001, 2, 0, "lahf_lm"}, {LEAF_80000001, 2, 5, "abm"},
-    {LEAF_80000001, 2, 6, "sse4a"}, {LEAF_80000001, 2, 8, "3dnowprefetch"}, {LEAF_7, 1, 0, "fsgsbase"},
-    {LEAF_7, 1, 3, "bmi1"}, {LEAF_7, 1, 5, "avx2"}, {LEAF_7, 1, 8, "bmi2"}, {LEAF_7, 1, 9, "erms"},
-    {LEAF_7, 1, 16, "avx512f"}, {LEAF_7, 1, 17, "avx512dq"}, {LEAF_7, 1, 18, "rdseed"}, {LEAF_7, 1, 19, "adx"},
-    {LEAF_7, 1, 21, "avx512ifma"}, {LEAF_7, 1, 23, "clflushopt"}, {LEAF_7, 1, 24, "clwb"}, {LEAF_7, 1, 28, "avx512cd"},
-    {LEAF_7, 1, 29, "sha_ni"}, {LEAF_7, 1, 30, "avx512bw"}, {LEAF_7, 1, 31, "avx512vl"}, {LEAF_D_1, 0, 0, "xsaveopt"},
-    {LEAF_D_1, 0, 1, "xsavec"}, {LEAF_D_1, 0, 2, "xgetbv1"}, {LEAF_7_1, 0, 4, "avx_vnni"}, {LEAF_7_1, 0, 5, "avx512_bf16"},
-    {LEAF_7, 2, 1, "avx512vbmi"}, {LEAF_7, 2, 6, "avx512_vbmi2"}, {LEAF_7, 2, 8, "gfni"}, {LEAF_7, 2, 9, "vaes"},
-    {LEAF_7, 2, 10, "vpclmulqdq"}, {LEAF_7, 2, 11, "avx512_vnni"}, {LEAF_7, 2, 12, "avx512_bitalg"},
-    {LEAF_7, 2, 14, "avx512_vpopcntdq"}, {LEAF_7, 2, 22, "rdpid"}, {LEAF_7, 3, 4, "fsrm"}, {LEAF_7, 3, 14, "serialize"},
+    {LEAF_1, 3, 0, "fpu"},
+    {LEAF_1, 3, 1, "vme"},
+    {LEAF_1, 3, 2, "de"},
+    {LEAF_1, 3, 3, "pse"},
+    {LEAF_1, 3, 4, "tsc"},
+    {LEAF_1, 3, 5, "msr"},
+    {LEAF_1, 3, 6, "pae"},
+    {LEAF_1, 3, 8, "cx8"},
+    {LEAF_1, 3, 11, "sep"},
+    {LEAF_1, 3, 13, "pge"},
+    {LEAF_1, 3, 15, "cmov"},
+    {LEAF_1, 3, 16, "pat"},
+    {LEAF_1, 3, 19, "clflush"},
+    {LEAF_1, 3, 23, "mmx"},
+    {LEAF_1, 3, 24, "fxsr"},
+    {LEAF_1, 3, 25, "sse"},
+    {LEAF_1, 3, 26, "sse2"},
+    {LEAF_1, 3, 28, "ht"},
+    {LEAF_80000001, 3, 11, "syscall"},
+    {LEAF_80000001, 3, 20, "nx"},
+    {LEAF_80000001, 3, 26, "pdpe1gb"},
+    {LEAF_80000001, 3, 27, "rdtscp"},
+    {LEAF_80000001, 3, 29, "lm"},
+    {LEAF_1, 2, 0, "pni"},
+    {LEAF_1, 2, 1, "pclmulqdq"},
+    {LEAF_1, 2, 9, "ssse3"},
+    {LEAF_1, 2, 12, "fma"},
+    {LEAF_1, 2, 13, "cx16"},
+    {LEAF_1, 2, 19, "sse4_1"},
+    {LEAF_1, 2, 20, "sse4_2"},
+    {LEAF_1, 2, 22, "movbe"},
+    {LEAF_1, 2, 23, "popcnt"},
+    {LEAF_1, 2, 25, "aes"},
+    {LEAF_1, 2, 26, "xsave"},
+    {LEAF_1, 2, 28, "avx"},
+    {LEAF_1, 2, 29, "f16c"},
+    {LEAF_1, 2, 30, "rdrand"},
+    {LEAF_1, 2, 31, "hypervisor"},
+    {LEAF_80000001, 2, 0, "lahf_lm"},
+    {LEAF_80000001, 2, 5, "abm"},
+    {LEAF_80000001, 2, 6, "sse4a"},
+    {LEAF_80000001, 2, 8, "3dnowprefetch"},
+    {LEAF_7, 1, 0, "fsgsbase"},
+    {LEAF_7, 1, 3, "bmi1"},
+    {LEAF_7, 1, 5, "avx2"},
+    {LEAF_7, 1, 8, "bmi2"},
+    {LEAF_7, 1, 9, "erms"},
+    {LEAF_7, 1, 16, "avx512f"},
+    {LEAF_7, 1, 17, "avx512dq"},
+    {LEAF_7, 1, 18, "rdseed"},
+    {LEAF_7, 1, 19, "adx"},
+    {LEAF_7, 1, 21, "avx512ifma"},
+    {LEAF_7, 1, 23, "clflushopt"},
+    {LEAF_7, 1, 24, "clwb"},
+    {LEAF_7, 1, 28, "avx512cd"},
+    {LEAF_7, 1, 29, "sha_ni"},
+    {LEAF_7, 1, 30, "avx512bw"},
+    {LEAF_7, 1, 31, "avx512vl"},
+    {LEAF_D_1, 0, 0, "xsaveopt"},
+    {LEAF_D_1, 0, 1, "xsavec"},
+    {LEAF_D_1, 0, 2, "xgetbv1"},
+    {LEAF_7_1, 0, 4, "avx_vnni"},
+    {LEAF_7_1, 0, 5, "avx512_bf16"},
+    {LEAF_7, 2, 1, "avx512vbmi"},
+    {LEAF_7, 2, 6, "avx512_vbmi2"},
+    {LEAF_7, 2, 8, "gfni"},
+    {LEAF_7, 2, 9, "vaes"},
+    {LEAF_7, 2, 10, "vpclmulqdq"},
+    {LEAF_7, 2, 11, "avx512_vnni"},
+    {LEAF_7, 2, 12, "avx512_bitalg"},
+    {LEAF_7, 2, 14, "avx512_vpopcntdq"},
+    {LEAF_7, 2, 22, "rdpid"},
+    {LEAF_7, 3, 4, "fsrm"},
+    {LEAF_7, 3, 14, "serialize"},
 };
 
 static void append_cpu_flags(struct text *out) {
-    static const uint32_t leaf[LEAVES][2] = {
-        [LEAF_1] = {1, 0}, [LEAF_7] = {7, 0}, [LEAF_80000001] = {0x80000001, 0}, [LEAF_D_1] = {0xd, 1}, [LEAF_7_1] = {7, 1}};
+    static const uint32_t leaf[LEAVES][2] = {[LEAF_1] = {1, 0},
+                                             [LEAF_7] = {7, 0},
+                                             [LEAF_80000001] = {0x80000001, 0},
+                                             [LEAF_D_1] = {0xd, 1},
+                                             [LEAF_7_1] = {7, 1}};
     uint32_t regs[LEAVES][4] = {0};
 
     for (int i = 0; i < LEAVES; i++)
@@ -165,10 +228,17 @@ static int cpuinfo_show(struct kernfs_inode *n, struct task *t, struct text *out
     unsigned family = (a >> 8 & 15) + ((a >> 8 & 15) == 15 ? a >> 20 & 255 : 0);
     unsigned model = (a >> 4 & 15) | (a >> 12 & 0xf0);
     for (unsigned i = 0; i < cpus; i++) {
-        text_printf(out, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\nstepping\t: %u\n", i,
-                    vendor, family, model, brand, a & 15);
-        text_printf(out, "microcode\t: 0x1\ncpu MHz\t\t: 2000.000\ncache size\t: 1024 KB\nphysical id\t: 0\nsiblings\t: %u\n", cpus);
-        text_printf(out, "core id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\ninitial apicid\t: %u\nfpu\t\t: yes\n", i, cpus, i, i);
+        text_printf(out,
+                    "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: "
+                    "%s\nstepping\t: %u\n",
+                    i, vendor, family, model, brand, a & 15);
+        text_printf(out,
+                    "microcode\t: 0x1\ncpu MHz\t\t: 2000.000\ncache size\t: 1024 KB\nphysical id\t: "
+                    "0\nsiblings\t: %u\n",
+                    cpus);
+        text_printf(out,
+                    "core id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\ninitial apicid\t: %u\nfpu\t\t: yes\n",
+                    i, cpus, i, i);
         text_printf(out, "fpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\n");
         append_cpu_flags(out);
         text_printf(out, "bugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n");
@@ -189,14 +259,19 @@ static int stat_show(struct kernfs_inode *n, struct task *t, struct text *out) {
     mutex_lock(&k->taskset_lock);
     unsigned long long forks = k->total_forks;
     mutex_unlock(&k->taskset_lock);
-    text_printf(out, "intr 0\nctxt 0\nbtime %lld\nprocesses %llu\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
+    text_printf(out,
+                "intr 0\nctxt 0\nbtime %lld\nprocesses %llu\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 "
+                "0 0 0 0 0 0 0 0\n",
                 (long long)(boot / NSEC_PER_SEC), forks);
     return 0;
 }
 
 static int filesystems_show(struct kernfs_inode *n, struct task *t, struct text *out) {
+    const struct fs_type *type;
+    unsigned position = 0;
+
     (void)n, (void)t;
-    for (struct fs_type *type = fs_type_next(NULL); type; type = fs_type_next(type))
+    while ((type = fs_type_next(&position)))
         text_printf(out, "%s\t%s\n", type->needs_device ? "" : "nodev", type->name);
     return 0;
 }
@@ -228,12 +303,16 @@ static int vmstat_show(struct kernfs_inode *n, struct task *t, struct text *out)
     struct kernel *k = kernel_of(n);
 
     (void)t;
-    text_printf(out, "nr_free_pages %llu\nnr_shmem %llu\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\noom_kill 0\n",
-                (unsigned long long)(k->total_memory / PAGE_SIZE), (unsigned long long)(memfile_allocated(k->memfile) / PAGE_SIZE));
+    text_printf(out,
+                "nr_free_pages %llu\nnr_shmem %llu\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault "
+                "0\npgmajfault 0\noom_kill 0\n",
+                (unsigned long long)(k->total_memory / PAGE_SIZE),
+                (unsigned long long)(memfile_allocated(k->memfile) / PAGE_SIZE));
     return 0;
 }
 
-#define TEXT_FILE(name, perm, fn) static const struct kernfs_ops name = {.mode = LINUX_S_IFREG | (perm), .show = fn}
+#define TEXT_FILE(name, perm, fn)                                                                            \
+    static const struct kernfs_ops name = {.mode = LINUX_S_IFREG | (perm), .show = fn}
 TEXT_FILE(system_cmdline, 0444, cmdline_show);
 TEXT_FILE(system_cpuinfo, 0444, cpuinfo_show);
 TEXT_FILE(system_devices, 0444, devices_show);
@@ -248,10 +327,24 @@ TEXT_FILE(system_uptime, 0444, uptime_show);
 TEXT_FILE(system_version, 0444, version_show);
 TEXT_FILE(system_vmstat, 0444, vmstat_show);
 
-const struct kernfs_entry proc_system_entries[] = {
-    {"cmdline", &system_cmdline}, {"cpuinfo", &system_cpuinfo}, {"devices", &system_devices},
-    {"filesystems", &system_filesystems}, {"interrupts", &system_empty}, {"loadavg", &system_loadavg},
-    {"meminfo", &system_meminfo}, {"modules", &system_empty}, {"mounts", &proc_self_mounts_link}, {"net", &proc_self_net_link},
-    {"partitions", &system_partitions}, {"self", &proc_self_link}, {"stat", &system_stat}, {"swaps", &system_swaps},
-    {"sys", &proc_sys_dir}, {"thread-self", &proc_thread_self_link}, {"uptime", &system_uptime},
-    {"version", &system_version}, {"vmstat", &system_vmstat}, {NULL, NULL}};
+const struct kernfs_entry proc_system_entries[] = {{"cmdline", &system_cmdline},
+                                                   {"cpuinfo", &system_cpuinfo},
+                                                   {"devices", &system_devices},
+                                                   {"filesystems", &system_filesystems},
+                                                   {"interrupts", &system_empty},
+                                                   {"loadavg", &system_loadavg},
+                                                   {"meminfo", &system_meminfo},
+                                                   {"modules", &system_empty},
+                                                   {"mounts", &proc_self_mounts_link},
+                                                   {"net", &proc_self_net_link},
+                                                   {"partitions", &system_partitions},
+                                                   {"self", &proc_self_link},
+                                                   {"stat", &system_stat},
+                                                   {"swaps", &system_swaps},
+                                                   {"sys", &proc_sys_dir},
+                                                   {"sysvipc", &proc_sysvipc_dir},
+                                                   {"thread-self", &proc_thread_self_link},
+                                                   {"uptime", &system_uptime},
+                                                   {"version", &system_version},
+                                                   {"vmstat", &system_vmstat},
+                                                   {NULL, NULL}};

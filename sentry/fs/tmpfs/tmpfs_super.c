@@ -102,9 +102,10 @@ static int parse_one(struct options *o, const char *key, const char *value, cons
     for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
         if (strcmp(key, ignored[i]) == 0)
             return 0;
-    return -EINVAL;
+    return -ENOENT;
 }
 
+/* -ENOENT: an option that is not known. */
 static int parse_options(struct options *o, const struct mount_options *m, uint64_t memory) {
     char *copy = m->data ? heap_strdup(m->data) : NULL;
     int r = 0;
@@ -163,7 +164,7 @@ static int tmpfs_remount(struct filesystem *base, const struct mount_options *m)
     int r = parse_options(&o, m, base->kernel->total_memory);
 
     if (r < 0)
-        return r;
+        return r == -ENOENT ? -EINVAL : r;
     if ((o.max_bytes && o.max_bytes < fs->used_bytes) || (o.max_inodes && o.max_inodes < fs->used_inodes))
         return -EINVAL;
     fs->max_bytes = o.max_bytes;
@@ -204,12 +205,13 @@ static const struct filesystem_ops tmpfs_ops = {
     .statfs = tmpfs_statfs,
     .remount = tmpfs_remount,
     .show_options = tmpfs_show_options,
+    .find_inode = tmpfs_find_inode,
     .release = tmpfs_fs_release,
 };
 
 /* ---- making ---- */
 
-static int tmpfs_new(struct kernel *k, struct fs_type *type, unsigned layer, const struct options *o,
+static int tmpfs_new(struct kernel *k, const struct fs_type *type, unsigned layer, const struct options *o,
                      struct filesystem **ret) {
     struct tmpfs *fs = heap_new(tmpfs);
     struct tmpfs_inode *root;
@@ -222,6 +224,8 @@ static int tmpfs_new(struct kernel *k, struct fs_type *type, unsigned layer, con
         return r;
     }
     fs->base.magic = LINUX_TMPFS_MAGIC;
+    mutex_init(&fs->by_ino_lock, RANK_LEAF);
+    RB_INIT(&fs->by_ino);
     fs->mode = o->mode;
     fs->uid = o->uid;
     fs->gid = o->gid;
@@ -246,7 +250,7 @@ static int tmpfs_new(struct kernel *k, struct fs_type *type, unsigned layer, con
     return 0;
 }
 
-static int tmpfs_mount(struct kernel *k, struct fs_type *type, const struct mount_options *m,
+static int tmpfs_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *m,
                        struct filesystem **ret) {
     struct options o = {.max_bytes = page_down(k->total_memory / 2),
                         .max_inodes = k->total_memory / PAGE_SIZE / 2,
@@ -255,11 +259,21 @@ static int tmpfs_mount(struct kernel *k, struct fs_type *type, const struct moun
                         .gid = m->creds->fsgid};
     int r = parse_options(&o, m, k->total_memory);
 
-    return r < 0 ? r : tmpfs_new(k, type, 0, &o, ret);
+    if (r < 0)
+        return r == -ENOENT ? -EINVAL : r;
+    return tmpfs_new(k, type, 0, &o, ret);
 }
 
-static struct fs_type g_tmpfs_type = {.name = "tmpfs", .user_mountable = true, .mount = tmpfs_mount};
-static struct fs_type g_ramfs_type = {.name = "ramfs", .mount = tmpfs_mount};
+static int tmpfs_check_option(struct kernel *k, const struct mount_options *m) {
+    struct options o = {0};
+
+    return parse_options(&o, m, k->total_memory);
+}
+
+static const struct fs_type g_tmpfs_type = {
+    .name = "tmpfs", .user_mountable = true, .check_option = tmpfs_check_option, .mount = tmpfs_mount};
+static const struct fs_type g_ramfs_type = {
+    .name = "ramfs", .user_mountable = true, .check_option = tmpfs_check_option, .mount = tmpfs_mount};
 
 __attribute__((constructor)) static void tmpfs_register(void) {
     fs_type_register(&g_tmpfs_type);

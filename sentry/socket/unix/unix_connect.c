@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/unix/unix_connect.c: bind, listen, connect, accept, shutdown, close of AF_UNIX. Source: unix(7), connect(2), listen(2), accept(2), shutdown(2).
+ * sentry/socket/unix/unix_connect.c: bind, listen, connect, accept, shutdown, close of AF_UNIX. Source:
+ * unix(7), connect(2), listen(2), accept(2), shutdown(2).
  */
 #include <errno.h>
 
@@ -81,7 +82,8 @@ static int connect_datagram(struct unix_sock *s, struct task *t, const struct so
     return r;
 }
 
-/* One try to queue `embryo` (the accepting end, connected to s) at the listener: -EAGAIN while the backlog is full. Takes the reference of embryo on success. */
+/* One try to queue `embryo` (the accepting end, connected to s) at the listener: -EAGAIN while the backlog is
+ * full. Takes the reference of embryo on success. */
 static int enqueue(struct unix_sock *s, struct unix_sock *listener, struct unix_sock *embryo) {
     int r = 0;
 
@@ -112,7 +114,8 @@ static int enqueue(struct unix_sock *s, struct unix_sock *listener, struct unix_
 }
 
 /* Waits for room in the backlog. */
-static int enqueue_blocking(struct socket *s, struct task *t, struct unix_sock *listener, struct unix_sock *embryo) {
+static int enqueue_blocking(struct socket *s, struct task *t, struct unix_sock *listener,
+                            struct unix_sock *embryo) {
     struct unix_sock *sock = unix_of(s)->sock;
     int64_t deadline = socket_deadline(s->send_timeout_ns);
     struct waiter w;
@@ -183,7 +186,14 @@ static int dequeue(struct unix_sock *s, struct unix_sock **ret) {
     return r;
 }
 
-int unix_op_accept(struct socket *s, struct task *t, uint32_t flags, struct socket_address *ret_peer, struct file **ret) {
+static void fill_name_of(struct unix_sock *of, struct socket_address *ret) {
+    mutex_lock(&of->lock);
+    unix_name_fill(of->name, ret);
+    mutex_unlock(&of->lock);
+}
+
+int unix_op_accept(struct socket *s, struct task *t, uint32_t flags, struct socket_address *ret_peer,
+                   struct file **ret) {
     struct unix_sock *sock = unix_of(s)->sock, *embryo = NULL;
     int64_t deadline = socket_deadline(s->receive_timeout_ns);
     int r;
@@ -206,10 +216,9 @@ int unix_op_accept(struct socket *s, struct task *t, uint32_t flags, struct sock
     if (ret_peer) {
         struct unix_sock *peer = unix_peer(embryo);
         if (peer)
-            mutex_lock(&peer->lock);
-        unix_name_fill(peer ? peer->name : NULL, ret_peer);
-        if (peer)
-            mutex_unlock(&peer->lock);
+            fill_name_of(peer, ret_peer);
+        else
+            unix_name_fill(NULL, ret_peer);
         unix_sock_unref(peer);
     }
     return 0;
@@ -221,9 +230,7 @@ int unix_op_get_name(struct socket *s, bool peer, struct socket_address *ret) {
 
     if (!of)
         return -ENOTCONN;
-    mutex_lock(&of->lock);
-    unix_name_fill(of->name, ret);
-    mutex_unlock(&of->lock);
+    fill_name_of(of, ret);
     unix_sock_unref(of);
     return 0;
 }
@@ -254,7 +261,8 @@ int unix_op_shutdown(struct socket *s, int how) {
     mutex_unlock(&sock->lock);
     if (peer && is_stream_like(sock)) {
         mutex_lock(&peer->lock);
-        peer->shutdown |= (mask & UNIX_SHUT_READ ? UNIX_SHUT_WRITE : 0) | (mask & UNIX_SHUT_WRITE ? UNIX_SHUT_READ : 0);
+        peer->shutdown |=
+            (mask & UNIX_SHUT_READ ? UNIX_SHUT_WRITE : 0) | (mask & UNIX_SHUT_WRITE ? UNIX_SHUT_READ : 0);
         mutex_unlock(&peer->lock);
         wake_all(peer);
     }
@@ -288,8 +296,7 @@ static void wake_connectors(struct unix_sock *s) {
     struct unix_sock *c;
 
     mutex_lock(&s->lock);
-    list_for_each_entry(c, &s->connectors, connector_node)
-        waitq_wake(&c->queue, WAIT_ANY);
+    list_for_each_entry(c, &s->connectors, connector_node) waitq_wake(&c->queue, WAIT_ANY);
     mutex_unlock(&s->lock);
 }
 

@@ -94,6 +94,11 @@ TEST(prefixes_and_scopes) {
     m = ipa_mask(&six, 33);
     want = sim_ip("2001:db8::");
     ASSERT_TRUE(ipa_eq(&m, &want));
+    m = ipa_mask(&a, 200); /* more than there are: all */
+    ASSERT_TRUE(ipa_eq(&m, &a));
+    m = ipa_mask(&six, ~0u);
+    ASSERT_TRUE(ipa_eq(&m, &six));
+    ASSERT_FALSE(ipa_prefix_match(&a, &net, ~0u));
     struct ipa b = sim_ip("10.1.3.3");
     ASSERT_EQ(ipa_common_prefix(&a, &b), 23);
     ASSERT_EQ(ipa_common_prefix(&a, &a), 32);
