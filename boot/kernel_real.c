@@ -192,7 +192,7 @@ int boot_network_configure(struct boot_kernel *k, const json_t *document, int *f
     struct netns *ns = net_namespace_netns(net_namespace_initial(k->kernel));
 
     network_config_lock(k->kernel);
-    int r = network_configure(ns, document, fds, fd_count, err);
+    int r = network_configure(ns, document, fds, fd_count, &k->relay, err);
     network_config_unlock(k->kernel);
     return r;
 }
@@ -230,6 +230,7 @@ void boot_kernel_destroy(struct boot_kernel *k) {
     while (!list_empty(&k->containers))
         boot_container_destroy(list_first_entry(&k->containers, struct boot_container, node));
     host_poll_destroy(k->kernel);
+    resolver_relay_stop(k->relay);
     kernel_destroy(k->kernel);
     close_fd(k->config.strace_fd);
     free(k);

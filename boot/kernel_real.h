@@ -19,6 +19,7 @@ struct gofer_session;
 struct kernel;
 struct mnt_ns;
 struct process_spec;
+struct resolver_relay;
 struct task;
 struct tty;
 struct vfs_view;
@@ -26,6 +27,7 @@ struct vfs_view;
 struct boot_kernel {
     struct boot_kernel_config config;
     struct kernel *kernel;
+    struct resolver_relay *relay; /* NULL: none; set before the first process runs */
     struct mutex lock;       /* RANK_CONTROL; nothing is called with it held */
     struct list containers;  /* of boot_container.node */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/network_setup.c: the document and the descriptors of runsc/network/network.h become interfaces, addresses,
- * routes, rules and neighbours of the sandbox's own stack.
+ * boot/network_setup.c: the document and the descriptors of runsc/network/network.h become interfaces,
+ * addresses, routes, rules and neighbours of the sandbox's own stack.
  *
  * The document comes from runsc, which holds the control socket; it is checked all the same, so that a
  * mistake is an error and not a crash. What the stack has by itself already (-EEXIST) is no error.
@@ -13,6 +13,8 @@
 
 #include "base/cleanup.h"
 #include "netstack/link/fdlink.h"
+
+enum { MAX_RESOLVERS = 4 };
 
 struct plan {
     struct netns *ns;
@@ -199,7 +201,32 @@ static int routes_step(struct plan *p, const json_t *document, struct err **err)
     return r < 0 ? err_set(err, -r, "network.configure", "setting the container's routes up") : 0;
 }
 
-int network_configure(struct netns *ns, const json_t *document, int *fds, size_t fd_count, struct err **err) {
+static int start_resolvers(struct plan *p, const json_t *list, struct resolver_relay **ret,
+                           struct err **err) {
+    struct ipa addresses[MAX_RESOLVERS];
+    int fds[MAX_RESOLVERS], r = 0;
+    size_t n = 0, i;
+    json_t *o;
+
+    json_array_foreach(list, i, o) {
+        if (r < 0 || n == MAX_RESOLVERS)
+            break;
+        r = address_of(o, "address", IPA_ANY4, &addresses[n]);
+        if (r >= 0)
+            r = fds[n] = take_fd(p, o);
+        n += r >= 0;
+    }
+    if (r < 0) {
+        while (n > 0)
+            close_fd(fds[--n]);
+    } else if (n > 0) {
+        r = resolver_relay_start(p->ns, addresses, fds, n, ret);
+    }
+    return r < 0 ? err_set(err, -r, "network.resolver", "relaying the container's resolvers") : 0;
+}
+
+int network_configure(struct netns *ns, const json_t *document, int *fds, size_t fd_count,
+                      struct resolver_relay **ret_relay, struct err **err) {
     struct plan p = {.ns = ns, .fds = fds, .fd_count = fd_count};
     int r = each(&p, document, "links", add_link, err);
 
@@ -207,5 +234,7 @@ int network_configure(struct netns *ns, const json_t *document, int *fds, size_t
         r = routes_step(&p, document, err);
     if (r >= 0)
         r = each(&p, document, "rules", add_rule, err);
-    return r >= 0 ? each(&p, document, "neighbours", add_neighbour, err) : r;
+    if (r >= 0)
+        r = each(&p, document, "neighbours", add_neighbour, err);
+    return r >= 0 ? start_resolvers(&p, json_object_get(document, "resolvers"), ret_relay, err) : r;
 }

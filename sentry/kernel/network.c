@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "netstack/link/fdlink.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/kernel_host.h"
@@ -184,6 +185,7 @@ void network_destroy(struct kernel *k) {
         return;
     net_namespace_unref(n->initial);
     ktimer_cancel_sync(&n->timer);
+    fdlink_drain();
     netstack_free(n->stack);
     while (n->block_count > 0)
         heap_free(n->blocks[--n->block_count]);

@@ -212,3 +212,30 @@ late() {
     contains "$(cat "$state/late")" "$sum"
 }
 check interfaces_after_create late
+
+# ---- a resolver on the namespace's own loopback, as docker's user networks have it ----
+
+resolver() {
+    ip netns exec "$one" python3 - >"$state/resolver" 2>&1 <<'END' &
+import socket
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.bind(('127.0.0.11', 53))
+print('ready', flush=True)
+while True:
+    d, a = u.recvfrom(4096)
+    end = d.index(0, 12) + 5
+    u.sendto(d[:2] + b'\x81\x80\0\1\0\1\0\0\0\0' + d[12:end] + b'\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4' + socket.inet_aton('10.88.0.1'), a)
+END
+    local pid=$! i r text
+    for i in $(seq 200); do grep -q ready "$state/resolver" && break; sleep 0.05; done
+    echo 'nameserver 127.0.0.11' >"$state/resolv.conf"
+    : >"$bundle/rootfs/etc/resolv.conf"
+    config ", \"path\": \"/run/netns/$one\"" 'nslookup -type=a gateway.test'
+    sed -i "s#\"mounts\": \[#&{\"destination\": \"/etc/resolv.conf\", \"type\": \"bind\", \"source\": \"$state/resolv.conf\", \"options\": [\"rbind\"]}, #" \
+        "$bundle/config.json"
+    text=$(timeout -k 5 60 "$RUNSC" --root "$state/root" --platform="$PLATFORM" run --bundle "$bundle" names 2>&1)
+    kill $pid
+    contains "$text" 10.88.0.1
+}
+ln -sf busybox "$bundle/rootfs/bin/nslookup"
+check resolver_on_loopback resolver
