@@ -27,6 +27,7 @@ struct netstack {
     void *host_ctx;
     struct siphash_key secret;
 
+    uint64_t next_cookie;
     int64_t now; /* of this entry */
     struct ntimer *timers;
     int64_t told_deadline;

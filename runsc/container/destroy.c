@@ -15,42 +15,47 @@
 #include "runsc/network/uplink_start.h"
 
 /* Nobody gave it a network namespace, or only the host's own. */
-static int start_uplink(struct container *c, struct network_handover *h, struct err **err) {
+static int start_uplink(struct container *c, struct network_handover *h, struct child *ret, struct err **err) {
     struct uplink_options plain = {.log_fd = c->cli->debug_log_fd,
                                    .log_level = c->cli->log_level,
                                    .may_lack = c->cli->zero_privilege};
-    struct child child;
-    int r = uplink_start(c->uplink ? c->uplink : &plain, h, &child, err);
+    int r = uplink_start(c->uplink ? c->uplink : &plain, h, ret, err);
 
     if (r >= 0)
-        c->state.uplink = host_process_of(child.pid);
+        c->state.uplink = host_process_of(ret->pid);
     return r;
 }
 
 /* Only now is the network namespace set up, by hooks or between create and start (OCI.md 6). A container in
  * another's sandbox shares that one's network. */
-static int take_over_network(struct container *c, struct network_handover *h, struct err **err) {
+static int take_over_network(struct container *c, struct network_handover *h, struct child *ret_uplink,
+                             struct err **err) {
     bool own_sandbox = !c->state.sandbox_id || strcmp(c->state.sandbox_id, c->id) == 0;
 
     if (!own_sandbox || !c->state.network || strcmp(c->state.network, "sandbox") != 0)
         return 0;
     int r = c->state.standin.pid ? network_take_over(c->state.standin.pid, c->state.resolv_conf, h, err) : 0;
-    return r < 0 || h->document ? r : start_uplink(c, h, err);
+    return r < 0 || h->document ? r : start_uplink(c, h, ret_uplink, err);
 }
 
 static int ask_start(struct container *c, struct err **err) {
     struct control_channel channel;
     struct network_handover network = {.document = NULL};
+    struct child uplink = CHILD_NONE;
     int r = container_connect(c, &channel, err);
 
     if (r < 0)
         return r;
-    r = take_over_network(c, &network, err);
+    r = take_over_network(c, &network, &uplink, err);
     json_t *request = container_request(c, "start");
     if (network.document)
         json_object_set(request, "network", network.document);
     if (r >= 0)
         r = control_call(&channel, request, network.fds, network.fd_count, NULL, err);
+    if (r >= 0)
+        r = uplink_started(&uplink, err);
+    if (r < 0)
+        child_end(&uplink);
     json_decref(request);
     network_handover_done(&network);
     control_channel_done(&channel);

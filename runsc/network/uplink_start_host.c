@@ -216,11 +216,15 @@ static int spawn(struct start *s, struct child *ret, struct err **err) {
 
     if (r >= 0)
         r = child_release(ret, err);
-    if (r >= 0)
-        r = child_wait_ready(ret, "uplink", NULL, err);
+    if (r >= 0 && s->o->egress)
+        r = uplink_started(ret, err);
     if (r < 0)
         child_end(ret);
     return r;
+}
+
+int uplink_started(struct child *child, struct err **err) {
+    return child->status_fd < 0 ? 0 : child_wait_ready(child, "uplink", NULL, err);
 }
 
 static int prepare(struct start *s, struct err **err) {

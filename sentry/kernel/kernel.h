@@ -45,6 +45,7 @@ struct kernel {
     struct hostref
         host_poller; /* containers_lock; sentry/fs/host: waits for host descriptors; empty until the first */
     struct network *network; /* net_ns.h */
+    struct netlink_table *netlink; /* netlink_sock.c */
     struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
     int64_t boot_time_ns; /* host CLOCK_MONOTONIC when the guest's machine was started: 0 as on the host's,
                              until a restore moves it */

@@ -61,6 +61,6 @@ int network_create(struct kernel *k) must_check;
 /* All namespaces but the initial one, and all sockets, have gone. */
 void network_destroy(struct kernel *k);
 struct netstack *network_stack(struct kernel *k);
-/* RANK_NETWORK_CONFIG: over one change or one dump of the configuration. Nothing that blocks meanwhile. */
+/* RANK_NETWORK_CONFIG: over one change or one dump of the configuration. */
 void network_config_lock(struct kernel *k);
 void network_config_unlock(struct kernel *k);

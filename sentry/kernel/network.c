@@ -12,6 +12,7 @@
 #include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/socket/inet/inet.h"
+#include "sentry/socket/netlink/netlink.h"
 
 enum { RANDOM_POOL = 256, BLOCK_POOL = 64 };
 
@@ -171,7 +172,9 @@ int network_create(struct kernel *k) {
     atomic_init(&n->armed, CLOCK_NEVER);
     ktimer_init(&n->timer, k, &g_timer_ops);
     struct netstack_config config = {.host = &g_host_ops, .host_ctx = n, .alloc = &g_alloc_ops, .alloc_ctx = n};
-    int r = netstack_new(&config, &n->stack);
+    int r = netlink_create(k);
+    if (r == 0)
+        r = netstack_new(&config, &n->stack);
     if (r < 0)
         return r;
     n->initial = net_namespace_new(k, k->root_user_ns);
@@ -183,6 +186,7 @@ void network_destroy(struct kernel *k) {
 
     if (!n)
         return;
+    netlink_destroy(k);
     net_namespace_unref(n->initial);
     ktimer_cancel_sync(&n->timer);
     fdlink_drain();

@@ -334,6 +334,7 @@ void tcp_urg_input(struct tcp_sock *tp, struct tcp_rx *rx);
 uint32_t tcp_select_window(struct tcp_sock *tp);
 uint32_t tcp_receive_window(const struct tcp_sock *tp);
 void tcp_init_rcv_window(struct tcp_sock *tp);
+void tcp_info_fill(const struct tcp_sock *tp, struct ns_tcp_info *ret);
 ssize_t tcp_recv_data(struct nsock *s, struct ns_msg *m);
 ssize_t tcp_recv_pkt(struct nsock *s, struct ns_msg *m, size_t skip, size_t max, struct pkt **ret);
 void tcp_consume(struct nsock *s, size_t n);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/proc/proc_sys.c: /proc/sys: what programs read and what a container may set; and /proc/PID/net
- * until netstack is there. Values that nothing here enforces are constants, read-only, as in a container
+ * sentry/fs/proc/proc_sys.c: /proc/sys: what programs read and what a container may set; its net/ is in
+ * proc_sys_net.c. Values that nothing here enforces are constants, read-only, as in a container
  * whose /proc/sys is mounted read-only. Source: proc(5), sysctl.
  */
 #include <errno.h>
@@ -31,10 +31,8 @@ CONSTANT(max_map_count, "65530");
 CONSTANT(mmap_min_addr, "65536");
 CONSTANT(swappiness, "60");
 CONSTANT(overcommit_ratio, "50");
-CONSTANT(somaxconn, "4096");
 CONSTANT(entropy, "256");
 CONSTANT(poolsize, "256");
-CONSTANT(port_range, "32768\t60999");
 
 static int osrelease_show(struct kernfs_inode *n, struct task *t, struct text *out) {
     (void)t;
@@ -161,39 +159,8 @@ DIRECTORY(vm_dir, {"max_map_count", &max_map_count}, {"mmap_min_addr", &mmap_min
           {"swappiness", &swappiness});
 DIRECTORY(user_dir, {"max_user_namespaces", &threads_max}, {"max_mnt_namespaces", &threads_max},
           {"max_pid_namespaces", &threads_max});
-DIRECTORY(net_core_dir, {"somaxconn", &somaxconn});
-DIRECTORY(net_ipv4_dir, {"ip_local_port_range", &port_range}, {"ip_unprivileged_port_start", &zero_value});
-DIRECTORY(net_sys_dir, {"core", &net_core_dir}, {"ipv4", &net_ipv4_dir});
 
 static const struct kernfs_entry sys_entries[] = {{"fs", &proc_sys_fs_dir},       {"kernel", &kernel_dir},
-                                                  {"net", &net_sys_dir}, {"user", &user_dir},
+                                                  {"net", &proc_sys_net_dir}, {"user", &user_dir},
                                                   {"vm", &vm_dir},       {NULL, NULL}};
 const struct kernfs_ops proc_sys_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = sys_entries};
-
-/* ---- /proc/PID/net: what is true without a network stack: headers only ---- */
-
-#define HEADER(name, header)                                                                                 \
-    static int name##_show(struct kernfs_inode *n, struct task *t, struct text *out) {                       \
-        (void)n, (void)t;                                                                                    \
-        text_printf(out, "%s", header);                                                                      \
-        return 0;                                                                                            \
-    }                                                                                                        \
-    static const struct kernfs_ops name = {.mode = LINUX_S_IFREG | 0444, .show = name##_show}
-HEADER(net_dev, "Inter-|   Receive                                                |  Transmit\n"
-                " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs "
-                "drop fifo colls carrier compressed\n");
-HEADER(net_tcp,
-       "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n");
-HEADER(net_udp, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout "
-                "inode ref pointer drops\n");
-HEADER(net_route, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n");
-
-static int net_unix_show(struct kernfs_inode *n, struct task *t, struct text *out) {
-    (void)n, (void)t;
-    text_printf(out, "Num       RefCount Protocol Flags    Type St Inode Path\n");
-    return 0;
-}
-static const struct kernfs_ops net_unix = {.mode = LINUX_S_IFREG | 0444, .show = net_unix_show};
-static const struct kernfs_entry net_entries[] = {{"dev", &net_dev}, {"route", &net_route}, {"tcp", &net_tcp},
-                                                  {"udp", &net_udp}, {"unix", &net_unix},   {NULL, NULL}};
-const struct kernfs_ops proc_net_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = net_entries, PROC_PID_NODE};

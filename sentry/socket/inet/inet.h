@@ -28,6 +28,8 @@ static inline struct inet_socket *inet_of(struct socket *s) {
     return container_of(s, struct inet_socket, socket);
 }
 
+/* Whose it is, for listings: uid as `viewer` sees it, inode number. May be called with the stack's lock held. */
+void inet_owner(void *user, struct user_ns *viewer, uint32_t *ret_uid, uint32_t *ret_inode);
 /* The stack's socket_hold() and socket_notify(): `user` is an inet_socket. The first may be called with the stack's lock held. */
 bool inet_notify_hold(void *user);
 void inet_notify(void *user, uint32_t events);

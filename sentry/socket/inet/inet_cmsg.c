@@ -212,6 +212,13 @@ static int put_ip(struct control_out *o, bool v6, const struct ns_cmsg *c) {
         r = v6 ? control_put(o, LINUX_SOL_IPV6, LINUX_IPV6_TCLASS, &c->tos, sizeof c->tos)
                : control_put(o, LINUX_SOL_IP, LINUX_IP_TOS, &tos, sizeof tos);
     }
+    if (r == 0 && c->have & NS_CMSG_ORIGDST) {
+        struct ns_addr name = {.family = v6 ? LINUX_AF_INET6 : LINUX_AF_INET, .ip = c->dst, .port = c->dport};
+        struct socket_address a;
+        inet_address_out(&name, &a);
+        r = v6 ? control_put(o, LINUX_SOL_IPV6, LINUX_IPV6_ORIGDSTADDR, &a.storage, a.len)
+               : control_put(o, LINUX_SOL_IP, LINUX_IP_ORIGDSTADDR, &a.storage, a.len);
+    }
     return r;
 }
 

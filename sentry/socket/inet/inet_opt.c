@@ -5,7 +5,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/abi/linux/seccomp.h"
+#include "netstack/stack/sock_filter.h"
+#include "sentry/heap/heap.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/uaccess.h"
 #include "sentry/socket/inet/inet_internal.h"
 
 static int number_of(const void *value, uint32_t len, int32_t *ret) {
@@ -65,11 +69,31 @@ static int timestamp_name(int name) {
     return name == LINUX_SO_TIMESTAMP_OLD || name == LINUX_SO_TIMESTAMP_NEW ? NS_SO_TIMESTAMP : NS_SO_TIMESTAMPNS;
 }
 
+static int attach_filter(struct inet_socket *s, struct task *t, const void *value, uint32_t len) {
+    struct linux_sock_fprog prog;
+
+    if (len != sizeof prog)
+        return -EINVAL;
+    memcpy(&prog, value, sizeof prog);
+    if (prog.len == 0 || prog.len > BPF_MAX_INSNS || !prog.filter)
+        return -EINVAL;
+    struct bpf_insn *insns = heap_alloc_bytes(prog.len * sizeof *insns);
+    if (!insns)
+        return -ENOMEM;
+    int r = copy_in(t, insns, prog.filter, prog.len * sizeof *insns);
+    if (r == 0)
+        r = nsock_set_filter(s->nsock, insns, prog.len);
+    heap_free(insns);
+    return r;
+}
+
 static int set_socket(struct inet_socket *s, struct task *t, int name, const void *value, uint32_t len) {
     int32_t v = 0;
 
     if (name == LINUX_SO_RCVTIMEO_OLD || name == LINUX_SO_SNDTIMEO_OLD || name == LINUX_SO_RCVTIMEO_NEW || name == LINUX_SO_SNDTIMEO_NEW)
         return 1;
+    if (name == LINUX_SO_ATTACH_FILTER)
+        return attach_filter(s, t, value, len);
     if (name == LINUX_SO_BINDTODEVICE) {
         int r = may_bind_device(s, t);
         return r < 0 ? r : nsock_setopt(s->nsock, LINUX_SOL_SOCKET, name, value, len);
@@ -82,7 +106,16 @@ static int set_socket(struct inet_socket *s, struct task *t, int name, const voi
     if (r < 0)
         return r;
     switch (name) {
+    case LINUX_SO_DETACH_FILTER:
+        return nsock_set_filter(s->nsock, NULL, 0);
+    case LINUX_SO_LOCK_FILTER:
+        return nsock_lock_filter(s->nsock, v != 0);
+    case LINUX_SO_ATTACH_BPF: /* there are no such programs: bpf(2) is not built */
+    case LINUX_SO_ATTACH_REUSEPORT_EBPF:
+        return v < 0 ? -EBADF : -EINVAL;
     case LINUX_SO_PEEK_OFF:
+        if (s->socket.type == LINUX_SOCK_RAW || s->socket.family == LINUX_AF_PACKET)
+            return -EOPNOTSUPP;
         atomic_store(&s->peek_offset, v);
         return 0;
     case LINUX_SO_ZEROCOPY:
@@ -126,10 +159,42 @@ int inet_op_set_option(struct socket *base, struct task *t, int level, int name,
 
 /* ---- getting ---- */
 
+static int get_peer_name(struct inet_socket *s, void *value, uint32_t *len) {
+    struct socket_address a;
+    struct ns_addr peer;
+    int r = nsock_peer(s->nsock, &peer);
+
+    if (r < 0)
+        return r;
+    inet_address_out(&peer, &a);
+    if (*len > a.len)
+        return -EINVAL;
+    memcpy(value, &a.storage, *len);
+    return 0;
+}
+
 static int get_socket(struct inet_socket *s, int name, void *value, uint32_t *len) {
     size_t room = *len;
 
     switch (name) {
+    case LINUX_SO_GET_FILTER: { /* in and out in instructions, not bytes */
+        size_t max = room / sizeof(struct bpf_insn), count = nsock_get_filter(s->nsock, NULL, 0);
+        if (count > 0 && *len != 0)
+            count = *len < count || max < count ? SIZE_MAX : nsock_get_filter(s->nsock, value, max);
+        if (count == SIZE_MAX)
+            return -EINVAL;
+        *len = (uint32_t)count;
+        return 0;
+    }
+    case LINUX_SO_LOCK_FILTER:
+        return put_number(value, len, nsock_filter_locked(s->nsock));
+    case LINUX_SO_PEERNAME:
+        return get_peer_name(s, value, len);
+    case LINUX_SO_PASSCRED:
+    case LINUX_SO_PASSSEC:
+        return -EOPNOTSUPP;
+    case LINUX_SO_NETNS_COOKIE:
+        return -EINVAL;
     case LINUX_SO_RCVTIMEO_OLD:
     case LINUX_SO_SNDTIMEO_OLD:
     case LINUX_SO_RCVTIMEO_NEW:

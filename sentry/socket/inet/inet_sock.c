@@ -11,6 +11,7 @@
 #include "sentry/kernel/restart.h"
 #include "sentry/kernel/task.h"
 #include "sentry/socket/inet/inet_internal.h"
+#include "sentry/vfs/vfs.h"
 
 HEAP_TYPE(inet_socket, struct inet_socket, 0);
 
@@ -54,6 +55,13 @@ int inet_wait(struct inet_socket *s, struct task *t, struct inet_wait *w, uint32
     }
     int r = task_block(t, deadline);
     return r == -ETIMEDOUT ? -EAGAIN : r;
+}
+
+void inet_owner(void *user, struct user_ns *viewer, uint32_t *ret_uid, uint32_t *ret_inode) {
+    const struct inet_socket *s = user;
+
+    *ret_uid = from_kuid(viewer, s->socket.file.creds->euid);
+    *ret_inode = (uint32_t)s->socket.file.inode->ino;
 }
 
 /* ---- birth and end ---- */

@@ -45,6 +45,8 @@ struct unix_credentials {
 
 struct unix_sock {
     struct ref ref;
+    struct list all_node;          /* of those with a file: unix_names.lock */
+    uint64_t inode;                /* of that file */
     int type;                      /* LINUX_SOCK_STREAM, DGRAM, SEQPACKET */
     struct inode_node node;        /* what a bound inode points at */
     struct mutex lock;             /* RANK_SOCKET; the rest */
@@ -92,6 +94,11 @@ void unix_credentials_done(struct unix_credentials *c);
 struct unix_sock *unix_peer(struct unix_sock *s);
 
 /* ---- unix_name.c: names ---- */
+/* The list of socks that have a file. */
+void unix_list_add(struct kernel *k, struct unix_sock *s);
+void unix_list_remove(struct unix_sock *s);
+/* Takes over the reference `after` (NULL: from the start); new reference, or NULL at the end. */
+struct unix_sock *unix_list_next(struct kernel *k, struct unix_sock *after);
 /* Checks and completes an address; *ret_path points into it (paths) or is NULL (abstract, unnamed). -EINVAL. */
 int unix_address_check(const struct socket_address *a, bool *ret_unnamed, bool *ret_abstract);
 int unix_bind_name(struct unix_sock *s, struct task *t, const struct socket_address *a);

@@ -39,6 +39,7 @@ HEAP_TYPE(unix_abstract, struct abstract_entry, 0);
 struct unix_names {
     struct mutex lock; /* RANK_EVENT */
     struct abstract_entry *buckets[BUCKETS];
+    struct list all; /* of unix_sock.all_node */
 };
 HEAP_TYPE(unix_names, struct unix_names, 0);
 
@@ -48,11 +49,55 @@ static struct unix_names *names_of(struct kernel *k) {
     mutex_lock(&making);
     if (!k->unix_names) {
         k->unix_names = heap_new(unix_names);
-        if (k->unix_names)
+        if (k->unix_names) {
             mutex_init(&k->unix_names->lock, RANK_EVENT);
+            list_init(&k->unix_names->all);
+        }
     }
     mutex_unlock(&making);
     return k->unix_names;
+}
+
+void unix_list_add(struct kernel *k, struct unix_sock *s) {
+    struct unix_names *names = names_of(k);
+
+    if (!names)
+        return;
+    mutex_lock(&names->lock);
+    list_add_tail(&names->all, &s->all_node);
+    mutex_unlock(&names->lock);
+}
+
+void unix_list_remove(struct unix_sock *s) {
+    struct unix_names *names = ((struct kernel *)heap_root())->unix_names;
+
+    if (!names)
+        return;
+    mutex_lock(&names->lock);
+    list_del(&s->all_node);
+    mutex_unlock(&names->lock);
+}
+
+struct unix_sock *unix_list_next(struct kernel *k, struct unix_sock *after) {
+    struct unix_names *names = names_of(k);
+    struct unix_sock *next = NULL;
+
+    if (!names) {
+        unix_sock_unref(after);
+        return NULL;
+    }
+    mutex_lock(&names->lock);
+    /* `after` may have left the list meanwhile: then its node points at itself and the walk ends */
+    for (struct list *at = after ? after->all_node.next : names->all.next; at != &names->all && !next; at = at->next) {
+        struct unix_sock *s = container_of(at, struct unix_sock, all_node);
+        if (s == after)
+            break;
+        if (unix_sock_tryref(s))
+            next = s;
+    }
+    mutex_unlock(&names->lock);
+    unix_sock_unref(after);
+    return next;
 }
 
 int unix_address_check(const struct socket_address *a, bool *ret_unnamed, bool *ret_abstract) {

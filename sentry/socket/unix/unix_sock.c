@@ -11,6 +11,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/uaccess.h"
 #include "sentry/socket/unix/unix_internal.h"
+#include "sentry/vfs/vfs.h"
 
 HEAP_TYPE(unix_sock, struct unix_sock, 0);
 HEAP_TYPE(unix_socket, struct unix_socket, 0);
@@ -79,6 +80,7 @@ struct unix_sock *unix_sock_new(int type) {
     unix_sock_ref_init(s);
     s->type = type;
     mutex_init(&s->lock, RANK_SOCKET);
+    list_init(&s->all_node);
     list_init(&s->messages);
     list_init(&s->connectors);
     list_init(&s->connector_node);
@@ -221,6 +223,7 @@ static int64_t file_ioctl(struct file *f, struct task *t, uint32_t cmd, uint64_t
 static void file_release(struct file *f) {
     struct unix_socket *u = unix_of(container_of(f, struct socket, file));
 
+    unix_list_remove(u->sock);
     unix_sock_close(u->sock);
     unix_sock_unref(u->sock);
     file_done(f);
@@ -262,6 +265,8 @@ int unix_socket_new(struct task *t, struct unix_sock *sock, int protocol, uint32
         return r;
     }
     u->sock = sock;
+    sock->inode = u->socket.file.inode->ino;
+    unix_list_add(t->kernel, sock);
     u->peek_offset = -1;
     *ret = &u->socket.file;
     return 0;
