@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/container_mounts.c: the mount tree of a container: the root (a gofer's, maybe under an overlay in memory) and the spec's mounts in order.
- * Source: runtime-spec config.md "Mounts"; OCI.md 5.
+ * boot/container_mounts.c: the mount tree of a container: the root (a gofer's, maybe under an overlay in
+ * memory) and the spec's mounts in order. Source: runtime-spec config.md "Mounts"; OCI.md 5.
  *
- * cgroup and mqueue have no file system here yet: such a mount is left out with a warning in the log, and its place stays an empty directory.
+ * mqueue has no file system here yet: such a mount is left out with a warning in the log, and its place stays
+ * an empty directory.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -27,17 +28,48 @@ static const struct {
     const char *name;
     uint32_t set, clear;
 } g_flag_options[] = {
-    {"ro", MOUNT_READONLY, 0}, {"rw", 0, MOUNT_READONLY}, {"nosuid", MOUNT_NOSUID, 0}, {"suid", 0, MOUNT_NOSUID},
-    {"nodev", MOUNT_NODEV, 0}, {"dev", 0, MOUNT_NODEV}, {"noexec", MOUNT_NOEXEC, 0}, {"exec", 0, MOUNT_NOEXEC},
-    {"noatime", MOUNT_NOATIME, 0}, {"atime", 0, MOUNT_NOATIME}, {"nodiratime", MOUNT_NODIRATIME, 0},
-    {"diratime", 0, MOUNT_NODIRATIME}, {"relatime", MOUNT_RELATIME, 0}, {"norelatime", 0, MOUNT_RELATIME},
-    {"strictatime", 0, MOUNT_RELATIME}, {"nostrictatime", 0, 0},
+    {"ro", MOUNT_READONLY, 0},
+    {"rw", 0, MOUNT_READONLY},
+    {"nosuid", MOUNT_NOSUID, 0},
+    {"suid", 0, MOUNT_NOSUID},
+    {"nodev", MOUNT_NODEV, 0},
+    {"dev", 0, MOUNT_NODEV},
+    {"noexec", MOUNT_NOEXEC, 0},
+    {"exec", 0, MOUNT_NOEXEC},
+    {"noatime", MOUNT_NOATIME, 0},
+    {"atime", 0, MOUNT_NOATIME},
+    {"nodiratime", MOUNT_NODIRATIME, 0},
+    {"diratime", 0, MOUNT_NODIRATIME},
+    {"relatime", MOUNT_RELATIME, 0},
+    {"norelatime", 0, MOUNT_RELATIME},
+    {"strictatime", 0, MOUNT_RELATIME},
+    {"nostrictatime", 0, 0},
     {"nosymfollow", MOUNT_NOSYMFOLLOW, 0},
     /* Said of the host's tree or of nothing here: accepted. */
-    {"defaults", 0, 0}, {"async", 0, 0}, {"sync", 0, 0}, {"dirsync", 0, 0}, {"mand", 0, 0}, {"nomand", 0, 0}, {"loud", 0, 0},
-    {"silent", 0, 0}, {"iversion", 0, 0}, {"noiversion", 0, 0}, {"lazytime", 0, 0}, {"nolazytime", 0, 0}, {"bind", 0, 0},
-    {"rbind", 0, 0}, {"private", 0, 0}, {"rprivate", 0, 0}, {"shared", 0, 0}, {"rshared", 0, 0}, {"slave", 0, 0},
-    {"rslave", 0, 0}, {"unbindable", 0, 0}, {"runbindable", 0, 0}, {"tmpcopyup", 0, 0}, {"copy", 0, 0},
+    {"defaults", 0, 0},
+    {"async", 0, 0},
+    {"sync", 0, 0},
+    {"dirsync", 0, 0},
+    {"mand", 0, 0},
+    {"nomand", 0, 0},
+    {"loud", 0, 0},
+    {"silent", 0, 0},
+    {"iversion", 0, 0},
+    {"noiversion", 0, 0},
+    {"lazytime", 0, 0},
+    {"nolazytime", 0, 0},
+    {"bind", 0, 0},
+    {"rbind", 0, 0},
+    {"private", 0, 0},
+    {"rprivate", 0, 0},
+    {"shared", 0, 0},
+    {"rshared", 0, 0},
+    {"slave", 0, 0},
+    {"rslave", 0, 0},
+    {"unbindable", 0, 0},
+    {"runbindable", 0, 0},
+    {"tmpcopyup", 0, 0},
+    {"copy", 0, 0},
 };
 
 /* Splits mount options into flags and what the file system itself is told ("a,b"); caller frees *ret_data. */
@@ -92,22 +124,27 @@ static int overlay_filesystem(struct boot_container *c, struct filesystem **ret)
     return r;
 }
 
-int boot_mounts_create(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns **ret, struct err **err) {
+int boot_mounts_create(struct boot_container *c, const struct boot_container_config *config,
+                       struct mnt_ns **ret, struct err **err) {
     struct kernel *k = c->kernel->kernel;
     struct filesystem *root = NULL;
 
-    int r = config->root_overlay ? overlay_filesystem(c, &root) : gofer_filesystem(c, 0, /* layer= */ 0, &root);
+    int r =
+        config->root_overlay ? overlay_filesystem(c, &root) : gofer_filesystem(c, 0, /* layer= */ 0, &root);
     if (r == 0)
         r = mnt_ns_new(k, root, MOUNT_RELATIME, k->root_user_ns, ret);
     if (root)
         filesystem_unref(root);
-    return r < 0 ? err_set(err, -r, "rootfs.mount", "mounting the root file system of container \"%s\"", c->id) : 0;
+    return r < 0
+               ? err_set(err, -r, "rootfs.mount", "mounting the root file system of container \"%s\"", c->id)
+               : 0;
 }
 
 /* ---- places ---- */
 
 static int make_file(const struct vfs_view *v, const char *path) {
-    struct open_request o = {.dirfd = LINUX_AT_FDCWD, .flags = LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_CLOEXEC, .mode = 0755};
+    struct open_request o = {
+        .dirfd = LINUX_AT_FDCWD, .flags = LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_CLOEXEC, .mode = 0755};
     struct file *f;
     int r = vfs_open(v, path, &o, &f);
 
@@ -153,10 +190,18 @@ struct request {
 static int make_filesystem(const struct request *q, struct filesystem **ret) {
     struct kernel *k = q->c->kernel->kernel;
     const char *type = q->m->type ? q->m->type : "none";
-    struct mount_options o = {.source = q->m->source ? q->m->source : type, .data = q->data, .creds = q->view->creds,
-                              .user_ns = k->root_user_ns, .pid_ns = q->c->container->pid_ns,
+    struct mount_options o = {.source = q->m->source ? q->m->source : type,
+                              .data = q->data,
+                              .creds = q->view->creds,
+                              .user_ns = k->root_user_ns,
+                              .pid_ns = q->c->container->pid_ns,
                               .ipc_ns = q->c->container->nsproxy->ipc};
 
+    if (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0) { /* version 1 is not built: 2 for it */
+        type = "cgroup2";
+        o.data = NULL;
+        o.internal = q->c->container->cgroup;
+    }
     if (q->m->gofer_root >= 0)
         return gofer_filesystem(q->c, (size_t)q->m->gofer_root, /* layer= */ 0, ret);
     int r = filesystem_create(k, type, &o, ret);
@@ -165,24 +210,14 @@ static int make_filesystem(const struct request *q, struct filesystem **ret) {
     return r;
 }
 
-static bool is_unbuilt(const char *type) {
-    return type && (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0);
-}
-
 static int mount_one(const struct request *q) {
     struct filesystem *fs = NULL;
     struct path at;
 
-    bool unbuilt = q->m->gofer_root < 0 && is_unbuilt(q->m->type);
-    int r = unbuilt ? 0 : make_filesystem(q, &fs);
+    int r = make_filesystem(q, &fs);
     if (r < 0)
         return r;
-    bool directory = !fs || inode_is_dir(fs->root->inode);
-    r = boot_make_place(q->view, q->m->destination, directory);
-    if (unbuilt) {
-        log_warning(LOG_BOOT, "mount of type %s at %s is left out: not built yet", q->m->type, q->m->destination);
-        return 0;
-    }
+    r = boot_make_place(q->view, q->m->destination, inode_is_dir(fs->root->inode));
     if (r == 0)
         r = path_lookup(q->view, LINUX_AT_FDCWD, q->m->destination, LOOKUP_FOLLOW, &at);
     if (r < 0) {
@@ -195,7 +230,8 @@ static int mount_one(const struct request *q) {
     return r;
 }
 
-static int mount_all(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns, const struct vfs_view *v, struct err **err) {
+static int mount_all(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns,
+                     const struct vfs_view *v, struct err **err) {
     for (size_t i = 0; i < config->mount_count; i++) {
         struct request q = {.c = c, .ns = ns, .view = v, .m = &config->mounts[i]};
         cleanup(freep) char *data = NULL;
@@ -204,8 +240,9 @@ static int mount_all(struct boot_container *c, const struct boot_container_confi
         if (r == 0)
             r = mount_one(&q);
         if (r < 0)
-            return err_set(err, -r, "mount.failed", "mounts[%zu]: mounting %s (type %s) at %s", i, q.m->source ? q.m->source : "none",
-                           q.m->type ? q.m->type : "bind", q.m->destination);
+            return err_set(err, -r, "mount.failed", "mounts[%zu]: mounting %s (type %s) at %s", i,
+                           q.m->source ? q.m->source : "none", q.m->type ? q.m->type : "bind",
+                           q.m->destination);
     }
     return 0;
 }
@@ -214,7 +251,8 @@ static int make_readonly(struct mnt_ns *ns, const struct path *root) {
     return vfs_remount(ns, root, MOUNT_READONLY | MOUNT_RELATIME);
 }
 
-int boot_mounts_fill(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns, struct err **err) {
+int boot_mounts_fill(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns,
+                     struct err **err) {
     struct kernel *k = c->kernel->kernel;
     struct creds *creds = creds_new_root(k->root_user_ns);
     struct path root = mnt_ns_root(ns);
@@ -231,7 +269,8 @@ int boot_mounts_fill(struct boot_container *c, const struct boot_container_confi
             r = err_set(err, -r, "rootfs.readonly", "making the root of container \"%s\" read-only", c->id);
     }
     if (r == 0 && !c->devpts) {
-        struct mount_options o = {.source = "devpts", .data = "gid=5,mode=620,ptmxmode=666", .user_ns = k->root_user_ns};
+        struct mount_options o = {
+            .source = "devpts", .data = "gid=5,mode=620,ptmxmode=666", .user_ns = k->root_user_ns};
         r = filesystem_create(k, "devpts", &o, &c->devpts);
         if (r < 0)
             r = err_set(err, -r, "mount.failed", "making a devpts for terminals");

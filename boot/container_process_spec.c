@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/container_process_spec.c: from an OCI process to the kernel's process_spec: credentials, limits, descriptors, terminal. Source: runtime-spec config.md "Process".
+ * boot/container_process_spec.c: from an OCI process to the kernel's process_spec: credentials, limits,
+ * descriptors, terminal. Source: runtime-spec config.md "Process".
  */
 #include <errno.h>
 #include <stdio.h>
@@ -52,7 +53,8 @@ static bool set_limits(struct linux_rlimit64 *limits, const struct spec_process 
     for (size_t i = 0; i < p->rlimits.count; i++) {
         int number = spec_rlimit_number(p->rlimits.items[i].type);
         if (number >= 0 && number < LINUX_RLIM_NLIMITS)
-            limits[number] = (struct linux_rlimit64){.cur = p->rlimits.items[i].soft, .max = p->rlimits.items[i].hard};
+            limits[number] =
+                (struct linux_rlimit64){.cur = p->rlimits.items[i].soft, .max = p->rlimits.items[i].hard};
     }
     return p->rlimits.count > 0;
 }
@@ -70,7 +72,8 @@ static void files_done(struct files *f) {
     free(f->items);
 }
 
-static int take_host_fd(struct kernel *k, int fd, const struct creds *c, struct file **ret, struct err **err, size_t number) {
+static int take_host_fd(struct kernel *k, int fd, const struct creds *c, struct file **ret, struct err **err,
+                        size_t number) {
     if (fd < 0)
         return 0;
     int r = host_file_new(k, fd, c, ret);
@@ -78,7 +81,8 @@ static int take_host_fd(struct kernel *k, int fd, const struct creds *c, struct 
 }
 
 /* Takes all descriptors but tty_fd. */
-static int host_files(struct kernel *k, const struct boot_process *p, const struct creds *c, struct files *f, struct err **err) {
+static int host_files(struct kernel *k, const struct boot_process *p, const struct creds *c, struct files *f,
+                      struct err **err) {
     int r = 0;
 
     for (size_t i = 0; i < f->count; i++) {
@@ -93,7 +97,8 @@ static int host_files(struct kernel *k, const struct boot_process *p, const stru
 
 /* ---- terminals ---- */
 
-static int open_slave(struct boot_container *c, struct tty *tty, const struct creds *creds, struct file **ret) {
+static int open_slave(struct boot_container *c, struct tty *tty, const struct creds *creds,
+                      struct file **ret) {
     char name[16], text[32];
     struct path root = mnt_ns_root(c->container->mnt_ns), at = {0};
     struct vfs_view v = {.root = root, .cwd = root, .creds = creds};
@@ -137,8 +142,8 @@ static void name_console(struct boot_container *c, struct tty *tty, const struct
     path_put(&root);
 }
 
-static int attach_terminal(struct boot_container *c, const struct boot_process *p, bool is_init, const struct creds *creds, struct files *f,
-                           struct tty **ret, struct err **err) {
+static int attach_terminal(struct boot_container *c, const struct boot_process *p, bool is_init,
+                           const struct creds *creds, struct files *f, struct tty **ret, struct err **err) {
     struct kernel *k = c->kernel->kernel;
     struct tty *tty = NULL;
     struct file *slave;
@@ -170,7 +175,8 @@ static int attach_terminal(struct boot_container *c, const struct boot_process *
 
 /* ---- the process ---- */
 
-static int make(struct boot_container *c, const struct boot_process *p, struct boot_process_entry *e, struct process_spec *ps, struct err **err) {
+static int make(struct boot_container *c, const struct boot_process *p, struct boot_process_entry *e,
+                struct process_spec *ps, struct err **err) {
     struct linux_rlimit64 limits[LINUX_RLIM_NLIMITS];
     struct task *t = NULL;
 
@@ -185,11 +191,13 @@ static int make(struct boot_container *c, const struct boot_process *p, struct b
     return 0;
 }
 
-int boot_process_make(struct boot_container *c, const struct boot_process *p, bool is_init, struct boot_process_entry **ret, struct err **err) {
+int boot_process_make(struct boot_container *c, const struct boot_process *p, bool is_init,
+                      struct boot_process_entry **ret, struct err **err) {
     struct kernel *k = c->kernel->kernel;
     struct boot_process_entry *e = calloc(1, sizeof *e);
     struct creds *creds = make_creds(k, p->spec);
-    struct files f = {.items = calloc(3 + p->extra_fd_count, sizeof *f.items), .count = 3 + p->extra_fd_count};
+    struct files f = {.items = calloc(3 + p->extra_fd_count, sizeof *f.items),
+                      .count = 3 + p->extra_fd_count};
     int r = e && creds && f.items ? 0 : err_set(err, ENOMEM, "out-of-memory", "making a process");
 
     if (r == 0)
@@ -213,10 +221,20 @@ int boot_process_make(struct boot_container *c, const struct boot_process *p, bo
     list_add_tail(&c->processes, &e->node);
     mutex_unlock(&c->lock);
     struct process_spec ps = {
-        .argv = p->spec->args.items, .envp = p->spec->env.items, .cwd = p->spec->cwd, .creds = creds,
-        .no_new_privs = p->spec->no_new_privileges, .umask = p->spec->user.umask.set ? (int)p->spec->user.umask.value : -1,
-        .oom_score_adj = p->spec->oom_score_adj.set ? (int)p->spec->oom_score_adj.value : 0, .files = f.items, .file_count = f.count,
-        .terminal = e->terminal ? tty_ref(e->terminal) : NULL, .cookie = (uint64_t)(uintptr_t)e,
+        .argv = p->spec->args.items,
+        .envp = p->spec->env.items,
+        .cwd = p->spec->cwd,
+        .creds = creds,
+        .no_new_privs = p->spec->no_new_privileges,
+        .umask = p->spec->user.umask.set ? (int)p->spec->user.umask.value : -1,
+        .oom_score_adj = p->spec->oom_score_adj.set ? (int)p->spec->oom_score_adj.value : 0,
+        .files = f.items,
+        .file_count = f.count,
+        .seccomp = c->seccomp,
+        .seccomp_count = c->seccomp_count,
+        .seccomp_log = c->seccomp_log,
+        .terminal = e->terminal ? tty_ref(e->terminal) : NULL,
+        .cookie = (uint64_t)(uintptr_t)e,
     };
     r = make(c, p, e, &ps, err);
     free(f.items);

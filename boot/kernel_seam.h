@@ -87,6 +87,9 @@ struct boot_container_config {
     bool root_overlay; /* an overlay in the sandbox's memory over it: the host's directory is never written */
     const struct boot_mount *mounts; /* in the spec's order */
     size_t mount_count;
+    const char *seccomp; /* linux.seccomp compiled: struct sock_filter in hexadecimal, checked by the kernel;
+                            NULL: none. In force for init and for everything that boot_exec() starts */
+    bool seccomp_log;
     const char
         *join_container; /* a container of this sandbox whose namespaces the spec's paths mean, or NULL */
 };

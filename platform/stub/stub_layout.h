@@ -19,10 +19,10 @@
    old `syscall` faults (patch.c). */
 #define PATCH_BASE 0x60000
 #define PATCH_CODE 0x61000
-#define PATCH_SITES 511
-#define PATCH_ENTRY (PATCH_BASE + 8 * PATCH_SITES) /* the last pointer: where trampolines go on */
+#define PATCH_SITES 255 /* each has two pointers: to its trampoline, and back */
+#define PATCH_ENTRY (PATCH_BASE + 8 * 511) /* the last pointer: where trampolines go on */
 #define TRAMPOLINE_SIZE 64
-#define PATCH_SIZE 0x9000
+#define PATCH_SIZE 0x5000
 #define PATCH_END 0x70000
 
 #define STUB_BASE 0x7fff00000000

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/itimer.h"
 #include "sentry/kernel/ipc/sem.h"
@@ -263,6 +264,7 @@ void task_release_locked(struct task *t) {
         waitq_wake(&g->pid->exit_queue, WAIT_ANY);
     }
     t->kernel->task_count--;
+    cgroup_task_released_locked(t);
     atomic_fetch_sub(&t->account->processes, 1);
 }
 
@@ -291,6 +293,7 @@ static int become_zombie(struct task *t, int status) {
     t->exit_status = status;
     struct task *leader = g->leader;
     bool is_leader = leader == t;
+    cgroup_task_ended_locked(t);
     if (is_leader || t->trace.tracer)
         atomic_store(&t->state, TASK_ZOMBIE);
     if (is_leader) {

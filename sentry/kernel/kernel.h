@@ -14,8 +14,10 @@
 #include "platform/platform.h"
 #include "sentry/kernel/pid.h"
 
+struct cgroup;
 struct creds;
 struct linux_rlimit64;
+struct linux_sock_filter;
 struct file;
 struct memfile;
 struct mnt_ns;
@@ -32,6 +34,7 @@ struct kernel {
     struct mutex taskset_lock;    /* RANK_TASKSET */
     struct pid_ns *root_pid_ns;   /* reference */
     struct user_ns *root_user_ns; /* reference */
+    struct cgroup *root_cgroup;   /* reference */
     uint64_t task_count;          /* taskset_lock; tasks of all containers that are not reaped */
     uint64_t total_forks;         /* taskset_lock */
     struct mutex containers_lock; /* RANK_CONTAINERS */
@@ -82,6 +85,7 @@ struct container {
     struct pid_ns *pid_ns;   /* reference */
     struct mnt_ns *mnt_ns;   /* reference */
     struct nsproxy *nsproxy; /* reference: what init and exec start with */
+    struct cgroup *cgroup;   /* reference: its own, below the kernel's root */
     const struct container_events *events;
     struct hostref owner;          /* boot's own object, for its use in events: container_set_owner() */
     unsigned process_count;        /* taskset_lock; not reaped */
@@ -109,7 +113,11 @@ struct process_spec {
     struct file **files; /* for descriptors 0, 1, 2 ...: references taken, also on failure; NULL: closed */
     size_t file_count;
     struct tty *terminal; /* becomes the controlling terminal; reference taken; NULL: none */
-    uint64_t cookie;      /* for process_exited */
+    const struct linux_sock_filter
+        *seccomp; /* a filter that is in force from the first instruction; NULL: none */
+    size_t seccomp_count;
+    bool seccomp_log;
+    uint64_t cookie; /* for process_exited */
 };
 
 /* mnt_ns: reference taken. hostname may be NULL. Its pid namespace exists from here on (for mounting proc);

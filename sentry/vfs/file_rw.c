@@ -97,7 +97,8 @@ static ssize_t do_at(struct io *io) {
 }
 
 static bool may_wait(const struct io *io) {
-    return io->task && !(io->file->mode & FILE_BLOCKS) && !(io->rw_flags & LINUX_RWF_NOWAIT) && !file_nonblocking(io->file);
+    return io->task && !(io->file->mode & FILE_BLOCKS) && !(io->rw_flags & LINUX_RWF_NOWAIT) &&
+           !file_nonblocking(io->file);
 }
 
 /* A blocking write to a stream goes on until all is written; everything else is one successful step. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/kernfs/kernfs_file.c: open files of pseudo file systems: text made at the first read, directories listed by kind.
+ * sentry/fs/kernfs/kernfs_file.c: open files of pseudo file systems: text made at the first read, directories
+ * listed by kind.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,10 +29,17 @@ static struct kernfs_inode *node_of(struct file *f) {
     return kernfs_of(f->inode);
 }
 
+static int check_gone(struct kernfs_inode *n) {
+    return n->kops->gone_errno && !n->kops->valid(n) ? -n->kops->gone_errno : 0;
+}
+
 static ssize_t file_read_text(struct file *f, struct uio *to, uint64_t *offset) {
     struct kernfs_file *kf = file_of(f);
     struct kernfs_inode *n = node_of(f);
 
+    int r = check_gone(n);
+    if (r < 0)
+        return r;
     if (n->kops->read)
         return n->kops->read(n, to->task, to, offset);
     if (!n->kops->show)
@@ -40,7 +48,7 @@ static ssize_t file_read_text(struct file *f, struct uio *to, uint64_t *offset) 
         text_done(&kf->text);
         if (kf->watch.queue)
             atomic_store(&kf->seen, atomic_load(kf->watch.event));
-        int r = n->kops->show(n, to->task, &kf->text);
+        r = n->kops->show(n, to->task, &kf->text);
         if (r < 0 || kf->text.failed) {
             text_done(&kf->text);
             kf->made = false;
@@ -60,6 +68,9 @@ static ssize_t file_read_text(struct file *f, struct uio *to, uint64_t *offset) 
 static ssize_t file_write_text(struct file *f, struct uio *from, uint64_t *offset) {
     struct kernfs_inode *n = node_of(f);
 
+    int gone = check_gone(n);
+    if (gone < 0)
+        return gone;
     if (n->kops->write)
         return n->kops->write(n, from->task, from, offset);
     if (!n->kops->store)
@@ -76,7 +87,8 @@ static ssize_t file_write_text(struct file *f, struct uio *from, uint64_t *offse
     return r;
 }
 
-/* Positions: 0 ".", 1 "..", then the fixed names, then the kind's own from 1 on (behind FIXED_BASE, so that both may grow). */
+/* Positions: 0 ".", 1 "..", then the fixed names, then the kind's own from 1 on (behind FIXED_BASE, so that
+ * both may grow). */
 enum { DYNAMIC_BASE = 0x10000 };
 
 static int emit_dots(struct file *f, struct dir_emit *e) {
@@ -102,7 +114,8 @@ struct dynamic_emit {
     struct file *file;
 };
 
-static int emit_dynamic(struct dir_emit *e, const char *name, size_t len, uint64_t ino, unsigned type, uint64_t next) {
+static int emit_dynamic(struct dir_emit *e, const char *name, size_t len, uint64_t ino, unsigned type,
+                        uint64_t next) {
     struct dynamic_emit *d = container_of(e, struct dynamic_emit, emit);
 
     if (d->outer->emit(d->outer, name, len, ino, type, DYNAMIC_BASE + next))
@@ -119,7 +132,8 @@ static int dir_readdir(struct file *f, struct dir_emit *e) {
     for (size_t i = f->pos - 2; f->pos < DYNAMIC_BASE && n->kops->entries && n->kops->entries[i].name; i++) {
         const struct kernfs_entry *entry = &n->kops->entries[i];
         size_t len = strlen(entry->name);
-        if (e->emit(e, entry->name, len, kernfs_child_ino(f->inode->ino, entry->name, len), entry->ops->mode >> 12, f->pos + 1))
+        if (e->emit(e, entry->name, len, kernfs_child_ino(f->inode->ino, entry->name, len),
+                    entry->ops->mode >> 12, f->pos + 1))
             return 0;
         f->pos++;
     }
@@ -185,7 +199,8 @@ static const struct file_ops kernfs_dir_ops = {
     .release = file_release,
 };
 
-int kernfs_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret) {
+int kernfs_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c,
+                struct file **ret) {
     struct kernfs_inode *n = kernfs_of(inode);
 
     if (n->kops->open_check) {
@@ -204,7 +219,8 @@ int kernfs_open(struct inode *inode, const struct path *path, uint32_t flags, co
     if (kf->watch.queue)
         kf->seen = atomic_load(kf->watch.event);
     uint32_t access = flags & LINUX_O_ACCMODE;
-    uint32_t mode = FILE_POS | (access != LINUX_O_WRONLY ? FILE_READ : 0) | (access != LINUX_O_RDONLY ? FILE_WRITE : 0);
+    uint32_t mode =
+        FILE_POS | (access != LINUX_O_WRONLY ? FILE_READ : 0) | (access != LINUX_O_RDONLY ? FILE_WRITE : 0);
     file_init(&kf->file, inode_is_dir(inode) ? &kernfs_dir_ops : &kernfs_file_ops, path, flags, mode, c);
     *ret = &kf->file;
     return 0;

@@ -8,7 +8,7 @@
 
 #include "base/abi/linux/stat.h"
 #include "base/clock.h"
-#include "sentry/fs/proc/proc_internal.h"
+#include "sentry/fs/proc/proc_machine.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
@@ -327,24 +327,50 @@ TEXT_FILE(system_uptime, 0444, uptime_show);
 TEXT_FILE(system_version, 0444, version_show);
 TEXT_FILE(system_vmstat, 0444, vmstat_show);
 
-const struct kernfs_entry proc_system_entries[] = {{"cmdline", &system_cmdline},
-                                                   {"cpuinfo", &system_cpuinfo},
-                                                   {"devices", &system_devices},
-                                                   {"filesystems", &system_filesystems},
-                                                   {"interrupts", &system_empty},
-                                                   {"loadavg", &system_loadavg},
-                                                   {"meminfo", &system_meminfo},
-                                                   {"modules", &system_empty},
-                                                   {"mounts", &proc_self_mounts_link},
-                                                   {"net", &proc_self_net_link},
-                                                   {"partitions", &system_partitions},
-                                                   {"self", &proc_self_link},
-                                                   {"stat", &system_stat},
-                                                   {"swaps", &system_swaps},
-                                                   {"sys", &proc_sys_dir},
-                                                   {"sysvipc", &proc_sysvipc_dir},
-                                                   {"thread-self", &proc_thread_self_link},
-                                                   {"uptime", &system_uptime},
-                                                   {"version", &system_version},
-                                                   {"vmstat", &system_vmstat},
-                                                   {NULL, NULL}};
+const struct kernfs_entry proc_system_entries[] = {
+    {"buddyinfo", &proc_buddyinfo},
+    {"bus", &proc_empty_dir},
+    {"cgroups", &proc_cgroups},
+    {"cmdline", &system_cmdline},
+    {"consoles", &proc_nothing},
+    {"cpuinfo", &system_cpuinfo},
+    {"crypto", &proc_nothing},
+    {"devices", &system_devices},
+    {"diskstats", &proc_nothing},
+    {"dma", &proc_dma},
+    {"driver", &proc_empty_dir},
+    {"execdomains", &proc_execdomains},
+    {"filesystems", &system_filesystems},
+    {"fs", &proc_empty_dir},
+    {"interrupts", &proc_interrupts},
+    {"iomem", &proc_nothing_private},
+    {"ioports", &proc_nothing_private},
+    {"irq", &proc_empty_dir},
+    {"kallsyms", &proc_nothing},
+    {"kmsg", &proc_kmsg},
+    {"loadavg", &system_loadavg},
+    {"locks", &proc_nothing},
+    {"meminfo", &system_meminfo},
+    {"misc", &proc_nothing},
+    {"modules", &system_empty},
+    {"mounts", &proc_self_mounts_link},
+    {"net", &proc_self_net_link},
+    {"pagetypeinfo", &proc_pagetypeinfo},
+    {"partitions", &system_partitions},
+    {"pressure", &proc_pressure_dir},
+    {"self", &proc_self_link},
+    {"slabinfo", &proc_slabinfo},
+    {"softirqs", &proc_softirqs},
+    {"stat", &system_stat},
+    {"swaps", &system_swaps},
+    {"sys", &proc_sys_dir},
+    {"sysvipc", &proc_sysvipc_dir},
+    {"thread-self", &proc_thread_self_link},
+    {"timer_list", &proc_nothing_private},
+    {"tty", &proc_tty_dir},
+    {"uptime", &system_uptime},
+    {"version", &system_version},
+    {"vmallocinfo", &proc_nothing_private},
+    {"vmstat", &system_vmstat},
+    {"zoneinfo", &proc_zoneinfo},
+    {NULL, NULL}};

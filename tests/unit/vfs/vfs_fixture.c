@@ -73,7 +73,7 @@ struct task *fixture_task(struct fixture *f, bool thread) {
         t->files = fd_table_new();
         t->fs = fs_context_new(&root, &root, 022);
         path_put(&root);
-        t->nsproxy = nsproxy_new(k, k->root_user_ns, k->root_pid_ns, f->ns, "test");
+        t->nsproxy = nsproxy_new(k, k->root_user_ns, k->root_pid_ns, f->ns, k->root_cgroup, "test");
         ASSERT_OK(mm_create(k, &t->mm));
         t->mm->mmap_base = 0x700000000000;
     } else {
