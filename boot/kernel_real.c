@@ -229,7 +229,7 @@ int boot_network_configure(struct boot_kernel *k, const json_t *document, int *f
     struct netns *ns = net_namespace_netns(net_namespace_initial(k->kernel));
 
     network_config_lock(k->kernel);
-    int r = network_configure(ns, document, fds, fd_count, &k->relay, err);
+    int r = network_configure(ns, document, fds, fd_count, &k->network, err);
     network_config_unlock(k->kernel);
     return r;
 }
@@ -267,8 +267,9 @@ void boot_kernel_destroy(struct boot_kernel *k) {
     while (!list_empty(&k->containers))
         boot_container_destroy(list_first_entry(&k->containers, struct boot_container, node));
     host_poll_destroy(k->kernel);
-    resolver_relay_stop(k->relay);
+    resolver_relay_stop(k->network.relay);
     kernel_destroy(k->kernel);
+    packet_capture_free(k->network.capture);
     close_fd(k->config.strace_fd);
     free(k);
 }

@@ -225,8 +225,22 @@ static int start_resolvers(struct plan *p, const json_t *list, struct resolver_r
     return r < 0 ? err_set(err, -r, "network.resolver", "relaying the container's resolvers") : 0;
 }
 
+/* "pcap": the index of a descriptor. */
+static int start_capture(struct plan *p, const json_t *document, struct packet_capture **ret,
+                         struct err **err) {
+    const json_t *index = json_object_get(document, "pcap");
+    size_t i = (size_t)json_integer_value(index);
+
+    if (!index)
+        return 0;
+    if (!json_is_integer(index) || i >= p->fd_count || p->fds[i] < 0)
+        return err_set(err, EBADF, "network.pcap", "capturing packets");
+    int r = packet_capture_start(p->ns, steal_fd(&p->fds[i]), ret);
+    return r < 0 ? err_set(err, -r, "network.pcap", "capturing packets") : 0;
+}
+
 int network_configure(struct netns *ns, const json_t *document, int *fds, size_t fd_count,
-                      struct resolver_relay **ret_relay, struct err **err) {
+                      struct network_parts *ret, struct err **err) {
     struct plan p = {.ns = ns, .fds = fds, .fd_count = fd_count};
     int r = each(&p, document, "links", add_link, err);
 
@@ -236,5 +250,7 @@ int network_configure(struct netns *ns, const json_t *document, int *fds, size_t
         r = each(&p, document, "rules", add_rule, err);
     if (r >= 0)
         r = each(&p, document, "neighbours", add_neighbour, err);
-    return r >= 0 ? start_resolvers(&p, json_object_get(document, "resolvers"), ret_relay, err) : r;
+    if (r >= 0)
+        r = start_resolvers(&p, json_object_get(document, "resolvers"), &ret->relay, err);
+    return r >= 0 ? start_capture(&p, document, &ret->capture, err) : r;
 }

@@ -8,7 +8,7 @@
 #include "runsc/options.h"
 
 struct cli {
-    const char *root, *log, *log_format, *debug_log, *log_level, *platform, *rootless, *network, *criu;
+    const char *root, *log, *log_format, *debug_log, *log_level, *platform, *rootless, *network, *pcap, *criu;
     bool version, debug, systemd_cgroup, zero_privilege, strace, xray;
     /* worked out from them */
     char *root_path;  /* owned */

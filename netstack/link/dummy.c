@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/link/dummy.c: an Ethernet interface that swallows what it is given, as Linux's dummy driver: a place for addresses.
+ * netstack/link/dummy.c: an Ethernet interface that swallows what it is given, as Linux's dummy driver: a
+ * place for addresses.
  */
 #include "netstack/stack/stack_core.h"
 

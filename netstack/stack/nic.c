@@ -40,8 +40,12 @@ static bool name_valid(const char *name) {
     return true;
 }
 
+/* A pattern ends in "%d": the first free number, as Linux. */
 static int choose_name(struct netns *ns, const char *asked, char *ret) {
-    if (asked[0]) {
+    const char *stem = asked[0] ? asked : "eth%d";
+    size_t len = strlen(stem);
+    bool pattern = len > 2 && len < NS_IFNAMSIZ - 8 && strcmp(stem + len - 2, "%d") == 0;
+    if (!pattern) {
         if (!name_valid(asked))
             return -EINVAL;
         if (find_name(ns, asked))
@@ -50,7 +54,7 @@ static int choose_name(struct netns *ns, const char *asked, char *ret) {
         return 0;
     }
     for (unsigned i = 0;; i++) {
-        snprintf(ret, NS_IFNAMSIZ, "eth%u", i);
+        snprintf(ret, NS_IFNAMSIZ, "%.*s%u", (int)len - 2, stem, i);
         if (!find_name(ns, ret))
             return 0;
     }

@@ -24,7 +24,10 @@ struct nsock_ops {
     /* Required. */
     ssize_t (*send)(struct nsock *s, struct ns_msg *m);
     ssize_t (*recv)(struct nsock *s, struct ns_msg *m);
-    /* Streams: nsock_send_pkt() and nsock_recv_pkt(); `consume` of what was read. Optional (absent: a datagram protocol). */
+    /* Does: is there a peer to name now? Optional (absent: when connected). */
+    bool (*has_peer)(const struct nsock *s);
+    /* Streams: nsock_send_pkt() and nsock_recv_pkt(); `consume` of what was read. Optional (absent: a
+     * datagram protocol). */
     ssize_t (*send_pkt)(struct nsock *s, struct ns_msg *m, struct pkt *p);
     ssize_t (*recv_pkt)(struct nsock *s, struct ns_msg *m, size_t skip, size_t max, struct pkt **ret);
     void (*consume)(struct nsock *s, size_t n);
@@ -121,7 +124,7 @@ struct nsock {
     uint64_t cookie; /* SO_COOKIE: a number of its own */
     uint32_t zerocopy_next;
     int64_t last_stamp; /* realtime ns of the last datagram read */
-    struct list errq; /* err_entry.link */
+    struct list errq;   /* err_entry.link */
     uint32_t err_mem;
     struct list memberships;
 

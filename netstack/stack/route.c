@@ -541,7 +541,8 @@ int netns_route_get(struct netns *ns, const struct ns_route_query *q, struct ns_
         f.src = IPA_ANY4;
     int rc = route_output(ns, &f, &rt);
     if (rc == 0) {
-        *ret = (struct ns_route_answer){.type = rt.type, .ifindex = rt.nic->ifindex, .mtu = rt.mtu, .src = rt.src};
+        *ret = (struct ns_route_answer){
+            .type = rt.type, .ifindex = rt.nic->ifindex, .mtu = rt.mtu, .src = rt.src};
         ret->gateway = ipa_eq(&rt.nexthop, &q->dst) ? IPA_ANY6 : rt.nexthop;
     }
     stack_leave(ns->st);

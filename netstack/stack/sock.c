@@ -187,7 +187,7 @@ void nsock_fill_tx(const struct nsock *s, struct ip_tx *tx) {
     tx->ttl = (uint8_t)ttl;
     tx->tos = s->tos;
     tx->loop_mcast = s->f.mcast_loop;
-    tx->df = v4 && s->pmtudisc >= NS_PMTUDISC_DO;
+    tx->df = v4 && s->pmtudisc >= NS_PMTUDISC_WANT && s->pmtudisc <= NS_PMTUDISC_PROBE;
     tx->may_frag = s->pmtudisc < NS_PMTUDISC_DO;
     if (s->pmtudisc == NS_PMTUDISC_PROBE)
         tx->rt.mtu = nic->mtu;
@@ -543,7 +543,8 @@ int nsock_local(struct nsock *s, struct ns_addr *ret) {
 
 int nsock_peer(struct nsock *s, struct ns_addr *ret) {
     mutex_lock(&s->ns->st->lock);
-    int rc = s->connected ? 0 : -ENOTCONN;
+    bool has = s->ops->has_peer ? s->ops->has_peer(s) : s->connected;
+    int rc = has ? 0 : -ENOTCONN;
     if (rc == 0)
         nsock_fill_addr(s, ret, &s->raddr, s->rport, s->scope_id);
     mutex_unlock(&s->ns->st->lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/stack/sock_filter.c: the interpreter (sock_filter.h). Programs are a guest's: checked once when they are attached, and again in no step but the loads.
+ * netstack/stack/sock_filter.c: the interpreter (sock_filter.h). Programs are a guest's: checked once when
+ * they are attached, and again in no step but the loads.
  */
 #include "netstack/stack/sock_filter.h"
 
@@ -9,23 +10,66 @@
 #include "netstack/stack/stack_core.h"
 
 enum {
-    LD = 0, LDX = 1, ST = 2, STX = 3, ALU = 4, JMP = 5, RET = 6, MISC = 7, /* class */
-    W = 0x00, H = 0x08, B = 0x10,                                         /* size */
-    IMM = 0x00, ABS = 0x20, IND = 0x40, MEM = 0x60, LEN = 0x80, MSH = 0xa0, /* mode */
-    ADD = 0x00, SUB = 0x10, MUL = 0x20, DIV = 0x30, OR = 0x40, AND = 0x50, LSH = 0x60, RSH = 0x70, NEG = 0x80, MOD = 0x90, XOR = 0xa0,
-    JA = 0x00, JEQ = 0x10, JGT = 0x20, JGE = 0x30, JSET = 0x40,
-    X = 0x08, A = 0x10, TXA = 0x80,
+    LD = 0,
+    LDX = 1,
+    ST = 2,
+    STX = 3,
+    ALU = 4,
+    JMP = 5,
+    RET = 6,
+    MISC = 7, /* class */
+    W = 0x00,
+    H = 0x08,
+    B = 0x10, /* size */
+    IMM = 0x00,
+    ABS = 0x20,
+    IND = 0x40,
+    MEM = 0x60,
+    LEN = 0x80,
+    MSH = 0xa0, /* mode */
+    ADD = 0x00,
+    SUB = 0x10,
+    MUL = 0x20,
+    DIV = 0x30,
+    OR = 0x40,
+    AND = 0x50,
+    LSH = 0x60,
+    RSH = 0x70,
+    NEG = 0x80,
+    MOD = 0x90,
+    XOR = 0xa0,
+    JA = 0x00,
+    JEQ = 0x10,
+    JGT = 0x20,
+    JGE = 0x30,
+    JSET = 0x40,
+    X = 0x08,
+    A = 0x10,
+    TXA = 0x80,
     MEMWORDS = 16,
 };
 
 /* Loads that ask about the packet rather than of it: offsets from SKF_AD_OFF. */
 enum {
-    AD_PROTOCOL = 0, AD_PKTTYPE = 4, AD_IFINDEX = 8, AD_MARK = 20, AD_QUEUE = 24, AD_HATYPE = 28, AD_RXHASH = 32, AD_CPU = 36, AD_ALU_XOR_X = 40,
-    AD_VLAN_TAG = 44, AD_VLAN_PRESENT = 48, AD_PAY_OFFSET = 52, AD_RANDOM = 56, AD_VLAN_TPID = 60, AD_MAX = 64,
+    AD_PROTOCOL = 0,
+    AD_PKTTYPE = 4,
+    AD_IFINDEX = 8,
+    AD_MARK = 20,
+    AD_QUEUE = 24,
+    AD_HATYPE = 28,
+    AD_RXHASH = 32,
+    AD_CPU = 36,
+    AD_ALU_XOR_X = 40,
+    AD_VLAN_TAG = 44,
+    AD_VLAN_PRESENT = 48,
+    AD_PAY_OFFSET = 52,
+    AD_RANDOM = 56,
+    AD_VLAN_TPID = 60,
+    AD_MAX = 64,
 };
-#define AD_OFF ((uint32_t)-0x1000)
+#define AD_OFF  ((uint32_t)-0x1000)
 #define NET_OFF ((uint32_t)-0x100000)
-#define LL_OFF ((uint32_t)-0x200000)
+#define LL_OFF  ((uint32_t)-0x200000)
 
 static bool valid_alu(const struct bpf_insn *f) {
     switch (f->code & 0xf0) {
@@ -79,7 +123,8 @@ static bool valid_one(const struct bpf_insn *f, size_t left) {
     return f->code == MISC || f->code == (MISC | TXA);
 }
 
-/* Scratch words are read only where every path has written them: the set of written words meets at each target. */
+/* Scratch words are read only where every path has written them: the set of written words meets at each
+ * target. */
 static bool scratch_written(const struct bpf_insn *f, size_t count) {
     uint16_t seen[BPF_MAX_INSNS + 1], now = 0;
 
@@ -179,15 +224,33 @@ static bool load(const struct pkt *p, uint32_t start, uint32_t at, uint32_t size
 
 static bool compute(uint16_t op, uint32_t v, uint32_t *a) {
     switch (op) {
-    case ADD: *a += v; break;
-    case SUB: *a -= v; break;
-    case MUL: *a *= v; break;
-    case OR: *a |= v; break;
-    case AND: *a &= v; break;
-    case LSH: *a = v < 32 ? *a << v : 0; break;
-    case RSH: *a = v < 32 ? *a >> v : 0; break;
-    case NEG: *a = -*a; break;
-    case XOR: *a ^= v; break;
+    case ADD:
+        *a += v;
+        break;
+    case SUB:
+        *a -= v;
+        break;
+    case MUL:
+        *a *= v;
+        break;
+    case OR:
+        *a |= v;
+        break;
+    case AND:
+        *a &= v;
+        break;
+    case LSH:
+        *a = v < 32 ? *a << v : 0;
+        break;
+    case RSH:
+        *a = v < 32 ? *a >> v : 0;
+        break;
+    case NEG:
+        *a = -*a;
+        break;
+    case XOR:
+        *a ^= v;
+        break;
     default: /* DIV, MOD: by zero the packet is dropped */
         if (v == 0)
             return false;
@@ -225,10 +288,11 @@ static bool do_load(struct machine *m, const struct bpf_insn *f) {
         v = (v & 0xf) << 2;
         break;
     case ABS:
-        if (f->k >= AD_OFF ? !ancillary(m->p, f->k - AD_OFF, m->a, m->x, &v) : !load(m->p, m->start, f->k, size, &v))
+        if (f->k >= AD_OFF ? !ancillary(m->p, f->k - AD_OFF, m->a, m->x, &v)
+                           : !load(m->p, m->start, f->k, size, &v))
             return false;
         break;
-    default: /* IND */
+    default:                                     /* IND */
         if (m->x + f->k < m->x && f->k < LL_OFF) /* wrapped */
             return false;
         if (!load(m->p, m->start, m->x + f->k, size, &v))

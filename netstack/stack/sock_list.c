@@ -32,7 +32,8 @@ static void fill_common(const struct nsock *s, struct ns_sock_info *i) {
 
 enum { TIMER_NONE = 0, TIMER_RTX = 1, TIMER_KEEP = 2, TIMER_WAIT = 3, TIMER_PROBE = 4 };
 
-static void fill_timer(const struct netstack *st, const struct ntimer *t, uint8_t kind, struct ns_sock_info *i) {
+static void fill_timer(const struct netstack *st, const struct ntimer *t, uint8_t kind,
+                       struct ns_sock_info *i) {
     if (i->timer || !ntimer_armed(t))
         return;
     i->timer = kind;

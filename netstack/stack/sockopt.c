@@ -313,8 +313,8 @@ static int set_ip(struct nsock *s, int name, const void *val, size_t len) {
         return s->type == NS_SOCK_STREAM ? -EPROTO : ip_membership(s, name == NS_IP_ADD_MEMBERSHIP, val, len);
     if (name == NS_IP_MULTICAST_IF)
         return s->type == NS_SOCK_STREAM ? -EINVAL : ip_multicast_if(s, val, len);
-    bool empty_ok = name != NS_IP_TTL && name != NS_IP_FREEBIND && name != NS_IP_MULTICAST_TTL && name != NS_IP_MULTICAST_LOOP &&
-                    name != NS_IP_MULTICAST_ALL;
+    bool empty_ok = name != NS_IP_TTL && name != NS_IP_FREEBIND && name != NS_IP_MULTICAST_TTL &&
+                    name != NS_IP_MULTICAST_LOOP && name != NS_IP_MULTICAST_ALL;
     if (len == 0 && !empty_ok)
         return -EINVAL;
     if (len >= sizeof(int))
@@ -404,7 +404,7 @@ static int set_ip6(struct nsock *s, int name, const void *val, size_t len) {
     case NS_IPV6_MULTICAST_HOPS:
         return set_ttl(&s->mcast_ttl, v, 0);
     case NS_IPV6_MULTICAST_LOOP:
-        return set_flag(&s->f.mcast_loop, v);
+        return v != 0 && v != 1 ? -EINVAL : set_flag(&s->f.mcast_loop, v);
     case NS_IPV6_MULTICAST_IF:
         if (v && !nic_find(s->ns, (uint32_t)v))
             return -ENODEV;
@@ -512,6 +512,7 @@ int sockopt_get(struct nsock *s, int level, int name, void *val, size_t *len) {
     if (rc == -ENOPROTOOPT)
         rc = kept_get(s, level, name, val, len);
     /* Linux: an IPv4 socket's answer for a level that is not its own */
-    bool own = level == NS_SOL_SOCKET || level == NS_SOL_IP || level == s->protocol || (level == NS_SOL_RAW && s->type == NS_SOCK_RAW);
+    bool own = level == NS_SOL_SOCKET || level == NS_SOL_IP || level == s->protocol ||
+               (level == NS_SOL_RAW && s->type == NS_SOCK_RAW);
     return rc == -ENOPROTOOPT && !own && s->family == NS_AF_INET ? -EOPNOTSUPP : rc;
 }

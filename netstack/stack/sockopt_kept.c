@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/stack/sockopt_kept.c: options that are kept and told back, and that nothing else needs to know: hints, and requests for messages about
- * what this stack never has (IP options, hop-by-hop headers, labels of a security module). An option whose effect is missing is not here: it
- * fails. Also options that only tell. Sources: socket(7), ip(7), ipv6(7), tcp(7), and what Linux answers (tests/conform/inet_options.c).
+ * netstack/stack/sockopt_kept.c: options that are kept and told back, and that nothing else needs to know:
+ * hints, and requests for messages about what this stack never has (IP options, hop-by-hop headers, labels of
+ * a security module). An option whose effect is missing is not here: it fails. Also options that only tell.
+ * Sources: socket(7), ip(7), ipv6(7), tcp(7), and what Linux answers (tests/conform/inet_options.c).
  */
 #include <errno.h>
 
@@ -50,7 +51,8 @@ static const struct kept *find(const struct nsock *s, int level, int name) {
         const struct kept *k = &table[i];
         if (k->level != level || k->name != name)
             continue;
-        if ((k->only == STREAM_ONLY && s->type != NS_SOCK_STREAM) || (k->only == NOT_STREAM && s->type != NS_SOCK_DGRAM))
+        if ((k->only == STREAM_ONLY && s->type != NS_SOCK_STREAM) ||
+            (k->only == NOT_STREAM && s->type != NS_SOCK_DGRAM))
             return NULL;
         return k;
     }
@@ -63,8 +65,10 @@ int kept_set(struct nsock *s, int level, int name, const void *val, size_t len) 
     if (!k)
         return -ENOPROTOOPT;
     if (level == NS_SOL_IP && len < sizeof(int))
-        v = len ? *(const uint8_t *)val : 0;
+        v = len ? *(const uint8_t *)val : k->bit == KEPT_TRANSPARENT ? -EINVAL : 0;
     else if (opt_get_int(val, len, &v) < 0)
+        return -EINVAL;
+    if (v == -EINVAL && len == 0) /* IP_TRANSPARENT alone wants a value */
         return -EINVAL;
     if (k->strict && v != 0 && v != 1)
         return -EINVAL;
@@ -118,7 +122,8 @@ int kept_get(struct nsock *s, int level, int name, void *val, size_t *len) {
         return opt_put_int(val, len, s->kept >> k->bit & 1);
     if (level == NS_SOL_SOCKET)
         return tell_socket(s, name, val, len);
-    if (level == NS_SOL_IP && (name == 4 /* IP_OPTIONS */ || (name == 9 /* IP_PKTOPTIONS */ && s->type == NS_SOCK_STREAM))) {
+    if (level == NS_SOL_IP &&
+        (name == 4 /* IP_OPTIONS */ || (name == 9 /* IP_PKTOPTIONS */ && s->type == NS_SOCK_STREAM))) {
         *len = 0;
         return 0;
     }

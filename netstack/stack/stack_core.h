@@ -16,7 +16,7 @@
 #include "netstack/stack/siphash.h"
 
 #define MSEC(n) ((int64_t)(n)*1000000)
-#define SEC(n) ((int64_t)(n)*1000000000)
+#define SEC(n)  ((int64_t)(n)*1000000000)
 
 enum { IPV4_MIN_MTU_LIMIT = 68 };
 

@@ -36,10 +36,10 @@ struct systrap_context {
     _Atomic uint32_t interrupted; /* by anyone; the owner takes it back when a switch returns */
     /* owner's alone: */
     uint64_t back; /* then: where in trampoline or guest code it goes on; as the slot says */
-    bool in_call; /* stopped in a patched call: its registers are in slot->regs, and there is no frame */
-    bool ready;   /* the thread has come to us and is stopped */
-    bool answers; /* the thread answers some calls by itself */
-    bool dead;    /* it is gone, or no longer believed */
+    bool in_call;  /* stopped in a patched call: its registers are in slot->regs, and there is no frame */
+    bool ready;    /* the thread has come to us and is stopped */
+    bool answers;  /* the thread answers some calls by itself */
+    bool dead;     /* it is gone, or no longer believed */
     struct stub_pair pair;
     struct systrap_operands operands;
     struct systrap_spin spin;

@@ -34,8 +34,9 @@ struct systrap_place {
 bool systrap_patch_at_trampoline(struct stub_space *s, uint64_t rip, struct systrap_place *ret);
 /* The site, patched at some time, that hands over with `back` as the place to go on at. */
 bool systrap_patch_find(struct stub_space *s, uint64_t back, struct systrap_site *ret);
-/* Where a thread that is to go on at `rip` must go: elsewhere if the comparison that lay there has moved. `back`: what
- * the call at hand, if it came by a patched site, has as the place to go on at; 0: it did not. */
+/* Where a thread that is to go on at `rip` must go: elsewhere if the comparison that lay there has moved.
+ * `back`: what the call at hand, if it came by a patched site, has as the place to go on at; 0: it did not.
+ */
 uint64_t systrap_patch_resume(struct stub_space *s, uint64_t rip, uint64_t back);
 /* rip, where an illegal instruction was met, is where a site that is patched now had its `syscall`. */
 bool systrap_patch_is_middle(struct stub_space *s, uint64_t rip);

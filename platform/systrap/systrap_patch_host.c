@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * platform/systrap/systrap_patch_host.c: lazily turns hot `mov $number, %eax; syscall` into a jump that skips
- * the trap; also `syscall; cmp $imm32, %rax`, which glibc's read() and syscall() and Go's runtime have (wrapped
- * sites): the comparison moves into the trampoline, by way of which the thread returns.
+ * the trap; also `syscall; cmp $imm32, %rax`, which glibc's read() and syscall() and Go's runtime have
+ * (wrapped sites): the comparison moves into the trampoline, by way of which the thread returns.
  *
  * The seven bytes become `jmp *pointer`, through a page of pointers below 2 GiB, to a trampoline that loads
  * number and return address and goes on in the stub's text (patched_entry). Pages and trampolines are a unit
@@ -12,8 +12,8 @@
  * written at once. A thread that stands between the two instructions executes byte 06 when it goes on, which
  * is no instruction: SIGILL, taken for the call that it is. So is a jump straight to the old `syscall`, and a
  * call that the sentry restarts.
- *  - A wrapped site is left alone if code near by jumps to its comparison, where other bytes lie then. A thread that
- *    is to go on there (after a signal, in a clone) is sent to the trampoline's.
+ *  - A wrapped site is left alone if code near by jumps to its comparison, where other bytes lie then. A
+ * thread that is to go on there (after a signal, in a clone) is sent to the trampoline's.
  *  - A trampoline finds the thread's slot by its gs base. A thread whose gs base is not a stub address (the
  * guest has set it) makes an ordinary call from the trampoline, which traps as ever.
  */
@@ -163,8 +163,8 @@ static uint64_t jump_target(const unsigned char *code, size_t i, uint64_t at) {
     return at + opcode + 4 + (uint64_t)(int64_t)far;
 }
 
-/* Does any code near by, taken as instructions from whichever byte on, jump to `target`? Compilers keep a function
- * together; what they jump to from afar is its start. */
+/* Does any code near by, taken as instructions from whichever byte on, jump to `target`? Compilers keep a
+ * function together; what they jump to from afar is its start. */
 static bool is_jumped_to(struct stub_space *s, const struct stub_mapping *m, uint64_t target) {
     enum { LONGEST = 6 };
     uint64_t from = MAX(m->start, target - SCAN), to = MIN(m->end, target + SCAN);
@@ -219,14 +219,14 @@ static struct systrap_patches *get_patches_locked(struct stub_space *s) REQUIRES
     return r < 0 ? NULL : p;
 }
 
-/* Behind the head: the call, with its number in %rax already, and at TAIL the comparison that the patch has taken the
- * place of, and the way back behind it. */
+/* Behind the head: the call, with its number in %rax already, and at TAIL the comparison that the patch has
+ * taken the place of, and the way back behind it. */
 static void write_wrapped(char *code, uint32_t index, struct systrap_site site) {
-    unsigned char rest[] = {0x0f, 0x05, 0xf4,                         /* syscall; hlt */
-                            0x48, 0xb9, 0,    0, 0, 0, 0, 0, 0, 0,    /* movabs $tail, %rcx */
-                            0xff, 0x24, 0x25, 0, 0, 0, 0,             /* jmp *PATCH_ENTRY */
-                            0x48, 0x3d, 0,    0, 0, 0,                /* tail: cmp $compare, %rax */
-                            0xff, 0x24, 0x25, 0, 0, 0, 0};            /* jmp *back */
+    unsigned char rest[] = {0x0f, 0x05, 0xf4,                      /* syscall; hlt */
+                            0x48, 0xb9, 0,    0, 0, 0, 0, 0, 0, 0, /* movabs $tail, %rcx */
+                            0xff, 0x24, 0x25, 0, 0, 0, 0,          /* jmp *PATCH_ENTRY */
+                            0x48, 0x3d, 0,    0, 0, 0,             /* tail: cmp $compare, %rax */
+                            0xff, 0x24, 0x25, 0, 0, 0, 0};         /* jmp *back */
     uint32_t entry = PATCH_ENTRY, back = PATCH_BASE + 8 * (PATCH_SITES + index);
     uint64_t tail = trampoline_at(index) + TAIL;
     static_assert(HEAD_SIZE + 20 == TAIL && HEAD_SIZE + sizeof(rest) <= TRAMPOLINE_SIZE, "wrapped");
@@ -479,7 +479,8 @@ static void space_free(struct stub_space *s) {
     systrap_free_parked(s);
     if (!p)
         return;
-    memset(p->unit, 0, PATCH_CODE - PATCH_BASE); /* pointers; what they pointed to is written anew before it is reached */
+    memset(p->unit, 0,
+           PATCH_CODE - PATCH_BASE); /* pointers; what they pointed to is written anew before it is reached */
     stub_file_put_clean(&s->platform->patches, p->index);
     free(p);
 }

@@ -11,9 +11,9 @@
  * Each call served by spinning adds to the credit a fiftieth of what it saved. So ticks of the host, or cpus
  * that it takes away from a virtual machine for a moment, do not end what goes well; but a cpu on which
  * others work (which shows as lateness too, on either side) soon does. A lost bet makes the next one dearer:
- * so many more short calls than long ones must come first, twice as many each time, until one has paid. Nothing is ever
- * spun away on one cpu, nor for more than LIMIT at a time, by either side. Times are in cycles of the time
- * stamp counter: what matters is their order of magnitude.
+ * so many more short calls than long ones must come first, twice as many each time, until one has paid.
+ * Nothing is ever spun away on one cpu, nor for more than LIMIT at a time, by either side. Times are in
+ * cycles of the time stamp counter: what matters is their order of magnitude.
  */
 #include <sched.h>
 #include <x86intrin.h>

@@ -2,6 +2,7 @@
  * runsc/container/destroy.c: starting a created container, and ending whatever there is of one.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -38,6 +39,21 @@ static int take_over_network(struct container *c, struct network_handover *h, st
     return r < 0 || h->document ? r : start_uplink(c, h, ret_uplink, err);
 }
 
+static int add_capture(struct container *c, struct network_handover *h, struct err **err) {
+    const char *path = c->cli->pcap;
+
+    if (!path)
+        return 0;
+    if (!h->document)
+        return err_set(err, EINVAL, "usage", "--pcap needs a network");
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set(err, errno, "network.pcap", "opening %s", path);
+    json_object_set_new(h->document, "pcap", json_integer((json_int_t)h->fd_count));
+    h->fds[h->fd_count++] = fd;
+    return 0;
+}
+
 static int ask_start(struct container *c, struct err **err) {
     struct control_channel channel;
     struct network_handover network = {.document = NULL};
@@ -47,6 +63,8 @@ static int ask_start(struct container *c, struct err **err) {
     if (r < 0)
         return r;
     r = take_over_network(c, &network, &uplink, err);
+    if (r >= 0)
+        r = add_capture(c, &network, err);
     json_t *request = container_request(c, "start");
     if (network.document)
         json_object_set(request, "network", network.document);

@@ -255,6 +255,13 @@ void task_release_locked(struct task *t) {
     g->dead_cpu.user_ns += cpu.user_ns;
     g->dead_cpu.system_ns += cpu.system_ns;
     mutex_unlock(&g->signal_lock);
+    t->kernel->gone_user_ns += cpu.user_ns;
+    t->kernel->gone_system_ns += cpu.system_ns;
+    t->kernel->gone_switches += t->voluntary_switches;
+    for (int i = 0; i < IO_DIRECTIONS; i++) {
+        g->dead_io[i].calls += t->io[i].calls;
+        g->dead_io[i].bytes += t->io[i].bytes;
+    }
     g->dead_min_faults += t->min_faults;
     g->dead_switches += t->voluntary_switches;
     if (g->leader == t) {

@@ -37,6 +37,8 @@ struct kernel {
     struct cgroup *root_cgroup;   /* reference */
     uint64_t task_count;          /* taskset_lock; tasks of all containers that are not reaped */
     uint64_t total_forks;         /* taskset_lock */
+    int64_t gone_user_ns, gone_system_ns; /* taskset_lock: of tasks that are no more */
+    uint64_t gone_switches;               /* likewise */
     struct mutex containers_lock; /* RANK_CONTAINERS */
     struct list containers;       /* of container.node */
     struct timer_queue *timers;
@@ -47,7 +49,7 @@ struct kernel {
     struct futex_table *futexes;
     struct hostref
         host_poller; /* containers_lock; sentry/fs/host: waits for host descriptors; empty until the first */
-    struct network *network; /* net_ns.h */
+    struct network *network;       /* net_ns.h */
     struct netlink_table *netlink; /* netlink_sock.c */
     struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
     int64_t boot_time_ns; /* host CLOCK_MONOTONIC when the guest's machine was started: 0 as on the host's,

@@ -76,7 +76,7 @@ struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pi
     nsproxy_ref_init(n);
     n->uts = uts_ns_new(k, user_ns, NULL);
     n->ipc = ipc_ns_new(k, user_ns);
-    n->net = net_namespace_ref(net_namespace_initial(k));
+    n->net = k->network ? net_namespace_ref(net_namespace_initial(k)) : NULL; /* unit tests may have none */
     n->cgroup = cgroup_ns_new(k, user_ns, cgroup);
     n->time = simple_ns_new(k, user_ns);
     n->mnt = mnt ? mnt_ns_ref(mnt) : NULL;
@@ -100,7 +100,7 @@ struct nsproxy *nsproxy_copy(struct nsproxy *from) {
     n->mnt = from->mnt ? mnt_ns_ref(from->mnt) : NULL;
     n->pid_for_children = pid_ns_ref(from->pid_for_children);
     n->ipc = ipc_ns_ref(from->ipc);
-    n->net = net_namespace_ref(from->net);
+    n->net = from->net ? net_namespace_ref(from->net) : NULL;
     n->cgroup = cgroup_ns_ref(from->cgroup);
     n->time = simple_ns_ref(from->time);
     return n;

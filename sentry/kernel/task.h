@@ -76,6 +76,12 @@ enum task_work {
     TASK_WORK_FREEZE = 16, /* its control group may be frozen: look, and wait */
 };
 
+enum { IO_READ, IO_WRITE, IO_DIRECTIONS };
+/* Reads or writes that system calls have made: /proc/PID/io. */
+struct io_count {
+    uint64_t calls, bytes;
+};
+
 struct task {
     struct ref ref;
     struct kernel *kernel;
@@ -161,6 +167,7 @@ struct task {
     int64_t sentry_entered;        /* own thread: since when system time counts */
     _Atomic uint64_t voluntary_switches;
     _Atomic uint64_t min_faults;
+    struct io_count io[IO_DIRECTIONS]; /* own thread; others read what may be a little old */
     int nice;
     int ioprio;          /* ioprio_set(2): class and level; 0: none */
     int mempolicy;       /* set_mempolicy(2): mode with its flags */
@@ -203,6 +210,7 @@ struct thread_group {
     struct waitq exec_queue;       /* execve waits here for the other threads to end */
     struct cpu_times dead_cpu;     /* of threads that ended; also signal_lock, as `tasks` */
     struct cpu_times children_cpu; /* of children waited for */
+    struct io_count dead_io[IO_DIRECTIONS];
     uint64_t dead_min_faults, children_min_faults;
     uint64_t dead_switches, children_switches;
     uint64_t maxrss, children_maxrss; /* KiB */

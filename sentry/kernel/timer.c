@@ -231,6 +231,9 @@ static void timer_thread(void *arg) {
         host_futex_wait(&q->word, seen, until);
         mutex_lock(&q->lock);
     }
+    mutex_unlock(&q->lock);
+    run_deferred(q); /* nothing stays behind */
+    mutex_lock(&q->lock);
     q->stopped = true;
     idle_changed(q);
     mutex_unlock(&q->lock);

@@ -351,7 +351,8 @@ static bool parse(struct tcp_rx *rx) {
     return true;
 }
 
-/* A filter that drops a segment loses it; one that would shorten it lets it be, as text cannot be cut out of a stream. */
+/* A filter that drops a segment loses it; one that would shorten it lets it be, as text cannot be cut out of
+ * a stream. */
 static bool filtered(const struct nsock *s, const struct tcp_rx *rx) {
     return nsock_filter(s, rx->p, rx->p->trans_off) == 0;
 }

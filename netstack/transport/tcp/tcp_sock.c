@@ -66,8 +66,11 @@ static int tcp_shutdown(struct nsock *s, int how) {
         }
         return 0;
     }
-    if (tp->state == NS_TCP_CLOSE)
+    if (tp->state == NS_TCP_CLOSE) { /* as Linux: it fails and counts all the same */
+        s->shut |= (uint8_t)how;
+        nsock_wake(s, NS_POLLIN | NS_POLLOUT | NS_POLLHUP);
         return -ENOTCONN;
+    }
     if (tp->state == NS_TCP_SYN_SENT) {
         tcp_fail(tp, 0);
         return 0;
@@ -198,11 +201,18 @@ static int tcp_outq(struct nsock *s) {
     return (int)(tp->write_seq - tp->snd_una);
 }
 
+/* As Linux: not before the handshake, nor after a reset. */
+static bool tcp_has_peer(const struct nsock *s) {
+    const struct tcp_sock *tp = container_of(s, struct tcp_sock, base);
+    return s->connected && tp->state != NS_TCP_CLOSE && tp->state != NS_TCP_SYN_SENT;
+}
+
 static int tcp_unsent(struct nsock *s) {
     struct tcp_sock *tp = tcp_of(s);
     if (tp->state == NS_TCP_LISTEN)
         return -EINVAL;
-    return tp->state == NS_TCP_SYN_SENT || tp->state == NS_TCP_SYN_RECV ? 0 : (int)(tp->write_seq - tp->snd_nxt);
+    return tp->state == NS_TCP_SYN_SENT || tp->state == NS_TCP_SYN_RECV ? 0
+                                                                        : (int)(tp->write_seq - tp->snd_nxt);
 }
 
 static int tcp_at_mark(struct nsock *s) {
@@ -229,6 +239,7 @@ static const struct nsock_ops tcp_ops = {
     .inq = tcp_inq,
     .outq = tcp_outq,
     .unsent = tcp_unsent,
+    .has_peer = tcp_has_peer,
     .at_mark = tcp_at_mark,
     .type = &t_tcp,
 };

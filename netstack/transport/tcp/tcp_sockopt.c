@@ -265,7 +265,8 @@ int tcp_getopt(struct nsock *s, int level, int name, void *val, size_t *len) {
     if (level == NS_SOL_SOCKET && name == NS_SO_MAX_PACING_RATE) {
         uint64_t rate = tp->pacing_rate ? tp->pacing_rate : UINT64_MAX;
         uint32_t narrow = (uint32_t)MIN(rate, (uint64_t)UINT32_MAX);
-        return *len >= sizeof(rate) ? opt_put(val, len, &rate, sizeof(rate)) : opt_put(val, len, &narrow, sizeof(narrow));
+        return *len >= sizeof(rate) ? opt_put(val, len, &rate, sizeof(rate))
+                                    : opt_put(val, len, &narrow, sizeof(narrow));
     }
     if (level != NS_SOL_TCP)
         return -ENOPROTOOPT;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/proc/proc_net.c: /proc/PID/net: the directory, and its files about interfaces, routes and neighbours. Source: proc(5).
+ * sentry/fs/proc/proc_net.c: /proc/PID/net: the directory, and its files about interfaces, routes and
+ * neighbours. Source: proc(5).
  */
 #include "sentry/fs/proc/proc_net.h"
 
@@ -28,14 +29,15 @@ static void show_dev(struct net_namespace *net, struct task *t, struct text *out
 
     (void)t;
     text_printf(out, "Inter-|   Receive                                                |  Transmit\n"
-                     " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n");
+                     " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets "
+                     "errs drop fifo colls carrier compressed\n");
     network_config_lock(net->kernel);
     for (struct nic *nic = nic_next(net->netns, 0); nic; nic = nic_next(net->netns, i.ifindex)) {
         nic_info(nic, &i);
         const struct nic_stats *s = &i.stats;
-        text_printf(out, "%6s: %7lu %7lu %4lu %4lu %4u %5u %10u %9u %8lu %7lu %4lu %4lu %4u %5u %7u %10u\n", i.name, s->rx_bytes,
-                    s->rx_packets, s->rx_errors, s->rx_dropped, 0, 0, 0, 0, s->tx_bytes, s->tx_packets, s->tx_errors, s->tx_dropped, 0, 0,
-                    0, 0);
+        text_printf(out, "%6s: %7lu %7lu %4lu %4lu %4u %5u %10u %9u %8lu %7lu %4lu %4lu %4u %5u %7u %10u\n",
+                    i.name, s->rx_bytes, s->rx_packets, s->rx_errors, s->rx_dropped, 0, 0, 0, 0, s->tx_bytes,
+                    s->tx_packets, s->tx_errors, s->tx_dropped, 0, 0, 0, 0);
     }
     network_config_unlock(net->kernel);
 }
@@ -78,7 +80,8 @@ static void show_if_inet6(struct net_namespace *net, struct task *t, struct text
             unsigned scope = a.scope == NS_RT_SCOPE_HOST ? 0x10 : a.scope == NS_RT_SCOPE_LINK ? 0x20 : 0;
             uint32_t flags = a.flags | (a.valid_s == UINT32_MAX ? NS_IFA_F_PERMANENT : 0);
             hex6(&a.addr, out);
-            text_printf(out, " %02x %02x %02x %02x %8s\n", i.ifindex, a.prefix_len, scope, flags & 0xff, i.name);
+            text_printf(out, " %02x %02x %02x %02x %8s\n", i.ifindex, a.prefix_len, scope, flags & 0xff,
+                        i.name);
         }
     }
     network_config_unlock(net->kernel);
@@ -128,7 +131,8 @@ static void show_igmp6(struct net_namespace *net, struct task *t, struct text *o
 enum { RTF_UP = 1, RTF_GATEWAY = 2, RTF_HOST = 4, RTF_REJECT = 0x200 };
 
 static unsigned flags_of(const struct ns_route *r, unsigned host_len) {
-    unsigned flags = RTF_UP | (!ipa_is_any(&r->nexthop.gateway) ? RTF_GATEWAY : 0) | (r->prefix_len == host_len ? RTF_HOST : 0);
+    unsigned flags = RTF_UP | (!ipa_is_any(&r->nexthop.gateway) ? RTF_GATEWAY : 0) |
+                     (r->prefix_len == host_len ? RTF_HOST : 0);
 
     return r->type == NS_RTN_UNREACHABLE || r->type == NS_RTN_PROHIBIT ? flags | RTF_REJECT : flags;
 }
@@ -138,7 +142,8 @@ static void show_route(struct net_namespace *net, struct task *t, struct text *o
     char name[NS_IFNAMSIZ];
 
     (void)t;
-    text_printf(out, "%-127s\n", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT");
+    text_printf(out, "%-127s\n",
+                "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT");
     network_config_lock(net->kernel);
     for (size_t i = 0; netns_route_at(net->netns, NS_AF_INET, i, &r) == 0; i++) {
         if (r.table != NS_RT_TABLE_MAIN && r.table != 0)
@@ -148,8 +153,9 @@ static void show_route(struct net_namespace *net, struct task *t, struct text *o
         struct ipa mask = ipa_from4(r.prefix_len ? ~0u << (32 - r.prefix_len) : 0);
         char line[160];
         name_of(net, r.nexthop.ifindex, name);
-        snprintf(line, sizeof line, "%s\t%08X\t%08X\t%04X\t%d\t%u\t%d\t%08X\t%d\t%u\t%u", name, raw4(&r.dst), raw4(&r.nexthop.gateway),
-                 flags_of(&r, 32), 0, 0, (int)r.metric, raw4(&mask), (int)r.mtu, 0, 0);
+        snprintf(line, sizeof line, "%s\t%08X\t%08X\t%04X\t%d\t%u\t%d\t%08X\t%d\t%u\t%u", name, raw4(&r.dst),
+                 raw4(&r.nexthop.gateway), flags_of(&r, 32), 0, 0, (int)r.metric, raw4(&mask), (int)r.mtu, 0,
+                 0);
         text_printf(out, "%-127s\n", line);
     }
     network_config_unlock(net->kernel);
@@ -186,10 +192,12 @@ static void show_arp(struct net_namespace *net, struct task *t, struct text *out
         if (!ipa_is_v4(&e.addr))
             continue;
         const uint8_t *b = e.mac.b;
-        unsigned flags = e.state & NS_NUD_PERMANENT ? 6 : e.state & (NS_NUD_FAILED | NS_NUD_INCOMPLETE) ? 0 : 2;
+        unsigned flags = e.state & NS_NUD_PERMANENT                      ? 6
+                         : e.state & (NS_NUD_FAILED | NS_NUD_INCOMPLETE) ? 0
+                                                                         : 2;
         name_of(net, e.ifindex, name);
-        text_printf(out, "%-16s 0x%-10x0x%-10x%02x:%02x:%02x:%02x:%02x:%02x     *        %s\n", ipa_str(&e.addr, text), 1, flags, b[0],
-                    b[1], b[2], b[3], b[4], b[5], name);
+        text_printf(out, "%-16s 0x%-10x0x%-10x%02x:%02x:%02x:%02x:%02x:%02x     *        %s\n",
+                    ipa_str(&e.addr, text), 1, flags, b[0], b[1], b[2], b[3], b[4], b[5], name);
     }
     network_config_unlock(net->kernel);
 }
@@ -202,12 +210,31 @@ PROC_NET_FILE(net_route, show_route);
 PROC_NET_FILE(net_ipv6_route, show_ipv6_route);
 PROC_NET_FILE(net_arp, show_arp);
 
-const struct kernfs_entry proc_net_entries[] = {
-    {"arp", &net_arp},           {"dev", &net_dev},               {"icmp", &proc_net_icmp},         {"icmp6", &proc_net_icmp6},
-    {"if_inet6", &net_if_inet6}, {"igmp", &net_igmp},             {"igmp6", &net_igmp6},            {"ipv6_route", &net_ipv6_route},
-    {"netlink", &proc_net_netlink}, {"netstat", &proc_net_netstat}, {"packet", &proc_net_packet},   {"protocols", &proc_net_protocols},
-    {"raw", &proc_net_raw},      {"raw6", &proc_net_raw6},        {"route", &net_route},            {"snmp", &proc_net_snmp},
-    {"snmp6", &proc_net_snmp6},  {"sockstat", &proc_net_sockstat}, {"sockstat6", &proc_net_sockstat6}, {"tcp", &proc_net_tcp},
-    {"tcp6", &proc_net_tcp6},    {"udp", &proc_net_udp},          {"udp6", &proc_net_udp6},         {"udplite", &proc_net_udplite},
-    {"unix", &proc_net_unix},    {NULL, NULL}};
-const struct kernfs_ops proc_net_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = proc_net_entries, PROC_PID_NODE};
+const struct kernfs_entry proc_net_entries[] = {{"arp", &net_arp},
+                                                {"dev", &net_dev},
+                                                {"icmp", &proc_net_icmp},
+                                                {"icmp6", &proc_net_icmp6},
+                                                {"if_inet6", &net_if_inet6},
+                                                {"igmp", &net_igmp},
+                                                {"igmp6", &net_igmp6},
+                                                {"ipv6_route", &net_ipv6_route},
+                                                {"netlink", &proc_net_netlink},
+                                                {"netstat", &proc_net_netstat},
+                                                {"packet", &proc_net_packet},
+                                                {"protocols", &proc_net_protocols},
+                                                {"raw", &proc_net_raw},
+                                                {"raw6", &proc_net_raw6},
+                                                {"route", &net_route},
+                                                {"snmp", &proc_net_snmp},
+                                                {"snmp6", &proc_net_snmp6},
+                                                {"sockstat", &proc_net_sockstat},
+                                                {"sockstat6", &proc_net_sockstat6},
+                                                {"tcp", &proc_net_tcp},
+                                                {"tcp6", &proc_net_tcp6},
+                                                {"udp", &proc_net_udp},
+                                                {"udp6", &proc_net_udp6},
+                                                {"udplite", &proc_net_udplite},
+                                                {"unix", &proc_net_unix},
+                                                {NULL, NULL}};
+const struct kernfs_ops proc_net_dir = {
+    .mode = LINUX_S_IFDIR | 0555, .entries = proc_net_entries, PROC_PID_NODE};

@@ -160,7 +160,7 @@ DIRECTORY(vm_dir, {"max_map_count", &max_map_count}, {"mmap_min_addr", &mmap_min
 DIRECTORY(user_dir, {"max_user_namespaces", &threads_max}, {"max_mnt_namespaces", &threads_max},
           {"max_pid_namespaces", &threads_max});
 
-static const struct kernfs_entry sys_entries[] = {{"fs", &proc_sys_fs_dir},       {"kernel", &kernel_dir},
-                                                  {"net", &proc_sys_net_dir}, {"user", &user_dir},
-                                                  {"vm", &vm_dir},       {NULL, NULL}};
+static const struct kernfs_entry sys_entries[] = {
+    {"fs", &proc_sys_fs_dir}, {"kernel", &kernel_dir}, {"net", &proc_sys_net_dir},
+    {"user", &user_dir},      {"vm", &vm_dir},         {NULL, NULL}};
 const struct kernfs_ops proc_sys_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = sys_entries};

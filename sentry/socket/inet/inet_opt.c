@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/inet/inet_opt.c: socket options. The library knows most; here are privileges, and what belongs to the open file rather than to
- * the protocol. Source: socket(7), ip(7), ipv6(7), tcp(7), capabilities(7).
+ * sentry/socket/inet/inet_opt.c: socket options. The library knows most; here are privileges, and what
+ * belongs to the open file rather than to the protocol. Source: socket(7), ip(7), ipv6(7), tcp(7),
+ * capabilities(7).
  */
 #include <errno.h>
 #include <string.h>
@@ -37,7 +38,9 @@ void inet_peek_moved(struct inet_socket *s, int by) {
 static int check_privilege(struct inet_socket *s, struct task *t, int name, int32_t v) {
     switch (name) {
     case LINUX_SO_PRIORITY:
-        return v >= 0 && v <= 6 ? 0 : inet_capable(s, t, CAP_NET_RAW_NR) || inet_capable(s, t, CAP_NET_ADMIN_NR) ? 0 : -EPERM;
+        return v >= 0 && v <= 6                                                             ? 0
+               : inet_capable(s, t, CAP_NET_RAW_NR) || inet_capable(s, t, CAP_NET_ADMIN_NR) ? 0
+                                                                                            : -EPERM;
     case LINUX_SO_MARK:
     case LINUX_SO_RCVMARK:
         return inet_capable(s, t, CAP_NET_RAW_NR) || inet_capable(s, t, CAP_NET_ADMIN_NR) ? 0 : -EPERM;
@@ -50,7 +53,8 @@ static int check_privilege(struct inet_socket *s, struct task *t, int name, int3
     return 0;
 }
 
-/* Linux 5.7 on: a socket that is not bound to an interface may be by anybody; changing that takes CAP_NET_RAW. */
+/* Linux 5.7 on: a socket that is not bound to an interface may be by anybody; changing that takes
+ * CAP_NET_RAW. */
 static int may_bind_device(struct inet_socket *s, struct task *t) {
     int32_t now = 0;
     size_t len = sizeof now;
@@ -61,12 +65,14 @@ static int may_bind_device(struct inet_socket *s, struct task *t) {
 }
 
 static bool is_timestamp(int name) {
-    return name == LINUX_SO_TIMESTAMP_OLD || name == LINUX_SO_TIMESTAMP_NEW || name == LINUX_SO_TIMESTAMPNS_OLD || name == LINUX_SO_TIMESTAMPNS_NEW;
+    return name == LINUX_SO_TIMESTAMP_OLD || name == LINUX_SO_TIMESTAMP_NEW ||
+           name == LINUX_SO_TIMESTAMPNS_OLD || name == LINUX_SO_TIMESTAMPNS_NEW;
 }
 
 /* The library knows two: with micro- and with nanoseconds. */
 static int timestamp_name(int name) {
-    return name == LINUX_SO_TIMESTAMP_OLD || name == LINUX_SO_TIMESTAMP_NEW ? NS_SO_TIMESTAMP : NS_SO_TIMESTAMPNS;
+    return name == LINUX_SO_TIMESTAMP_OLD || name == LINUX_SO_TIMESTAMP_NEW ? NS_SO_TIMESTAMP
+                                                                            : NS_SO_TIMESTAMPNS;
 }
 
 static int attach_filter(struct inet_socket *s, struct task *t, const void *value, uint32_t len) {
@@ -90,7 +96,8 @@ static int attach_filter(struct inet_socket *s, struct task *t, const void *valu
 static int set_socket(struct inet_socket *s, struct task *t, int name, const void *value, uint32_t len) {
     int32_t v = 0;
 
-    if (name == LINUX_SO_RCVTIMEO_OLD || name == LINUX_SO_SNDTIMEO_OLD || name == LINUX_SO_RCVTIMEO_NEW || name == LINUX_SO_SNDTIMEO_NEW)
+    if (name == LINUX_SO_RCVTIMEO_OLD || name == LINUX_SO_SNDTIMEO_OLD || name == LINUX_SO_RCVTIMEO_NEW ||
+        name == LINUX_SO_SNDTIMEO_NEW)
         return 1;
     if (name == LINUX_SO_ATTACH_FILTER)
         return attach_filter(s, t, value, len);
@@ -119,7 +126,8 @@ static int set_socket(struct inet_socket *s, struct task *t, int name, const voi
         atomic_store(&s->peek_offset, v);
         return 0;
     case LINUX_SO_ZEROCOPY:
-        if (s->socket.family == LINUX_AF_PACKET || (s->socket.protocol != LINUX_IPPROTO_TCP && s->socket.protocol != LINUX_IPPROTO_UDP))
+        if (s->socket.family == LINUX_AF_PACKET ||
+            (s->socket.protocol != LINUX_IPPROTO_TCP && s->socket.protocol != LINUX_IPPROTO_UDP))
             return -EOPNOTSUPP;
         if (v < 0 || v > 1)
             return -EINVAL;
@@ -146,12 +154,14 @@ static int set_socket(struct inet_socket *s, struct task *t, int name, const voi
     return nsock_setopt(s->nsock, LINUX_SOL_SOCKET, name, value, len);
 }
 
-int inet_op_set_option(struct socket *base, struct task *t, int level, int name, const void *value, uint32_t len) {
+int inet_op_set_option(struct socket *base, struct task *t, int level, int name, const void *value,
+                       uint32_t len) {
     struct inet_socket *s = inet_of(base);
 
     if (level == LINUX_SOL_SOCKET)
         return set_socket(s, t, name, value, len);
-    if ((level == LINUX_SOL_IP && name == LINUX_IP_TRANSPARENT) || (level == LINUX_SOL_IPV6 && name == LINUX_IPV6_TRANSPARENT))
+    if ((level == LINUX_SOL_IP && name == LINUX_IP_TRANSPARENT) ||
+        (level == LINUX_SOL_IPV6 && name == LINUX_IPV6_TRANSPARENT))
         if (!inet_capable(s, t, CAP_NET_RAW_NR) && !inet_capable(s, t, CAP_NET_ADMIN_NR))
             return -EPERM;
     return nsock_setopt(s->nsock, level, name, value, len);

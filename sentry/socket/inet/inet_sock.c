@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/inet/inet_sock.c: open sockets of the TCP/IP stack: birth and end, names, connecting and accepting, readiness. Source:
- * socket(2), ip(7), raw(7), connect(2), accept(2), listen(2), shutdown(2), poll(2).
+ * sentry/socket/inet/inet_sock.c: open sockets of the TCP/IP stack: birth and end, names, connecting and
+ * accepting, readiness. Source: socket(2), ip(7), raw(7), connect(2), accept(2), listen(2), shutdown(2),
+ * poll(2).
  */
 #include <errno.h>
 
@@ -35,7 +36,8 @@ bool inet_notify_hold(void *user) {
 
 /* poll(2)'s bits as the library gives them, with those that Linux always raises together. */
 static uint32_t poll_bits(uint32_t events) {
-    return events | (events & NS_POLLIN ? LINUX_POLLRDNORM : 0) | (events & NS_POLLOUT ? LINUX_POLLWRNORM : 0);
+    return events | (events & NS_POLLIN ? LINUX_POLLRDNORM : 0) |
+           (events & NS_POLLOUT ? LINUX_POLLWRNORM : 0);
 }
 
 void inet_notify(void *user, uint32_t events) {
@@ -70,10 +72,11 @@ bool inet_capable(const struct inet_socket *s, struct task *t, int cap) {
     return task_capable_in(t, s->net->user_ns, cap);
 }
 
-int inet_socket_new(struct task *t, struct net_namespace *net, struct nsock *n, int family, int type, int protocol, uint32_t flags,
-                    struct inet_socket **ret) {
+int inet_socket_new(struct task *t, struct net_namespace *net, struct nsock *n, int family, int type,
+                    int protocol, uint32_t flags, struct inet_socket **ret) {
     struct inet_socket *s = heap_new(inet_socket);
-    int r = s ? socket_init(&s->socket, &inet_file_ops, &inet_socket_ops, t, family, type, protocol, flags) : -ENOMEM;
+    int r = s ? socket_init(&s->socket, &inet_file_ops, &inet_socket_ops, t, family, type, protocol, flags)
+              : -ENOMEM;
 
     if (r < 0) {
         heap_free(s);
@@ -89,6 +92,23 @@ int inet_socket_new(struct task *t, struct net_namespace *net, struct nsock *n, 
     s->nsock = n;
     nsock_set_user(n, s);
     *ret = s;
+    return 0;
+}
+
+/* socket(7), SO_LINGER: the last close waits until the peer has acknowledged everything, or the time is over. A
+ * signal ends the wait, not the close. */
+static int file_flush(struct file *f, struct task *t) {
+    struct inet_socket *s = inet_of(container_of(f, struct socket, file));
+    bool last = atomic_load(&f->ref.count) == 1;
+
+    if (!t || !last || !s->socket.linger_on || s->socket.linger_seconds <= 0 || s->socket.type != LINUX_SOCK_STREAM ||
+        nsock_shutdown(s->nsock, LINUX_SHUT_WR) < 0)
+        return 0;
+    int64_t deadline = clock_add(monotonic_ns(), (int64_t)s->socket.linger_seconds * NSEC_PER_SEC);
+    struct inet_wait w = {0};
+    while (nsock_outq(s->nsock) > 0 && inet_wait(s, t, &w, LINUX_POLLOUT, deadline) == 0) {
+    }
+    inet_wait_done(&w);
     return 0;
 }
 
@@ -215,7 +235,8 @@ static void inherit(struct socket *to, const struct socket *from) {
     to->receive_low_water = from->receive_low_water;
 }
 
-static int op_accept(struct socket *base, struct task *t, uint32_t flags, struct socket_address *ret_peer, struct file **ret) {
+static int op_accept(struct socket *base, struct task *t, uint32_t flags, struct socket_address *ret_peer,
+                     struct file **ret) {
     struct inet_socket *s = inet_of(base), *child;
     int64_t deadline = socket_deadline(base->receive_timeout_ns);
     bool wait = !file_nonblocking(&base->file);
@@ -271,6 +292,7 @@ static const struct file_ops inet_file_ops = {
     .ready = file_ready_now,
     .poll_queue = file_queue,
     .ioctl = file_ioctl,
+    .flush = file_flush,
     .release = file_release,
 };
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/netlink.h: AF_NETLINK: what a protocol behind it needs: requests, replies, multicast. Source: netlink(7), RFC 3549.
+ * sentry/socket/netlink/netlink.h: AF_NETLINK: what a protocol behind it needs: requests, replies, multicast.
+ * Source: netlink(7), RFC 3549.
  *
- * A request is handled in the sender's own thread before send(2) returns; its answers lie in the socket's queue then. A dump is made whole, cut
- * into datagrams of at most a page, since libc reads by the page.
- * Locks: the table of sockets is RANK_NETLINK, a socket's queue RANK_NETLINK_QUEUE; both may be taken with network_config_lock() held.
+ * A request is handled in the sender's own thread before send(2) returns; its answers lie in the socket's
+ * queue then. A dump is made whole, cut into datagrams of at most a page, since libc reads by the page.
+ * Locks: the table of sockets is RANK_NETLINK, a socket's queue RANK_NETLINK_QUEUE; both may be taken with
+ * network_config_lock() held.
  */
 #pragma once
 
@@ -15,7 +17,8 @@ struct netlink_socket;
 
 /* ---- building messages ---- */
 
-/* Messages one behind the other in heap memory. After a failure (no memory, too long) nothing is added any more. */
+/* Messages one behind the other in heap memory. After a failure (no memory, too long) nothing is added any
+ * more. */
 struct nl_out {
     unsigned char *data;
     size_t len, cap;
@@ -45,7 +48,8 @@ struct nl_attr {
     const unsigned char *data; /* NULL: not there */
     size_t len;
 };
-/* Fills table[0..max] by type; those above are passed over; the last of a type counts. -EINVAL for a bad length. */
+/* Fills table[0..max] by type; those above are passed over; the last of a type counts. -EINVAL for a bad
+ * length. */
 int nl_parse(const unsigned char *data, size_t size, struct nl_attr *table, size_t max) must_check;
 bool nl_u32(const struct nl_attr *a, uint32_t *ret); /* false: absent or too short */
 /* An address of `family` (NS_AF_*): -EINVAL for another length; absent: any. */
@@ -68,9 +72,10 @@ struct netlink_request {
 
 struct netlink_protocol {
     int protocol;
-    unsigned groups;    /* multicast groups: 1 .. groups */
+    unsigned groups;      /* multicast groups: 1 .. groups */
     bool anybody_listens; /* joining a group takes no CAP_NET_ADMIN */
-    /* One request (NLM_F_REQUEST): 0 or -errno, which is the acknowledgement. NULL: none is understood. May block. */
+    /* One request (NLM_F_REQUEST): 0 or -errno, which is the acknowledgement. NULL: none is understood. May
+     * block. */
     int (*handle)(struct netlink_request *r);
     struct netlink_protocol *next;
 };

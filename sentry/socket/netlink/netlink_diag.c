@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/netlink_diag.c: NETLINK_SOCK_DIAG for the internet families, as ss(8) asks it. Its filter programs
- * (INET_DIAG_REQ_BYTECODE) are not run here: ss filters again by itself. Source: sock_diag(7).
+ * sentry/socket/netlink/netlink_diag.c: NETLINK_SOCK_DIAG for the internet families, as ss(8) asks it. Its
+ * filter programs (INET_DIAG_REQ_BYTECODE) are not run here: ss filters again by itself. Source:
+ * sock_diag(7).
  */
 #include <errno.h>
 #include <string.h>
@@ -35,20 +36,23 @@ static void put_id(struct linux_inet_diag_sockid *id, const struct ns_sock_info 
 }
 
 static bool same_id(const struct linux_inet_diag_sockid *a, const struct linux_inet_diag_sockid *b) {
-    bool cookie = (b->cookie[0] == ~0u && b->cookie[1] == ~0u) || memcmp(a->cookie, b->cookie, sizeof a->cookie) == 0;
+    bool cookie =
+        (b->cookie[0] == ~0u && b->cookie[1] == ~0u) || memcmp(a->cookie, b->cookie, sizeof a->cookie) == 0;
 
     return a->sport == b->sport && a->dport == b->dport && memcmp(a->src, b->src, sizeof a->src) == 0 &&
            memcmp(a->dst, b->dst, sizeof a->dst) == 0 && cookie;
 }
 
-static bool asked(const struct dump *d, const struct ns_sock_info *i, const struct linux_inet_diag_sockid *id) {
+static bool asked(const struct dump *d, const struct ns_sock_info *i,
+                  const struct linux_inet_diag_sockid *id) {
     if (i->family != d->req.family)
         return false;
     if (d->one)
         return !d->found && same_id(id, &d->req.id);
     if (!(d->req.states >> i->state & 1))
         return false;
-    return (!d->req.id.sport || d->req.id.sport == id->sport) && (!d->req.id.dport || d->req.id.dport == id->dport);
+    return (!d->req.id.sport || d->req.id.sport == id->sport) &&
+           (!d->req.id.dport || d->req.id.dport == id->dport);
 }
 
 static void put_memory(struct nl_out *o, uint8_t ext, const struct ns_sock_info *i) {
@@ -135,7 +139,8 @@ static int handle(struct netlink_request *r) {
     return d.one && !d.found ? -ENOENT : 0;
 }
 
-static struct netlink_protocol g_diag = {.protocol = LINUX_NETLINK_SOCK_DIAG, .groups = 4, .anybody_listens = true, .handle = handle};
+static struct netlink_protocol g_diag = {
+    .protocol = LINUX_NETLINK_SOCK_DIAG, .groups = 4, .anybody_listens = true, .handle = handle};
 
 __attribute__((constructor)) static void register_diag(void) {
     netlink_protocol_register(&g_diag);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/netlink_generic.c: NETLINK_GENERIC: the list of its families, which holds the list alone. Programs that ask for another
- * get ENOENT, as from a kernel without it. Source: genl(8), the kernel's Documentation/userspace-api/netlink.
+ * sentry/socket/netlink/netlink_generic.c: NETLINK_GENERIC: the list of its families, which holds the list
+ * alone. Programs that ask for another get ENOENT, as from a kernel without it. Source: genl(8), the kernel's
+ * Documentation/userspace-api/netlink.
  */
 #include <errno.h>
 #include <string.h>
@@ -46,14 +47,16 @@ static int handle(struct netlink_request *r) {
         memcpy(&number, id->data, sizeof number);
     else if (!name->data)
         return -EINVAL;
-    bool named = name->data && name->len >= sizeof CONTROL - 1 && strncmp((const char *)name->data, CONTROL, name->len) == 0;
+    bool named = name->data && name->len >= sizeof CONTROL - 1 &&
+                 strncmp((const char *)name->data, CONTROL, name->len) == 0;
     if (number != LINUX_GENL_ID_CTRL && !named)
         return -ENOENT;
     fill(&r->out, 0);
     return 0;
 }
 
-static struct netlink_protocol g_generic = {.protocol = LINUX_NETLINK_GENERIC, .groups = 32, .anybody_listens = true, .handle = handle};
+static struct netlink_protocol g_generic = {
+    .protocol = LINUX_NETLINK_GENERIC, .groups = 32, .anybody_listens = true, .handle = handle};
 
 __attribute__((constructor)) static void register_generic(void) {
     netlink_protocol_register(&g_generic);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/netlink_msg.c: messages and attributes (netlink.h). Source: netlink(7), RFC 3549 section 2.3.
+ * sentry/socket/netlink/netlink_msg.c: messages and attributes (netlink.h). Source: netlink(7), RFC 3549
+ * section 2.3.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,7 +23,9 @@ static unsigned char *grow(struct nl_out *o, size_t size) {
         return NULL;
     if (o->len + size > o->cap) {
         size_t cap = MAX(o->cap * 2, MAX(o->len + size, (size_t)2048));
-        unsigned char *p = cap > OUT_MAX ? NULL : o->data ? heap_realloc(o->data, cap) : heap_alloc_bytes(cap);
+        unsigned char *p = cap > OUT_MAX ? NULL
+                           : o->data     ? heap_realloc(o->data, cap)
+                                         : heap_alloc_bytes(cap);
         if (!p) {
             o->failed = true;
             return NULL;

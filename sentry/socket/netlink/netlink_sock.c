@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/netlink_sock.c: netlink sockets: names, groups, queues, and the way of a request. Source: netlink(7), bind(2),
- * recvmsg(2).
+ * sentry/socket/netlink/netlink_sock.c: netlink sockets: names, groups, queues, and the way of a request.
+ * Source: netlink(7), bind(2), recvmsg(2).
  */
 #include <errno.h>
 #include <string.h>
@@ -17,12 +17,12 @@
 #include "sentry/vfs/vfs.h"
 
 enum {
-    CHUNK = 3776,            /* as much as Linux puts into one datagram before it has seen a larger buffer */
+    CHUNK = 3776, /* as much as Linux puts into one datagram before it has seen a larger buffer */
     SEND_MAX = 212992 - 32,
     BUCKETS = 64,
     GROUP_WORDS = 2,
     CAP_NET_ADMIN_NR = 12,
-    QUEUE_OVERHEAD = 512,    /* what a datagram counts beside its bytes */
+    QUEUE_OVERHEAD = 512, /* what a datagram counts beside its bytes */
 };
 
 struct datagram {
@@ -32,15 +32,15 @@ struct datagram {
 };
 
 struct netlink_socket {
-    struct socket socket; /* first */
+    struct socket socket;      /* first */
     struct net_namespace *net; /* reference */
     const struct netlink_protocol *protocol;
-    struct list table_node; /* table.lock */
-    uint32_t portid;        /* table.lock to change; 0: not bound */
-    uint32_t peer;          /* connect(2)'s; table.lock */
+    struct list table_node;       /* table.lock */
+    uint32_t portid;              /* table.lock to change; 0: not bound */
+    uint32_t peer;                /* connect(2)'s; table.lock */
     uint32_t groups[GROUP_WORDS]; /* table.lock */
-    struct mutex lock;      /* RANK_NETLINK_QUEUE; to `overrun` */
-    struct list queue;      /* datagrams */
+    struct mutex lock;            /* RANK_NETLINK_QUEUE; to `overrun` */
+    struct list queue;            /* datagrams */
     uint32_t queued, drops;
     bool overrun; /* ENOBUFS is due */
     bool cap_ack, ext_ack, pktinfo, no_enobufs, strict, all_nsid, broadcast_error;
@@ -104,7 +104,8 @@ static bool queue(struct netlink_socket *s, const void *data, size_t len, uint32
         memcpy(d->data, data, len);
     }
     mutex_lock(&s->lock);
-    /* Answers that the owner asked for are bounded by the state they describe; what others send, by the buffer. */
+    /* Answers that the owner asked for are bounded by the state they describe; what others send, by the
+     * buffer. */
     bool ok = d && (group == 0 || s->queued + len + QUEUE_OVERHEAD <= s->socket.receive_buffer);
     if (ok) {
         list_add_tail(&s->queue, &d->node);
@@ -138,7 +139,8 @@ bool netlink_has_listeners(struct net_namespace *net, int protocol, uint32_t mas
     return any;
 }
 
-void netlink_multicast(struct net_namespace *net, int protocol, unsigned group, const void *data, size_t len) {
+void netlink_multicast(struct net_namespace *net, int protocol, unsigned group, const void *data,
+                       size_t len) {
     struct netlink_table *table = table_of(net->kernel);
     struct netlink_socket *s;
 
@@ -171,7 +173,8 @@ void netlink_each(struct net_namespace *net, void (*fn)(void *ctx, const struct 
 
 /* ---- names ---- */
 
-static struct netlink_socket *find_locked(struct netlink_table *table, const struct netlink_socket *like, uint32_t portid) {
+static struct netlink_socket *find_locked(struct netlink_table *table, const struct netlink_socket *like,
+                                          uint32_t portid) {
     struct netlink_socket *s;
 
     list_for_each_entry(s, &table->sockets, table_node) {
@@ -370,7 +373,8 @@ static ssize_t op_send(struct socket *base, struct task *t, struct socket_messag
         return -EOPNOTSUPP;
     if (m->address && m->address->len > 0)
         r = take_address(m->address, &to);
-    if (r == 0 && (to.groups || to.pid) && s->protocol->handle && !task_capable_in(t, s->net->user_ns, CAP_NET_ADMIN_NR))
+    if (r == 0 && (to.groups || to.pid) && s->protocol->handle &&
+        !task_capable_in(t, s->net->user_ns, CAP_NET_ADMIN_NR))
         r = -EPERM;
     if (r == 0 && size > SEND_MAX)
         r = -EMSGSIZE;
@@ -449,13 +453,16 @@ static ssize_t op_recv(struct socket *base, struct task *t, struct socket_messag
     return r < 0 || m->flags & LINUX_MSG_TRUNC ? r : (ssize_t)size;
 }
 
-static int op_control_in(struct socket *base, struct task *t, struct socket_message *m, const struct linux_cmsghdr *h, const void *data,
-                         size_t size) {
+static int op_control_in(struct socket *base, struct task *t, struct socket_message *m,
+                         const struct linux_cmsghdr *h, const void *data, size_t size) {
     (void)base, (void)t, (void)m, (void)data, (void)size;
-    return h->level != LINUX_SOL_SOCKET || h->type == LINUX_SCM_CREDENTIALS || h->type == LINUX_SCM_RIGHTS ? 0 : -EINVAL;
+    return h->level != LINUX_SOL_SOCKET || h->type == LINUX_SCM_CREDENTIALS || h->type == LINUX_SCM_RIGHTS
+               ? 0
+               : -EINVAL;
 }
 
-static int op_control_out(struct socket *base, struct task *t, struct socket_message *m, struct control_out *o) {
+static int op_control_out(struct socket *base, struct task *t, struct socket_message *m,
+                          struct control_out *o) {
     (void)base, (void)t;
     if (!(m->net.have & NS_CMSG_PKTINFO))
         return 0;
@@ -501,7 +508,8 @@ static int change_membership(struct netlink_socket *s, struct task *t, bool join
     return 0;
 }
 
-static int op_set_option(struct socket *base, struct task *t, int level, int name, const void *value, uint32_t len) {
+static int op_set_option(struct socket *base, struct task *t, int level, int name, const void *value,
+                         uint32_t len) {
     struct netlink_socket *s = netlink_of(base);
     uint32_t v = 0;
 
@@ -522,7 +530,8 @@ static int op_set_option(struct socket *base, struct task *t, int level, int nam
     return 0;
 }
 
-static int op_get_option(struct socket *base, struct task *t, int level, int name, void *value, uint32_t *len) {
+static int op_get_option(struct socket *base, struct task *t, int level, int name, void *value,
+                         uint32_t *len) {
     struct netlink_socket *s = netlink_of(base);
     int32_t v;
 
@@ -626,7 +635,9 @@ static int create(struct task *t, int type, int protocol, uint32_t flags, struct
     if (!p)
         return -EPROTONOSUPPORT;
     struct netlink_socket *s = heap_new(netlink_socket);
-    int r = s ? socket_init(&s->socket, &netlink_file_ops, &netlink_socket_ops, t, LINUX_AF_NETLINK, type, protocol, flags) : -ENOMEM;
+    int r = s ? socket_init(&s->socket, &netlink_file_ops, &netlink_socket_ops, t, LINUX_AF_NETLINK, type,
+                            protocol, flags)
+              : -ENOMEM;
     if (r < 0) {
         heap_free(s);
         return r;
@@ -647,8 +658,10 @@ static int create(struct task *t, int type, int protocol, uint32_t flags, struct
 
 static struct socket_family g_netlink_family = {.family = LINUX_AF_NETLINK, .create = create};
 /* Programs that wait for devices may listen; no device comes or goes. */
-static struct netlink_protocol g_uevent = {.protocol = LINUX_NETLINK_KOBJECT_UEVENT, .groups = 32, .anybody_listens = true};
-static struct netlink_protocol g_usersock = {.protocol = LINUX_NETLINK_USERSOCK, .groups = 32, .anybody_listens = true};
+static struct netlink_protocol g_uevent = {
+    .protocol = LINUX_NETLINK_KOBJECT_UEVENT, .groups = 32, .anybody_listens = true};
+static struct netlink_protocol g_usersock = {
+    .protocol = LINUX_NETLINK_USERSOCK, .groups = 32, .anybody_listens = true};
 
 __attribute__((constructor)) static void register_netlink(void) {
     socket_family_register(&g_netlink_family);

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sentry/socket/netlink/rtnl.h"
+#include "sentry/socket/netlink/rtnetlink.h"
 
 struct cacheinfo { /* struct ifa_cacheinfo */
     uint32_t preferred, valid, cstamp, tstamp;
@@ -14,7 +14,8 @@ static int family_of(const struct ipa *ip) {
     return ipa_is_v4(ip) ? LINUX_AF_INET : LINUX_AF_INET6;
 }
 
-void rtnl_fill_addr(struct nl_out *o, uint16_t type, uint16_t flags, const struct nic_info *nic, const struct nic_addr *a) {
+void rtnl_fill_addr(struct nl_out *o, uint16_t type, uint16_t flags, const struct nic_info *nic,
+                    const struct nic_addr *a) {
     bool v4 = ipa_is_v4(&a->addr), peer = !ipa_is_any(&a->peer);
     uint32_t shown = a->flags | (a->valid_s == UINT32_MAX ? NS_IFA_F_PERMANENT : 0);
     struct linux_ifaddrmsg m = {.family = (uint8_t)family_of(&a->addr),
@@ -65,7 +66,11 @@ static int parse(struct netlink_request *r, struct linux_ifaddrmsg *m, struct ni
     if (m->family != LINUX_AF_INET && m->family != LINUX_AF_INET6)
         return -EAFNOSUPPORT;
     int result = nl_parse(r->payload + sizeof *m, r->size - sizeof *m, a, LINUX_IFA_FLAGS);
-    *ret = (struct nic_addr){.prefix_len = m->prefix_len, .scope = m->scope, .flags = m->flags, .valid_s = UINT32_MAX, .preferred_s = UINT32_MAX};
+    *ret = (struct nic_addr){.prefix_len = m->prefix_len,
+                             .scope = m->scope,
+                             .flags = m->flags,
+                             .valid_s = UINT32_MAX,
+                             .preferred_s = UINT32_MAX};
     if (result == 0)
         result = nl_ip(&a[LINUX_IFA_ADDRESS], m->family, &address);
     if (result == 0)

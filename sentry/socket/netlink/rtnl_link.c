@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/rtnl_link.c: interfaces: RTM_*LINK. Kinds that can be made: veth, bridge, dummy. Source: rtnetlink(7), ip-link(8).
+ * sentry/socket/netlink/rtnl_link.c: interfaces: RTM_*LINK. Kinds that can be made: veth, bridge, dummy.
+ * Source: rtnetlink(7), ip-link(8).
  */
 #include <errno.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
-#include "sentry/socket/netlink/rtnl.h"
+#include "sentry/socket/netlink/rtnetlink.h"
 #include "sentry/vfs/fd_table.h"
 
 enum {
@@ -20,7 +21,8 @@ enum {
 
 /* struct rtnl_link_stats64, of which the library counts these */
 static void put_counters(struct nl_out *o, const struct nic_stats *s) {
-    uint64_t wide[25] = {s->rx_packets, s->tx_packets, s->rx_bytes, s->tx_bytes, s->rx_errors, s->tx_errors, s->rx_dropped, s->tx_dropped};
+    uint64_t wide[25] = {s->rx_packets, s->tx_packets, s->rx_bytes,   s->tx_bytes,
+                         s->rx_errors,  s->tx_errors,  s->rx_dropped, s->tx_dropped};
     uint32_t narrow[24];
 
     nl_put(o, LINUX_IFLA_STATS64, wide, sizeof wide);
@@ -98,7 +100,8 @@ static int parse(const unsigned char *data, size_t size, struct link_request *re
     memcpy(&ret->m, data, sizeof ret->m);
     int r = nl_parse(data + sizeof ret->m, size - sizeof ret->m, ret->a, LINUX_IFLA_ALT_IFNAME);
     memset(ret->name, 0, sizeof ret->name);
-    const struct nl_attr *name = ret->a[LINUX_IFLA_IFNAME].data ? &ret->a[LINUX_IFLA_IFNAME] : &ret->a[LINUX_IFLA_ALT_IFNAME];
+    const struct nl_attr *name =
+        ret->a[LINUX_IFLA_IFNAME].data ? &ret->a[LINUX_IFLA_IFNAME] : &ret->a[LINUX_IFLA_ALT_IFNAME];
     if (r == 0 && name->data)
         r = nl_name(name, ret->name);
     return r;
@@ -111,7 +114,8 @@ static struct nic *find(struct netns *ns, const struct link_request *q) {
 }
 
 /* The namespace that IFLA_NET_NS_PID or _FD names: new reference in *ret, or NULL if none is named. */
-static int other_namespace(struct netlink_request *r, const struct link_request *q, struct net_namespace **ret) {
+static int other_namespace(struct netlink_request *r, const struct link_request *q,
+                           struct net_namespace **ret) {
     uint32_t number;
 
     *ret = NULL;
@@ -186,7 +190,9 @@ static int apply(struct netns *ns, struct nic *nic, const struct link_request *q
     uint32_t v;
 
     nic_info(nic, &info);
-    int r = rename && q->a[LINUX_IFLA_IFNAME].data && q->name[0] && strcmp(q->name, info.name) != 0 ? nic_set_name(nic, q->name) : 0;
+    int r = rename && q->a[LINUX_IFLA_IFNAME].data && q->name[0] && strcmp(q->name, info.name) != 0
+                ? nic_set_name(nic, q->name)
+                : 0;
     if (r == 0)
         r = set_mac(nic, &q->a[LINUX_IFLA_ADDRESS]);
     if (r == 0 && nl_u32(&q->a[LINUX_IFLA_MTU], &v))
@@ -198,7 +204,8 @@ static int apply(struct netns *ns, struct nic *nic, const struct link_request *q
     return r < 0 ? r : set_flags(nic, &q->m);
 }
 
-static int move_away(struct netlink_request *r, struct nic *nic, const struct link_request *q, struct net_namespace *to) {
+static int move_away(struct netlink_request *r, struct nic *nic, const struct link_request *q,
+                     struct net_namespace *to) {
     struct rtnl_watch watch;
 
     if (to == r->net)
@@ -226,8 +233,8 @@ static int change(struct netlink_request *r, struct nic *nic, const struct link_
 }
 
 /* The other end of a veth pair: IFLA_INFO_DATA { VETH_INFO_PEER { ifinfomsg, attributes } }. */
-static int make_veth(struct netlink_request *r, const struct link_request *q, struct net_namespace *net, const struct nl_attr *data,
-                     struct nic **ret) {
+static int make_veth(struct netlink_request *r, const struct link_request *q, struct net_namespace *net,
+                     const struct nl_attr *data, struct nic **ret) {
     struct nl_attr inner[LINUX_VETH_INFO_PEER + 1] = {{0}};
     struct link_request peer = {.name = ""};
     struct net_namespace *peer_net = NULL;
@@ -244,7 +251,9 @@ static int make_veth(struct netlink_request *r, const struct link_request *q, st
     if (peer_net)
         rtnl_watch_begin(&watch, peer_net);
     struct netns *theirs = peer_net ? peer_net->netns : net->netns;
-    result = veth_new(net->netns, q->name[0] ? q->name : "veth%d", theirs, peer.name[0] ? peer.name : "veth%d", ret, &other);
+    /* the peer first, as Linux: it gets the lower number */
+    result = veth_new(theirs, peer.name[0] ? peer.name : "veth%d", net->netns,
+                      q->name[0] ? q->name : "veth%d", &other, ret);
     if (result == 0)
         result = apply(theirs, other, &peer, /* rename= */ false);
     if (peer_net)
@@ -261,7 +270,8 @@ static int make(struct netlink_request *r, const struct link_request *q) {
 
     if (!q->a[LINUX_IFLA_LINKINFO].data)
         return -EOPNOTSUPP;
-    int result = nl_parse(q->a[LINUX_IFLA_LINKINFO].data, q->a[LINUX_IFLA_LINKINFO].len, info, LINUX_IFLA_INFO_DATA);
+    int result =
+        nl_parse(q->a[LINUX_IFLA_LINKINFO].data, q->a[LINUX_IFLA_LINKINFO].len, info, LINUX_IFLA_INFO_DATA);
     if (result == 0)
         result = info[LINUX_IFLA_INFO_KIND].data ? nl_name(&info[LINUX_IFLA_INFO_KIND], kind) : -EOPNOTSUPP;
     if (result == 0)
@@ -331,5 +341,7 @@ int rtnl_link(struct netlink_request *r) {
     int result = parse(r->payload, r->size, &q);
     if (result < 0)
         return result;
-    return r->h.type == LINUX_RTM_GETLINK ? get_link(r, &q) : r->h.type == LINUX_RTM_DELLINK ? delete_link(r, &q) : new_link(r, &q);
+    return r->h.type == LINUX_RTM_GETLINK   ? get_link(r, &q)
+           : r->h.type == LINUX_RTM_DELLINK ? delete_link(r, &q)
+                                            : new_link(r, &q);
 }

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sentry/socket/netlink/rtnl.h"
+#include "sentry/socket/netlink/rtnetlink.h"
 
 struct cacheinfo { /* struct nda_cacheinfo */
     uint32_t confirmed, used, updated, refcount;
@@ -19,7 +19,8 @@ void rtnl_fill_neigh(struct nl_out *o, uint16_t type, uint16_t flags, const stru
 
     nl_begin(o, type, flags, &m, sizeof m);
     nl_put_ip(o, LINUX_NDA_DST, &n->addr);
-    if (n->state & (NS_NUD_REACHABLE | NS_NUD_STALE | NS_NUD_DELAY | NS_NUD_PROBE | NS_NUD_PERMANENT | NS_NUD_NOARP))
+    if (n->state &
+        (NS_NUD_REACHABLE | NS_NUD_STALE | NS_NUD_DELAY | NS_NUD_PROBE | NS_NUD_PERMANENT | NS_NUD_NOARP))
         nl_put(o, LINUX_NDA_LLADDR, n->mac.b, sizeof n->mac.b);
     nl_put(o, LINUX_NDA_CACHEINFO, &c, sizeof c);
     nl_put_u32(o, LINUX_NDA_PROBES, 0);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/rtnl_route.c: routes: RTM_*ROUTE, and `ip route get`. One next hop a route. Source: rtnetlink(7), ip-route(8).
+ * sentry/socket/netlink/rtnl_route.c: routes: RTM_*ROUTE, and `ip route get`. One next hop a route. Source:
+ * rtnetlink(7), ip-route(8).
  */
 #include <errno.h>
 #include <string.h>
 
 #include "sentry/kernel/task.h"
-#include "sentry/socket/netlink/rtnl.h"
+#include "sentry/socket/netlink/rtnetlink.h"
 
 struct cacheinfo { /* struct rta_cacheinfo */
     uint32_t clntref, lastuse, expires, error, used, id, ts, tsage;
@@ -117,7 +118,12 @@ static int parse(struct netlink_request *r, struct linux_rtmsg *m, struct nl_att
     int result = nl_parse(r->payload + sizeof *m, r->size - sizeof *m, a, LINUX_RTA_UID);
     if (result < 0)
         return result;
-    *ret = (struct ns_route){.prefix_len = m->dst_len, .tos = m->tos, .table = m->table, .type = m->type, .scope = m->scope, .protocol = m->protocol};
+    *ret = (struct ns_route){.prefix_len = m->dst_len,
+                             .tos = m->tos,
+                             .table = m->table,
+                             .type = m->type,
+                             .scope = m->scope,
+                             .protocol = m->protocol};
     (void)nl_u32(&a[LINUX_RTA_TABLE], &ret->table);
     (void)nl_u32(&a[LINUX_RTA_PRIORITY], &ret->metric);
     (void)nl_u32(&a[LINUX_RTA_OIF], &ret->nexthop.ifindex);
@@ -136,7 +142,8 @@ static int parse(struct netlink_request *r, struct linux_rtmsg *m, struct nl_att
 }
 
 static bool same_key(const struct ns_route *a, const struct ns_route *b) {
-    return a->prefix_len == b->prefix_len && ipa_eq(&a->dst, &b->dst) && a->tos == b->tos && a->metric == b->metric &&
+    return a->prefix_len == b->prefix_len && ipa_eq(&a->dst, &b->dst) && a->tos == b->tos &&
+           a->metric == b->metric &&
            (a->table ? a->table : NS_RT_TABLE_MAIN) == (b->table ? b->table : NS_RT_TABLE_MAIN);
 }
 
@@ -168,7 +175,8 @@ static int add(struct netlink_request *r, struct ns_route *want, int family) {
 }
 
 /* `ip route get`: what would be done with a packet. */
-static int get(struct netlink_request *r, const struct linux_rtmsg *m, const struct nl_attr *a, const struct ns_route *asked) {
+static int get(struct netlink_request *r, const struct linux_rtmsg *m, const struct nl_attr *a,
+               const struct ns_route *asked) {
     struct ns_route_query q = {.dst = asked->dst, .oif = asked->nexthop.ifindex, .tos = m->tos};
     struct ns_route_answer answer;
 
@@ -193,7 +201,8 @@ static int get(struct netlink_request *r, const struct linux_rtmsg *m, const str
     nl_put_u32(&r->out, LINUX_RTA_OIF, answer.ifindex);
     nl_put_ip(&r->out, LINUX_RTA_PREFSRC, &answer.src);
     if (m->family == LINUX_AF_INET)
-        nl_put_u32(&r->out, LINUX_RTA_UID, from_kuid(task_creds(r->task)->user_ns, task_creds(r->task)->euid));
+        nl_put_u32(&r->out, LINUX_RTA_UID,
+                   from_kuid(task_creds(r->task)->user_ns, task_creds(r->task)->euid));
     nl_put(&r->out, LINUX_RTA_CACHEINFO, &c, sizeof c);
     nl_end(&r->out);
     return 0;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sentry/socket/netlink/rtnl.h"
+#include "sentry/socket/netlink/rtnetlink.h"
 
 enum { LAST = LINUX_FRA_PROTOCOL, FREE_PRIORITY = 32765, RTPROT_UNSPEC = 0 };
 
@@ -18,7 +18,8 @@ static void put_name(struct nl_out *o, uint16_t type, struct netns *ns, uint32_t
     nl_put_string(o, type, info.name);
 }
 
-void rtnl_fill_rule(struct nl_out *o, uint16_t type, uint16_t flags, struct netns *ns, const struct ns_rule *r) {
+void rtnl_fill_rule(struct nl_out *o, uint16_t type, uint16_t flags, struct netns *ns,
+                    const struct ns_rule *r) {
     struct linux_fib_rule_hdr m = {.family = r->family,
                                    .dst_len = r->dst_len,
                                    .src_len = r->src_len,
@@ -28,7 +29,8 @@ void rtnl_fill_rule(struct nl_out *o, uint16_t type, uint16_t flags, struct netn
     nl_begin(o, type, flags, &m, sizeof m);
     nl_put_u32(o, LINUX_FRA_TABLE, r->table);
     nl_put_u32(o, LINUX_FRA_SUPPRESS_PREFIXLEN, ~0u);
-    nl_put_u8(o, LINUX_FRA_PROTOCOL, r->priority == 0 || r->priority >= 32766 ? NS_RTPROT_KERNEL : NS_RTPROT_BOOT);
+    nl_put_u8(o, LINUX_FRA_PROTOCOL,
+              r->priority == 0 || r->priority >= 32766 ? NS_RTPROT_KERNEL : NS_RTPROT_BOOT);
     if (r->priority)
         nl_put_u32(o, LINUX_FRA_PRIORITY, r->priority);
     if (r->mark || r->mark_mask)
@@ -97,7 +99,8 @@ int rtnl_rule(struct netlink_request *r) {
     memcpy(&m, r->payload, sizeof m);
     if (m.family != LINUX_AF_INET && m.family != LINUX_AF_INET6)
         return -EAFNOSUPPORT;
-    struct ns_rule rule = {.family = m.family, .table = m.table, .src_len = m.src_len, .dst_len = m.dst_len, .action = m.action};
+    struct ns_rule rule = {
+        .family = m.family, .table = m.table, .src_len = m.src_len, .dst_len = m.dst_len, .action = m.action};
     int result = nl_parse(r->payload + sizeof m, r->size - sizeof m, a, LAST);
     if (result == 0)
         result = nl_ip(&a[LINUX_FRA_DST], m.family, &rule.dst);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/unix/unix.h: the sockets of AF_UNIX as listings show them. Source: unix(7), proc(5) "/proc/net/unix".
+ * sentry/socket/unix/unix.h: the sockets of AF_UNIX as listings show them. Source: unix(7), proc(5)
+ * "/proc/net/unix".
  */
 #pragma once
 

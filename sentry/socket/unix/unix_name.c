@@ -90,7 +90,8 @@ struct unix_sock *unix_list_next(struct kernel *k, struct unix_sock *after) {
     }
     mutex_lock(&names->lock);
     /* `after` may have left the list meanwhile: then its node points at itself and the walk ends */
-    for (struct list *at = after ? after->all_node.next : names->all.next; at != &names->all && !next; at = at->next) {
+    for (struct list *at = after ? after->all_node.next : names->all.next; at != &names->all && !next;
+         at = at->next) {
         struct unix_sock *s = container_of(at, struct unix_sock, all_node);
         if (s == after)
             break;

@@ -174,6 +174,12 @@ none() { local text; text=$(timeout -k 5 60 "$RUNSC" --root "$state/root" --plat
 import socket, errno
 s = socket.socket(); print(s.connect_ex(("198.51.100.1", 7)) == errno.ENETUNREACH)') && equal "$text" True; }
 check none_reaches_nothing none
-nothing_left() { ! ps -eo args | grep -q "[r]unsc uplink"; }
-left() { local i; for i in $(seq 100); do ps -eo args | grep "[r]unsc uplink" | grep -q "$state" || return 0; sleep 0.05; done; return 1; }
+capture() {
+    timeout -k 5 60 ip netns exec "$wan" "$RUNSC" --root "$state/root" --platform="$PLATFORM" --pcap "$state/pcap" do --rootfs "$ROOTFS" -- \
+        python3 -c "import socket; s = socket.create_connection(('198.51.100.1', 7), 20); s.sendall(b'seen by pcap'); s.recv(20)" &&
+        equal "$(head -c 4 "$state/pcap" | od -An -tx4 | tr -d ' ')" a1b23c4d && grep -aq 'seen by pcap' "$state/pcap"
+}
+check pcap capture
+# The uplink lives in this namespace: besides the servers nobody may be there.
+left() { local i; for i in $(seq 100); do [ "$(ip netns pids "$wan")" = "$servers" ] && return 0; sleep 0.05; done; ip netns pids "$wan"; return 1; }
 check no_process_is_left left

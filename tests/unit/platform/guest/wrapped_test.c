@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/unit/platform/guest/wrapped_test.c: hot call sites of the pattern `syscall; cmp $imm32, %rax`, whose
- * comparison moves away when they are patched (systrap_patch_host.c). What the sentry sees must be the same as
- * on every platform.
+ * comparison moves away when they are patched (systrap_patch_host.c). What the sentry sees must be the same
+ * as on every platform.
  */
 #include "tests/unit/platform/guest/guest.h"
 
@@ -30,9 +30,9 @@ static void call_often(struct guest *g, int times) {
     for (int i = 1; i <= times; i++) {
         struct guest_regs before = g->regs;
         bool bad = i % 3 == 0;
-        g->regs.rax = bad ? (uint64_t)-(i % 4096) : (uint64_t)i;
+        g->regs.rax = bad ? (uint64_t) - (i % 4096) : (uint64_t)i;
         expect_it(g);
-        ASSERT_EQ(bad ? g->regs.rbp : g->regs.rbx, bad ? (uint64_t)-(i % 4096) : (uint64_t)i);
+        ASSERT_EQ(bad ? g->regs.rbp : g->regs.rbx, bad ? (uint64_t) - (i % 4096) : (uint64_t)i);
         ASSERT_EQ(bad ? g->regs.rbx : g->regs.rbp, bad ? before.rbx : before.rbp);
         ASSERT_EQ(g->regs.r15, before.r15);
         ASSERT_EQ(g->regs.rdi, before.rdi);
@@ -146,7 +146,8 @@ TEST(debuggers_at_a_wrapped_site) {
     ASSERT_EQ(g.ops->as_peek(g.as, seen, site - 3, 16), 16);
     ASSERT_MEMEQ(seen + 3, g_code, 8);
     ASSERT_EQ(g.ops->as_poke(g.as, site + 2, &int3, 1), 1);
-    g.regs.rax = 1; /* in a call made before that: the comparison that it goes back to is the moved one, or this */
+    g.regs.rax =
+        1; /* in a call made before that: the comparison that it goes back to is the moved one, or this */
     guest_run(&g);
     if (g.event.kind == EVENT_SYSCALL)
         guest_run(&g);
@@ -173,8 +174,9 @@ TEST(memory_of_a_wrapped_site_that_is_replaced) {
               guest_code_end - guest_code);
     unsigned char nops[6] = {0x90, 0x90, 0x90, 0x90, 0x90, 0xcc};
     ASSERT_EQ(g.ops->as_copy_out(g.as, GUEST(guest_wrapped_after), nops, 6), 6);
-    guest_apply(&g, (struct as_op){
-                        .kind = AS_PROTECT, .addr = CODE_ADDRESS, .len = 0x1000, .prot = PROT_READ | PROT_EXEC});
+    guest_apply(&g,
+                (struct as_op){
+                    .kind = AS_PROTECT, .addr = CODE_ADDRESS, .len = 0x1000, .prot = PROT_READ | PROT_EXEC});
     guest_enter(&g, GUEST(guest_getpid));
     guest_expect_call(&g, 39);
     g.regs = saved;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/rtnl.c: NETLINK_ROUTE: which request goes where, and notifications (rtnl.h).
+ * sentry/socket/netlink/rtnetlink.c: NETLINK_ROUTE: which request goes where, and notifications (rtnetlink.h).
  */
-#include "sentry/socket/netlink/rtnl.h"
+#include "sentry/socket/netlink/rtnetlink.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,9 +14,10 @@ enum { CAP_NET_ADMIN_NR = 12, GROUPS = 36 };
 /* ---- notifications ---- */
 
 #define BIT(group) (1u << ((group)-1))
-#define WATCHED                                                                                                                        \
-    (BIT(LINUX_RTNLGRP_LINK) | BIT(LINUX_RTNLGRP_NEIGH) | BIT(LINUX_RTNLGRP_IPV4_IFADDR) | BIT(LINUX_RTNLGRP_IPV4_ROUTE) |             \
-     BIT(LINUX_RTNLGRP_IPV4_RULE) | BIT(LINUX_RTNLGRP_IPV6_IFADDR) | BIT(LINUX_RTNLGRP_IPV6_ROUTE) | BIT(LINUX_RTNLGRP_IPV6_RULE))
+#define WATCHED                                                                                              \
+    (BIT(LINUX_RTNLGRP_LINK) | BIT(LINUX_RTNLGRP_NEIGH) | BIT(LINUX_RTNLGRP_IPV4_IFADDR) |                   \
+     BIT(LINUX_RTNLGRP_IPV4_ROUTE) | BIT(LINUX_RTNLGRP_IPV4_RULE) | BIT(LINUX_RTNLGRP_IPV6_IFADDR) |         \
+     BIT(LINUX_RTNLGRP_IPV6_ROUTE) | BIT(LINUX_RTNLGRP_IPV6_RULE))
 
 static void snapshot(struct net_namespace *net, struct nl_out *o) {
     rtnl_dump_links(net->netns, o, 0, /* with_counters= */ false);
@@ -27,7 +28,8 @@ static void snapshot(struct net_namespace *net, struct nl_out *o) {
 }
 
 /* The next message at *at, or false at the end. */
-static bool next_message(const struct nl_out *o, size_t *at, struct linux_nlmsghdr *h, const unsigned char **ret) {
+static bool next_message(const struct nl_out *o, size_t *at, struct linux_nlmsghdr *h,
+                         const unsigned char **ret) {
     if (*at >= o->len)
         return false;
     *ret = o->data + *at;
@@ -45,7 +47,8 @@ static size_t key_size(const struct linux_nlmsghdr *h) {
     return h->len;
 }
 
-static bool contains(const struct nl_out *o, const struct linux_nlmsghdr *h, const unsigned char *m, size_t size) {
+static bool contains(const struct nl_out *o, const struct linux_nlmsghdr *h, const unsigned char *m,
+                     size_t size) {
     struct linux_nlmsghdr other;
     const unsigned char *at;
     size_t pos = 0, head = offsetof(struct linux_nlmsghdr, flags);
@@ -82,7 +85,8 @@ static void tell(struct net_namespace *net, unsigned char *m, const struct linux
 }
 
 /* Objects of `a` that are not in `b`. */
-static void tell_difference(struct net_namespace *net, const struct nl_out *a, const struct nl_out *b, bool gone) {
+static void tell_difference(struct net_namespace *net, const struct nl_out *a, const struct nl_out *b,
+                            bool gone) {
     struct linux_nlmsghdr h;
     const unsigned char *m;
     size_t pos = 0;
