@@ -19,6 +19,7 @@
  * - signal: container, signal, [pid, scope: "process"|"foreground"|"all"]
  * - wait: container, [pid] -> status, reason, why (when it has ended)
  * - state: container -> status, pid; ps: container -> pids; winsize: container, rows, columns, [pid]
+ * - forward: container, port + fd: a connection for a port of the sandbox
  * - pause, resume, destroy: container
  *
  * "fds_gofer": n, "fds_stdio": [bool,bool,bool], "fds_tty": bool, "fds_status": bool, "fds_extra": n,

@@ -339,6 +339,15 @@ static int verb_wait(struct request *q, struct err **err) {
     return 0;
 }
 
+static int verb_forward(struct request *q, struct err **err) {
+    json_int_t port = json_integer_value(json_object_get(q->json, "port"));
+
+    if (port < 1 || port > UINT16_MAX || q->fd_count != 1)
+        return bad(err, "forward needs a port and one descriptor");
+    int r = boot_port_forward(q->c->kernel, next_fd(q), (uint16_t)port, err);
+    return r < 0 ? r : answer(q, json_object());
+}
+
 static int verb_state(struct request *q, struct err **err) {
     static const char *const names[] = {"creating", "created", "running", "paused", "stopped"};
 
@@ -381,6 +390,7 @@ static const struct {
     {"start", verb_start, true, true},      {"exec", verb_exec, true, true},
     {"signal", verb_signal, true, false},   {"wait", verb_wait, true, false},
     {"state", verb_state, true, false},     {"ps", verb_ps, true, false},
+    {"forward", verb_forward, true, false},
     {"winsize", verb_winsize, true, false}, {"pause", verb_pause, true, true},
     {"resume", verb_resume, true, true},    {"destroy", verb_destroy, true, true},
 };

@@ -234,6 +234,17 @@ int boot_network_configure(struct boot_kernel *k, const json_t *document, int *f
     return r;
 }
 
+int boot_port_forward(struct boot_kernel *k, int fd, uint16_t port, struct err **err) {
+    struct netns *ns = net_namespace_netns(net_namespace_initial(k->kernel));
+    int r = k->network.forwards ? 0 : port_forwards_new(&k->network.forwards);
+
+    if (r < 0)
+        close_fd(fd);
+    else
+        r = port_forward_start(k->network.forwards, ns, fd, port);
+    return r < 0 ? err_set(err, -r, "network.forward", "connecting to port %u of the container", port) : 0;
+}
+
 int boot_exec(struct boot_container *c, const struct boot_process *process, boot_pid_t *ret_pid,
               struct err **err) {
     struct boot_process_entry *e;
@@ -268,6 +279,7 @@ void boot_kernel_destroy(struct boot_kernel *k) {
         boot_container_destroy(list_first_entry(&k->containers, struct boot_container, node));
     host_poll_destroy(k->kernel);
     resolver_relay_stop(k->network.relay);
+    port_forwards_free(k->network.forwards);
     kernel_destroy(k->kernel);
     packet_capture_free(k->network.capture);
     close_fd(k->config.strace_fd);

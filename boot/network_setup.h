@@ -9,6 +9,7 @@
 #include "base/compiler.h"
 #include "base/err.h"
 #include "boot/packet_capture.h"
+#include "boot/port_forward.h"
 #include "boot/resolver_relay.h"
 #include "netstack/netstack.h"
 
@@ -16,6 +17,7 @@
 struct network_parts {
     struct resolver_relay *relay;
     struct packet_capture *capture;
+    struct port_forwards *forwards; /* made for the first one */
 };
 
 /* Descriptors that are used are taken out of `fds` (-1); the rest stays the caller's. The caller holds

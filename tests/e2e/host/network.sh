@@ -239,3 +239,25 @@ END
 }
 ln -sf busybox "$bundle/rootfs/bin/nslookup"
 check resolver_on_loopback resolver
+
+# ---- port forwarding, to a container without a network ----
+
+forward() {
+    config "" 'while :; do nc -l -p 7009 </data; done'
+    runsc --network=none create --bundle "$bundle" forwarded </dev/null >"$state/forwarded" 2>&1 && runsc start forwarded || return 1
+    ip netns exec "$lan" "$RUNSC" --root "$state/root" port-forward forwarded 0:7009 >"$state/port" 2>&1 &
+    local pid=$! port i got
+    for i in $(seq 200); do grep -q 127 "$state/port" && break; sleep 0.05; done
+    port=$(sed -n 's/.*://p' "$state/port")
+    for i in $(seq 100); do
+        got=$(host python3 -c 'import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+while d := s.recv(65536): sys.stdout.buffer.write(d)' "$port" | md5sum)
+        [ "$got" = "$sum" ] && break # nobody listened yet
+        sleep 0.1
+    done
+    kill $pid
+    stop forwarded
+    equal "$got" "$sum"
+}
+check port_forward forward
