@@ -127,7 +127,8 @@ bool is_netlink_file(const struct file *f) {
 }
 
 void netlink_deliver(struct file *f, const void *data, size_t len) {
-    (void)queue(netlink_of(container_of(f, struct socket, file)), data, len, /* from= */ 0, /* group= */ 0);
+    (void)queue(netlink_of(container_of(f, struct socket, file)), data, len, /* from= */ 0, /* group= */ 0,
+                /* bounded= */ true);
 }
 
 /* Is there more than a receive buffer's worth that nobody has read? */
