@@ -102,9 +102,11 @@ static int core_pattern_show(struct kernfs_inode *n, struct task *t, struct text
     struct core_settings *s = &n->inode.fs->kernel->core;
 
     (void)t;
+    char pattern[CORE_PATTERN_MAX];
     mutex_lock(&s->lock);
-    text_printf(out, "%s\n", s->pattern);
+    memcpy(pattern, s->pattern, sizeof pattern);
     mutex_unlock(&s->lock);
+    text_printf(out, "%s\n", pattern);
     return 0;
 }
 
