@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/container_mounts.c: the mount tree of a container: the root (a gofer's, maybe under an overlay in memory) and the spec's mounts in order.
- * Source: runtime-spec config.md "Mounts"; OCI.md 5.
+ * boot/container_mounts.c: the mount tree of a container: the root (a gofer's, maybe under an overlay in
+ * memory) and the spec's mounts in order. Source: runtime-spec config.md "Mounts"; OCI.md 5.
  *
- * cgroup and mqueue have no file system here yet: such a mount is left out with a warning in the log, and its place stays an empty directory.
+ * cgroup and mqueue have no file system here yet: such a mount is left out with a warning in the log, and its
+ * place stays an empty directory.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,17 +27,48 @@ static const struct {
     const char *name;
     uint32_t set, clear;
 } g_flag_options[] = {
-    {"ro", MOUNT_READONLY, 0}, {"rw", 0, MOUNT_READONLY}, {"nosuid", MOUNT_NOSUID, 0}, {"suid", 0, MOUNT_NOSUID},
-    {"nodev", MOUNT_NODEV, 0}, {"dev", 0, MOUNT_NODEV}, {"noexec", MOUNT_NOEXEC, 0}, {"exec", 0, MOUNT_NOEXEC},
-    {"noatime", MOUNT_NOATIME, 0}, {"atime", 0, MOUNT_NOATIME}, {"nodiratime", MOUNT_NODIRATIME, 0},
-    {"diratime", 0, MOUNT_NODIRATIME}, {"relatime", MOUNT_RELATIME, 0}, {"norelatime", 0, MOUNT_RELATIME},
-    {"strictatime", 0, MOUNT_RELATIME}, {"nostrictatime", 0, 0},
+    {"ro", MOUNT_READONLY, 0},
+    {"rw", 0, MOUNT_READONLY},
+    {"nosuid", MOUNT_NOSUID, 0},
+    {"suid", 0, MOUNT_NOSUID},
+    {"nodev", MOUNT_NODEV, 0},
+    {"dev", 0, MOUNT_NODEV},
+    {"noexec", MOUNT_NOEXEC, 0},
+    {"exec", 0, MOUNT_NOEXEC},
+    {"noatime", MOUNT_NOATIME, 0},
+    {"atime", 0, MOUNT_NOATIME},
+    {"nodiratime", MOUNT_NODIRATIME, 0},
+    {"diratime", 0, MOUNT_NODIRATIME},
+    {"relatime", MOUNT_RELATIME, 0},
+    {"norelatime", 0, MOUNT_RELATIME},
+    {"strictatime", 0, MOUNT_RELATIME},
+    {"nostrictatime", 0, 0},
     {"nosymfollow", MOUNT_NOSYMFOLLOW, 0},
     /* Said of the host's tree or of nothing here: accepted. */
-    {"defaults", 0, 0}, {"async", 0, 0}, {"sync", 0, 0}, {"dirsync", 0, 0}, {"mand", 0, 0}, {"nomand", 0, 0}, {"loud", 0, 0},
-    {"silent", 0, 0}, {"iversion", 0, 0}, {"noiversion", 0, 0}, {"lazytime", 0, 0}, {"nolazytime", 0, 0}, {"bind", 0, 0},
-    {"rbind", 0, 0}, {"private", 0, 0}, {"rprivate", 0, 0}, {"shared", 0, 0}, {"rshared", 0, 0}, {"slave", 0, 0},
-    {"rslave", 0, 0}, {"unbindable", 0, 0}, {"runbindable", 0, 0}, {"tmpcopyup", 0, 0}, {"copy", 0, 0},
+    {"defaults", 0, 0},
+    {"async", 0, 0},
+    {"sync", 0, 0},
+    {"dirsync", 0, 0},
+    {"mand", 0, 0},
+    {"nomand", 0, 0},
+    {"loud", 0, 0},
+    {"silent", 0, 0},
+    {"iversion", 0, 0},
+    {"noiversion", 0, 0},
+    {"lazytime", 0, 0},
+    {"nolazytime", 0, 0},
+    {"bind", 0, 0},
+    {"rbind", 0, 0},
+    {"private", 0, 0},
+    {"rprivate", 0, 0},
+    {"shared", 0, 0},
+    {"rshared", 0, 0},
+    {"slave", 0, 0},
+    {"rslave", 0, 0},
+    {"unbindable", 0, 0},
+    {"runbindable", 0, 0},
+    {"tmpcopyup", 0, 0},
+    {"copy", 0, 0},
 };
 
 /* Splits mount options into flags and what the file system itself is told ("a,b"); caller frees *ret_data. */
@@ -91,22 +123,27 @@ static int overlay_filesystem(struct boot_container *c, struct filesystem **ret)
     return r;
 }
 
-int boot_mounts_create(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns **ret, struct err **err) {
+int boot_mounts_create(struct boot_container *c, const struct boot_container_config *config,
+                       struct mnt_ns **ret, struct err **err) {
     struct kernel *k = c->kernel->kernel;
     struct filesystem *root = NULL;
 
-    int r = config->root_overlay ? overlay_filesystem(c, &root) : gofer_filesystem(c, 0, /* layer= */ 0, &root);
+    int r =
+        config->root_overlay ? overlay_filesystem(c, &root) : gofer_filesystem(c, 0, /* layer= */ 0, &root);
     if (r == 0)
-        r = mnt_ns_new(k, root, MOUNT_RELATIME, k->root_user_ns, ret);
+        r = mnt_ns_new(k, root, MOUNT_RELATIME, c->user_ns, ret);
     if (root)
         filesystem_unref(root);
-    return r < 0 ? err_set(err, -r, "rootfs.mount", "mounting the root file system of container \"%s\"", c->id) : 0;
+    return r < 0
+               ? err_set(err, -r, "rootfs.mount", "mounting the root file system of container \"%s\"", c->id)
+               : 0;
 }
 
 /* ---- places ---- */
 
 static int make_file(const struct vfs_view *v, const char *path) {
-    struct open_request o = {.dirfd = LINUX_AT_FDCWD, .flags = LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_CLOEXEC, .mode = 0755};
+    struct open_request o = {
+        .dirfd = LINUX_AT_FDCWD, .flags = LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_CLOEXEC, .mode = 0755};
     struct file *f;
     int r = vfs_open(v, path, &o, &f);
 
@@ -152,8 +189,11 @@ struct request {
 static int make_filesystem(const struct request *q, struct filesystem **ret) {
     struct kernel *k = q->c->kernel->kernel;
     const char *type = q->m->type ? q->m->type : "none";
-    struct mount_options o = {.source = q->m->source ? q->m->source : type, .data = q->data, .creds = q->view->creds,
-                              .user_ns = k->root_user_ns, .pid_ns = q->c->container->pid_ns};
+    struct mount_options o = {.source = q->m->source ? q->m->source : type,
+                              .data = q->data,
+                              .creds = q->view->creds,
+                              .user_ns = q->c->user_ns,
+                              .pid_ns = q->c->container->pid_ns};
 
     if (q->m->gofer_root >= 0)
         return gofer_filesystem(q->c, (size_t)q->m->gofer_root, /* layer= */ 0, ret);
@@ -163,8 +203,41 @@ static int make_filesystem(const struct request *q, struct filesystem **ret) {
     return r;
 }
 
+static bool spec_option(const struct spec_strings *options, const char *name) {
+    for (size_t i = 0; options && i < options->count; i++)
+        if (strcmp(options->items[i], name) == 0)
+            return true;
+    return false;
+}
+
 static bool is_unbuilt(const char *type) {
-    return type && (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0 || strcmp(type, "mqueue") == 0);
+    return type &&
+           (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0 || strcmp(type, "mqueue") == 0);
+}
+
+/* What an image has at the place of a tmpfs: its contents if asked for, its owner and mode if none are given
+ * (as runc). The tmpfs is mounted writable by now. */
+static int take_over(const struct request *q, const struct path *covered) {
+    struct path root;
+    struct kstat st;
+
+    int r = path_lookup(q->view, LINUX_AT_FDCWD, q->m->destination, LOOKUP_FOLLOW, &root);
+    if (r < 0)
+        return r;
+    if (spec_option(q->m->options, "tmpcopyup"))
+        r = boot_copy_tree(covered, &root, q->view->creds);
+    if (r == 0 && !(q->data && strstr(q->data, "mode=")))
+        r = vfs_getattr(covered, &st);
+    else
+        st.mode = 0;
+    if (r == 0 && st.mode) {
+        struct setattr s = {.mask = SETATTR_MODE, .mode = st.mode & 07777};
+        r = vfs_setattr(&root, &s, q->view->creds);
+    }
+    if (r == 0 && (q->flags & MOUNT_READONLY))
+        r = vfs_remount(q->ns, &root, q->flags);
+    path_put(&root);
+    return r;
 }
 
 static int mount_one(const struct request *q) {
@@ -176,9 +249,13 @@ static int mount_one(const struct request *q) {
     if (r < 0)
         return r;
     bool directory = !fs || inode_is_dir(fs->root->inode);
+    bool existed = path_lookup(q->view, LINUX_AT_FDCWD, q->m->destination, LOOKUP_FOLLOW, &at) == 0;
+    if (existed)
+        path_put(&at);
     r = boot_make_place(q->view, q->m->destination, directory);
     if (unbuilt) {
-        log_warning(LOG_BOOT, "mount of type %s at %s is left out: not built yet", q->m->type, q->m->destination);
+        log_warning(LOG_BOOT, "mount of type %s at %s is left out: not built yet", q->m->type,
+                    q->m->destination);
         return 0;
     }
     if (r == 0)
@@ -187,13 +264,18 @@ static int mount_one(const struct request *q) {
         filesystem_unref(fs);
         return r;
     }
-    r = vfs_mount_fs(q->ns, fs, &at, q->flags, q->m->source ? q->m->source : q->m->type);
+    bool takes_over = existed && q->m->gofer_root < 0 && q->m->type && strcmp(q->m->type, "tmpfs") == 0;
+    r = vfs_mount_fs(q->ns, fs, &at, takes_over ? q->flags & ~(uint32_t)MOUNT_READONLY : q->flags,
+                     q->m->source ? q->m->source : q->m->type);
     filesystem_unref(fs);
+    if (r == 0 && takes_over)
+        r = take_over(q, &at);
     path_put(&at);
     return r;
 }
 
-static int mount_all(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns, const struct vfs_view *v, struct err **err) {
+static int mount_all(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns,
+                     const struct vfs_view *v, struct err **err) {
     for (size_t i = 0; i < config->mount_count; i++) {
         struct request q = {.c = c, .ns = ns, .view = v, .m = &config->mounts[i]};
         cleanup(freep) char *data = NULL;
@@ -202,8 +284,9 @@ static int mount_all(struct boot_container *c, const struct boot_container_confi
         if (r == 0)
             r = mount_one(&q);
         if (r < 0)
-            return err_set(err, -r, "mount.failed", "mounts[%zu]: mounting %s (type %s) at %s", i, q.m->source ? q.m->source : "none",
-                           q.m->type ? q.m->type : "bind", q.m->destination);
+            return err_set(err, -r, "mount.failed", "mounts[%zu]: mounting %s (type %s) at %s", i,
+                           q.m->source ? q.m->source : "none", q.m->type ? q.m->type : "bind",
+                           q.m->destination);
     }
     return 0;
 }
@@ -212,9 +295,10 @@ static int make_readonly(struct mnt_ns *ns, const struct path *root) {
     return vfs_remount(ns, root, MOUNT_READONLY | MOUNT_RELATIME);
 }
 
-int boot_mounts_fill(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns, struct err **err) {
+int boot_mounts_fill(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns,
+                     struct err **err) {
     struct kernel *k = c->kernel->kernel;
-    struct creds *creds = creds_new_root(k->root_user_ns);
+    struct creds *creds = boot_builder_creds(c);
     struct path root = mnt_ns_root(ns);
     struct vfs_view view = {.root = root, .cwd = root, .creds = creds};
 
@@ -229,7 +313,8 @@ int boot_mounts_fill(struct boot_container *c, const struct boot_container_confi
             r = err_set(err, -r, "rootfs.readonly", "making the root of container \"%s\" read-only", c->id);
     }
     if (r == 0 && !c->devpts) {
-        struct mount_options o = {.source = "devpts", .data = "gid=5,mode=620,ptmxmode=666", .user_ns = k->root_user_ns};
+        struct mount_options o = {
+            .source = "devpts", .data = "gid=5,mode=620,ptmxmode=666", .user_ns = c->user_ns};
         r = filesystem_create(k, "devpts", &o, &c->devpts);
         if (r < 0)
             r = err_set(err, -r, "mount.failed", "making a devpts for terminals");

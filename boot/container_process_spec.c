@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/container_process_spec.c: from an OCI process to the kernel's process_spec: credentials, limits, descriptors, terminal. Source: runtime-spec config.md "Process".
+ * boot/container_process_spec.c: from an OCI process to the kernel's process_spec: credentials, limits,
+ * descriptors, terminal. Source: runtime-spec config.md "Process".
  */
 #include <errno.h>
 #include <stdio.h>
@@ -31,19 +32,47 @@ static void set_capabilities(struct creds *c, const struct spec_capabilities *ca
     c->ambient = spec_capability_bits(&caps->ambient) & c->permitted & c->inheritable;
 }
 
-static struct creds *make_creds(struct kernel *k, const struct spec_process *p) {
-    struct creds *c = creds_new_root(k->root_user_ns);
+/* Kernel ids, each once, as runc hands them on. */
+static int set_groups(struct creds *c, const struct spec_ids *ids) {
+    cleanup(freep) kgid_t *groups = calloc(ids->count + 1, sizeof *groups);
+    size_t count = 0;
+
+    if (!groups)
+        return -ENOMEM;
+    for (size_t i = 0; i < ids->count; i++) {
+        kgid_t g = make_kgid(c->user_ns, ids->items[i]);
+        size_t j = 0;
+        if (g == INVALID_ID)
+            return -EINVAL;
+        while (j < count && groups[j] != g)
+            j++;
+        groups[j] = g;
+        count = MAX(count, j + 1);
+    }
+    return creds_set_groups(c, groups, count);
+}
+
+static int make_creds(struct user_ns *ns, const struct spec_process *p, struct creds **ret,
+                      struct err **err) {
+    struct creds *c = creds_new_root(ns);
 
     if (!c)
-        return NULL;
-    c->uid = c->euid = c->suid = c->fsuid = p->user.uid;
-    c->gid = c->egid = c->sgid = c->fsgid = p->user.gid;
-    if (creds_set_groups(c, p->user.additional_gids.items, p->user.additional_gids.count) < 0) {
+        return err_set(err, ENOMEM, "out-of-memory", "making a process");
+    c->uid = c->euid = c->suid = c->fsuid = make_kuid(ns, p->user.uid);
+    c->gid = c->egid = c->sgid = c->fsgid = make_kgid(ns, p->user.gid);
+    int r = c->uid == INVALID_ID || c->gid == INVALID_ID ? -EINVAL : set_groups(c, &p->user.additional_gids);
+    if (r < 0) {
         creds_unref(c);
-        return NULL;
+        r = err_set(err, -r, "process.user", "process.user: becoming user %u, group %u", p->user.uid,
+                    p->user.gid);
+        if (r == -EINVAL)
+            err_explain(err, "an id has no mapping in the container's user namespace",
+                        "see linux.uidMappings and linux.gidMappings");
+        return r;
     }
     set_capabilities(c, &p->capabilities);
-    return c;
+    *ret = c;
+    return 0;
 }
 
 /* ---- limits ---- */
@@ -52,7 +81,8 @@ static bool set_limits(struct linux_rlimit64 *limits, const struct spec_process 
     for (size_t i = 0; i < p->rlimits.count; i++) {
         int number = spec_rlimit_number(p->rlimits.items[i].type);
         if (number >= 0 && number < LINUX_RLIM_NLIMITS)
-            limits[number] = (struct linux_rlimit64){.cur = p->rlimits.items[i].soft, .max = p->rlimits.items[i].hard};
+            limits[number] =
+                (struct linux_rlimit64){.cur = p->rlimits.items[i].soft, .max = p->rlimits.items[i].hard};
     }
     return p->rlimits.count > 0;
 }
@@ -70,7 +100,8 @@ static void files_done(struct files *f) {
     free(f->items);
 }
 
-static int take_host_fd(struct kernel *k, int fd, const struct creds *c, struct file **ret, struct err **err, size_t number) {
+static int take_host_fd(struct kernel *k, int fd, const struct creds *c, struct file **ret, struct err **err,
+                        size_t number) {
     if (fd < 0)
         return 0;
     int r = host_file_new(k, fd, c, ret);
@@ -78,7 +109,8 @@ static int take_host_fd(struct kernel *k, int fd, const struct creds *c, struct 
 }
 
 /* Takes all descriptors but tty_fd. */
-static int host_files(struct kernel *k, const struct boot_process *p, const struct creds *c, struct files *f, struct err **err) {
+static int host_files(struct kernel *k, const struct boot_process *p, const struct creds *c, struct files *f,
+                      struct err **err) {
     int r = 0;
 
     for (size_t i = 0; i < f->count; i++) {
@@ -93,7 +125,8 @@ static int host_files(struct kernel *k, const struct boot_process *p, const stru
 
 /* ---- terminals ---- */
 
-static int open_slave(struct boot_container *c, struct tty *tty, const struct creds *creds, struct file **ret) {
+static int open_slave(struct boot_container *c, struct tty *tty, const struct creds *creds,
+                      struct file **ret) {
     char name[16], text[32];
     struct path root = mnt_ns_root(c->container->mnt_ns), at = {0};
     struct vfs_view v = {.root = root, .cwd = root, .creds = creds};
@@ -137,8 +170,8 @@ static void name_console(struct boot_container *c, struct tty *tty, const struct
     path_put(&root);
 }
 
-static int attach_terminal(struct boot_container *c, const struct boot_process *p, bool is_init, const struct creds *creds, struct files *f,
-                           struct tty **ret, struct err **err) {
+static int attach_terminal(struct boot_container *c, const struct boot_process *p, bool is_init,
+                           const struct creds *creds, struct files *f, struct tty **ret, struct err **err) {
     struct kernel *k = c->kernel->kernel;
     struct tty *tty = NULL;
     struct file *slave;
@@ -170,7 +203,8 @@ static int attach_terminal(struct boot_container *c, const struct boot_process *
 
 /* ---- the process ---- */
 
-static int make(struct boot_container *c, const struct boot_process *p, struct boot_process_entry *e, struct process_spec *ps, struct err **err) {
+static int make(struct boot_container *c, const struct boot_process *p, struct boot_process_entry *e,
+                struct process_spec *ps, struct err **err) {
     struct linux_rlimit64 limits[LINUX_RLIM_NLIMITS];
     struct task *t = NULL;
 
@@ -185,14 +219,52 @@ static int make(struct boot_container *c, const struct boot_process *p, struct b
     return 0;
 }
 
-int boot_process_make(struct boot_container *c, const struct boot_process *p, bool is_init, struct boot_process_entry **ret, struct err **err) {
+/* *ret_env is NULL where the spec's own list will do; its strings are the spec's and *ret_home. */
+static int complete_env(struct boot_container *c, const struct spec_process *p, char **ret_home,
+                        char ***ret_env, struct err **err) {
+    struct path root = mnt_ns_root(c->container->mnt_ns);
+    struct creds *creds = creds_new_root(c->kernel->kernel->root_user_ns);
+    struct vfs_view v = {.root = root, .cwd = root, .creds = creds};
+    int r = creds ? boot_default_home(&v, p->user.uid, p->env.items, ret_home) : -ENOMEM;
+
+    path_put(&root);
+    creds_unref(creds);
+    if (r == 0 && *ret_home) {
+        *ret_env = calloc(p->env.count + 2, sizeof **ret_env);
+        r = *ret_env ? 0 : -ENOMEM;
+    }
+    if (r < 0)
+        return err_set(err, -r, "out-of-memory", "making a process");
+    if (*ret_env) {
+        memcpy(*ret_env, p->env.items, p->env.count * sizeof **ret_env);
+        (*ret_env)[p->env.count] = *ret_home;
+    }
+    return 0;
+}
+
+static void close_descriptors(const struct boot_process *p, const struct files *f) {
+    for (size_t i = 0; i < f->count; i++)
+        close_fd(i < 3 ? p->stdio[i] : p->extra_fds[i - 3]);
+}
+
+int boot_process_make(struct boot_container *c, const struct boot_process *p, bool is_init,
+                      struct boot_process_entry **ret, struct err **err) {
     struct kernel *k = c->kernel->kernel;
     struct boot_process_entry *e = calloc(1, sizeof *e);
-    struct creds *creds = make_creds(k, p->spec);
-    struct files f = {.items = calloc(3 + p->extra_fd_count, sizeof *f.items), .count = 3 + p->extra_fd_count};
-    int r = e && creds && f.items ? 0 : err_set(err, ENOMEM, "out-of-memory", "making a process");
+    struct creds *creds = NULL;
+    cleanup(freep) char *home = NULL;
+    cleanup(freep) char **env = NULL;
+    struct files f = {.items = calloc(3 + p->extra_fd_count, sizeof *f.items),
+                      .count = 3 + p->extra_fd_count};
+    int r = e && f.items ? 0 : err_set(err, ENOMEM, "out-of-memory", "making a process");
 
     if (r == 0)
+        r = make_creds(c->user_ns, p->spec, &creds, err);
+    if (r == 0)
+        r = complete_env(c, p->spec, &home, &env, err);
+    if (r < 0)
+        close_descriptors(p, &f);
+    else
         r = host_files(k, p, creds, &f, err);
     if (r == 0 && p->spec->terminal)
         r = attach_terminal(c, p, is_init, creds, &f, &e->terminal, err);
@@ -213,10 +285,17 @@ int boot_process_make(struct boot_container *c, const struct boot_process *p, bo
     list_add_tail(&c->processes, &e->node);
     mutex_unlock(&c->lock);
     struct process_spec ps = {
-        .argv = p->spec->args.items, .envp = p->spec->env.items, .cwd = p->spec->cwd, .creds = creds,
-        .no_new_privs = p->spec->no_new_privileges, .umask = p->spec->user.umask.set ? (int)p->spec->user.umask.value : -1,
-        .oom_score_adj = p->spec->oom_score_adj.set ? (int)p->spec->oom_score_adj.value : 0, .files = f.items, .file_count = f.count,
-        .terminal = e->terminal ? tty_ref(e->terminal) : NULL, .cookie = (uint64_t)(uintptr_t)e,
+        .argv = p->spec->args.items,
+        .envp = env ? env : p->spec->env.items,
+        .cwd = p->spec->cwd,
+        .creds = creds,
+        .no_new_privs = p->spec->no_new_privileges,
+        .umask = p->spec->user.umask.set ? (int)p->spec->user.umask.value : -1,
+        .oom_score_adj = p->spec->oom_score_adj.set ? (int)p->spec->oom_score_adj.value : 0,
+        .files = f.items,
+        .file_count = f.count,
+        .terminal = e->terminal ? tty_ref(e->terminal) : NULL,
+        .cookie = (uint64_t)(uintptr_t)e,
     };
     r = make(c, p, e, &ps, err);
     free(f.items);

@@ -10,11 +10,11 @@
  *
  * Requests, one JSON object a line (boot/control_channel.h); answers repeat "id" and have "ok": true, or
  * false and "error": hello                                     -> version, walls, platform, containers create
- * container, spec, [overlay, policy, init_killable, join] + fds: gofers..., stdio..., tty, status file,
- * extra..., owner   -> pid start   container exec    container, process, [extra] + fds: stdio..., tty,
- * extra..., owner                                -> pid signal  container, signal, [pid, scope:
- * "process"|"foreground"|"all"] wait    container, [pid]                  -> status, reason, why (when it has
- * ended) state   container                         -> status, pid ps      container -> pids winsize
+ * container, spec, [overlay, policy, init_killable, share, pod, hostname] + fds: gofers..., stdio..., tty,
+ * status file, extra..., owner   -> pid start   container exec    container, process, [extra] + fds:
+ * stdio..., tty, extra..., owner                                -> pid signal  container, signal, [pid,
+ * scope: "process"|"foreground"|"all"] wait    container, [pid]                  -> status, reason, why (when
+ * it has ended) state   container                         -> status, pid ps      container -> pids winsize
  * container, rows, columns, [pid] pause, resume, destroy   container "fds_gofer": n, "fds_stdio":
  * [bool,bool,bool], "fds_tty": bool, "fds_status": bool, "fds_extra": n, "fds_owner": n say which come. An
  * *owner* is a connection that stands for one process: it gets {"event":"exit",...} when that ends, may send
@@ -42,8 +42,8 @@ void controller_on_exit(void *arg, const struct boot_exit *e);
 /* What hello reports; borrowed for the call. Before controller_run(). */
 int controller_set_walls(struct controller *c, const char *walls_json) must_check;
 void controller_set_kernel(struct controller *c, struct boot_kernel *kernel);
-/* Serves until the root container has been destroyed or has ended and its owner has been told, or until no
-   client and no container is left. Returns the process's exit code. */
+/* Serves until the last container, or the one that is a pod's sandbox, has ended or been destroyed and its
+   owner has been told, or until no client and no container is left. Returns the process's exit code. */
 int controller_run(struct controller *c);
 /* After controller_run(): destroys what containers are left, so that the kernel can be. Owners of their
  * processes are told. */

@@ -42,6 +42,9 @@ int cgroup_create(struct cgroup *g, const struct spec_resources *resources, stru
 /* Changes limits of groups that exist: zero and absent values leave them alone. */
 int cgroup_set(struct cgroup *g, const struct spec_resources *resources, struct err **err) must_check;
 int cgroup_join(struct cgroup *g, pid_t pid, struct err **err) must_check;
+/* Puts all that is in one container's groups into another's, as far as it goes: a sandbox that outlives its
+ * first container. */
+void cgroup_move_all(const struct cgroup *from, struct cgroup *to);
 /* Removes the directories, waiting about a second for processes that are still ending; -EBUSY if one stays.
  */
 int cgroup_remove(struct cgroup *g, struct err **err) must_check;

@@ -275,6 +275,7 @@ int launch_standin(struct launch *l, struct err **err) {
     if (r < 0)
         return r;
     l->container->state.standin = host_process_of(l->standin.pid);
+    launch_set_oom_score(l->container->cli, l->standin.pid, &o->spec->process);
     r = container_save(l->container, err);
     if (r >= 0)
         r = cgroup_join(&l->cgroup, l->standin.pid, err);

@@ -204,7 +204,7 @@ static int publish(struct container *c, struct task *t, bool is_init, struct err
     if (r < 0)
         return err_set(err, -r, "process.start", "starting the process");
     mutex_lock(&k->taskset_lock);
-    if (!is_init && !c->pid_ns->init)
+    if (!c->pid_ns->init && (!is_init || c->shares_pid_ns))
         r = -ESRCH;
     if (r == 0)
         r = pid_alloc_locked(c->pid_ns, NULL, 0, &pid);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/kernfs/kernfs_file.c: open files of pseudo file systems: text made at the first read, directories listed by kind.
+ * sentry/fs/kernfs/kernfs_file.c: open files of pseudo file systems: text made at the first read, directories
+ * listed by kind.
  */
 #include <errno.h>
 #include <string.h>
@@ -31,12 +32,12 @@ static ssize_t file_read_text(struct file *f, struct uio *to, uint64_t *offset) 
     struct kernfs_inode *n = node_of(f);
 
     if (n->kops->read)
-        return n->kops->read(n, to->task, to, offset);
+        return n->kops->read(n, uio_reader(to), to, offset);
     if (!n->kops->show)
         return -EINVAL;
     if (!kf->made || *offset == 0) {
         text_done(&kf->text);
-        int r = n->kops->show(n, to->task, &kf->text);
+        int r = n->kops->show(n, uio_reader(to), &kf->text);
         if (r < 0 || kf->text.failed) {
             text_done(&kf->text);
             kf->made = false;
@@ -57,7 +58,7 @@ static ssize_t file_write_text(struct file *f, struct uio *from, uint64_t *offse
     struct kernfs_inode *n = node_of(f);
 
     if (n->kops->write)
-        return n->kops->write(n, from->task, from, offset);
+        return n->kops->write(n, uio_reader(from), from, offset);
     if (!n->kops->store)
         return -EINVAL;
     size_t size = MIN(from->remaining, (uint64_t)STORE_MAX);
@@ -65,14 +66,15 @@ static ssize_t file_write_text(struct file *f, struct uio *from, uint64_t *offse
     if (!data)
         return -ENOMEM;
     ssize_t got = uio_read(from, data, size);
-    ssize_t r = got < 0 ? got : n->kops->store(n, from->task, data, (size_t)got);
+    ssize_t r = got < 0 ? got : n->kops->store(n, uio_reader(from), data, (size_t)got);
     heap_free(data);
     if (r > 0)
         *offset += (uint64_t)r;
     return r;
 }
 
-/* Positions: 0 ".", 1 "..", then the fixed names, then the kind's own from 1 on (behind FIXED_BASE, so that both may grow). */
+/* Positions: 0 ".", 1 "..", then the fixed names, then the kind's own from 1 on (behind FIXED_BASE, so that
+ * both may grow). */
 enum { DYNAMIC_BASE = 0x10000 };
 
 static int emit_dots(struct file *f, struct dir_emit *e) {
@@ -98,7 +100,8 @@ struct dynamic_emit {
     struct file *file;
 };
 
-static int emit_dynamic(struct dir_emit *e, const char *name, size_t len, uint64_t ino, unsigned type, uint64_t next) {
+static int emit_dynamic(struct dir_emit *e, const char *name, size_t len, uint64_t ino, unsigned type,
+                        uint64_t next) {
     struct dynamic_emit *d = container_of(e, struct dynamic_emit, emit);
 
     if (d->outer->emit(d->outer, name, len, ino, type, DYNAMIC_BASE + next))
@@ -115,7 +118,8 @@ static int dir_readdir(struct file *f, struct dir_emit *e) {
     for (size_t i = f->pos - 2; f->pos < DYNAMIC_BASE && n->kops->entries && n->kops->entries[i].name; i++) {
         const struct kernfs_entry *entry = &n->kops->entries[i];
         size_t len = strlen(entry->name);
-        if (e->emit(e, entry->name, len, kernfs_child_ino(f->inode->ino, entry->name, len), entry->ops->mode >> 12, f->pos + 1))
+        if (e->emit(e, entry->name, len, kernfs_child_ino(f->inode->ino, entry->name, len),
+                    entry->ops->mode >> 12, f->pos + 1))
             return 0;
         f->pos++;
     }
@@ -160,7 +164,8 @@ static const struct file_ops kernfs_dir_ops = {
     .release = file_release,
 };
 
-int kernfs_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret) {
+int kernfs_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c,
+                struct file **ret) {
     struct kernfs_inode *n = kernfs_of(inode);
 
     if (n->kops->open_check) {
@@ -172,7 +177,8 @@ int kernfs_open(struct inode *inode, const struct path *path, uint32_t flags, co
     if (!kf)
         return -ENOMEM;
     uint32_t access = flags & LINUX_O_ACCMODE;
-    uint32_t mode = FILE_POS | (access != LINUX_O_WRONLY ? FILE_READ : 0) | (access != LINUX_O_RDONLY ? FILE_WRITE : 0);
+    uint32_t mode =
+        FILE_POS | (access != LINUX_O_WRONLY ? FILE_READ : 0) | (access != LINUX_O_RDONLY ? FILE_WRITE : 0);
     file_init(&kf->file, inode_is_dir(inode) ? &kernfs_dir_ops : &kernfs_file_ops, path, flags, mode, c);
     *ret = &kf->file;
     return 0;

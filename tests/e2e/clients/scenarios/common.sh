@@ -345,6 +345,7 @@ long_shm() {
 }
 long_events() {
     local since
+    sleep 1.1 # events are told by the second
     since=$(date +%s)
     c run --name one $N $I true
     c rm one >/dev/null
