@@ -57,6 +57,7 @@ enum lock_rank {
     RANK_FILE_LOCKS = 250,      /* POSIX, OFD and flock locks of one inode */
     RANK_FILE_LOCK_GRAPH = 254, /* POSIX lock owners that wait, of all inodes */
     RANK_PIPE = 260,            /* a pipe's ring; two by address order (splice, tee) */
+    RANK_IPC = 264,             /* one IPC namespace: its tables, segments, semaphores, queues */
     RANK_EVENT = 270,           /* eventfd, timerfd, signalfd, inotify queues */
     RANK_FUTEX_BUCKET = 280,    /* two by index order */
     RANK_TASKSET = 290,         /* pid tables, thread groups, sessions, parents and children, wait state */
@@ -66,6 +67,8 @@ enum lock_rank {
     RANK_TASK = 310,            /* task.lock: small per-task state */
     RANK_CREDS = 320,
     RANK_LIMITS = 330,
+    RANK_NETWORK_CONFIG = 332,  /* one change or look at interfaces, addresses, routes of any namespace */
+    RANK_NETWORK = 335,         /* network: when the stack's timer is armed for */
     RANK_TIMER = 340,           /* timer queue */
     /* any wait queue; an object's before that of an epoll file which watches it */
     RANK_WAITQ = 360,

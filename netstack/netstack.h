@@ -180,6 +180,7 @@ void nic_info(struct nic *nic, struct nic_info *ret);
 must_check int nic_set_up(struct nic *nic, bool up);
 must_check int nic_set_mtu(struct nic *nic, uint32_t mtu);
 must_check int nic_set_mac(struct nic *nic, const struct mac *mac);
+must_check int nic_set_txqlen(struct nic *nic, uint32_t len);
 must_check int nic_set_name(struct nic *nic, const char *name);
 /* Sets and clears NS_IFF_PROMISC, _ALLMULTI, _MULTICAST, _NOARP. */
 must_check int nic_set_flags(struct nic *nic, uint32_t set, uint32_t clear);
@@ -307,7 +308,7 @@ struct ns_cmsg {
     uint16_t gso_size;
     uint32_t mark, rxq_ovfl;
     /* MSG_ERRQUEUE */
-    uint32_t ee_errno, ee_info;
+    uint32_t ee_errno, ee_info, ee_data;
     uint8_t ee_origin, ee_type, ee_code;
     struct ns_addr offender;
 };
@@ -341,10 +342,27 @@ void nsock_set_user(struct nsock *s, void *user);
 /* Never waits. Bytes moved, or a negative errno; -EAGAIN when the caller would have to wait. */
 must_check ssize_t nsock_send(struct nsock *s, struct ns_msg *m);
 must_check ssize_t nsock_recv(struct nsock *s, struct ns_msg *m);
+/* The same without a copy under the lock, for callers whose bytes are elsewhere (guest memory).
+ * A packet of `len` <= PKT_BLOCK_MAX bytes for the caller to fill at *ret_at. NULL: no memory. End: nsock_send_pkt() or
+ * netstack_pkt_free(). */
+struct pkt *netstack_pkt_fill(struct netstack *st, uint32_t len, uint8_t **ret_at);
+/* A stream only. Sends from the front of *p by sharing its bytes, and cuts off what was taken; all taken: freed, *p becomes NULL. Else as
+ * nsock_send(), m without iov. */
+must_check ssize_t nsock_send_pkt(struct nsock *s, struct ns_msg *m, struct pkt **p);
+/* What nsock_recv() would copy, handed out as a packet that shares the bytes. A stream: at most `max` bytes, behind the first `skip`, nothing is
+ * consumed, 0 and NULL at the end. Others: one whole datagram, taken off the queue unless NS_MSG_PEEK; its full length is returned. m as for
+ * nsock_recv(), without iov; not for NS_MSG_OOB and NS_MSG_ERRQUEUE. The bytes are read with netstack_pkt_view(). */
+must_check ssize_t nsock_recv_pkt(struct nsock *s, struct ns_msg *m, size_t skip, size_t max, struct pkt **ret);
+/* Ends it: frees the packet (may be NULL); of a stream, drops `consume` bytes at the front. */
+void nsock_recv_done(struct nsock *s, struct pkt *p, size_t consume);
+/* The `i`th contiguous piece of such a packet: its bytes, or NULL behind the last. The owner may call it without the lock. */
+const uint8_t *netstack_pkt_view(const struct pkt *p, size_t i, uint32_t *ret_len);
 must_check int nsock_shutdown(struct nsock *s, int how);
 /* -ENOPROTOOPT for unknown options. `len` in: room, out: length. */
 must_check int nsock_setopt(struct nsock *s, int level, int name, const void *val, size_t len);
 must_check int nsock_getopt(struct nsock *s, int level, int name, void *val, size_t *len);
+/* MSG_ZEROCOPY: numbers one more call and tells on the error queue that it is done, its bytes copied (no memory: not told). */
+void nsock_zerocopy_done(struct nsock *s);
 /* NS_POLL* that hold now. */
 uint32_t nsock_ready(struct nsock *s);
 must_check int nsock_local(struct nsock *s, struct ns_addr *ret);
@@ -353,3 +371,8 @@ must_check int nsock_peer(struct nsock *s, struct ns_addr *ret);
  * listener. */
 must_check int nsock_inq(struct nsock *s);
 must_check int nsock_outq(struct nsock *s);
+/* SIOCOUTQNSD: bytes not sent yet; SIOCATMARK: is the next byte the urgent one? -EINVAL but on TCP, and on a listener. */
+must_check int nsock_outq_unsent(struct nsock *s);
+must_check int nsock_at_mark(struct nsock *s);
+/* SIOCGSTAMP: wall clock of the last datagram read, in ns; 0: none. */
+int64_t nsock_last_stamp(struct nsock *s);

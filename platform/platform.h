@@ -114,6 +114,11 @@ struct platform_limits {
     bool per_context_stub;                /* reserved for kvm: false */
 };
 
+/* Results of calls that only the thread itself, or its exec, can change. */
+struct platform_answers {
+    uint32_t pid, tid, uid, euid, gid, egid;
+};
+
 struct platform_ops {
     const char *name;
 
@@ -197,6 +202,23 @@ struct platform_ops {
     /* Own thread; the guest thread joins the cpu that the calling thread is on, if the platform pins pairs.
      * Called on migration. Optional. */
     void (*context_follow_cpu)(struct context *c);
+
+    /* Own thread, between a switch that gave EVENT_SYSCALL and the next one: copies that cost no host call,
+       as the guest thread has brought the bytes along (take), or will put them in place itself before it runs
+       guest code (give). The caller has checked that the range is below max_address.
+       take: what lies at `from`, or lay there when the call was made. give: nobody sees it before
+       settle or the next switch; a range that turns out not to be writable then gives the guest -EFAULT.
+       Both return bytes, from the start; give all or nothing. 0: use as_copy_*. Optional, all three or none. */
+    size_t (*context_take)(struct context *c, void *to, gva_t from, size_t size);
+    size_t (*context_give)(struct context *c, gva_t to, const void *from, size_t size);
+    /* Own thread: puts in place what was given, and forgets what was brought: before the task waits, gets a
+       signal, or anybody else may look at its memory. May block. */
+    void (*context_settle)(struct context *c);
+
+    /* Own thread, between switches: what the guest thread may answer by itself from now on, without an event:
+       getpid, gettid and the get*id family. NULL: nothing; so it starts. All that sees or judges calls (a
+       tracer, a seccomp filter of the guest's, a log of calls) wants it NULL. Optional. */
+    void (*context_answers)(struct context *c, const struct platform_answers *answers);
 
     /* Ends every stub and helper and frees the platform. All address spaces are gone or given up. */
     void (*destroy)(struct platform *p);

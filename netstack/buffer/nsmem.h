@@ -15,10 +15,23 @@ struct netstack_type {
     const char *name;
     size_t size;
     size_t align;
+    uint32_t id;                /* counts from 0 in order of registration */
+    struct netstack_type *next; /* netstack_types() */
 };
 
-#define NETSTACK_TYPE(t)                                                                                     \
-    { .name = #t, .size = sizeof(t), .align = _Alignof(t) }
+/* At file scope, once a type. Types are registered at program start, before constructors without a priority run,
+ * so that a creator can give each one a cache of its own: it finds it by `id`. */
+#define NETSTACK_TYPE(tag, t)                                                                                \
+    static struct netstack_type tag = {.name = #t, .size = sizeof(t), .align = _Alignof(t)};                 \
+    __attribute__((constructor(200))) static void register_##tag(void) {                                     \
+        netstack_type_register(&tag);                                                                        \
+    }                                                                                                        \
+    _Static_assert(sizeof(t) > 0, "")
+
+enum { NETSTACK_TYPE_MAX = 64 };
+void netstack_type_register(struct netstack_type *type);
+/* All types, in order of falling id. */
+const struct netstack_type *netstack_types(void);
 
 struct netstack_alloc_ops {
     /* Does: returns a zeroed object of `type`. Caller holds: the stack's lock. May block: no.

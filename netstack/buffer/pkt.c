@@ -7,9 +7,9 @@
 
 #include "netstack/wire/checksum.h"
 
-static const struct netstack_type t_pkt = NETSTACK_TYPE(struct pkt);
-static const struct netstack_type t_view = NETSTACK_TYPE(struct view);
-static const struct netstack_type t_block = NETSTACK_TYPE(struct block);
+NETSTACK_TYPE(t_pkt, struct pkt);
+NETSTACK_TYPE(t_view, struct view);
+NETSTACK_TYPE(t_block, struct block);
 
 static struct block *block_new(struct nsmem *mem, uint32_t cap) {
     struct block *b = nsmem_alloc(mem, &t_block);

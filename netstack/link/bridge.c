@@ -31,9 +31,9 @@ struct bridge {
     struct list fdb_lru;
 };
 
-static const struct netstack_type t_bridge = NETSTACK_TYPE(struct bridge);
-static const struct netstack_type t_port = NETSTACK_TYPE(struct bridge_port);
-static const struct netstack_type t_fdb = NETSTACK_TYPE(struct fdb_entry);
+NETSTACK_TYPE(t_bridge, struct bridge);
+NETSTACK_TYPE(t_port, struct bridge_port);
+NETSTACK_TYPE(t_fdb, struct fdb_entry);
 
 static struct fdb_entry *fdb_find(struct bridge *br, const struct mac *mac) {
     uint32_t h = stack_hash(br->nic->st, mac, sizeof(*mac));

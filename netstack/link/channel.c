@@ -12,7 +12,7 @@ struct channel {
     uint32_t count, max;
 };
 
-static const struct netstack_type t_channel = NETSTACK_TYPE(struct channel);
+NETSTACK_TYPE(t_channel, struct channel);
 
 static int channel_xmit(struct nic *nic, struct pkt *p) {
     struct channel *ch = nic->link;

@@ -24,7 +24,7 @@ struct fragq {
     struct ntimer timer;
 };
 
-static const struct netstack_type t_fragq = NETSTACK_TYPE(struct fragq);
+NETSTACK_TYPE(t_fragq, struct fragq);
 
 static uint32_t frag_hash(const struct netns *ns, const struct pkt *p, uint32_t id) {
     struct {

@@ -9,8 +9,8 @@
 
 #include "netstack/stack/stack_core.h"
 
-static const struct netstack_type t_ifaddr = NETSTACK_TYPE(struct ifaddr);
-static const struct netstack_type t_group = NETSTACK_TYPE(struct nic_group);
+NETSTACK_TYPE(t_ifaddr, struct ifaddr);
+NETSTACK_TYPE(t_group, struct nic_group);
 
 static uint32_t addr_hash(const struct netns *ns, const struct ipa *a) {
     return stack_hash(ns->st, a, sizeof(*a));

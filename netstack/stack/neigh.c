@@ -23,7 +23,7 @@ struct neigh {
     int64_t confirmed;
 };
 
-static const struct netstack_type t_neigh = NETSTACK_TYPE(struct neigh);
+NETSTACK_TYPE(t_neigh, struct neigh);
 enum {
     HAS_MAC = NS_NUD_REACHABLE | NS_NUD_STALE | NS_NUD_DELAY | NS_NUD_PROBE | NS_NUD_PERMANENT | NS_NUD_NOARP
 };

@@ -8,7 +8,7 @@
 #include "netstack/stack/nsock.h"
 #include "netstack/stack/stack_core.h"
 
-static const struct netstack_type t_netns = NETSTACK_TYPE(struct netns);
+NETSTACK_TYPE(t_netns, struct netns);
 
 static const struct netns_sysctl defaults = {
     .ip_default_ttl = 64,

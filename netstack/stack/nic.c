@@ -9,7 +9,7 @@
 
 #include "netstack/stack/stack_core.h"
 
-static const struct netstack_type t_nic = NETSTACK_TYPE(struct nic);
+NETSTACK_TYPE(t_nic, struct nic);
 
 struct nic *nic_find(struct netns *ns, uint32_t ifindex) {
     struct nic *n;
@@ -229,6 +229,13 @@ int nic_set_mac(struct nic *n, const struct mac *mac) {
     stack_enter(n->st);
     n->mac = *mac;
     neigh_flush_nic(n);
+    stack_leave(n->st);
+    return 0;
+}
+
+int nic_set_txqlen(struct nic *n, uint32_t len) {
+    stack_enter(n->st);
+    n->txqlen = len;
     stack_leave(n->st);
     return 0;
 }

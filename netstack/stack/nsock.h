@@ -22,6 +22,10 @@ struct nsock_ops {
     /* Required. */
     ssize_t (*send)(struct nsock *s, struct ns_msg *m);
     ssize_t (*recv)(struct nsock *s, struct ns_msg *m);
+    /* Streams: nsock_send_pkt() and nsock_recv_pkt(); `consume` of what was read. Optional (absent: a datagram protocol). */
+    ssize_t (*send_pkt)(struct nsock *s, struct ns_msg *m, struct pkt *p);
+    ssize_t (*recv_pkt)(struct nsock *s, struct ns_msg *m, size_t skip, size_t max, struct pkt **ret);
+    void (*consume)(struct nsock *s, size_t n);
     /* Optional (absent: -EOPNOTSUPP). `how`: bit 0 receive, bit 1 send. */
     int (*shutdown)(struct nsock *s, int how);
     /* Does: the user let go: leave tables or start an orderly end. Required. */
@@ -37,6 +41,8 @@ struct nsock_ops {
     /* Optional (absent: -EINVAL). */
     int (*inq)(struct nsock *s);
     int (*outq)(struct nsock *s);
+    int (*unsent)(struct nsock *s);
+    int (*at_mark)(struct nsock *s);
     const struct netstack_type *type;
 };
 
@@ -101,6 +107,8 @@ struct nsock {
     struct list rxq; /* pkt.link */
     uint32_t rx_mem;
     uint32_t rx_dropped;
+    uint32_t zerocopy_next;
+    int64_t last_stamp; /* realtime ns of the last datagram read */
     struct list errq; /* err_entry.link */
     uint32_t err_mem;
     struct list memberships;

@@ -14,7 +14,7 @@ struct bind_entry {
     struct list nodes; /* bind_node.link */
 };
 
-static const struct netstack_type t_entry = NETSTACK_TYPE(struct bind_entry);
+NETSTACK_TYPE(t_entry, struct bind_entry);
 
 static uint32_t port_hash(uint16_t port) {
     return (uint32_t)port * 2654435761u;

@@ -39,10 +39,10 @@ struct pmtu_entry {
     int64_t expires;
 };
 
-static const struct netstack_type t_route = NETSTACK_TYPE(struct fib_route);
-static const struct netstack_type t_table = NETSTACK_TYPE(struct fib_table);
-static const struct netstack_type t_rule = NETSTACK_TYPE(struct fib_rule);
-static const struct netstack_type t_pmtu = NETSTACK_TYPE(struct pmtu_entry);
+NETSTACK_TYPE(t_route, struct fib_route);
+NETSTACK_TYPE(t_table, struct fib_table);
+NETSTACK_TYPE(t_rule, struct fib_rule);
+NETSTACK_TYPE(t_pmtu, struct pmtu_entry);
 
 enum { PMTU_MAX_ENTRIES = 4096 };
 

@@ -268,6 +268,28 @@ static void fill_cmsg(const struct nsock *s, const struct pkt *p, struct ns_cmsg
     }
 }
 
+/* One datagram for the caller to copy from without the lock. */
+static ssize_t nsock_take_dgram(struct nsock *s, struct ns_msg *m, struct pkt **ret) {
+    struct ns_msg probe = *m;
+    probe.iov_count = 0;
+    probe.flags |= NS_MSG_PEEK | NS_MSG_TRUNC;
+    struct pkt *p = list_empty(&s->rxq) || s->err ? NULL : list_first_entry(&s->rxq, struct pkt, link);
+    ssize_t len = s->ops->recv(s, &probe); /* name, ancillary data, and the errors */
+    if (len < 0 || !p)
+        return len;
+    m->has_name = probe.has_name;
+    m->name = probe.name;
+    m->cmsg = probe.cmsg;
+    if (m->flags & NS_MSG_PEEK) {
+        *ret = pkt_clone(p);
+        return *ret ? len : -ENOMEM;
+    }
+    list_del(&p->link);
+    s->rx_mem -= p->truesize;
+    *ret = p;
+    return len;
+}
+
 ssize_t nsock_recv_dgram(struct nsock *s, struct ns_msg *m) {
     if (m->flags & NS_MSG_OOB)
         return -EOPNOTSUPP;
@@ -285,6 +307,7 @@ ssize_t nsock_recv_dgram(struct nsock *s, struct ns_msg *m) {
     nsock_fill_addr(s, &m->name, &p->src, p->sport, p->ifindex);
     m->cmsg.have = 0;
     fill_cmsg(s, p, &m->cmsg);
+    s->last_stamp = p->realtime_ns;
     if (!(asked & NS_MSG_PEEK)) {
         list_del(&p->link);
         s->rx_mem -= p->truesize;
@@ -416,6 +439,40 @@ ssize_t nsock_recv(struct nsock *s, struct ns_msg *m) {
     return rc;
 }
 
+ssize_t nsock_send_pkt(struct nsock *s, struct ns_msg *m, struct pkt **p) {
+    struct netstack *st = s->ns->st;
+    stack_enter(st);
+    ssize_t rc = s->ops->send_pkt ? s->ops->send_pkt(s, m, *p) : -EOPNOTSUPP;
+    if (rc > 0)
+        pkt_trim_front(*p, (uint32_t)rc);
+    if ((*p)->len == 0) {
+        pkt_free(*p);
+        *p = NULL;
+    }
+    stack_leave(st);
+    return rc;
+}
+
+ssize_t nsock_recv_pkt(struct nsock *s, struct ns_msg *m, size_t skip, size_t max, struct pkt **ret) {
+    struct netstack *st = s->ns->st;
+    *ret = NULL;
+    stack_enter(st);
+    m->has_name = false;
+    m->cmsg.have = 0;
+    ssize_t rc = s->ops->recv_pkt ? s->ops->recv_pkt(s, m, skip, max, ret) : nsock_take_dgram(s, m, ret);
+    stack_leave(st);
+    return rc;
+}
+
+void nsock_recv_done(struct nsock *s, struct pkt *p, size_t consume) {
+    struct netstack *st = s->ns->st;
+    stack_enter(st);
+    pkt_free(p);
+    if (consume && s->ops->consume)
+        s->ops->consume(s, consume);
+    stack_leave(st);
+}
+
 int nsock_shutdown(struct nsock *s, int how) {
     struct netstack *st = s->ns->st;
     if (how < NS_SHUT_RD || how > NS_SHUT_RDWR)
@@ -477,4 +534,25 @@ int nsock_outq(struct nsock *s) {
     int rc = s->ops->outq ? s->ops->outq(s) : -EINVAL;
     mutex_unlock(&s->ns->st->lock);
     return rc;
+}
+
+int nsock_outq_unsent(struct nsock *s) {
+    mutex_lock(&s->ns->st->lock);
+    int rc = s->ops->unsent ? s->ops->unsent(s) : -EINVAL;
+    mutex_unlock(&s->ns->st->lock);
+    return rc;
+}
+
+int nsock_at_mark(struct nsock *s) {
+    mutex_lock(&s->ns->st->lock);
+    int rc = s->ops->at_mark ? s->ops->at_mark(s) : -EINVAL;
+    mutex_unlock(&s->ns->st->lock);
+    return rc;
+}
+
+int64_t nsock_last_stamp(struct nsock *s) {
+    mutex_lock(&s->ns->st->lock);
+    int64_t ns = s->last_stamp;
+    mutex_unlock(&s->ns->st->lock);
+    return ns;
 }

@@ -6,7 +6,7 @@
 
 #include "netstack/stack/nsock.h"
 
-static const struct netstack_type t_err = NETSTACK_TYPE(struct err_entry);
+NETSTACK_TYPE(t_err, struct err_entry);
 
 static struct err_entry *new_entry(struct nsock *s, const void *data, uint32_t len) {
     struct nsmem *mem = &s->ns->st->mem;
@@ -65,7 +65,7 @@ ssize_t errq_recv(struct nsock *s, struct ns_msg *m) {
     uint32_t len = e->payload->len;
     uint32_t n = pkt_to_iov(e->payload, 0, m, 0, len);
     m->flags = NS_MSG_ERRQUEUE | (n < len ? NS_MSG_TRUNC : 0);
-    m->has_name = true;
+    m->has_name = e->name.family != 0;
     m->name = e->name;
     m->cmsg = e->info;
     drop_first(s);
@@ -77,4 +77,24 @@ ssize_t errq_recv(struct nsock *s, struct ns_msg *m) {
 void errq_purge(struct nsock *s) {
     while (!list_empty(&s->errq))
         drop_first(s);
+}
+
+void nsock_zerocopy_done(struct nsock *s) {
+    struct netstack *st = s->ns->st;
+    stack_enter(st);
+    uint32_t number = s->zerocopy_next++;
+    /* as Linux: ranges that follow one another grow together */
+    struct err_entry *last = list_empty(&s->errq) ? NULL : list_last_entry(&s->errq, struct err_entry, link);
+    if (last && last->info.ee_origin == NS_EE_ORIGIN_ZEROCOPY && last->info.ee_data + 1 == number) {
+        last->info.ee_data = number;
+    } else {
+        struct err_entry *e = new_entry(s, "", 0);
+        if (e)
+            e->info = (struct ns_cmsg){.have = NS_CMSG_RECVERR,
+                                       .ee_info = number,
+                                       .ee_data = number,
+                                       .ee_origin = NS_EE_ORIGIN_ZEROCOPY,
+                                       .ee_code = NS_EE_CODE_ZEROCOPY_COPIED};
+    }
+    stack_leave(st);
 }

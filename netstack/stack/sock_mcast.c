@@ -8,7 +8,7 @@
 
 enum { MEMBERSHIPS_MAX = 20 };
 
-static const struct netstack_type t_membership = NETSTACK_TYPE(struct membership);
+NETSTACK_TYPE(t_membership, struct membership);
 
 static int choose_nic(struct nsock *s, const struct ipa *group, uint32_t ifindex, const struct ipa *by_addr,
                       struct nic **ret) {

@@ -13,7 +13,7 @@
 
 enum { BACKLOG_MAX = 100000, BACKLOG_BUDGET = 4096, TIMER_BUDGET = 4096, NOTIFY_BATCH = 32 };
 
-static const struct netstack_type t_stack = NETSTACK_TYPE(struct netstack);
+NETSTACK_TYPE(t_stack, struct netstack);
 
 int netstack_new(const struct netstack_config *config, struct netstack **ret) {
     struct nsmem mem = {config->alloc, config->alloc_ctx};
@@ -186,6 +186,26 @@ struct pkt *netstack_pkt_new(struct netstack *st, uint32_t room) {
     struct pkt *p = pkt_new(&st->mem, PKT_HEADROOM, room);
     mutex_unlock(&st->lock);
     return p;
+}
+
+struct pkt *netstack_pkt_fill(struct netstack *st, uint32_t len, uint8_t **ret_at) {
+    ASSERT(len > 0 && len <= PKT_BLOCK_MAX);
+    mutex_lock(&st->lock);
+    struct pkt *p = pkt_new(&st->mem, 0, len > PKT_BLOCK_MAX / 2 ? PKT_BLOCK_MAX : len);
+    if (p)
+        *ret_at = pkt_put(p, len);
+    mutex_unlock(&st->lock);
+    return p;
+}
+
+const uint8_t *netstack_pkt_view(const struct pkt *p, size_t i, uint32_t *ret_len) {
+    const struct view *v = &p->first;
+    while (v && i-- > 0)
+        v = v->next;
+    if (!v)
+        return NULL;
+    *ret_len = v->len;
+    return v->blk->bytes + v->off;
 }
 
 struct pkt *netstack_pkt_copy(struct netstack *st, const void *data, uint32_t len) {

@@ -23,8 +23,8 @@ struct promisc_ref {
     uint32_t ifindex;
 };
 
-static const struct netstack_type t_packet = NETSTACK_TYPE(struct packet_sock);
-static const struct netstack_type t_promisc = NETSTACK_TYPE(struct promisc_ref);
+NETSTACK_TYPE(t_packet, struct packet_sock);
+NETSTACK_TYPE(t_promisc, struct promisc_ref);
 
 static struct packet_sock *packet_of(struct nsock *s) {
     return container_of(s, struct packet_sock, base);

@@ -14,7 +14,7 @@ struct ping_sock {
     struct nsock base; /* first; lport is the identifier */
 };
 
-static const struct netstack_type t_ping = NETSTACK_TYPE(struct ping_sock);
+NETSTACK_TYPE(t_ping, struct ping_sock);
 
 static bool id_taken(struct nsock *s, uint16_t id) {
     struct nsock *o;

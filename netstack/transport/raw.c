@@ -15,7 +15,7 @@ struct raw_sock {
     int csum_at;             /* IPV6_CHECKSUM: offset, -1 none */
 };
 
-static const struct netstack_type t_raw = NETSTACK_TYPE(struct raw_sock);
+NETSTACK_TYPE(t_raw, struct raw_sock);
 
 static struct raw_sock *raw_of(struct nsock *s) {
     return container_of(s, struct raw_sock, base);

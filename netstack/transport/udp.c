@@ -24,7 +24,7 @@ struct udp_sock {
     uint16_t gso_size;
 };
 
-static const struct netstack_type t_udp = NETSTACK_TYPE(struct udp_sock);
+NETSTACK_TYPE(t_udp, struct udp_sock);
 
 static struct udp_sock *udp_of(struct nsock *s) {
     return container_of(s, struct udp_sock, base);

@@ -315,6 +315,39 @@ stub_atomic_fault:
     mov     $1, %eax
     ret
 
+/*
+ * Copies between guest memory and the slot, by the guest thread itself. A fault in [copy_start, copy_end) goes on at
+ * stub_copy_stop with what is left in %rcx, one in [touch_start, touch_end) at stub_touch_stop.
+ *
+ * size_t stub_copy(to, from, size): bytes that were not copied
+ */
+    .globl stub_copy, copy_start, copy_end, stub_copy_stop
+stub_copy:
+    mov     %rdx, %rcx
+copy_start:
+    rep movsb
+copy_end:
+stub_copy_stop:
+    mov     %rcx, %rax
+    ret
+
+/* size_t stub_touch(address, size): of how many bytes the pages can be written; nothing is changed by that */
+    .globl stub_touch, touch_start, touch_end, stub_touch_stop
+stub_touch:
+    lea     (%rdi,%rsi), %rcx
+    mov     %rdi, %rax
+touch_start:
+    lock orb $0, (%rax)
+touch_end:
+    and     $-4096, %rax
+    add     $4096, %rax
+    cmp     %rcx, %rax
+    jb      touch_start
+    mov     %rcx, %rax
+stub_touch_stop:
+    sub     %rdi, %rax
+    ret
+
     .globl stub_exit
 stub_exit:
     mov     $__NR_exit, %eax

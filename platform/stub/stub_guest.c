@@ -10,7 +10,10 @@
 #include <stdbool.h>
 
 #include "platform/stub/stub_layout.h"
+#include "platform/stub/stub_operands.h"
 
+enum { TRAPPED_CALL = 1 /* SYS_SECCOMP */, FLAG_TF = 0x100 };
+#define ARCH_X86_64 0xc000003e
 enum { STUB_SIGSEGV = 11, STUB_SIGBUS = 7, STUB_SIGSYS = 31, STUB_KICK = 10 };
 
 /* The host's siginfo_t, as far as it is needed (sigaction(2)). */
@@ -27,6 +30,45 @@ void stub_make_frame(void);
 _Noreturn void stub_exit(void);
 extern const char text_start[], text_end[], patched_back[], patched_end[];
 extern const char atomic_start[], atomic_end[], stub_atomic_fault[];
+extern const char copy_start[], copy_end[], stub_copy_stop[], touch_start[], touch_end[], stub_touch_stop[];
+
+/* The place in `regs` where a call's number is found and its result left. */
+enum { REG_RAX = 13 };
+
+static bool answer(const struct stub_answers *a, uint64_t *rax) {
+    if (!a->on)
+        return false;
+    switch (*rax) {
+    case 39: /* getpid */
+        *rax = a->pid;
+        return true;
+    case 102: /* getuid */
+        *rax = a->uid;
+        return true;
+    case 104: /* getgid */
+        *rax = a->gid;
+        return true;
+    case 107: /* geteuid */
+        *rax = a->euid;
+        return true;
+    case 108: /* getegid */
+        *rax = a->egid;
+        return true;
+    case 186: /* gettid */
+        *rax = a->tid;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* An ordinary call, not stepped, from where the guest is (a trampoline has no way back from here). */
+static bool answer_trap(struct stub_slot *s, const struct stub_siginfo *info, struct stub_ucontext *frame) {
+    if (!s->answers.on || info->code != TRAPPED_CALL || info->arch != ARCH_X86_64 ||
+        frame->rflags & FLAG_TF || frame->rip < PATCH_END || info->address >= STUB_BASE)
+        return false;
+    return s->answers.trapped++ % ANSWERS_UNTOLD && answer(&s->answers, &frame->rax);
+}
 
 void stub_handler(int signo, const struct stub_siginfo *info, struct stub_ucontext *frame);
 uint64_t stub_thread_start(struct stub_slot *s);
@@ -49,8 +91,12 @@ static void hand_over(struct stub_slot *s) {
 static void serve(struct stub_slot *s) {
     for (;;) {
         hand_over(s);
-        if (s->request == REQUEST_RUN)
-            return;
+        if (s->request == REQUEST_RUN) {
+            if (stub_put_given(s))
+                return;
+            s->kind = KIND_NOT_GIVEN;
+            continue;
+        }
         if (s->request == REQUEST_EXIT)
             stub_exit();
         if (s->request == REQUEST_FRAME) {
@@ -81,6 +127,20 @@ static bool within(uint64_t rip, const char *start, const char *end) {
     return rip >= (uint64_t)start && rip < (uint64_t)end;
 }
 
+/* Of the stub's own accesses to guest memory. */
+static bool mend_fault(struct stub_ucontext *frame) {
+    const char *to = NULL;
+    if (within(frame->rip, atomic_start, atomic_end))
+        to = stub_atomic_fault;
+    else if (within(frame->rip, copy_start, copy_end))
+        to = stub_copy_stop;
+    else if (within(frame->rip, touch_start, touch_end))
+        to = stub_touch_stop;
+    if (to)
+        frame->rip = (uint64_t)to;
+    return to != NULL;
+}
+
 /* True if a kick is to wait until the patched call that it came in has come to its end. */
 static bool postpone_kick(struct stub_slot *s, uint64_t rip) {
     if (within(rip, patched_back, patched_end)) {
@@ -96,17 +156,19 @@ static bool postpone_kick(struct stub_slot *s, uint64_t rip) {
 void stub_handler(int signo, const struct stub_siginfo *info, struct stub_ucontext *frame) {
     struct stub_slot *s =
         (struct stub_slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_SIZE - 1));
-    if ((signo == STUB_SIGSEGV || signo == STUB_SIGBUS) && within(frame->rip, atomic_start, atomic_end)) {
-        frame->rip = (uint64_t)stub_atomic_fault;
+    if ((signo == STUB_SIGSEGV || signo == STUB_SIGBUS) && mend_fault(frame))
         return;
-    }
     if (signo == STUB_KICK && postpone_kick(s, frame->rip))
+        return;
+    if (signo == STUB_SIGSYS && answer_trap(s, info, frame))
         return;
     s->kind = (uint32_t)signo;
     s->code = info->code;
     s->arch = signo == STUB_SIGSYS ? info->arch : 0;
     s->address = info->address;
     s->frame = (uint64_t)frame;
+    if (signo == STUB_SIGSYS)
+        stub_bring(s, &frame->r8);
     save_bases(s);
     serve(s);
     load_bases(s);
@@ -120,6 +182,9 @@ static void serve_call(struct stub_slot *s, uint32_t kind) {
 }
 
 void stub_patched_call(struct stub_slot *s) {
+    if (answer(&s->answers, &s->regs[REG_RAX]))
+        return;
+    stub_bring(s, s->regs);
     serve_call(s, KIND_CALL);
 }
 

@@ -27,8 +27,7 @@
 
 #define STUB_BASE 0x7fff00000000
 #define STUB_HIGH 0x7fff /* upper half of every stub address */
-#define STUB_MSG_SIZE                                                                                        \
-    0x80000000 /* room for 65536 slots, more than a host has thread ids for one process by default */
+#define STUB_MSG_SIZE 0x80000000 /* room for 32768 slots: as many as a host has thread ids by default */
 #define STUB_CMD 0x7fff80000000
 #define CMD_SIZE 0x2000
 #define STUB_TEXT 0x7fff80010000
@@ -77,16 +76,27 @@
 
 /*
  * Slots (systrap): one per guest thread, SLOT_SIZE aligned, in chunks of SLOT_CHUNK; slot 0's first page is
- * the helper's. The thread's alternate signal stack is the slot's upper half, so that every frame the host
+ * the helper's. The thread's alternate signal stack is the slot's last quarter, so that every frame the host
  * makes lies where the sentry sees it.
  */
-#define SLOT_SIZE 0x8000
+#define SLOT_SIZE 0x10000
 #define SLOT_CHUNK 8
 #define SLOT_FRAME 0x400 /* struct stub_ucontext that a new thread starts from */
 #define SLOT_FPU 0x800   /* FPU image that the sentry has put together */
 #define SLOT_FPU_SIZE 0x3400
-#define SLOT_DATA 0x3c00  /* scratch */
-#define SLOT_STACK 0x4000 /* alternate stack, to the slot's end */
+#define SLOT_DATA 0x4000  /* bytes of operands and results (stub_operands.c) */
+#define SLOT_DATA_SIZE 0x8000
+#define SLOT_STACK 0xc000 /* alternate stack, to the slot's end */
+
+/* Of calls that a thread answers by itself and that yet trap, one in so many is handed over all the same: the
+   sentry counts traps to find the sites that are worth a patch. */
+#define ANSWERS_UNTOLD 32
+
+/* Operands of a call that a guest thread brings along, of results that it takes back. */
+#define OPERANDS_IN 3
+#define OPERANDS_OUT 3
+#define OPERANDS_GIVEN 4
+#define OPERAND_MAX 0x4000 /* bytes of all that is brought; the rest of SLOT_DATA is for results */
 
 /* stub_slot.turn. The host stores 0 when the thread ends (CLONE_CHILD_CLEARTID). */
 #define TURN_DEAD 0
@@ -102,6 +112,7 @@
 /* stub_slot.kind besides signal numbers; the guest's registers are in `regs`. */
 #define KIND_CALL 0x100 /* a patched call */
 #define KIND_KICK 0x101 /* a kick that came during one, told when that is done */
+#define KIND_NOT_GIVEN 0x102 /* a result could not be put in place: REQUEST_RUN was not begun */
 
 /* Offsets in struct stub_slot, for stub.S. */
 #define SLOT_IN_CALL 92
@@ -145,6 +156,19 @@ struct stub_message_page {
     char scratch[4096 - MSG_SCRATCH];
 };
 
+/* Bytes of guest memory and where they lie in the slot's data. */
+struct stub_operand {
+    uint64_t address;
+    uint32_t size, at;
+};
+
+/* What a thread may answer by itself; it can only deceive itself. */
+struct stub_answers {
+    uint32_t on;
+    uint32_t trapped; /* calls answered from a trap */
+    uint32_t pid, tid, uid, euid, gid, egid;
+};
+
 /* Hostile for the sentry: any guest thread of the process can write it at any time. */
 struct stub_slot {
     _Atomic uint32_t turn, go; /* what the sentry and the stub thread sleep on */
@@ -164,6 +188,11 @@ struct stub_slot {
     uint32_t kicked;   /* ... and a kick came meanwhile */
     uint32_t use_gs;   /* a gs base of 0 is the slot's address in truth, for trampolines to find it */
     uint64_t regs[18]; /* in the order of struct stub_ucontext, r8 to rflags */
+    /* What the call at hand has brought, where it could take results (`at` is unused), and what the sentry
+       has given, to be put in place before guest code runs. */
+    uint32_t in_count, out_count, given_count;
+    struct stub_operand in[OPERANDS_IN], out[OPERANDS_OUT], given[OPERANDS_GIVEN];
+    struct stub_answers answers;
 };
 
 /* The host's struct ucontext and sigcontext for 64-bit signals (asm/ucontext.h, asm/sigcontext.h). */
@@ -177,6 +206,8 @@ struct stub_ucontext {
 };
 
 static_assert(sizeof(struct stub_slot) <= SLOT_FRAME, "slot head");
+static_assert(SLOT_FPU + SLOT_FPU_SIZE <= SLOT_DATA && SLOT_DATA + SLOT_DATA_SIZE <= SLOT_STACK, "slot");
+static_assert(2 * OPERAND_MAX <= SLOT_DATA_SIZE, "operands");
 static_assert(offsetof(struct stub_slot, in_call) == SLOT_IN_CALL, "in_call");
 static_assert(offsetof(struct stub_slot, kicked) == SLOT_KICKED, "kicked");
 static_assert(offsetof(struct stub_slot, regs) == SLOT_REGS, "regs");

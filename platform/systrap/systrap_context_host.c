@@ -32,9 +32,9 @@
 #include "platform/stub/stub_thread.h"
 #include "platform/systrap/systrap_internal.h"
 
-#define LOOK_NS (250 * 1000000ll)       /* between looks */
+#define LOOK_NS      (250 * 1000000ll)  /* between looks */
 #define RUN_LIMIT_NS (1000 * 1000000ll) /* of the thread's own cpu time */
-#define REASON_NS (100 * 1000000ll)
+#define REASON_NS    (100 * 1000000ll)
 enum { PARKED_MAX = 64 };
 enum { SLEEP_LOOKS = 8, BLIND_LOOKS = 120 }; /* in a row: found asleep; without a procfs to look into */
 
@@ -208,6 +208,8 @@ static bool park(struct systrap_context *c) {
     bool room = false;
     if (!systrap_ready(c) || !systrap_need_frame(c) || atomic_load(&s->dead))
         return false;
+    systrap_forget_operands(c);
+    systrap_context_answers((struct context *)c, NULL);
     mutex_lock(&s->lock);
     if (s->parked_count < PARKED_MAX) {
         room = true;

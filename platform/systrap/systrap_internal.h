@@ -6,6 +6,13 @@
 
 #include "platform/stub/stub.h"
 
+/* Operands of the call at hand: checked copies of what the slot says. */
+struct systrap_operands {
+    uint32_t in_count, out_count, given_count;
+    uint32_t used; /* bytes of the results' half of the slot's data */
+    struct stub_operand in[OPERANDS_IN], out[OPERANDS_OUT], given[OPERANDS_GIVEN];
+};
+
 struct systrap_context {
     struct stub_space *space; /* holds a reference */
     struct stub_slot *slot;   /* shared with the stub: hostile */
@@ -20,8 +27,10 @@ struct systrap_context {
     /* owner's alone: */
     bool in_call; /* stopped in a patched call: its registers are in slot->regs, and there is no frame */
     bool ready;   /* the thread has come to us and is stopped */
+    bool answers; /* the thread answers some calls by itself */
     bool dead;    /* it is gone, or no longer believed */
     struct stub_pair pair;
+    struct systrap_operands operands;
 };
 
 static inline struct systrap_context *systrap_context_of(struct context *c) {
@@ -60,6 +69,16 @@ bool systrap_take_frame(struct systrap_context *c) must_check;
 bool systrap_need_frame(struct systrap_context *c) must_check;
 void systrap_context_switch(struct context *context, struct guest_regs *regs, bool step,
                             struct platform_event *ret_event);
+
+/* systrap_operands.c */
+void systrap_take_operands(struct systrap_context *c); /* with a call */
+void systrap_forget_operands(struct systrap_context *c);
+/* What the thread could not put in place: by the sentry. False: not all of it can be. */
+bool systrap_put_given(struct systrap_context *c) must_check;
+size_t systrap_context_take(struct context *context, void *to, gva_t from, size_t size);
+size_t systrap_context_give(struct context *context, gva_t to, const void *from, size_t size);
+void systrap_context_settle(struct context *context);
+void systrap_context_answers(struct context *context, const struct platform_answers *answers);
 
 /* systrap_fpu.c */
 ssize_t systrap_context_get_fpu(struct context *context, void *buffer, size_t size);

@@ -11,8 +11,8 @@ void systrap_gate_enter(struct stub_space *s);
 void systrap_gate_leave(struct stub_space *s);
 
 /* The guest, stopped, has trapped with that number and return address: after enough traps the site is
- * patched. */
-void systrap_patch_count(struct stub_space *s, uint64_t number, uint64_t rip);
+ * patched. `answered`: it answers such calls by itself, so that we see few of them. */
+void systrap_patch_count(struct stub_space *s, uint64_t number, uint64_t rip, bool answered);
 
 /* If rip is in a trampoline: its site. */
 struct systrap_site {

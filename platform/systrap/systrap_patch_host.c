@@ -26,6 +26,7 @@
 #include "platform/systrap/systrap_internal.h"
 #include "platform/systrap/systrap_patch.h"
 
+enum { ANSWERED_WEIGHT = 10 };
 enum { PATCH_AFTER = 20, SITE_SIZE = 7, OLD_CALL = 5, HITS_LATER = 12 };
 #define GATE_PATCHING 0x80000000u
 
@@ -240,13 +241,34 @@ static bool try_patch(struct stub_space *s, struct systrap_site site) {
     return true;
 }
 
-void systrap_patch_count(struct stub_space *s, uint64_t number, uint64_t rip) {
+/* Calls that make use of the frame that a trap leaves, with the FPU state in it: signals to oneself, clones.
+ * From a patched site that frame would have to be made by a trap of its own, after the hand-over. */
+static bool better_trapped(uint64_t number) {
+    switch (number) {
+    case SYS_kill:
+    case SYS_tkill:
+    case SYS_tgkill:
+    case SYS_rt_sigreturn:
+    case SYS_clone:
+    case SYS_clone3:
+    case SYS_fork:
+    case SYS_vfork:
+    case SYS_execve:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void systrap_patch_count(struct stub_space *s, uint64_t number, uint64_t rip, bool answered) {
     _Atomic uint8_t *hits = &s->patch_hits[(rip ^ rip >> 8) % ARRAY_SIZE(s->patch_hits)];
     uint8_t n = atomic_load_explicit(hits, memory_order_relaxed);
     if (likely(n > PATCH_AFTER) || s->platform->no_patches)
         return;
+    if (answered)
+        n = (uint8_t)MIN(n + ANSWERED_WEIGHT, (int)PATCH_AFTER);
     atomic_store_explicit(hits, n + 1, memory_order_relaxed);
-    if (n != PATCH_AFTER || number > UINT32_MAX || rip < PATCH_END + SITE_SIZE)
+    if (n != PATCH_AFTER || number > UINT32_MAX || better_trapped(number) || rip < PATCH_END + SITE_SIZE)
         return;
     if (!gate_close(s)) {
         atomic_store_explicit(hits, PATCH_AFTER - HITS_LATER, memory_order_relaxed); /* others run: later */

@@ -42,6 +42,10 @@ static const struct platform_ops systrap_ops = {
     .context_reset_fpu = systrap_context_reset_fpu,
     .context_atomic32 = systrap_context_atomic32,
     .context_follow_cpu = systrap_context_follow_cpu,
+    .context_take = systrap_context_take,
+    .context_give = systrap_context_give,
+    .context_answers = systrap_context_answers,
+    .context_settle = systrap_context_settle,
     .destroy = systrap_destroy,
 };
 

@@ -10,6 +10,7 @@
 #include <linux/audit.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "platform/stub/stub_symbols.h"
 #include "platform/stub/stub_thread.h"
@@ -17,6 +18,7 @@
 #include "platform/systrap/systrap_patch.h"
 
 enum { USER_CS = 0x33, USER32_CS = 0x23, USER_DS = 0x2b, FLAG_TF = 0x100 };
+enum { SLOT_REG_RAX = 13 };
 enum { SITE_SIZE = 7, OLD_CALL = 5 /* of its `syscall` in a site */ };
 enum { UC_FPU = 1, UC_SS = 2, UC_STRICT_SS = 4 };
 #define VSYSCALL_HIGH 0xffffffffull
@@ -182,17 +184,19 @@ static void leave_stub_text(struct systrap_context *c, struct guest_regs *r) {
 
 /* ---- what has happened ---- */
 
-static void as_call(struct guest_regs *regs, struct platform_event *ev, uint64_t number) {
+static void as_call(struct systrap_context *c, struct guest_regs *regs, struct platform_event *ev,
+                    uint64_t number) {
     ev->kind = EVENT_SYSCALL;
     regs->orig_rax = number;
     regs->rax = (uint64_t)-ENOSYS; /* as Linux leaves it while a call is under way */
+    systrap_take_operands(c);
 }
 
 static void on_trap(struct systrap_context *c, struct guest_regs *regs, struct platform_event *ev) {
     struct systrap_site site;
     uint64_t number = regs->rax;
     bool vsyscall = *(volatile uint64_t *)&c->slot->address >> 32 == VSYSCALL_HIGH;
-    as_call(regs, ev, number);
+    as_call(c, regs, ev, number);
     ev->compat_call = *(volatile uint32_t *)&c->slot->arch != AUDIT_ARCH_X86_64;
     ev->vsyscall = vsyscall;
     if (vsyscall || ev->compat_call)
@@ -200,7 +204,10 @@ static void on_trap(struct systrap_context *c, struct guest_regs *regs, struct p
     if (unlikely(systrap_patch_at_trampoline(c->space, regs->rip, &site)))
         regs->rip = regs->rcx = site.rip;
     else
-        systrap_patch_count(c->space, number, regs->rip);
+        systrap_patch_count(c->space, number, regs->rip,
+                            c->answers &&
+                                (number == SYS_getpid || number == SYS_gettid || number == SYS_getuid ||
+                                 number == SYS_geteuid || number == SYS_getgid || number == SYS_getegid));
 }
 
 /* Two ways to meet a patched site other than by its start: the middle, where the `syscall` was, and a step
@@ -210,10 +217,10 @@ static bool on_patched_site(struct systrap_context *c, int signo, struct guest_r
     struct systrap_site site;
     if (signo == SIGILL && systrap_patch_is_middle(c->space, regs->rip)) {
         regs->rip += SITE_SIZE - OLD_CALL;
-        as_call(regs, ev, regs->rax);
+        as_call(c, regs, ev, regs->rax);
     } else if (step && signo == SIGTRAP && systrap_patch_at_trampoline(c->space, regs->rip, &site)) {
         regs->rip = site.rip;
-        as_call(regs, ev, site.number);
+        as_call(c, regs, ev, site.number);
     } else {
         return false;
     }
@@ -275,7 +282,7 @@ static enum verdict decode(struct systrap_context *c, struct guest_regs *regs, b
         load_call(c, regs);
         if (kind == KIND_KICK)
             return on_kick(c, ev);
-        as_call(regs, ev, regs->rax);
+        as_call(c, regs, ev, regs->rax);
         return EVENT_THERE;
     }
     if (!systrap_take_frame(c))
@@ -284,6 +291,24 @@ static enum verdict decode(struct systrap_context *c, struct guest_regs *regs, b
     if (step && !own_tf)
         regs->rflags &= ~(uint64_t)FLAG_TF;
     return on_signal(c, (int)kind, regs, step, ev);
+}
+
+/* Lets the thread go, and waits until it has come back. What it could not put in place is copied by us; if
+ * that fails as well, memory has changed since it made the call. */
+static bool go(struct systrap_context *c) {
+    systrap_gate_enter(c->space);
+    systrap_resume(c, REQUEST_RUN);
+    bool back = systrap_await(c);
+    while (back && unlikely(c->operands.given_count) &&
+           *(volatile uint32_t *)&c->slot->kind == KIND_NOT_GIVEN) {
+        if (!systrap_put_given(c))
+            *(c->in_call ? &c->slot->regs[SLOT_REG_RAX] : &systrap_frame(c)->rax) = (uint64_t)-EFAULT;
+        systrap_resume(c, REQUEST_RUN);
+        back = systrap_await(c);
+    }
+    systrap_forget_operands(c);
+    systrap_gate_leave(c->space);
+    return back;
 }
 
 static enum verdict run(struct systrap_context *c, struct guest_regs *regs, bool step,
@@ -296,12 +321,8 @@ static enum verdict run(struct systrap_context *c, struct guest_regs *regs, bool
         return EVENT_THERE;
     }
     bool back = store_registers(c, regs, step);
-    if (back) {
-        systrap_gate_enter(c->space);
-        systrap_resume(c, REQUEST_RUN);
-        back = systrap_await(c);
-        systrap_gate_leave(c->space);
-    }
+    if (back)
+        back = go(c);
     atomic_store(&c->running, 0);
     return back ? decode(c, regs, step, ev) : GONE;
 }

@@ -8,6 +8,7 @@
 
 #include "sentry/fs/pidfd/pidfd.h"
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/ipc/sem.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"
@@ -43,6 +44,8 @@ static int check_flags(struct task *t, uint64_t f) {
         if (f & LINUX_CLONE_PIDFD)
             return -EINVAL;
     }
+    if ((f & LINUX_CLONE_NEWIPC) && (f & LINUX_CLONE_SYSVSEM))
+        return -EINVAL; /* adjustments belong to one namespace */
     if ((f & LINUX_CLONE_PIDFD) && (f & LINUX_CLONE_DETACHED))
         return -EINVAL;
     if (f & LINUX_CLONE_INTO_CGROUP)
@@ -205,11 +208,14 @@ static int make_child(struct task *t, const struct clone_request *q, struct task
     int r = copy_creds(t, c, q->flags);
     if (r == 0)
         r = copy_files(t, c, q->flags);
+    if (r == 0 && (q->flags & LINUX_CLONE_SYSVSEM))
+        r = sem_share_undo(t, &c->sysvsem);
     if (r == 0)
         r = copy_mm(t, c, q->flags);
     if (r == 0)
         r = task_start(c);
     if (r < 0) {
+        sem_leave_undo(c);
         task_unref(c);
         return r;
     }
@@ -322,6 +328,8 @@ int64_t task_clone(struct task *t, const struct clone_request *q) {
         r = commit(t, c, pid, q);
     int64_t number = 0;
     if (r == 0) {
+        if (c->mm != t->mm && c->mm->user) /* it has attached what its parent had */
+            mm_set_user(c->mm, pid);
         number = pid_nr(pid, task_pid_ns(t));
         if (pidfd)
             fd_fill(t, fd, TAKE(pidfd));
@@ -329,6 +337,7 @@ int64_t task_clone(struct task *t, const struct clone_request *q) {
     } else {
         if (fd >= 0)
             fd_unreserve(t, fd);
+        sem_leave_undo(c);
         task_abort(c);
     }
     file_unref(pidfd);
@@ -399,6 +408,8 @@ int task_unshare(struct task *t, uint64_t flags) {
         nsproxy_unref(ns);
         return r;
     }
+    if (flags & (LINUX_CLONE_SYSVSEM | LINUX_CLONE_NEWIPC))
+        sem_leave_undo(t);
     if (creds)
         task_set_creds(t, creds);
     if (ns)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/itimer.h"
+#include "sentry/kernel/ipc/sem.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"
@@ -368,6 +369,7 @@ void task_exit(struct task *t, int status) {
     bool last = stop_taking_signals(t, &status);
     futex_exit_robust_list(t);
     task_release_mm(t);
+    sem_leave_undo(t);
     drop_resources(t);
     task_drop_context(t);
     int64_t now = monotonic_ns();

@@ -10,6 +10,7 @@
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel_host.h"
+#include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/users.h"
 #include "sentry/loader/loader.h"
@@ -48,7 +49,8 @@ static int create_own_parts(struct kernel *k, const struct kernel_config *config
     k->root_pid_ns = pid_ns_new(k, NULL, k->root_user_ns);
     if (!k->root_pid_ns)
         return -ENOMEM;
-    return timer_queue_create(&k->timers);
+    r = timer_queue_create(&k->timers);
+    return r < 0 ? r : network_create(k);
 }
 
 int kernel_create(const struct kernel_config *config, struct kernel **ret, struct err **err) {
@@ -90,6 +92,7 @@ void kernel_destroy(struct kernel *k) {
     if (k->vfs)
         vfs_destroy(k);
     vdso_destroy(k);
+    network_destroy(k);
     timer_queue_destroy(k->timers);
     if (k->memfile)
         memfile_destroy(k->memfile);

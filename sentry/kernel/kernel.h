@@ -19,6 +19,7 @@ struct linux_rlimit64;
 struct file;
 struct memfile;
 struct mnt_ns;
+struct network;
 struct task;
 struct timer_queue;
 struct tty;
@@ -43,6 +44,7 @@ struct kernel {
     struct futex_table *futexes;
     struct hostref
         host_poller; /* containers_lock; sentry/fs/host: waits for host descriptors; empty until the first */
+    struct network *network; /* net_ns.h */
     struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
     int64_t boot_time_ns; /* host CLOCK_MONOTONIC when the guest's machine was started: 0 as on the host's,
                              until a restore moves it */

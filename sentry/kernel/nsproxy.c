@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/ipc/ipc_ns.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/mount.h"
 
@@ -31,8 +33,8 @@ static void nsproxy_destroy(struct nsproxy *n) {
     uts_ns_unref(n->uts);
     mnt_ns_unref(n->mnt);
     pid_ns_unref(n->pid_for_children);
-    simple_ns_unref(n->ipc);
-    simple_ns_unref(n->net);
+    ipc_ns_unref(n->ipc);
+    net_namespace_unref(n->net);
     simple_ns_unref(n->cgroup);
     simple_ns_unref(n->time);
     heap_free(n);
@@ -72,13 +74,13 @@ struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pi
         return NULL;
     nsproxy_ref_init(n);
     n->uts = uts_ns_new(k, user_ns, NULL);
-    n->ipc = simple_ns_new(k, user_ns);
-    n->net = simple_ns_new(k, user_ns);
+    n->ipc = ipc_ns_new(k, user_ns);
+    n->net = net_namespace_ref(net_namespace_initial(k));
     n->cgroup = simple_ns_new(k, user_ns);
     n->time = simple_ns_new(k, user_ns);
     n->mnt = mnt ? mnt_ns_ref(mnt) : NULL;
     n->pid_for_children = pid_ns_ref(pid_ns);
-    if (!n->uts || !n->ipc || !n->net || !n->cgroup || !n->time)
+    if (!n->uts || !n->ipc || !n->cgroup || !n->time)
         return nsproxy_unref(n);
     if (hostname) {
         strncpy(n->uts->nodename, hostname, sizeof n->uts->nodename - 1);
@@ -96,8 +98,8 @@ struct nsproxy *nsproxy_copy(struct nsproxy *from) {
     n->uts = uts_ns_ref(from->uts);
     n->mnt = from->mnt ? mnt_ns_ref(from->mnt) : NULL;
     n->pid_for_children = pid_ns_ref(from->pid_for_children);
-    n->ipc = simple_ns_ref(from->ipc);
-    n->net = simple_ns_ref(from->net);
+    n->ipc = ipc_ns_ref(from->ipc);
+    n->net = net_namespace_ref(from->net);
     n->cgroup = simple_ns_ref(from->cgroup);
     n->time = simple_ns_ref(from->time);
     return n;
@@ -110,6 +112,28 @@ static int unshare_simple(struct kernel *k, struct user_ns *user_ns, bool wanted
     if (!ns)
         return -ENOMEM;
     simple_ns_unref(*slot);
+    *slot = ns;
+    return 0;
+}
+
+static int unshare_net(struct kernel *k, struct user_ns *user_ns, bool wanted, struct net_namespace **slot) {
+    if (!wanted)
+        return 0;
+    struct net_namespace *ns = net_namespace_new(k, user_ns);
+    if (!ns)
+        return -ENOMEM;
+    net_namespace_unref(*slot);
+    *slot = ns;
+    return 0;
+}
+
+static int unshare_ipc(struct kernel *k, struct user_ns *user_ns, bool wanted, struct ipc_ns **slot) {
+    if (!wanted)
+        return 0;
+    struct ipc_ns *ns = ipc_ns_new(k, user_ns);
+    if (!ns)
+        return -ENOMEM;
+    ipc_ns_unref(*slot);
     *slot = ns;
     return 0;
 }
@@ -169,9 +193,9 @@ int nsproxy_unshare(struct task *t, uint64_t flags, struct user_ns *user_ns, str
     if (r == 0 && (flags & LINUX_CLONE_NEWPID))
         r = unshare_pid(t, user_ns, &n->pid_for_children);
     if (r == 0)
-        r = unshare_simple(k, user_ns, flags & LINUX_CLONE_NEWIPC, &n->ipc);
+        r = unshare_ipc(k, user_ns, flags & LINUX_CLONE_NEWIPC, &n->ipc);
     if (r == 0)
-        r = unshare_simple(k, user_ns, flags & LINUX_CLONE_NEWNET, &n->net);
+        r = unshare_net(k, user_ns, flags & LINUX_CLONE_NEWNET, &n->net);
     if (r == 0)
         r = unshare_simple(k, user_ns, flags & LINUX_CLONE_NEWCGROUP, &n->cgroup);
     if (r == 0)

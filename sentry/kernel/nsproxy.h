@@ -8,8 +8,10 @@
 #include "base/mutex.h"
 #include "base/ref.h"
 
+struct ipc_ns;
 struct kernel;
 struct mnt_ns;
+struct net_namespace;
 struct pid_ns;
 struct task;
 struct user_ns;
@@ -25,7 +27,7 @@ DECLARE_REF(uts_ns);
 struct uts_ns *uts_ns_new(struct kernel *k, struct user_ns *user_ns,
                           const struct uts_ns *like /* NULL: (none) */);
 
-/* ipc, net, cgroup, time: identities only, until their own issues give them more. */
+/* cgroup, time: identities only, until their own issues give them more. */
 struct simple_ns {
     struct ref ref;
     struct user_ns *user_ns; /* reference */
@@ -39,7 +41,9 @@ struct nsproxy {
     struct uts_ns *uts; /* references, all of them */
     struct mnt_ns *mnt;
     struct pid_ns *pid_for_children;
-    struct simple_ns *ipc, *net, *cgroup, *time;
+    struct ipc_ns *ipc;
+    struct net_namespace *net;
+    struct simple_ns *cgroup, *time;
 };
 DECLARE_REF(nsproxy);
 
@@ -64,7 +68,9 @@ struct ns_set {
     struct uts_ns *uts;
     struct mnt_ns *mnt;
     struct pid_ns *pid; /* becomes pid_for_children */
-    struct simple_ns *ipc, *net, *cgroup, *time;
+    struct ipc_ns *ipc;
+    struct net_namespace *net;
+    struct simple_ns *cgroup, *time;
 };
 /* References to those of `target` that CLONE_NEW* `flags` name; -ESRCH if it has ended. End with
  * ns_set_done(), on failure too. */

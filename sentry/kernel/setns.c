@@ -4,7 +4,10 @@
  */
 #include <errno.h>
 
+#include "sentry/kernel/ipc/ipc_ns.h"
+#include "sentry/kernel/ipc/sem.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/fd_table.h"
@@ -15,8 +18,8 @@ void ns_set_done(struct ns_set *s) {
     uts_ns_unref(s->uts);
     mnt_ns_unref(s->mnt);
     pid_ns_unref(s->pid);
-    simple_ns_unref(s->ipc);
-    simple_ns_unref(s->net);
+    ipc_ns_unref(s->ipc);
+    net_namespace_unref(s->net);
     simple_ns_unref(s->cgroup);
     simple_ns_unref(s->time);
     *s = (struct ns_set){0};
@@ -26,8 +29,8 @@ void ns_set_done(struct ns_set *s) {
 static void take_from(struct nsproxy *n, uint64_t flags, struct ns_set *ret) {
     ret->uts = flags & LINUX_CLONE_NEWUTS ? uts_ns_ref(n->uts) : NULL;
     ret->mnt = flags & LINUX_CLONE_NEWNS ? mnt_ns_ref(n->mnt) : NULL;
-    ret->ipc = flags & LINUX_CLONE_NEWIPC ? simple_ns_ref(n->ipc) : NULL;
-    ret->net = flags & LINUX_CLONE_NEWNET ? simple_ns_ref(n->net) : NULL;
+    ret->ipc = flags & LINUX_CLONE_NEWIPC ? ipc_ns_ref(n->ipc) : NULL;
+    ret->net = flags & LINUX_CLONE_NEWNET ? net_namespace_ref(n->net) : NULL;
     ret->cgroup = flags & LINUX_CLONE_NEWCGROUP ? simple_ns_ref(n->cgroup) : NULL;
     ret->time = flags & LINUX_CLONE_NEWTIME ? simple_ns_ref(n->time) : NULL;
 }
@@ -69,7 +72,7 @@ static bool may_join(const struct creds *c, struct user_ns *owner) {
 }
 
 static int check_others(struct task *t, const struct creds *c, const struct ns_set *s) {
-    struct simple_ns *simple[] = {s->ipc, s->net, s->cgroup, s->time};
+    struct simple_ns *simple[] = {s->cgroup, s->time};
 
     if (s->uts && !may_join(c, s->uts->user_ns))
         return -EPERM;
@@ -77,6 +80,10 @@ static int check_others(struct task *t, const struct creds *c, const struct ns_s
         return -EPERM;
     if (s->mnt && atomic_load(&t->fs->ref.count) > 1)
         return -EINVAL;
+    if (s->net && !may_join(c, s->net->user_ns))
+        return -EPERM;
+    if (s->ipc && !may_join(c, s->ipc->user_ns))
+        return -EPERM;
     if (s->pid && !may_join(c, s->pid->user_ns))
         return -EPERM;
     if (s->pid && !pid_ns_within(s->pid, task_pid_ns(t)))
@@ -99,8 +106,8 @@ static void put_into(struct nsproxy *n, const struct ns_set *s) {
     REPLACE(uts_ns, n->uts, s->uts);
     REPLACE(mnt_ns, n->mnt, s->mnt);
     REPLACE(pid_ns, n->pid_for_children, s->pid);
-    REPLACE(simple_ns, n->ipc, s->ipc);
-    REPLACE(simple_ns, n->net, s->net);
+    REPLACE(ipc_ns, n->ipc, s->ipc);
+    REPLACE(net_namespace, n->net, s->net);
     REPLACE(simple_ns, n->cgroup, s->cgroup);
     REPLACE(simple_ns, n->time, s->time);
 }
@@ -140,6 +147,8 @@ int task_setns(struct task *t, const struct ns_set *s) {
         fs_context_set_cwd(t->fs, &root);
         path_put(&root);
     }
+    if (s->ipc)
+        sem_leave_undo(t);
     if (c)
         task_set_creds(t, TAKE(c));
     task_set_nsproxy(t, TAKE(n));

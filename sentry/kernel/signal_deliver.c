@@ -15,6 +15,7 @@
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/mm/uaccess.h"
 
 #define SIG_DEFAULT_IGNORED                                                                                  \
     (SIGBIT(LINUX_SIGCHLD) | SIGBIT(LINUX_SIGCONT) | SIGBIT(LINUX_SIGURG) | SIGBIT(LINUX_SIGWINCH))
@@ -288,6 +289,7 @@ bool signal_deliver(struct task *t, bool in_syscall, int64_t result) {
     if (likely(!is_restart(result) && !atomic_load(&t->pending_work) && !t->vfork_child &&
                !t->has_saved_mask))
         return true;
+    uaccess_settle(t); /* signal frames, tracers and parents come next */
     for (;;) {
         enum next n = next_thing(t, &d);
         if (n == NEXT_END) {

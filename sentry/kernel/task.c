@@ -292,6 +292,7 @@ void task_set_creds(struct task *t, struct creds *c) {
         move_account(t, c->uid);
     mutex_lock(&t->lock);
     t->creds = c;
+    t->answers_stale = true;
     mutex_unlock(&t->lock);
     creds_unref((struct creds *)(uintptr_t)old);
 }

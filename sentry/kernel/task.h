@@ -38,6 +38,7 @@ struct fs_context;
 struct kernel;
 struct mm;
 struct nsproxy;
+struct sem_undo_list;
 struct tty;
 
 enum task_state {
@@ -89,6 +90,7 @@ struct task {
     bool has_saved_mask;
     struct sigaltstack altstack;
     struct task_fault fault;
+    bool answers_stale; /* what the platform may answer for it is to be told anew */
     gva_t clear_child_tid; /* CLONE_CHILD_CLEARTID, set_tid_address */
     gva_t set_child_tid;   /* CLONE_CHILD_SETTID, until the first instruction */
     gva_t robust_list;
@@ -96,7 +98,9 @@ struct task {
     int exit_request;        /* wait status of an exit(2) of its own that is under way */
     void *initial_fpu;       /* heap bytes: what the context starts with; NULL: as at execve */
     size_t initial_fpu_size;
-    struct task *vfork_child;     /* reference: does not go on until this one has exec'd or ended */
+    struct sem_undo_list
+        *sysvsem;             /* SEM_UNDO adjustments, shared by CLONE_SYSVSEM: sem_leave_undo(); or NULL */
+    struct task *vfork_child; /* reference: does not go on until this one has exec'd or ended */
     _Atomic uint32_t start_state; /* task_start.c */
     int start_error;
 

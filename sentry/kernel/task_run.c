@@ -18,6 +18,25 @@
 
 enum { TRAP_PAGE_FAULT = 14, PF_WRITE = 2, PF_INSTRUCTION = 16 };
 
+/* Tells the platform what the thread may answer by itself: nothing when calls are logged, nor in a user
+ * namespace beneath the first, whose maps, and so what getuid() says, others may yet write. */
+static void tell_answers(struct task *t) {
+    const struct platform_ops *ops = kernel_platform(t->kernel)->ops;
+    const struct creds *c = t->creds;
+    struct platform_answers answers = {
+        .pid = (uint32_t)task_tgid(t),
+        .tid = (uint32_t)task_tid(t),
+        .uid = from_kuid(c->user_ns, c->uid),
+        .euid = from_kuid(c->user_ns, c->euid),
+        .gid = from_kgid(c->user_ns, c->gid),
+        .egid = from_kgid(c->user_ns, c->egid),
+    };
+
+    t->answers_stale = false;
+    if (ops->context_answers)
+        ops->context_answers(task_context(t), g_strace_fd >= 0 || c->user_ns->level > 0 ? NULL : &answers);
+}
+
 /* Runs guest code until something happens; accounts its time. */
 static void enter_guest(struct task *t, struct platform_event *event) {
     atomic_store(&t->in_guest, true);
@@ -27,6 +46,8 @@ static void enter_guest(struct task *t, struct platform_event *event) {
         event->kind = EVENT_INTERRUPT;
         return;
     }
+    if (unlikely(t->answers_stale))
+        tell_answers(t);
     int64_t from = monotonic_ns();
     atomic_fetch_add_explicit(&t->system_ns, MAX(from - t->sentry_entered, 0), memory_order_relaxed);
     atomic_store_explicit(&t->guest_entered, from, memory_order_relaxed);

@@ -29,6 +29,7 @@ void task_install_context(struct task *t, struct context *c) {
     struct context *old = task_context(t);
     t->context = c ? (struct hostref){.ops = &g_context_ops, .host.ptr = c} : (struct hostref){0};
     mutex_unlock(&t->wake_lock);
+    t->answers_stale = true;
     platform_ops(t)->context_destroy(old);
 }
 

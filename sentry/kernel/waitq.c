@@ -13,6 +13,7 @@
 #include "sentry/kernel/kernel_host.h"
 #include "sentry/kernel/restart.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/uaccess.h"
 
 void waitq_init(struct waitq *q) {
     mutex_init(&q->lock, RANK_WAITQ);
@@ -136,6 +137,7 @@ static int sleep_until(struct task *t, uint32_t breaks, int64_t deadline) {
 static int timed_sleep(struct task *t, enum task_state state, uint32_t breaks, int64_t deadline) {
     int64_t from = monotonic_ns();
 
+    uaccess_settle(t);
     set_state(t, state);
     int r = sleep_until(t, breaks, deadline);
     set_state(t, TASK_RUNNING);

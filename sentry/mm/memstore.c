@@ -472,8 +472,9 @@ uint64_t memstore_blocks(struct memstore *s) {
 
     mutex_lock(&s->mappable.lock);
     RB_FOREACH(e, extent_tree, &s->extents) {
-        uint64_t end = e->offset + e->len;
-        for (uint64_t at = e->offset; at < end;) {
+        uint64_t end = e->offset + e->len, filled = page_up(e->filled);
+        bytes += filled; /* known without asking the host, page by page as it would look */
+        for (uint64_t at = e->offset + filled; at < end;) {
             uint64_t data = memfile_seek(s->memfile, at, end, /* data= */ true);
             at = memfile_seek(s->memfile, data, end, /* data= */ false);
             bytes += at - data;

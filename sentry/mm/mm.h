@@ -27,8 +27,10 @@ struct file;
 struct kernel;
 struct mappable;
 struct mm;
+struct pid;
 struct task;
 struct user_ns;
+struct vma;
 
 /* ---- what can be mapped ---- */
 
@@ -50,6 +52,9 @@ struct mappable_ops {
     /* Does: MADV_REMOVE, as fallocate(PUNCH_HOLE|KEEP_SIZE). Caller holds nothing. Optional (absent:
      * -EOPNOTSUPP). */
     int (*punch)(struct mappable *m, uint64_t offset, uint64_t len);
+    /* Does: takes note that an area of it has come to be (+1: mmap, fork, a split) or gone (-1). m->lock
+       held. Optional. */
+    void (*areas_changed)(struct mappable *m, const struct vma *v, int change);
     void (*release)(struct mappable *m); /* the last reference is gone. No lock held. Required */
     bool ranges_reused; /* what range() gave is given to others after release(): first it must be sure that
                            nothing maps it */
@@ -132,6 +137,8 @@ struct mm {
     int dumpable;            /* PR_SET_DUMPABLE: 0, 1, 2 */
     struct user_ns *user_ns; /* reference, of the exec: ptrace access checks; NULL until the exec sets it */
     int membarrier_state;
+    struct pid
+        *user; /* reference, or NULL: the process that shmctl(2) names as the last to have (de)tached */
 };
 DECLARE_REF(mm);
 
@@ -140,7 +147,7 @@ static inline struct address_space *mm_as(struct mm *mm) {
 }
 
 enum { MAX_MAP_COUNT = 65530 }; /* Linux's default of vm.max_map_count */
-#define MMAP_MIN_ADDR 0x10000ull
+#define MMAP_MIN_ADDR   0x10000ull
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
 
 /* An empty one (execve); layout is the loader's to set. 0, -ENOMEM, -EAGAIN. May block. */
@@ -152,12 +159,21 @@ struct mmap_request {
     gva_t addr;
     uint64_t len;
     uint32_t prot, flags; /* LINUX_PROT_*, LINUX_MAP_* */
-    struct file *file;    /* borrowed; NULL: anonymous */
+    struct file *file;    /* borrowed; NULL: anonymous, or `object` */
     uint64_t offset;
+    /* An object of the kernel's, mapped shared from its start (shmat(2)). */
+    struct mappable *object; /* borrowed; NULL: none */
+    const char *object_name; /* for maps; lives as long as the object */
+    bool object_readonly;    /* it may never become writable */
 };
 /* mmap(2) whole: limits of task `t` apply. Returns the address or -errno. OWN THREAD of t. */
 int64_t mm_mmap(struct task *t, struct mm *mm, const struct mmap_request *request);
 int mm_munmap(struct mm *mm, gva_t addr, uint64_t len);
+/* shmdt(2): unmaps what is left of the mapping of an object of this kind that was made at `addr`. -EINVAL:
+ * there is none. */
+int mm_unmap_object(struct mm *mm, gva_t addr, const struct mappable_ops *kind);
+/* Whose it is, as shmctl(2) tells who was the last to attach or detach. */
+void mm_set_user(struct mm *mm, struct pid *process);
 /* prot: LINUX_PROT_* with GROWSDOWN, GROWSUP. */
 int mm_mprotect(struct task *t, gva_t addr, uint64_t len, uint32_t prot);
 struct mremap_request {

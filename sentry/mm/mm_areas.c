@@ -125,16 +125,22 @@ void vma_attach(struct vma *v, struct mappable *m, struct file *file) {
     mutex_lock(&m->lock);
     list_add(&m->vmas, &v->link);
     m->writable_shared += is_writable_shared(v);
+    if (m->ops->areas_changed)
+        m->ops->areas_changed(m, v, 1);
     mutex_unlock(&m->lock);
 }
 
 static void detach_from_list(struct vma *v) {
-    if (!v->mappable || list_empty(&v->link))
+    struct mappable *m = v->mappable;
+
+    if (!m || list_empty(&v->link))
         return;
-    mutex_lock(&v->mappable->lock);
+    mutex_lock(&m->lock);
     list_del(&v->link);
-    v->mappable->writable_shared -= is_writable_shared(v);
-    mutex_unlock(&v->mappable->lock);
+    m->writable_shared -= is_writable_shared(v);
+    if (m->ops->areas_changed)
+        m->ops->areas_changed(m, v, -1);
+    mutex_unlock(&m->lock);
 }
 
 void vma_free(struct vma *v) {

@@ -6,6 +6,7 @@
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/pid.h"
 #include "sentry/mm/mm_areas.h"
 #include "sentry/vfs/file.h"
 
@@ -60,14 +61,14 @@ static void unmap_reused_locked(struct mm *mm) {
     struct vma *v;
 
     RB_FOREACH(v, vma_tree, &mm->areas)
-        if (v->mappable && v->mappable->ops->ranges_reused && !(v->flags & VMA_SPECIAL))
-            as_batch_add(&b, &(struct as_op){.kind = AS_UNMAP, .addr = v->start, .len = v->end - v->start});
+    if (v->mappable && v->mappable->ops->ranges_reused && !(v->flags & VMA_SPECIAL))
+        as_batch_add(&b, &(struct as_op){.kind = AS_UNMAP, .addr = v->start, .len = v->end - v->start});
     if (b.count > 0 && mm_apply_locked(mm, &b) < 0)
         kernel_platform(mm->kernel)->ops->as_kill(mm_as(mm));
 }
 
-/* The address space goes first: what areas refer to may be reused only when nothing maps it. A truncation that
-   finds it gone has nothing to do. */
+/* The address space goes first: what areas refer to may be reused only when nothing maps it. A truncation
+   that finds it gone has nothing to do. */
 static void mm_destroy(struct mm *mm) {
     struct list dead;
     struct vma *v;
@@ -87,6 +88,7 @@ static void mm_destroy(struct mm *mm) {
     mm_unlock(mm, &dead);
     file_unref(mm->exe);
     user_ns_unref(mm->user_ns);
+    pid_unref(mm->user);
     mm_drop_memory(mm);
 }
 
@@ -150,6 +152,7 @@ static void copy_layout(struct mm *to, const struct mm *from) {
     to->dumpable = from->dumpable;
     to->user_ns = from->user_ns ? user_ns_ref(from->user_ns) : NULL;
     to->membarrier_state = from->membarrier_state;
+    to->user = from->user ? pid_ref(from->user) : NULL;
 }
 
 /* Areas first, then the host's fork: an area on a mappable's list is found by mappable_invalidate(), which

@@ -7,6 +7,7 @@
 #include "base/abi/linux/resource.h"
 #include "base/abi/linux/system.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/pid.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/memfile.h"
 #include "sentry/mm/mm_areas.h"
@@ -14,7 +15,7 @@
 #include "sentry/vfs/mount.h"
 
 enum { CAP_IPC_LOCK_NR = 14, CAP_SYS_RAWIO_NR = 17 };
-#define MAP_32BIT_LOW 0x40000000ull
+#define MAP_32BIT_LOW  0x40000000ull
 #define MAP_32BIT_HIGH 0x80000000ull
 
 /* ---- limits ---- */
@@ -260,6 +261,14 @@ static int check_request(const struct mmap_request *r, struct map_plan *p, uint6
 
 /* Gives the plan what it maps: a reference in p->mappable, or NULL for private anonymous memory. */
 static int find_mappable(struct mm *mm, const struct mmap_request *r, uint64_t len, struct map_plan *p) {
+    if (r->object) {
+        p->flags |= VMA_SHARED;
+        p->mappable = mappable_ref(r->object);
+        p->name = r->object_name;
+        if (r->object_readonly)
+            p->max_prot &= ~(uint32_t)LINUX_PROT_WRITE;
+        return 0;
+    }
     if (r->file) {
         int result = check_file(r, p);
         if (result == 0)
@@ -376,4 +385,46 @@ int mm_munmap(struct mm *mm, gva_t addr, uint64_t len) {
         mm_is_sealed_locked(mm, addr, addr + len) ? -EPERM : mm_unmap_locked(mm, addr, addr + len, &dead);
     mm_unlock(mm, &dead);
     return result;
+}
+
+/* What is left of the object mapped at `addr`: areas that show of it what they would if nothing had been cut
+ * out. */
+static int unmap_object_locked(struct mm *mm, gva_t addr, const struct mappable_ops *kind,
+                               struct list *dead) {
+    struct mappable *object = NULL;
+    int result = 0;
+
+    for (struct vma *v = vma_find_locked(mm, addr); v && result == 0;) {
+        struct vma *after = vma_next(v);
+        bool candidate = v->mappable && v->mappable->ops == kind && v->start - v->offset == addr;
+        if (candidate && (!object || object == v->mappable)) {
+            if (v->flags & VMA_SEALED)
+                return -EPERM;
+            object = v->mappable;
+            result = mm_unmap_locked(mm, v->start, v->end, dead);
+        }
+        v = after;
+    }
+    return result < 0 ? result : object ? 0 : -EINVAL;
+}
+
+int mm_unmap_object(struct mm *mm, gva_t addr, const struct mappable_ops *kind) {
+    struct list dead;
+
+    might_block();
+    list_init(&dead);
+    mutex_lock(&mm->lock);
+    int result = unmap_object_locked(mm, addr, kind, &dead);
+    mm_unlock(mm, &dead);
+    return result;
+}
+
+void mm_set_user(struct mm *mm, struct pid *process) {
+    struct pid *fresh = pid_ref(process);
+
+    mutex_lock(&mm->lock);
+    struct pid *old = mm->user;
+    mm->user = fresh;
+    mutex_unlock(&mm->lock);
+    pid_unref(old);
 }

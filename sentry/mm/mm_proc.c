@@ -3,8 +3,8 @@
  * (mm_proc.h). Source: proc(5).
  *
  * The areas are copied under mm->lock with references to their files, and the text is made without it: file
- * names want locks that rank before it. What is resident the host alone knows: it is asked page by page, and of
- * very large areas (reservations) smaps tells a share by size.
+ * names want locks that rank before it. What is resident the host alone knows: it is asked page by page, and
+ * of very large areas (reservations) smaps tells a share by size.
  */
 #include "sentry/mm/mm_proc.h"
 
@@ -30,6 +30,7 @@ struct area {
     uint64_t offset, id;
     struct file *file; /* reference */
     const char *name;
+    struct mappable *object; /* reference: `name` may be its */
     bool shared_memory;
 };
 
@@ -66,6 +67,7 @@ static void take(struct mm *mm, struct areas *ret) {
                           .id = v->mappable ? v->mappable->id : 0,
                           .file = v->file ? file_ref(v->file) : NULL,
                           .name = special_name(mm, v),
+                          .object = v->mappable && v->name ? mappable_ref(v->mappable) : NULL,
                           .shared_memory = v->mappable && !v->file && !(v->flags & VMA_SPECIAL)};
     }
     mutex_unlock(&mm->lock);
@@ -74,6 +76,8 @@ static void take(struct mm *mm, struct areas *ret) {
 static void areas_done(struct areas *a) {
     for (size_t i = 0; i < a->count; i++)
         file_unref(a->list[i].file);
+    for (size_t i = 0; i < a->count; i++)
+        mappable_unref(a->list[i].object);
     heap_free(a->list);
 }
 

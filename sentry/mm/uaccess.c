@@ -38,16 +38,36 @@ static ssize_t copy_once(struct mm *mm, char *buffer, gva_t addr, size_t size, e
     return ops->as_copy_out(mm_as(mm), addr, buffer, size);
 }
 
+/* What the platform can copy without a host call. */
+static size_t copy_along(struct task *t, struct mm *mm, char *buffer, gva_t addr, size_t size,
+                         enum direction direction) {
+    const struct platform_ops *ops = kernel_platform(mm->kernel)->ops;
+    struct context *c = t && mm == t->mm && ops->context_take ? task_context(t) : NULL;
+
+    if (!c)
+        return 0;
+    if (direction == COPY_IN)
+        return ops->context_take(c, buffer, addr, size);
+    return ops->context_give(c, addr, buffer, size);
+}
+
+void uaccess_settle(struct task *t) {
+    const struct platform_ops *ops = kernel_platform(t->kernel)->ops;
+
+    if (ops->context_settle && t->mm && task_context(t))
+        ops->context_settle(task_context(t));
+}
+
 /* Bytes copied before the first page that cannot be had. */
 static size_t copy_some(struct task *t, struct mm *mm, char *buffer, gva_t addr, size_t size,
                         enum direction direction) {
     uint32_t access = direction == COPY_IN ? LINUX_PROT_READ : LINUX_PROT_WRITE;
-    size_t done = 0;
     int retries = 0;
 
     might_block();
     if (!mm || !range_ok(mm, addr, size))
         return 0;
+    size_t done = copy_along(t, mm, buffer, addr, size, direction);
     while (done < size) {
         ssize_t n = copy_once(mm, buffer + done, addr + done, size - done, direction);
         int signo, code;
@@ -131,8 +151,11 @@ struct string_reader {
 static size_t reader_fill(struct string_reader *r, gva_t addr, size_t chunk) {
     if (addr >= r->start && addr < r->start + r->valid)
         return r->start + r->valid - addr;
-    size_t to_page_end = PAGE_SIZE - addr % PAGE_SIZE;
-    r->valid = copy_in_partial(r->task, r->bytes, addr, MIN(chunk, to_page_end));
+    size_t want = MIN(chunk, PAGE_SIZE - addr % PAGE_SIZE);
+    struct mm *mm = r->task->mm;
+    r->valid = mm && range_ok(mm, addr, want) ? copy_along(r->task, mm, r->bytes, addr, want, COPY_IN) : 0;
+    if (r->valid == 0)
+        r->valid = copy_in_partial(r->task, r->bytes, addr, want);
     r->start = addr;
     return r->valid;
 }

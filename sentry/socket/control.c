@@ -78,7 +78,19 @@ static int take_credentials(struct task *t, const unsigned char *data, size_t si
     return 0;
 }
 
-static int parse(struct task *t, const unsigned char *data, uint64_t len, struct socket_control *c) {
+static int take_message(struct task *t, struct socket *s, struct socket_message *m, const struct linux_cmsghdr *h, const unsigned char *body) {
+    size_t size = (size_t)(h->len - sizeof *h);
+
+    if (s->ops->control_in)
+        return s->ops->control_in(s, t, m, h, body, size);
+    if (h->level != LINUX_SOL_SOCKET)
+        return 0;
+    return h->type == LINUX_SCM_RIGHTS        ? take_rights(t, body, size, m->control)
+           : h->type == LINUX_SCM_CREDENTIALS ? take_credentials(t, body, size, m->control)
+                                              : -EINVAL;
+}
+
+static int parse(struct task *t, struct socket *s, struct socket_message *m, const unsigned char *data, uint64_t len) {
     uint64_t at = 0;
 
     while (len - at >= sizeof(struct linux_cmsghdr)) {
@@ -86,14 +98,9 @@ static int parse(struct task *t, const unsigned char *data, uint64_t len, struct
         memcpy(&h, data + at, sizeof h);
         if (h.len < sizeof h || h.len > len - at)
             return -EINVAL;
-        if (h.level == LINUX_SOL_SOCKET) {
-            const unsigned char *body = data + at + sizeof h;
-            int r = h.type == LINUX_SCM_RIGHTS        ? take_rights(t, body, h.len - sizeof h, c)
-                    : h.type == LINUX_SCM_CREDENTIALS ? take_credentials(t, body, h.len - sizeof h, c)
-                                                      : -EINVAL;
-            if (r < 0)
-                return r;
-        }
+        int r = take_message(t, s, m, &h, data + at + sizeof h);
+        if (r < 0)
+            return r;
         uint64_t step = LINUX_CMSG_ALIGN(h.len);
         if (step >= len - at)
             break;
@@ -102,8 +109,7 @@ static int parse(struct task *t, const unsigned char *data, uint64_t len, struct
     return 0;
 }
 
-int socket_control_copy_in(struct task *t, gva_t control, uint64_t len, struct socket_control *ret) {
-    *ret = (struct socket_control){0};
+int socket_control_copy_in(struct task *t, struct socket *s, struct socket_message *m, gva_t control, uint64_t len) {
     if (len == 0)
         return 0;
     if (len > SOCKET_CONTROL_MAX)
@@ -113,24 +119,17 @@ int socket_control_copy_in(struct task *t, gva_t control, uint64_t len, struct s
         return -ENOMEM;
     int r = copy_in(t, data, control, len);
     if (r == 0)
-        r = parse(t, data, len, ret);
+        r = parse(t, s, m, data, len);
     heap_free(data);
     if (r < 0)
-        socket_control_done(ret);
+        socket_control_done(m->control);
     return r;
 }
 
 /* ---- out ---- */
 
-struct out {
-    struct task *t;
-    gva_t at;
-    uint64_t left, used;
-    uint32_t *flags;
-};
-
-static int put_message(struct out *o, int type, const void *data, uint64_t size) {
-    struct linux_cmsghdr h = {.len = LINUX_CMSG_LEN(size), .level = LINUX_SOL_SOCKET, .type = type};
+int control_put(struct control_out *o, int level, int type, const void *data, uint64_t size) {
+    struct linux_cmsghdr h = {.len = LINUX_CMSG_LEN(size), .level = level, .type = type};
 
     if (o->left < sizeof h) {
         *o->flags |= LINUX_MSG_CTRUNC;
@@ -153,7 +152,7 @@ static int put_message(struct out *o, int type, const void *data, uint64_t size)
 }
 
 /* Installs as many as there is room and there are free numbers for; the rest is dropped with MSG_CTRUNC. */
-static int put_rights(struct out *o, struct socket_control *c, bool cloexec) {
+static int put_rights(struct control_out *o, struct socket_control *c, bool cloexec) {
     uint64_t room = o->left > sizeof(struct linux_cmsghdr) ? (o->left - sizeof(struct linux_cmsghdr)) / sizeof(int32_t) : 0;
     int32_t numbers[LINUX_SCM_MAX_FD];
     size_t count = 0, wanted = MIN(c->file_count, (size_t)room);
@@ -168,11 +167,12 @@ static int put_rights(struct out *o, struct socket_control *c, bool cloexec) {
     }
     if (count < c->file_count)
         *o->flags |= LINUX_MSG_CTRUNC;
-    return count > 0 ? put_message(o, LINUX_SCM_RIGHTS, numbers, count * sizeof numbers[0]) : 0;
+    return count > 0 ? control_put(o, LINUX_SOL_SOCKET, LINUX_SCM_RIGHTS, numbers, count * sizeof numbers[0]) : 0;
 }
 
-int64_t socket_control_copy_out(struct task *t, struct socket *s, struct socket_control *c, gva_t control, uint64_t len, bool cloexec, uint32_t *flags) {
-    struct out o = {.t = t, .at = control, .left = control ? len : 0, .flags = flags};
+int64_t socket_control_copy_out(struct task *t, struct socket *s, struct socket_message *m, gva_t control, uint64_t len, bool cloexec) {
+    struct socket_control *c = m->control;
+    struct control_out o = {.t = t, .at = control, .left = control ? len : 0, .flags = &m->ret_flags};
     int r = 0;
 
     if (s->pass_credentials) {
@@ -183,10 +183,12 @@ int64_t socket_control_copy_out(struct task *t, struct socket *s, struct socket_
             u.uid = from_kuid(ns, c->uid);
             u.gid = from_kgid(ns, c->gid);
         }
-        r = put_message(&o, LINUX_SCM_CREDENTIALS, &u, sizeof u);
+        r = control_put(&o, LINUX_SOL_SOCKET, LINUX_SCM_CREDENTIALS, &u, sizeof u);
     }
     if (r == 0 && c->file_count > 0)
         r = put_rights(&o, c, cloexec);
+    if (r == 0 && s->ops->control_out)
+        r = s->ops->control_out(s, t, m, &o);
     socket_control_done(c);
     return r < 0 ? r : (int64_t)o.used;
 }

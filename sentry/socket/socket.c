@@ -189,6 +189,10 @@ static int set_generic(struct socket *s, struct task *t, int name, const void *v
 
 int socket_set_option(struct socket *s, struct task *t, int level, int name, const void *value,
                       uint32_t len) {
+    if (s->ops->options_first) {
+        int own = s->ops->set_option(s, t, level, name, value, len);
+        return own <= 0 ? own : set_generic(s, t, name, value, len);
+    }
     int r = level == LINUX_SOL_SOCKET ? set_generic(s, t, name, value, len) : 1;
 
     if (r <= 0)
@@ -267,6 +271,10 @@ static int get_generic(struct socket *s, int name, void *value, uint32_t *len) {
 }
 
 int socket_get_option(struct socket *s, struct task *t, int level, int name, void *value, uint32_t *len) {
+    if (s->ops->options_first) {
+        int own = s->ops->get_option(s, t, level, name, value, len);
+        return own <= 0 ? own : get_generic(s, name, value, len);
+    }
     int r = level == LINUX_SOL_SOCKET ? get_generic(s, name, value, len) : 1;
 
     if (r <= 0)

@@ -9,9 +9,11 @@
 
 #include "base/abi/linux/socket.h"
 #include "base/clock.h"
+#include "netstack/netstack.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/vfs/file.h"
 
+struct control_out;
 struct socket;
 struct task;
 struct uio;
@@ -37,6 +39,7 @@ struct socket_message {
     struct uio *data;
     struct socket_control *control;  /* send: what goes along, taken when all or the first part is sent. recv: filled; never NULL */
     uint32_t flags;                  /* LINUX_MSG_* of the call */
+    struct ns_cmsg net;              /* ancillary data of the internet families, both ways */
     uint32_t ret_flags;              /* recv: MSG_TRUNC, MSG_EOR, ... */
     int64_t deadline;                /* of SO_SNDTIMEO, SO_RCVTIMEO */
 };
@@ -55,6 +58,11 @@ struct socket_ops {
     /* Options that socket_{set,get}_option() do not know. value: copied in. get: fills at most *len bytes, sets *len. [-ENOPROTOOPT] */
     int (*set_option)(struct socket *s, struct task *t, int level, int name, const void *value, uint32_t len);
     int (*get_option)(struct socket *s, struct task *t, int level, int name, void *value, uint32_t *len);
+    bool options_first; /* the family sees every option before the generic part, and gives 1 for those that are not its own */
+    /* One control message of a send: absent: SCM_RIGHTS and SCM_CREDENTIALS as for AF_UNIX. */
+    int (*control_in)(struct socket *s, struct task *t, struct socket_message *m, const struct linux_cmsghdr *h, const void *data, size_t size);
+    /* Control messages of a receive, by control_put(). [none but those of m->control] */
+    int (*control_out)(struct socket *s, struct task *t, struct socket_message *m, struct control_out *o);
     int64_t (*ioctl)(struct socket *s, struct task *t, uint32_t cmd, uint64_t arg);                   /* [-ENOTTY] */
 };
 
@@ -105,7 +113,16 @@ static inline int64_t socket_deadline(int64_t timeout_ns) {
 /* ---- control.c: guest form of control messages ---- */
 
 enum { SOCKET_CONTROL_MAX = 81920 }; /* net.core.optmem_max's order: longer is -ENOBUFS */
-/* Copies in and checks msg_control: SCM_RIGHTS (descriptors become references), SCM_CREDENTIALS (permission checked). */
-int socket_control_copy_in(struct task *t, gva_t control, uint64_t len, struct socket_control *ret) must_check;
-/* Writes what arrived at `control` (room for `len` bytes): descriptors are installed. Takes the files. Returns bytes used and sets MSG_CTRUNC in *flags where it did not fit. */
-int64_t socket_control_copy_out(struct task *t, struct socket *s, struct socket_control *c, gva_t control, uint64_t len, bool cloexec, uint32_t *flags) must_check;
+/* Copies in and checks msg_control, into m->control (zero before) and what the family keeps in m. */
+int socket_control_copy_in(struct task *t, struct socket *s, struct socket_message *m, gva_t control, uint64_t len) must_check;
+/* Writes what arrived at `control` (room for `len` bytes): descriptors are installed. Takes the files. Returns bytes used and sets MSG_CTRUNC in m->ret_flags where it did not fit. */
+int64_t socket_control_copy_out(struct task *t, struct socket *s, struct socket_message *m, gva_t control, uint64_t len, bool cloexec) must_check;
+/* Where control messages go in guest memory. */
+struct control_out {
+    struct task *t;
+    gva_t at;
+    uint64_t left, used;
+    uint32_t *flags;
+};
+/* One message: 0 (with MSG_CTRUNC in *flags if it did not fit whole) or -EFAULT. */
+int control_put(struct control_out *o, int level, int type, const void *data, uint64_t size) must_check;

@@ -71,7 +71,7 @@ static int bind_or_move(struct task *t, const struct mount_args *m) {
     if (m->flags & LINUX_MS_BIND)
         r = vfs_mount_bind(t->nsproxy->mnt, &from, &m->at, m->flags & LINUX_MS_REC);
     else
-        r = vfs_mount_move(t->nsproxy->mnt, &from, &m->at);
+        r = vfs_mount_move(t->nsproxy->mnt, &from, &m->at, /* beneath= */ false);
     path_put(&from);
     return r;
 }
@@ -79,6 +79,7 @@ static int bind_or_move(struct task *t, const struct mount_args *m) {
 static struct mount_options options_of(struct task *t, const struct mount_args *m) {
     return (struct mount_options){.pid_ns = task_pid_ns(t),
                                   .source = m->source ? m->source : "none",
+                                  .view_task = t,
                                   .data = m->data,
                                   .flags = mount_flags(m->flags),
                                   .creds = task_creds(t),
@@ -94,28 +95,44 @@ static int mount_new_fs(struct task *t, const struct mount_args *m) {
     const struct fs_type *type = fs_type_find(m->type);
     if (!type)
         return -ENODEV;
-    bool initial = task_creds(t)->user_ns == t->kernel->root_user_ns;
-    if (!type->user_mountable && !initial)
-        return -EPERM;
-    int r = type->mount(t->kernel, type, &o, &fs);
+    int r = fs_type_may_mount(type, t);
+    if (r == 0)
+        r = filesystem_for_guest(t, type, &o, &fs);
     if (r < 0)
         return r;
-    if (!initial)
-        fs->flags |= FS_NODEV;
     r = vfs_mount_fs(t->nsproxy->mnt, fs, &m->at, o.flags, o.source);
     filesystem_unref(fs);
     return r;
 }
 
+/* A remount that names no access time rule keeps the one there is: mount(2), "MS_REMOUNT". */
+static uint32_t remount_flags(const struct mount_args *m) {
+    const uint32_t atime = MOUNT_NOATIME | MOUNT_NODIRATIME | MOUNT_RELATIME;
+    uint32_t flags = mount_flags(m->flags);
+
+    if (m->flags & (LINUX_MS_NOATIME | LINUX_MS_NODIRATIME | LINUX_MS_RELATIME | LINUX_MS_STRICTATIME))
+        return flags;
+    return (flags & ~atime) | (m->at.mount->flags & atime);
+}
+
+static int remount(struct task *t, const struct mount_args *m) {
+    struct mount_options o = options_of(t, m);
+
+    o.flags = remount_flags(m);
+    if (m->at.mount->ns != t->nsproxy->mnt || m->at.dentry != m->at.mount->root)
+        return -EINVAL;
+    if (m->flags & LINUX_MS_BIND)
+        return vfs_remount(t->nsproxy->mnt, &m->at, o.flags);
+    if (!filesystem_admin(m->at.mount->fs, t))
+        return -EPERM;
+    return vfs_remount_fs(t->nsproxy->mnt, &m->at, o.flags, &o);
+}
+
 static int mount_checked(struct task *t, const struct mount_args *m) {
     if (!may_mount(t))
         return -EPERM;
-    if ((m->flags & (LINUX_MS_REMOUNT | LINUX_MS_BIND)) == (LINUX_MS_REMOUNT | LINUX_MS_BIND))
-        return vfs_remount(t->nsproxy->mnt, &m->at, mount_flags(m->flags));
-    if (m->flags & LINUX_MS_REMOUNT) {
-        struct mount_options o = options_of(t, m);
-        return vfs_remount_fs(t->nsproxy->mnt, &m->at, o.flags, &o);
-    }
+    if (m->flags & LINUX_MS_REMOUNT)
+        return remount(t, m);
     if (m->flags & LINUX_MS_BIND)
         return bind_or_move(t, m);
     if (m->flags & PROPAGATION_BITS)

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "sentry/kernel/restart.h"
 #include "sentry/syscalls/sys_files.h"
+#include "sentry/syscalls/sys_util.h"
 
 enum {
     TMPFILE_BIT = LINUX_O_TMPFILE & ~LINUX_O_DIRECTORY,
@@ -115,21 +116,10 @@ int64_t sys_creat(struct task *t, const struct syscall_args *a) {
 
 int64_t sys_openat2(struct task *t, const struct syscall_args *a) {
     struct linux_open_how how;
-    char rest[PAGE_SIZE];
-    uint64_t size = a->arg[3];
+    int r = copy_in_struct(t, &how, sizeof how, a->arg[2], a->arg[3], sizeof how);
 
-    if (size < sizeof how)
-        return -EINVAL;
-    if (size > sizeof rest)
-        return -E2BIG;
-    int r = copy_in(t, rest, a->arg[2], size);
-    if (r < 0)
-        return r;
-    memcpy(&how, rest, sizeof how);
-    for (size_t i = sizeof how; i < size; i++)
-        if (rest[i])
-            return -E2BIG;
-    r = check_how(&how);
+    if (r == 0)
+        r = check_how(&how);
     return r < 0 ? r : open_checked(t, arg_int(a, 0), a->arg[1], &how);
 }
 

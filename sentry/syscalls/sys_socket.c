@@ -8,7 +8,6 @@
 #include "base/abi/linux/fcntl.h"
 #include "base/abi/linux/signal.h"
 #include "base/abi/linux/time.h"
-#include "base/log.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/restart.h"
 #include "sentry/kernel/signal.h"
@@ -67,18 +66,8 @@ static int64_t flags_of_type(uint64_t type, uint32_t *ret_flags) {
 }
 
 static int family_of(uint64_t family, struct socket_family **ret) {
-    static bool said;
-
-    if ((int)family < 0 || family > 45)
-        return -EAFNOSUPPORT;
-    *ret = socket_family_find((int)family);
-    if (*ret)
-        return 0;
-    if (!said && (family == LINUX_AF_INET || family == LINUX_AF_INET6)) {
-        said = true;
-        log_warning(LOG_NET, "this build has no network stack: socket(AF_INET) gives EAFNOSUPPORT");
-    }
-    return -EAFNOSUPPORT;
+    *ret = (int)family < 0 ? NULL : socket_family_find((int)family);
+    return *ret ? 0 : -EAFNOSUPPORT;
 }
 
 /* ---- making ---- */
@@ -349,7 +338,7 @@ static ssize_t send_one(struct task *t, struct socket *s, const struct linux_msg
         m.address = &address;
     }
     if (r == 0 && h->controllen > 0)
-        r = h->controllen > INT32_MAX ? -ENOBUFS : socket_control_copy_in(t, h->control, h->controllen, &control);
+        r = h->controllen > INT32_MAX ? -ENOBUFS : socket_control_copy_in(t, s, &m, h->control, h->controllen);
     ssize_t done = r < 0 ? r : do_send(t, s, &m);
     socket_control_done(&control);
     uio_done(&data);
@@ -454,7 +443,7 @@ static ssize_t recv_one(struct task *t, struct socket *s, const struct linux_msg
     }
     bool cloexec = flags & LINUX_MSG_CMSG_CLOEXEC;
     m.ret_flags |= flags & LINUX_MSG_CMSG_CLOEXEC;
-    int64_t used = socket_control_copy_out(t, s, &control, h->control, h->controllen, cloexec, &m.ret_flags);
+    int64_t used = socket_control_copy_out(t, s, &m, h->control, h->controllen, cloexec);
     if (used < 0)
         return used;
     if (h->name) {

@@ -100,7 +100,7 @@ static uint32_t minor_of(uint64_t dev) {
     return (uint32_t)(dev & 0xff) | (uint32_t)(dev >> 12 & 0xffffff00);
 }
 
-static int put_statx(struct task *t, gva_t to, const struct kstat *k, const struct path *p) {
+static int put_statx(struct task *t, gva_t to, uint32_t wanted, const struct kstat *k, const struct path *p) {
     struct user_ns *ns = task_creds(t)->user_ns;
     struct linux_statx s = {
         .mask = LINUX_STATX_BASIC_STATS | LINUX_STATX_MNT_ID,
@@ -128,6 +128,10 @@ static int put_statx(struct task *t, gva_t to, const struct kstat *k, const stru
         s.mask |= LINUX_STATX_BTIME;
         s.btime = statx_time(k->btime_ns);
     }
+    if (wanted & LINUX_STATX_MNT_ID_UNIQUE) {
+        s.mask ^= LINUX_STATX_MNT_ID | LINUX_STATX_MNT_ID_UNIQUE;
+        s.mnt_id = mount_unique_id(p->mount);
+    }
     if (p->dentry == p->mount->root)
         s.attributes |= LINUX_STATX_ATTR_MOUNT_ROOT;
     return copy_out(t, to, &s, sizeof s);
@@ -147,7 +151,7 @@ int64_t sys_statx(struct task *t, const struct syscall_args *a) {
         return r;
     r = vfs_getattr(&p, &k);
     if (r == 0)
-        r = put_statx(t, a->arg[4], &k, &p);
+        r = put_statx(t, a->arg[4], mask, &k, &p);
     path_put(&p);
     return r;
 }

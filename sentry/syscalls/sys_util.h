@@ -13,6 +13,10 @@ struct task;
 int copy_in_timespec(struct task *t, gva_t at, int64_t *ret_ns) must_check;
 /* A relative timeout: the host's monotonic deadline. A zero `at`: CLOCK_NEVER. */
 int copy_in_timeout(struct task *t, gva_t at, int64_t *ret_deadline) must_check;
+/* A structure that grows from version to version: `usize` bytes at `from` into `to` of `size` bytes, the rest
+ * zero; at least `min` bytes. -EINVAL (shorter), -E2BIG (over a page, or nonzero bytes that are not known),
+ * -EFAULT. */
+int copy_in_struct(struct task *t, void *to, size_t size, gva_t from, uint64_t usize, size_t min) must_check;
 int copy_out_timespec(struct task *t, gva_t at, int64_t ns) must_check;
 static inline struct linux_timespec timespec_of(int64_t ns) {
     return (struct linux_timespec){ns / NSEC_PER_SEC, ns % NSEC_PER_SEC};

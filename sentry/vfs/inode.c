@@ -93,6 +93,7 @@ void filesystem_let_go(struct filesystem *fs) {
 void filesystem_done(struct filesystem *fs) {
     ASSERT(fs->held == 0);
     ASSERT(!fs->root);
+    fs->user_ns = user_ns_unref(fs->user_ns);
 }
 
 /* ---- inodes ---- */

@@ -17,7 +17,7 @@ HEAP_TYPE(vfs, struct vfs, 0);
 static void mnt_ns_destroy(struct mnt_ns *ns);
 DEFINE_REF(mnt_ns, mnt_ns_destroy);
 
-static struct mnt_ns *ns_alloc(struct kernel *k, struct user_ns *user_ns) {
+struct mnt_ns *mnt_ns_alloc(struct kernel *k, struct user_ns *user_ns) {
     struct mnt_ns *ns = heap_new(mnt_ns);
 
     if (!ns)
@@ -48,7 +48,7 @@ static void mnt_ns_destroy(struct mnt_ns *ns) {
 
 int mnt_ns_new(struct kernel *k, struct filesystem *fs, uint32_t flags, struct user_ns *user_ns,
                struct mnt_ns **ret) {
-    struct mnt_ns *ns = ns_alloc(k, user_ns);
+    struct mnt_ns *ns = mnt_ns_alloc(k, user_ns);
 
     if (!ns)
         return -ENOMEM;
@@ -66,9 +66,9 @@ int mnt_ns_new(struct kernel *k, struct filesystem *fs, uint32_t flags, struct u
 
 int mnt_ns_copy(struct mnt_ns *from, struct user_ns *user_ns, struct mnt_ns **ret) {
     struct vfs *v = from->kernel->vfs;
-    struct mnt_ns *ns = ns_alloc(from->kernel, user_ns);
+    struct mnt_ns *ns = mnt_ns_alloc(from->kernel, user_ns);
     struct list gone = LIST_INIT(gone);
-    unsigned how = COPY_KEEP_PROPAGATION;
+    unsigned how = 0;
 
     if (!ns)
         return -ENOMEM;
@@ -165,6 +165,22 @@ int mnt_ns_for_each(struct mnt_ns *ns, const struct path *root,
     }
     heap_free(all);
     return r;
+}
+
+struct mount *mnt_ns_find(struct mnt_ns *ns, uint64_t unique_id, int *ret_parent_id) {
+    struct vfs *v = ns->kernel->vfs;
+    struct mount *m, *found = NULL;
+
+    mutex_lock(&v->mounts_lock);
+    list_for_each_entry(m, &ns->mounts, ns_node) {
+        if (mount_unique_id(m) == unique_id) {
+            found = mount_ref(m);
+            *ret_parent_id = m->parent ? m->parent->id : m->id;
+            break;
+        }
+    }
+    mutex_unlock(&v->mounts_lock);
+    return found;
 }
 
 /* ---- the whole ---- */

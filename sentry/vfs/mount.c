@@ -117,6 +117,16 @@ struct mount *mount_next_locked(struct mount *m, struct mount *top) {
     return NULL;
 }
 
+/* A namespace lists its mounts by id, as Linux does. New ones are nearly always the last. */
+static void list_in_ns_locked(struct mnt_ns *ns, struct mount *m) {
+    struct list *after = ns->mounts.prev;
+
+    while (after != &ns->mounts && container_of(after, struct mount, ns_node)->id > m->id)
+        after = after->prev;
+    list_add(after, &m->ns_node);
+    ns->count++;
+}
+
 void mount_set_ns_locked(struct mount *tree, struct mnt_ns *ns) {
     for (struct mount *m = tree; m; m = mount_next_locked(m, tree)) {
         if (m->ns) {
@@ -124,10 +134,8 @@ void mount_set_ns_locked(struct mount *tree, struct mnt_ns *ns) {
             m->ns->count--;
         }
         m->ns = ns;
-        if (ns) {
-            list_add_tail(&ns->mounts, &m->ns_node);
-            ns->count++;
-        }
+        if (ns)
+            list_in_ns_locked(ns, m);
     }
 }
 
@@ -199,7 +207,7 @@ static struct mount *copy_one(struct vfs *v, struct mount *m, struct dentry *roo
     c->root = dentry_ref(root);
     c->id = ++v->last_mount_id;
     c->copied_from = m->id;
-    c->flags = m->flags & ~(uint32_t)MOUNT_EXPIRY_MARK;
+    c->flags = m->flags & ~(uint32_t)(MOUNT_EXPIRY_MARK | MOUNT_EXPIRY_FRESH);
     if (how & COPY_LOCK)
         c->flags |= MOUNT_LOCK_FLAGS | (m->parent ? MOUNT_LOCKED : 0);
     list_init(&c->children);
@@ -267,8 +275,9 @@ bool path_cross_mounts(struct path *p) {
         mutex_lock(&v->mounts_lock);
         struct mount *m = mount_on_locked(v, p->mount, p->dentry);
         struct path next = {m ? mount_ref(m) : NULL, m ? dentry_ref(m->root) : NULL};
-        if (m)
-            atomic_fetch_and(&m->flags, ~(uint32_t)MOUNT_EXPIRY_MARK);
+        if (m && m->flags & MOUNT_EXPIRY_MARK)
+            m->flags &= m->flags & MOUNT_EXPIRY_FRESH ? ~(uint32_t)MOUNT_EXPIRY_FRESH
+                                                      : ~(uint32_t)MOUNT_EXPIRY_MARK;
         mutex_unlock(&v->mounts_lock);
         if (!m)
             break;
@@ -305,8 +314,10 @@ static int umount_locked(struct vfs *v, struct mnt_ns *ns, struct mount *m, int 
         if (!list_empty(&m->children) || atomic_load(&m->ref.count) > 2)
             return -EBUSY;
     }
-    if (flags & LINUX_MNT_EXPIRE && !(atomic_fetch_or(&m->flags, MOUNT_EXPIRY_MARK) & MOUNT_EXPIRY_MARK))
+    if (flags & LINUX_MNT_EXPIRE && !(m->flags & MOUNT_EXPIRY_MARK)) {
+        m->flags |= MOUNT_EXPIRY_MARK | MOUNT_EXPIRY_FRESH;
         return -EAGAIN;
+    }
     mount_propagate_detach_locked(v, m, gone);
     mount_detach_tree_locked(v, m, gone);
     return 0;

@@ -19,12 +19,12 @@ static int attach_at(struct mnt_ns *ns, struct mount *tree, const struct path *a
     struct path place = path_get(at);
     (void)path_cross_mounts(&place); /* somebody may have mounted there since */
     mutex_lock(&v->mounts_lock);
-    if (r == 0 && place.mount->ns != ns)
+    if (r == 0 && !mount_is_ours_locked(place.mount, ns))
         r = -EINVAL;
     if (r == 0 && atomic_load(&place.dentry->unhashed))
         r = -ENOENT;
     if (r == 0)
-        r = mount_attach_tree_locked(v, tree, place.mount, place.dentry, ns, &gone);
+        r = mount_attach_tree_locked(v, tree, place.mount, place.dentry, place.mount->ns, &gone);
     if (r < 0)
         mount_detach_tree_locked(v, tree, &gone);
     mutex_unlock(&v->mounts_lock);
@@ -44,7 +44,11 @@ int vfs_mount_fs(struct mnt_ns *ns, struct filesystem *fs, const struct path *at
     return m ? attach_at(ns, m, at) : -ENOMEM;
 }
 
-int vfs_mount_bind(struct mnt_ns *ns, const struct path *from, const struct path *at, bool recursive) {
+bool mount_is_ours_locked(const struct mount *m, const struct mnt_ns *ns) {
+    return m->ns == ns || (m->ns && m->ns->anonymous && m->ns->user_ns == ns->user_ns);
+}
+
+int mount_bind_tree(struct mnt_ns *ns, const struct path *from, bool recursive, struct mount **ret) {
     struct vfs *v = ns->kernel->vfs;
     struct list gone = LIST_INIT(gone);
     struct mount *tree = NULL;
@@ -52,7 +56,7 @@ int vfs_mount_bind(struct mnt_ns *ns, const struct path *from, const struct path
 
     mutex_lock(&v->mounts_lock);
     if (from->mount->propagation == PROPAGATE_UNBINDABLE ||
-        (from->mount->ns != ns && !(from->mount->flags & MOUNT_INTERNAL)))
+        (!mount_is_ours_locked(from->mount, ns) && !(from->mount->flags & MOUNT_INTERNAL)))
         r = -EINVAL;
     /* A bind that leaves out what is mounted below must not uncover what locked mounts hide. */
     struct mount *c;
@@ -63,10 +67,19 @@ int vfs_mount_bind(struct mnt_ns *ns, const struct path *from, const struct path
     if (r == 0)
         r = mount_copy_tree_locked(v, from->mount, from->dentry, recursive, COPY_SKIP_UNBINDABLE, &tree,
                                    &gone);
-    if (r == 0)
+    if (r == 0) {
         tree->flags &= ~(uint32_t)MOUNT_INTERNAL;
+        *ret = tree;
+    }
     mutex_unlock(&v->mounts_lock);
     mounts_put(&gone);
+    return r;
+}
+
+int vfs_mount_bind(struct mnt_ns *ns, const struct path *from, const struct path *at, bool recursive) {
+    struct mount *tree;
+    int r = mount_bind_tree(ns, from, recursive, &tree);
+
     return r < 0 ? r : attach_at(ns, tree, at);
 }
 
@@ -78,18 +91,21 @@ static bool is_ancestor_locked(const struct mount *a, const struct mount *m) {
 
 static int move_check_locked(struct mnt_ns *ns, const struct path *from, const struct path *at) {
     struct mount *m = from->mount;
+    bool detached = m->ns && m->ns->anonymous && m->ns->root == m;
 
-    if (from->dentry != m->root || m->ns != ns || at->mount->ns != ns || !m->parent ||
-        m->flags & MOUNT_LOCKED)
+    if (from->dentry != m->root || !mount_is_ours_locked(m, ns) || !mount_is_ours_locked(at->mount, ns) ||
+        (!m->parent && !detached) || (m->ns != ns && !detached) || m->flags & MOUNT_LOCKED)
         return -EINVAL;
-    if (m->parent->peer_group)
+    if (detached && at->mount->ns == m->ns)
         return -EINVAL;
-    if (is_ancestor_locked(m, at->mount))
-        return -ELOOP;
+    if (inode_is_dir(m->root->inode) != inode_is_dir(at->dentry->inode))
+        return -EINVAL;
+    if (m->parent && m->parent->peer_group)
+        return -EINVAL;
     for (struct mount *c = m; at->mount->peer_group && c; c = mount_next_locked(c, m))
         if (c->propagation == PROPAGATE_UNBINDABLE)
             return -EINVAL;
-    return inode_is_dir(m->root->inode) == inode_is_dir(at->dentry->inode) ? 0 : -ENOTDIR;
+    return is_ancestor_locked(m, at->mount) ? -ELOOP : 0;
 }
 
 /* Takes `m` out of where it hangs without letting it go; its old place's references go to *ret. */
@@ -104,23 +120,79 @@ static void lift_locked(struct mount *m, struct path *ret) {
     m->mountpoint = NULL;
 }
 
-int vfs_mount_move(struct mnt_ns *ns, const struct path *from, const struct path *at) {
+/* The place of the mount on whose root `at` is, which the moved one takes; `top` is then put on that one. */
+static int beneath_locked(struct mnt_ns *ns, const struct path *from, const struct path *at,
+                          struct path *ret_place) {
+    struct mount *top = at->mount;
+
+    if (at->dentry != top->root || top->ns != ns || !top->parent || top->flags & MOUNT_LOCKED ||
+        top->parent->peer_group || top->propagation != PROPAGATE_PRIVATE)
+        return -EINVAL;
+    if (from->mount->ns == ns && is_ancestor_locked(from->mount, top))
+        return -ELOOP;
+    if (mount_on_locked(ns->kernel->vfs, from->mount, from->mount->root))
+        return -EINVAL;
+    *ret_place = (struct path){top->parent, top->mountpoint};
+    return 0;
+}
+
+/* Moves a checked tree to `place` (borrowed). What is let go of comes back in *ret. */
+static void move_locked(struct vfs *v, struct mount *m, const struct path *place, struct path *ret) {
+    struct mnt_ns *to = place->mount->ns, *from = m->ns;
+
+    lift_locked(m, ret);
+    if (from != to) { /* a detached tree: its namespace's reference becomes the tree's */
+        from->root = NULL;
+        mount_set_ns_locked(m, to);
+    }
+    mount_attach_locked(v, m, place->mount, place->dentry, NULL);
+    mnt_ns_changed_locked(v, to);
+}
+
+int vfs_mount_move(struct mnt_ns *ns, const struct path *from, const struct path *at, bool beneath) {
     struct vfs *v = ns->kernel->vfs;
     struct list gone = LIST_INIT(gone);
-    struct path old_place = {0};
+    struct path old_place = {0}, top_place = {0}, place = *at;
+    struct mount *m = from->mount;
 
     mutex_lock(&v->mounts_lock);
-    int r = move_check_locked(ns, from, at);
+    int r = beneath ? beneath_locked(ns, from, at, &place) : 0;
     if (r == 0)
-        r = mount_propagate_attach_locked(v, from->mount, at->mount, at->dentry, &gone);
+        r = move_check_locked(ns, from, &place);
+    if (r == 0 && m->ns != place.mount->ns &&
+        place.mount->ns->count + mount_tree_size_locked(m) > MOUNTS_MAX)
+        r = -ENOSPC;
+    if (r == 0)
+        r = mount_propagate_attach_locked(v, m, place.mount, place.dentry, &gone);
+    if (r == 0 && beneath)
+        lift_locked(at->mount, &top_place);
     if (r == 0) {
-        lift_locked(from->mount, &old_place);
-        mount_attach_locked(v, from->mount, at->mount, at->dentry, NULL);
-        mnt_ns_changed_locked(v, ns);
+        move_locked(v, m, &place, &old_place);
+        if (beneath)
+            mount_attach_locked(v, at->mount, m, m->root, NULL);
     }
     mutex_unlock(&v->mounts_lock);
     mounts_put(&gone);
     path_put(&old_place);
+    path_put(&top_place);
+    return r;
+}
+
+int vfs_mount_set_group(struct mnt_ns *ns, const struct path *from, const struct path *to) {
+    struct vfs *v = ns->kernel->vfs;
+    struct mount *f = from->mount, *m = to->mount;
+    int r = 0;
+
+    mutex_lock(&v->mounts_lock);
+    if (from->dentry != f->root || to->dentry != m->root || !f->ns || m->ns != ns || f->fs != m->fs ||
+        !(f->peer_group || f->master_group) || m->peer_group || m->master_group ||
+        !dentry_is_below(m->root, f->root))
+        r = -EINVAL;
+    if (r == 0) {
+        mount_group_join_locked(v, m, f, 0);
+        mnt_ns_changed_locked(v, ns);
+    }
+    mutex_unlock(&v->mounts_lock);
     return r;
 }
 
@@ -150,15 +222,42 @@ static bool clears_locked_flags(uint32_t old, uint32_t new) {
     return old & MOUNT_LOCK_FLAGS && ((old & kept & ~new) || (old & atime) != (new &atime));
 }
 
-static int set_flags_locked(struct mount *m, uint32_t flags) {
-    uint32_t old = m->flags;
-
-    if (clears_locked_flags(old, flags))
+static int flags_check_locked(const struct mount *m, uint32_t flags) {
+    if (clears_locked_flags(m->flags, flags))
         return -EPERM;
-    if (flags & MOUNT_READONLY && !(old & MOUNT_READONLY) && atomic_load(&m->writers) > 0)
+    if (flags & MOUNT_READONLY && !(m->flags & MOUNT_READONLY) && atomic_load(&m->writers) > 0)
         return -EBUSY;
-    m->flags = (old & ~(uint32_t)MOUNT_USER_FLAGS) | (flags & MOUNT_USER_FLAGS);
     return 0;
+}
+
+static void set_flags_locked(struct mount *m, uint32_t flags) {
+    m->flags = (m->flags & ~(uint32_t)MOUNT_USER_FLAGS) | (flags & MOUNT_USER_FLAGS);
+}
+
+static uint32_t changed_flags(const struct mount *m, const struct mount_change *c) {
+    return (m->flags & ~c->clear) | c->set;
+}
+
+int vfs_mount_setattr(struct mnt_ns *ns, const struct path *at, const struct mount_change *c,
+                      bool recursive) {
+    struct vfs *v = ns->kernel->vfs;
+    struct mount *top = at->mount, *m;
+
+    if (at->dentry != top->root)
+        return -EINVAL;
+    mutex_lock(&v->mounts_lock);
+    int r = mount_is_ours_locked(top, ns) ? 0 : -EINVAL;
+    for (m = top; r == 0 && m; m = recursive ? mount_next_locked(m, top) : NULL)
+        r = flags_check_locked(m, changed_flags(m, c));
+    for (m = r == 0 ? top : NULL; m; m = recursive ? mount_next_locked(m, top) : NULL) {
+        set_flags_locked(m, changed_flags(m, c));
+        if (c->propagate)
+            mount_set_propagation_locked(v, m, c->propagation);
+    }
+    if (r == 0)
+        mnt_ns_changed_locked(v, top->ns);
+    mutex_unlock(&v->mounts_lock);
+    return r;
 }
 
 int vfs_remount(struct mnt_ns *ns, const struct path *at, uint32_t flags) {
@@ -167,26 +266,20 @@ int vfs_remount(struct mnt_ns *ns, const struct path *at, uint32_t flags) {
     if (at->dentry != at->mount->root)
         return -EINVAL;
     mutex_lock(&v->mounts_lock);
-    int r = at->mount->ns == ns ? set_flags_locked(at->mount, flags) : -EINVAL;
-    if (r == 0)
+    int r = at->mount->ns == ns ? flags_check_locked(at->mount, flags) : -EINVAL;
+    if (r == 0) {
+        set_flags_locked(at->mount, flags);
         mnt_ns_changed_locked(v, ns);
+    }
     mutex_unlock(&v->mounts_lock);
     return r;
 }
 
 int vfs_remount_fs(struct mnt_ns *ns, const struct path *at, uint32_t flags, const struct mount_options *o) {
-    struct filesystem *fs = at->mount->fs;
-
     if (at->dentry != at->mount->root)
         return -EINVAL;
-    if (fs->ops->remount) {
-        int r = fs->ops->remount(fs, o);
-        if (r < 0)
-            return r;
-    } else if (o->data && *o->data) {
-        return -EINVAL;
-    }
-    return vfs_remount(ns, at, flags);
+    int r = filesystem_reconfigure(at->mount->fs, o);
+    return r < 0 ? r : vfs_remount(ns, at, flags);
 }
 
 /* ---- pivot_root ---- */

@@ -33,9 +33,7 @@ void mount_group_join_locked(struct vfs *v, struct mount *m, struct mount *from,
         m->peer_group = from->peer_group;
         m->master_group = from->master_group;
     }
-    m->propagation = how & COPY_KEEP_PROPAGATION && from->propagation == PROPAGATE_UNBINDABLE
-                         ? PROPAGATE_UNBINDABLE
-                         : PROPAGATE_PRIVATE;
+    m->propagation = PROPAGATE_PRIVATE;
     regroup(v, m);
 }
 
@@ -155,30 +153,70 @@ static int receivers_of(struct vfs *v, struct mount *source, struct dentry *at, 
     return 0;
 }
 
+/* A receiver of a mount event, and the copy that it got. */
+struct delivery {
+    struct mount *to, *copy;
+};
+
+/* Which earlier copy (or the original, for `parent` itself) the one for `to` is made of: a peer's, else one of
+ * its master's group. Receivers come breadth first, so that a group's copy is there before its slaves need it. */
+static struct mount *copy_of_group(const struct delivery *done, size_t count, struct mount *tree,
+                                   const struct mount *parent, int group) {
+    if (!group)
+        return NULL;
+    if (parent->peer_group == group)
+        return tree;
+    for (size_t i = 0; i < count; i++)
+        if (done[i].copy && done[i].to->peer_group == group)
+            return done[i].copy;
+    return NULL;
+}
+
+static int deliver(struct vfs *v, struct delivery *all, size_t n, struct mount *tree, struct mount *parent,
+                   struct dentry *at, struct list *gone) {
+    struct mount *to = all[n].to;
+    struct mount *from = copy_of_group(all, n, tree, parent, to->peer_group);
+    unsigned how = from ? 0 : COPY_AS_SLAVE;
+
+    if (!from)
+        from = copy_of_group(all, n, tree, parent, to->master_group);
+    if (!from) /* its master does not show the place */
+        from = tree;
+    if (parent->ns && to->ns->user_ns != parent->ns->user_ns)
+        how |= COPY_LOCK;
+    int r = mount_copy_tree_locked(v, from, from->root, /* recursive= */ true, how, &all[n].copy, gone);
+    if (r < 0)
+        return r;
+    if (how & COPY_AS_SLAVE && to->peer_group)
+        for (struct mount *m = all[n].copy; m; m = mount_next_locked(m, all[n].copy))
+            mount_set_propagation_locked(v, m, PROPAGATE_SHARED);
+    /* What is mounted there already stays below: the newest is found first. */
+    mount_attach_locked(v, all[n].copy, to, at, to->ns);
+    mnt_ns_changed_locked(v, to->ns);
+    return 0;
+}
+
 int mount_propagate_attach_locked(struct vfs *v, struct mount *tree, struct mount *parent, struct dentry *at,
                                   struct list *gone) {
     struct mount **to;
-    size_t count;
+    size_t count, i;
 
     if (!parent->peer_group)
         return 0;
     for (struct mount *m = tree; m; m = mount_next_locked(m, tree))
         mount_set_propagation_locked(v, m, PROPAGATE_SHARED);
     int r = receivers_of(v, parent, at, &to, &count);
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        bool peer = to[i]->peer_group == parent->peer_group;
-        bool other_owner = parent->ns && to[i]->ns->user_ns != parent->ns->user_ns;
-        struct mount *copy;
-        r = mount_copy_tree_locked(v, tree, tree->root, /* recursive= */ true,
-                                   (peer ? 0u : COPY_AS_SLAVE) | (other_owner ? COPY_LOCK : 0u), &copy, gone);
-        if (r < 0)
-            break;
-        if (!peer && to[i]->peer_group)
-            mount_set_propagation_locked(v, copy, PROPAGATE_SHARED);
-        /* What is mounted there already stays below: the newest is found first. */
-        mount_attach_locked(v, copy, to[i], at, to[i]->ns);
-        mnt_ns_changed_locked(v, to[i]->ns);
-    }
+    struct delivery *all = r == 0 && count > 0 ? heap_alloc_array(count, sizeof *all) : NULL;
+    if (count > 0 && r == 0 && !all)
+        r = -ENOMEM;
+    for (i = 0; r == 0 && i < count; i++)
+        all[i].to = to[i];
+    for (i = 0; r == 0 && i < count; i++)
+        r = deliver(v, all, i, tree, parent, at, gone);
+    for (size_t j = 0; r < 0 && all && j < i; j++) /* all or nobody */
+        if (all[j].copy)
+            mount_detach_tree_locked(v, all[j].copy, gone);
+    heap_free(all);
     heap_free(to);
     return r;
 }

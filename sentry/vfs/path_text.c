@@ -90,3 +90,26 @@ int path_text(const struct path *p, const struct path *root, char **ret) {
     *ret = b.buf;
     return 0;
 }
+
+/* Names from the mount's root up, put together from the end. */
+char *mount_root_text(const struct mount *m) {
+    char path[LINUX_PATH_MAX], name[LINUX_NAME_MAX + 1];
+    size_t at = sizeof path, len;
+    struct dentry *d = dentry_ref(m->root);
+
+    while (d != m->fs->root) {
+        struct dentry *up = dentry_parent_and_name(d, name, &len);
+        dentry_unref(d);
+        bool fits = up != d && len + 1 < at;
+        d = up;
+        if (!fits)
+            break;
+        at -= len + 1;
+        path[at] = '/';
+        memcpy(path + at + 1, name, len);
+    }
+    dentry_unref(d);
+    if (at == sizeof path)
+        path[--at] = '/';
+    return heap_strndup(path + at, sizeof path - at);
+}

@@ -90,6 +90,7 @@ struct mount_options {
     const struct creds *creds;
     struct user_ns *user_ns;
     struct pid_ns *pid_ns; /* of the mounter: what proc shows */
+    struct task *view_task; /* the mounting task, for names and descriptors among the options; NULL: boot */
     void *internal; /* boot's own arguments (gofer connection, overlay layers); type specific; NULL from the
                        guest */
 };
@@ -99,6 +100,9 @@ struct fs_type {
     const char *name;
     bool user_mountable; /* by a guest with CAP_SYS_ADMIN in its user namespace */
     bool needs_device;
+    /* Is o->data, one option, right? For fsconfig(2). -ENOENT: no such option, -EINVAL. Optional: none is
+       known. */
+    int (*check_option)(struct kernel *k, const struct mount_options *o);
     int (*mount)(struct kernel *k, const struct fs_type *type, const struct mount_options *o,
                  struct filesystem **ret); /* new reference with root dentry set */
 };
@@ -135,6 +139,7 @@ struct filesystem {
     unsigned layer;           /* 0: on top; 1: below an overlay: inode locks get the LOWER ranks */
     uint32_t flags;           /* FS_* */
     uint64_t magic;
+    struct user_ns *user_ns; /* reference: of who mounted it; NULL: the kernel's first */
 };
 DECLARE_REF(filesystem);
 enum {
@@ -151,6 +156,18 @@ void filesystem_done(struct filesystem *fs); /* what every release() begins with
 /* Mounts a type by its name for boot or a guest: options checked by the type. New reference. */
 int filesystem_create(struct kernel *k, const char *type, const struct mount_options *o,
                       struct filesystem **ret) must_check;
+
+/* ---- file systems for guests (fs_make.c) ---- */
+
+/* Has the task the capabilities that mounting such a file system takes? 0 or -EPERM. */
+int fs_type_may_mount(const struct fs_type *type, struct task *t) must_check;
+/* Makes one that belongs to the task's user namespace. New reference. */
+int filesystem_for_guest(struct task *t, const struct fs_type *type, const struct mount_options *o,
+                         struct filesystem **ret) must_check;
+/* Options and read-only state (MOUNT_READONLY of o->flags) anew; the capability is the caller's to check. */
+int filesystem_reconfigure(struct filesystem *fs, const struct mount_options *o) must_check;
+/* May the task change it: CAP_SYS_ADMIN over its user namespace. */
+bool filesystem_admin(const struct filesystem *fs, struct task *t);
 
 /* ---- inodes ---- */
 

@@ -96,7 +96,14 @@ void mounts_put(struct list *gone);
 struct mount *mount_next_locked(struct mount *m, struct mount *top);
 int mount_copy_tree_locked(struct vfs *v, struct mount *from, struct dentry *root, bool recursive,
                            unsigned how, struct mount **ret, struct list *gone) must_check;
-enum { COPY_KEEP_PROPAGATION = 1, COPY_AS_SLAVE = 2, COPY_LOCK = 4, COPY_SKIP_UNBINDABLE = 8 };
+enum { COPY_AS_SLAVE = 1, COPY_LOCK = 2, COPY_SKIP_UNBINDABLE = 4 };
+/* Is `m` of the namespace, or of a detached tree of the same owner? */
+bool mount_is_ours_locked(const struct mount *m, const struct mnt_ns *ns);
+/* What a bind of `from` shows, attached nowhere: new reference. */
+int mount_bind_tree(struct mnt_ns *ns, const struct path *from, bool recursive,
+                    struct mount **ret) must_check;
+/* A namespace without mounts. NULL: no memory. */
+struct mnt_ns *mnt_ns_alloc(struct kernel *k, struct user_ns *user_ns);
 /* Attaches a detached tree and copies it to the peers of where it goes. */
 int mount_attach_tree_locked(struct vfs *v, struct mount *tree, struct mount *parent, struct dentry *at,
                              struct mnt_ns *ns, struct list *gone) must_check;

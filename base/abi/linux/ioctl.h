@@ -64,6 +64,7 @@
 #define LINUX_SIOCOUTQ           0x5411
 #define LINUX_SIOCGSTAMP         0x8906
 #define LINUX_SIOCGSTAMPNS       0x8907
+#define LINUX_SIOCOUTQNSD        0x894b
 #define LINUX_SIOCGIFNAME        0x8910
 #define LINUX_SIOCGIFCONF        0x8912
 #define LINUX_SIOCGIFFLAGS       0x8913

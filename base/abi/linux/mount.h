@@ -96,13 +96,43 @@
 #define LINUX_MOVE_MOUNT_T_AUTOMOUNTS 0x20
 #define LINUX_MOVE_MOUNT_T_EMPTY_PATH 0x40
 #define LINUX_MOVE_MOUNT_SET_GROUP    0x100
-#define LINUX_MOVE_MOUNT__MASK        0x177
+#define LINUX_MOVE_MOUNT_BENEATH      0x200
 #define LINUX_FSOPEN_CLOEXEC          0x1
 #define LINUX_FSMOUNT_CLOEXEC         0x1
 #define LINUX_FSPICK_CLOEXEC          0x1
 #define LINUX_FSPICK_SYMLINK_NOFOLLOW 0x2
 #define LINUX_FSPICK_NO_AUTOMOUNT     0x4
 #define LINUX_FSPICK_EMPTY_PATH       0x8
+
+/* fsconfig(2) */
+#define LINUX_FSCONFIG_SET_FLAG        0
+#define LINUX_FSCONFIG_SET_STRING      1
+#define LINUX_FSCONFIG_SET_BINARY      2
+#define LINUX_FSCONFIG_SET_PATH        3
+#define LINUX_FSCONFIG_SET_PATH_EMPTY  4
+#define LINUX_FSCONFIG_SET_FD          5
+#define LINUX_FSCONFIG_CMD_CREATE      6
+#define LINUX_FSCONFIG_CMD_RECONFIGURE 7
+#define LINUX_FSCONFIG_CMD_CREATE_EXCL 8
+
+/* statmount(2), listmount(2) */
+#define LINUX_STATMOUNT_SB_BASIC       0x1
+#define LINUX_STATMOUNT_MNT_BASIC      0x2
+#define LINUX_STATMOUNT_PROPAGATE_FROM 0x4
+#define LINUX_STATMOUNT_MNT_ROOT       0x8
+#define LINUX_STATMOUNT_MNT_POINT      0x10
+#define LINUX_STATMOUNT_FS_TYPE        0x20
+#define LINUX_STATMOUNT_MNT_NS_ID      0x40
+#define LINUX_STATMOUNT_MNT_OPTS       0x80
+#define LINUX_STATMOUNT_FS_SUBTYPE     0x100
+#define LINUX_STATMOUNT_SB_SOURCE      0x200
+#define LINUX_STATMOUNT_OPT_ARRAY      0x400
+#define LINUX_STATMOUNT_OPT_SEC_ARRAY  0x800
+#define LINUX_STATMOUNT_SUPPORTED_MASK 0x1000
+#define LINUX_STATMOUNT_MNT_UIDMAP     0x2000
+#define LINUX_STATMOUNT_MNT_GIDMAP     0x4000
+#define LINUX_LSMT_ROOT                UINT64_MAX
+#define LINUX_LISTMOUNT_REVERSE        1
 
 #define LINUX_MNT_FORCE         1
 #define LINUX_MNT_DETACH        2
@@ -137,3 +167,31 @@ struct linux_mount_attr {
     uint64_t attr_set, attr_clr, propagation, userns_fd;
 };
 ABI_SIZE(linux_mount_attr, 32);
+
+struct linux_mnt_id_req {
+    uint32_t size, spare;
+    uint64_t mnt_id, param, mnt_ns_id;
+};
+ABI_SIZE(linux_mnt_id_req, 32);
+
+/* Members of type uint32_t named *_str are offsets into the text behind the structure. */
+struct linux_statmount {
+    uint32_t size, mnt_opts_str;
+    uint64_t mask;
+    uint32_t sb_dev_major, sb_dev_minor;
+    uint64_t sb_magic;
+    uint32_t sb_flags, fs_type_str;
+    uint64_t mnt_id, mnt_parent_id;
+    uint32_t mnt_id_old, mnt_parent_id_old;
+    uint64_t mnt_attr, mnt_propagation, mnt_peer_group, mnt_master, propagate_from;
+    uint32_t mnt_root_str, mnt_point_str;
+    uint64_t mnt_ns_id;
+    uint32_t fs_subtype_str, sb_source_str, opt_num, opt_array_str, opt_sec_num, opt_sec_array_str;
+    uint64_t supported_mask;
+    uint32_t mnt_uidmap_num, mnt_uidmap_str, mnt_gidmap_num, mnt_gidmap_str;
+    uint64_t spare[43];
+};
+ABI_SIZE(linux_statmount, 512);
+ABI_OFFSET(linux_statmount, mnt_id, 40);
+ABI_OFFSET(linux_statmount, mnt_ns_id, 112);
+ABI_OFFSET(linux_statmount, supported_mask, 144);

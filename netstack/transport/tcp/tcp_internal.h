@@ -335,6 +335,8 @@ uint32_t tcp_select_window(struct tcp_sock *tp);
 uint32_t tcp_receive_window(const struct tcp_sock *tp);
 void tcp_init_rcv_window(struct tcp_sock *tp);
 ssize_t tcp_recv_data(struct nsock *s, struct ns_msg *m);
+ssize_t tcp_recv_pkt(struct nsock *s, struct ns_msg *m, size_t skip, size_t max, struct pkt **ret);
+void tcp_consume(struct nsock *s, size_t n);
 void tcp_ack_check(struct tcp_sock *tp);
 void tcp_delack_fire(struct tcp_sock *tp);
 void tcp_duplicate_input(struct tcp_sock *tp, uint32_t start, uint32_t end);
@@ -342,6 +344,7 @@ int tcp_rcv_unread(const struct tcp_sock *tp);
 
 /* ---- tcp_snd.c ---- */
 ssize_t tcp_send_data(struct nsock *s, struct ns_msg *m);
+ssize_t tcp_send_pkt(struct nsock *s, struct ns_msg *m, struct pkt *p);
 int tcp_queue_fin(struct tcp_sock *tp);
 bool tcp_pace_ok(struct tcp_sock *tp);
 /* Sends what the windows allow. */

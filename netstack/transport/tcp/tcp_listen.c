@@ -10,7 +10,7 @@
 #include "netstack/transport/tcp/tcp_internal.h"
 #include "netstack/wire/wire_ipv4.h"
 
-static const struct netstack_type t_req = NETSTACK_TYPE(struct tcp_req);
+NETSTACK_TYPE(t_req, struct tcp_req);
 
 static const struct tcp_ep_ops req_ops;
 

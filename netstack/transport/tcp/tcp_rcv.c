@@ -541,6 +541,59 @@ ssize_t tcp_recv_data(struct nsock *s, struct ns_msg *m) {
     return (ssize_t)done;
 }
 
+/* Adds up to `max` bytes behind the first `skip` unread ones to `out`, by sharing. */
+static int share_queue(struct tcp_sock *tp, struct pkt *out, size_t skip, size_t max) {
+    uint32_t seq = tp->copied_seq + (uint32_t)skip;
+    struct pkt *p;
+    list_for_each_entry(p, &tp->base.rxq, link) {
+        while (out->len < max && seq_lt(seq, p->seq_end)) {
+            bool over;
+            uint32_t n = (uint32_t)MIN(max - out->len, (size_t)(p->seq_end - seq));
+            n = limit_by_mark(tp, seq, n, out->len > 0, &over);
+            if (over) { /* the urgent byte itself is read by MSG_OOB alone */
+                seq++;
+                continue;
+            }
+            if (n == 0)
+                return 0;
+            if (pkt_append_range(out, p, seq - p->seq, n) < 0)
+                return -ENOMEM;
+            seq += n;
+        }
+        if (out->len == max)
+            break;
+    }
+    return 0;
+}
+
+ssize_t tcp_recv_pkt(struct nsock *s, struct ns_msg *m, size_t skip, size_t max, struct pkt **ret) {
+    struct tcp_sock *tp = tcp_of(s);
+    if (tp->state == NS_TCP_LISTEN)
+        return -ENOTCONN;
+    m->flags = 0;
+    if (skip >= INT32_MAX || (int)skip > tcp_rcv_unread(tp))
+        return -EAGAIN;
+    struct pkt *p = list_empty(&s->rxq) ? NULL : pkt_new(&s->ns->st->mem, 0, 1);
+    if (!p && !list_empty(&s->rxq))
+        return -ENOMEM;
+    int rc = p ? share_queue(tp, p, skip, MIN(max, (size_t)PKT_MAX_LEN / 2)) : 0;
+    if (rc == 0 && p && p->len > 0) {
+        *ret = p;
+        return p->len;
+    }
+    pkt_free(p);
+    return rc < 0 ? rc : skip ? -EAGAIN : nothing_to_read(tp);
+}
+
+void tcp_consume(struct nsock *s, size_t n) {
+    struct tcp_sock *tp = tcp_of(s);
+    struct ns_msg none = {0};
+    if (read_queue(tp, &none, n, /* peek= */ false, /* discard= */ true) == 0)
+        return;
+    autotune(tp);
+    window_update(tp);
+}
+
 int tcp_rcv_unread(const struct tcp_sock *tp) {
     uint32_t n = tp->rcv_nxt - tp->copied_seq;
     if (n && tp->fin_seen)

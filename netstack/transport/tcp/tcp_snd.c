@@ -12,7 +12,7 @@
 #include "netstack/wire/checksum.h"
 #include "netstack/wire/wire_ipv4.h"
 
-static const struct netstack_type t_seg = NETSTACK_TYPE(struct tcp_seg);
+NETSTACK_TYPE(t_seg, struct tcp_seg);
 
 /* ---- building one segment ---- */
 
@@ -197,13 +197,16 @@ void tcp_snd_purge(struct tcp_sock *tp) {
     tp->sacked_bytes = tp->lost_bytes = tp->retrans_bytes = tp->reno_sacked = 0;
 }
 
+/* room: of text that will be copied into it; 0: shared views will come. */
 static struct tcp_seg *seg_new(struct tcp_sock *tp, bool with_data, uint32_t room) {
     struct nsmem *mem = &tp->base.ns->st->mem;
     struct tcp_seg *g = nsmem_alloc(mem, &t_seg);
     if (!g)
         return NULL;
     if (with_data) {
-        g->data = pkt_new(mem, 0, MIN(MAX(room, (uint32_t)PKT_TAIL_BLOCK), (uint32_t)PKT_BLOCK_MAX));
+        if (room)
+            room = MIN(MAX(room, (uint32_t)PKT_TAIL_BLOCK), (uint32_t)PKT_BLOCK_MAX);
+        g->data = pkt_new(mem, 0, room);
         if (!g->data) {
             nsmem_free(mem, &t_seg, g);
             return NULL;
@@ -271,18 +274,18 @@ static uint32_t seg_capacity(const struct tcp_sock *tp) {
     return MAX(TCP_MAX_SEG / mss * mss, mss);
 }
 
-/* Adds up to `len` bytes to the queue's tail; returns how many, or -ENOMEM if none. */
-static ssize_t append_text(struct tcp_sock *tp, const struct ns_msg *m, size_t skip, uint32_t len) {
+/* Adds up to `len` bytes of m's vector (copied) or of `p` (shared) to the queue's tail; returns how many, or -ENOMEM if none. */
+static ssize_t append_text(struct tcp_sock *tp, const struct ns_msg *m, const struct pkt *p, size_t skip, uint32_t len) {
     struct tcp_seg *g = list_empty(&tp->sendq) ? NULL : list_last_entry(&tp->sendq, struct tcp_seg, link);
     uint32_t cap = seg_capacity(tp);
     if (!g || g->sent || !g->data || g->len >= cap) {
-        g = seg_new(tp, true, MIN(len, cap));
+        g = seg_new(tp, true, p ? 0 : MIN(len, cap));
         if (!g)
             return -ENOMEM;
         seg_append(tp, g);
     }
     uint32_t n = MIN(len, cap - g->len), before = g->data->truesize, had = g->data->len;
-    int rc = ns_iov_to_pkt(m, skip, n, g->data);
+    int rc = p ? pkt_append_range(g->data, p, (uint32_t)skip, n) : ns_iov_to_pkt(m, skip, n, g->data);
     n = g->data->len - had;
     tp->tx_mem += g->data->truesize - before;
     g->len += n;
@@ -331,9 +334,9 @@ static void restart_after_idle(struct tcp_sock *tp) {
     tp->cubic.epoch_ns = 0;
 }
 
-ssize_t tcp_send_data(struct nsock *s, struct ns_msg *m) {
-    struct tcp_sock *tp = tcp_of(s);
-    size_t want = ns_iov_len(m), done = 0;
+/* What send() and send_pkt() share: the text is in m's vector, or in `p`. */
+static ssize_t send_text(struct tcp_sock *tp, struct ns_msg *m, const struct pkt *p, size_t want) {
+    size_t done = 0;
     int rc = may_send(tp, m);
     if (rc < 0)
         return rc;
@@ -343,7 +346,7 @@ ssize_t tcp_send_data(struct nsock *s, struct ns_msg *m) {
         if (room == 0)
             break;
         uint32_t chunk = (uint32_t)MIN(want - done, (size_t)MIN(room, (uint32_t)PKT_BLOCK_MAX));
-        ssize_t n = append_text(tp, m, done, chunk);
+        ssize_t n = append_text(tp, m, p, done, chunk);
         if (n <= 0) {
             rc = -ENOBUFS;
             break;
@@ -365,6 +368,14 @@ ssize_t tcp_send_data(struct nsock *s, struct ns_msg *m) {
         tcp_push(tp, m->flags & NS_MSG_OOB);
     tcp_rearm_rtx(tp);
     return (ssize_t)done;
+}
+
+ssize_t tcp_send_data(struct nsock *s, struct ns_msg *m) {
+    return send_text(tcp_of(s), m, NULL, ns_iov_len(m));
+}
+
+ssize_t tcp_send_pkt(struct nsock *s, struct ns_msg *m, struct pkt *p) {
+    return send_text(tcp_of(s), m, p, p->len);
 }
 
 /* Our FIN goes behind the text. */

@@ -8,7 +8,7 @@
 #include "netstack/transport/tcp/tcp_internal.h"
 #include "netstack/wire/wire_ipv4.h"
 
-static const struct netstack_type t_tcp = NETSTACK_TYPE(struct tcp_sock);
+NETSTACK_TYPE(t_tcp, struct tcp_sock);
 
 static int tcp_bind(struct nsock *s, const struct ns_addr *a) {
     struct tcp_sock *tp = tcp_of(s);
@@ -198,6 +198,18 @@ static int tcp_outq(struct nsock *s) {
     return (int)(tp->write_seq - tp->snd_una);
 }
 
+static int tcp_unsent(struct nsock *s) {
+    struct tcp_sock *tp = tcp_of(s);
+    if (tp->state == NS_TCP_LISTEN)
+        return -EINVAL;
+    return tp->state == NS_TCP_SYN_SENT || tp->state == NS_TCP_SYN_RECV ? 0 : (int)(tp->write_seq - tp->snd_nxt);
+}
+
+static int tcp_at_mark(struct nsock *s) {
+    const struct tcp_sock *tp = tcp_of(s);
+    return tp->urg_valid && tp->rcv_up == tp->copied_seq;
+}
+
 static const struct nsock_ops tcp_ops = {
     .bind = tcp_bind,
     .connect = tcp_connect_start,
@@ -205,6 +217,9 @@ static const struct nsock_ops tcp_ops = {
     .accept = tcp_accept,
     .send = tcp_send_data,
     .recv = tcp_recv_data,
+    .send_pkt = tcp_send_pkt,
+    .recv_pkt = tcp_recv_pkt,
+    .consume = tcp_consume,
     .shutdown = tcp_shutdown,
     .close = tcp_close,
     .destroy = tcp_destroy,
@@ -213,6 +228,8 @@ static const struct nsock_ops tcp_ops = {
     .ready = tcp_ready,
     .inq = tcp_inq,
     .outq = tcp_outq,
+    .unsent = tcp_unsent,
+    .at_mark = tcp_at_mark,
     .type = &t_tcp,
 };
 

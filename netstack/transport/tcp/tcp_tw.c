@@ -9,7 +9,7 @@
 
 #include "netstack/transport/tcp/tcp_internal.h"
 
-static const struct netstack_type t_tw = NETSTACK_TYPE(struct tcp_tw);
+NETSTACK_TYPE(t_tw, struct tcp_tw);
 
 static struct tcp_tw *tw_of(struct tcp_ep *ep) {
     return container_of(ep, struct tcp_tw, ep);

@@ -460,7 +460,14 @@ static int devpts_mount(struct kernel *k, const struct fs_type *type, const stru
     return r;
 }
 
-static const struct fs_type g_devpts_type = {.name = "devpts", .user_mountable = true, .mount = devpts_mount};
+static int devpts_check_option(struct kernel *k, const struct mount_options *o) {
+    struct devpts scratch = {0};
+
+    return parse_option(&scratch, o->data, o->user_ns ? o->user_ns : k->root_user_ns);
+}
+
+static const struct fs_type g_devpts_type = {
+    .name = "devpts", .user_mountable = true, .check_option = devpts_check_option, .mount = devpts_mount};
 
 __attribute__((constructor)) static void register_devpts(void) {
     fs_type_register(&g_devpts_type);

@@ -17,6 +17,15 @@
 
 struct kernfs_inode;
 
+/* What tells readers that a file's text has changed: POLLPRI|POLLERR of poll(2). */
+struct kernfs_watch {
+    struct waitq *queue;
+    const _Atomic uint64_t *event; /* counts changes */
+    bool seen_by_poll;             /* poll(2) itself takes note of a change (mounts); else a read does (cgroup) */
+    void *object;                  /* reference that keeps both; let go of by drop */
+    void (*drop)(void *object);
+};
+
 struct kernfs_entry {
     const char *name;
     const struct kernfs_ops *ops;
@@ -39,8 +48,8 @@ struct kernfs_ops {
     ssize_t (*write)(struct kernfs_inode *n, struct task *t, struct uio *from, uint64_t *offset);
     int (*link)(struct kernfs_inode *n, struct task *t, char **ret); /* symlink text, heap memory */
     int (*magic_link)(struct kernfs_inode *n, struct task *t, struct path *ret);
-    int (*open_check)(struct kernfs_inode *n, const struct creds *c,
-                      uint32_t flags); /* at open; 0 or -errno */
+    int (*open_check)(struct kernfs_inode *n, const struct creds *c, uint32_t flags); /* at open; 0 or -errno */
+    int (*watch)(struct kernfs_inode *n, struct kernfs_watch *ret);                   /* at open; 0 or -errno */
     int (*permission)(struct kernfs_inode *n, const struct creds *c, unsigned mask);
     void (*owner)(struct kernfs_inode *n, kuid_t *uid, kgid_t *gid); /* of the moment; absent: as made */
     uint32_t (*permissions)(struct kernfs_inode *n); /* of the moment, 07777; absent: as in mode */

@@ -16,6 +16,8 @@ struct kernfs_file {
     struct file file; /* first */
     struct text text; /* pos_lock */
     bool made;
+    struct kernfs_watch watch; /* constant; queue NULL: nothing to wait for */
+    _Atomic uint64_t seen;     /* of watch.event */
 };
 HEAP_TYPE(kernfs_file, struct kernfs_file, 0);
 
@@ -37,6 +39,8 @@ static ssize_t file_read_text(struct file *f, struct uio *to, uint64_t *offset) 
         return -EINVAL;
     if (!kf->made || *offset == 0) {
         text_done(&kf->text);
+        if (kf->watch.queue)
+            atomic_store(&kf->seen, atomic_load(kf->watch.event));
         int r = n->kops->show(n, uio_reader(to), &kf->text);
         if (r < 0 || kf->text.failed) {
             text_done(&kf->text);
@@ -141,9 +145,28 @@ static int64_t file_seek_text(struct file *f, int64_t offset, int whence) {
     return to;
 }
 
+static uint32_t file_ready_text(struct file *f, uint32_t events) {
+    struct kernfs_file *kf = file_of(f);
+    uint32_t ready = LINUX_POLLIN | LINUX_POLLRDNORM | LINUX_POLLOUT | LINUX_POLLWRNORM;
+
+    (void)events;
+    if (!kf->watch.queue)
+        return ready;
+    uint64_t now = atomic_load(kf->watch.event);
+    if (kf->watch.seen_by_poll ? atomic_exchange(&kf->seen, now) != now : atomic_load(&kf->seen) != now)
+        ready |= LINUX_POLLPRI | LINUX_POLLERR;
+    return kf->watch.seen_by_poll ? ready & ~(uint32_t)(LINUX_POLLOUT | LINUX_POLLWRNORM) : ready;
+}
+
+static struct waitq *file_poll_queue_text(struct file *f) {
+    return file_of(f)->watch.queue;
+}
+
 static void file_release(struct file *f) {
     struct kernfs_file *kf = file_of(f);
 
+    if (kf->watch.drop)
+        kf->watch.drop(kf->watch.object);
     text_done(&kf->text);
     file_done(f);
     heap_free(kf);
@@ -154,6 +177,8 @@ static const struct file_ops kernfs_file_ops = {
     .read = file_read_text,
     .write = file_write_text,
     .seek = file_seek_text,
+    .ready = file_ready_text,
+    .poll_queue = file_poll_queue_text,
     .release = file_release,
 };
 
@@ -176,6 +201,13 @@ int kernfs_open(struct inode *inode, const struct path *path, uint32_t flags, co
     struct kernfs_file *kf = heap_new(kernfs_file);
     if (!kf)
         return -ENOMEM;
+    int r = n->kops->watch ? n->kops->watch(n, &kf->watch) : 0;
+    if (r < 0) {
+        heap_free(kf);
+        return r;
+    }
+    if (kf->watch.queue)
+        kf->seen = atomic_load(kf->watch.event);
     uint32_t access = flags & LINUX_O_ACCMODE;
     uint32_t mode =
         FILE_POS | (access != LINUX_O_WRONLY ? FILE_READ : 0) | (access != LINUX_O_RDONLY ? FILE_WRITE : 0);

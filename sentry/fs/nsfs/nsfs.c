@@ -9,7 +9,9 @@
 
 #include "base/abi/linux/fcntl.h"
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/ipc/ipc_ns.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/mount.h"
@@ -39,12 +41,14 @@ const struct ns_set *nsfs_set(struct file *f, uint64_t *ret_flag) {
 }
 
 static uint64_t number_of(const struct ns_set *s) {
-    const struct simple_ns *simple = s->ipc ? s->ipc : s->net ? s->net : s->cgroup ? s->cgroup : s->time;
+    const struct simple_ns *simple = s->cgroup ? s->cgroup : s->time;
 
     return s->user  ? s->user->inode
            : s->uts ? s->uts->inode
            : s->mnt ? s->mnt->inode
            : s->pid ? s->pid->inode
+           : s->net ? s->net->inode
+           : s->ipc ? s->ipc->inode
                     : simple->inode;
 }
 

@@ -21,10 +21,10 @@ static const struct {
                {MOUNT_NOATIME, ",noatime"},       {MOUNT_NODIRATIME, ",nodiratime"}, {MOUNT_RELATIME, ",relatime"},
                {MOUNT_NOSYMFOLLOW, ",nosymfollow"}};
 
-static void append_flags(const struct mount *m, struct text *out) {
+static void append_flags(const struct mount *m, bool readonly, struct text *out) {
     uint32_t flags = m->flags;
 
-    text_printf(out, flags & MOUNT_READONLY ? "ro" : "rw");
+    text_printf(out, readonly ? "ro" : "rw");
     for (size_t i = 0; i < ARRAY_SIZE(g_flags); i++)
         if (flags & g_flags[i].flag)
             text_printf(out, "%s", g_flags[i].text);
@@ -49,34 +49,9 @@ static void mounts_line(const struct mount *m, int parent_id, const char *mountp
     text_printf(out, " ");
     text_append_escaped(out, mountpoint);
     text_printf(out, " %s ", m->fs->type->name);
-    append_flags(m, out);
+    append_flags(m, m->flags & MOUNT_READONLY || m->fs->flags & FS_READONLY, out);
     append_fs_options(m, out);
     text_printf(out, " 0 0\n");
-}
-
-/* Where in its file system a mount's root lies: names from there up, put together from the end. */
-static void append_root(const struct mount *m, struct text *out) {
-    char path[4096], name[256];
-    size_t at = sizeof path, len;
-    struct dentry *d = dentry_ref(m->root);
-
-    while (d != m->fs->root) {
-        struct dentry *up = dentry_parent_and_name(d, name, &len);
-        dentry_unref(d);
-        bool fits = up != d && len + 1 < at;
-        d = up;
-        if (!fits)
-            break;
-        at -= len + 1;
-        path[at] = '/';
-        memcpy(path + at + 1, name, len);
-    }
-    dentry_unref(d);
-    if (at == sizeof path)
-        path[--at] = '/';
-    char *text = heap_strndup(path + at, sizeof path - at);
-    text_append_escaped(out, text ? text : "/");
-    heap_free(text);
 }
 
 static void mountinfo_line(const struct mount *m, int parent_id, const char *mountpoint, void *arg) {
@@ -85,11 +60,13 @@ static void mountinfo_line(const struct mount *m, int parent_id, const char *mou
 
     text_printf(out, "%d %d %u:%u ", m->id, parent_id, (unsigned)((dev >> 8) & 0xfff),
                 (unsigned)((dev & 0xff) | ((dev >> 12) & 0xfff00)));
-    append_root(m, out);
+    char *shown = mount_root_text(m);
+    text_append_escaped(out, shown ? shown : "/");
+    heap_free(shown);
     text_printf(out, " ");
     text_append_escaped(out, mountpoint);
     text_printf(out, " ");
-    append_flags(m, out);
+    append_flags(m, m->flags & MOUNT_READONLY, out);
     if (m->propagation == PROPAGATE_SHARED)
         text_printf(out, " shared:%d", m->peer_group);
     if (m->master_group > 0)
@@ -149,7 +126,30 @@ static int mountstats_show(struct kernfs_inode *n, struct task *t, struct text *
     return show_mounts(n, out, mountstats_line);
 }
 
-const struct kernfs_ops proc_mounts = {.mode = LINUX_S_IFREG | 0444, .show = mounts_show, PROC_PID_NODE};
-const struct kernfs_ops proc_mountinfo = {.mode = LINUX_S_IFREG | 0444, .show = mountinfo_show, PROC_PID_NODE};
-const struct kernfs_ops proc_mountstats = {
-    .mode = LINUX_S_IFREG | 0400, .show = mountstats_show, .open_check = proc_pid_open_private, PROC_PID_NODE};
+static void drop_ns(void *object) {
+    mnt_ns_unref(object);
+}
+
+static int mounts_watch(struct kernfs_inode *n, struct kernfs_watch *ret) {
+    struct task *t = proc_task(n);
+    struct nsproxy *proxy = t ? task_get_nsproxy(t) : NULL;
+
+    task_unref(t);
+    if (!proxy)
+        return -EINVAL;
+    struct mnt_ns *ns = mnt_ns_ref(proxy->mnt);
+    nsproxy_unref(proxy);
+    *ret = (struct kernfs_watch){
+        .queue = &ns->changed, .event = &ns->event, .seen_by_poll = true, .object = ns, .drop = drop_ns};
+    return 0;
+}
+
+const struct kernfs_ops proc_mounts = {
+    .mode = LINUX_S_IFREG | 0444, .show = mounts_show, .watch = mounts_watch, PROC_PID_NODE};
+const struct kernfs_ops proc_mountinfo = {
+    .mode = LINUX_S_IFREG | 0444, .show = mountinfo_show, .watch = mounts_watch, PROC_PID_NODE};
+const struct kernfs_ops proc_mountstats = {.mode = LINUX_S_IFREG | 0400,
+                                           .show = mountstats_show,
+                                           .watch = mounts_watch,
+                                           .open_check = proc_pid_open_private,
+                                           PROC_PID_NODE};

@@ -260,7 +260,19 @@ static int proc_mount(struct kernel *k, const struct fs_type *type, const struct
     return r;
 }
 
-static const struct fs_type g_proc_type = {.name = "proc", .user_mountable = true, .mount = proc_mount};
+/* Known, and without effect: every process shows, as with hidepid=0. */
+static int proc_check_option(struct kernel *k, const struct mount_options *o) {
+    static const char *const known[] = {"hidepid=", "gid=", "subset=pid"};
+
+    (void)k;
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        if (strncmp(o->data, known[i], strlen(known[i])) == 0)
+            return 0;
+    return -ENOENT;
+}
+
+static const struct fs_type g_proc_type = {
+    .name = "proc", .user_mountable = true, .check_option = proc_check_option, .mount = proc_mount};
 
 __attribute__((constructor)) static void register_proc(void) {
     fs_type_register(&g_proc_type);

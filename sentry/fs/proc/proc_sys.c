@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/proc/proc_sys.c: /proc/sys: what programs read and what a container may set; and /proc/PID/net until netstack is there.
- * Values that nothing here enforces are constants, read-only, as in a container whose /proc/sys is mounted read-only. Source: proc(5), sysctl.
+ * sentry/fs/proc/proc_sys.c: /proc/sys: what programs read and what a container may set; and /proc/PID/net
+ * until netstack is there. Values that nothing here enforces are constants, read-only, as in a container
+ * whose /proc/sys is mounted read-only. Source: proc(5), sysctl.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,15 +13,15 @@
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
 
-#define CONSTANT(name, value)                                                                   \
-    static int name##_show(struct kernfs_inode *n, struct task *t, struct text *out) {          \
-        (void)n, (void)t;                                                                       \
-        text_printf(out, "%s\n", value);                                                        \
-        return 0;                                                                               \
-    }                                                                                           \
+#define CONSTANT(name, value)                                                                                \
+    static int name##_show(struct kernfs_inode *n, struct task *t, struct text *out) {                       \
+        (void)n, (void)t;                                                                                    \
+        text_printf(out, "%s\n", value);                                                                     \
+        return 0;                                                                                            \
+    }                                                                                                        \
     static const struct kernfs_ops name = {.mode = LINUX_S_IFREG | 0444, .show = name##_show}
-#define DIRECTORY(name, ...)                                                                    \
-    static const struct kernfs_entry name##_entries[] = {__VA_ARGS__, {NULL, NULL}};            \
+#define DIRECTORY(name, ...)                                                                                 \
+    static const struct kernfs_entry name##_entries[] = {__VA_ARGS__, {NULL, NULL}};                         \
     static const struct kernfs_ops name = {.mode = LINUX_S_IFDIR | 0555, .entries = name##_entries}
 
 CONSTANT(zero_value, "0");
@@ -31,13 +32,6 @@ CONSTANT(cap_last_cap, "40");
 CONSTANT(ngroups_max, "65536");
 CONSTANT(overflow_id, "65534");
 CONSTANT(threads_max, "192729");
-CONSTANT(shmmax, "18446744073692774399");
-CONSTANT(shmall, "18446744073692774399");
-CONSTANT(shmmni, "4096");
-CONSTANT(sem, "32000\t1024000000\t500\t32000");
-CONSTANT(msgmax, "8192");
-CONSTANT(msgmni, "32000");
-CONSTANT(msgmnb, "16384");
 CONSTANT(core_pattern, "core");
 CONSTANT(printk, "4\t4\t1\t7");
 CONSTANT(tainted, "0");
@@ -136,8 +130,9 @@ static ssize_t domainname_store(struct kernfs_inode *n, struct task *t, const ch
 /* ---- random ---- */
 
 static void append_uuid(const unsigned char b[16], struct text *out) {
-    text_printf(out, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x\n", b[0], b[1], b[2], b[3], b[4], b[5],
-                (b[6] & 0x0f) | 0x40, b[7], (b[8] & 0x3f) | 0x80, b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    text_printf(out, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x\n", b[0], b[1],
+                b[2], b[3], b[4], b[5], (b[6] & 0x0f) | 0x40, b[7], (b[8] & 0x3f) | 0x80, b[9], b[10], b[11],
+                b[12], b[13], b[14], b[15]);
 }
 
 static int uuid_show(struct kernfs_inode *n, struct task *t, struct text *out) {
@@ -159,48 +154,66 @@ static int boot_id_show(struct kernfs_inode *n, struct task *t, struct text *out
 static const struct kernfs_ops osrelease = {.mode = LINUX_S_IFREG | 0444, .show = osrelease_show};
 static const struct kernfs_ops version = {.mode = LINUX_S_IFREG | 0444, .show = version_show};
 static const struct kernfs_ops pid_max = {.mode = LINUX_S_IFREG | 0444, .show = pid_max_show};
-static const struct kernfs_ops hostname = {.mode = LINUX_S_IFREG | 0644, .show = hostname_show, .store = hostname_store};
-static const struct kernfs_ops domainname = {.mode = LINUX_S_IFREG | 0644, .show = domainname_show, .store = domainname_store};
+static const struct kernfs_ops hostname = {
+    .mode = LINUX_S_IFREG | 0644, .show = hostname_show, .store = hostname_store};
+static const struct kernfs_ops domainname = {
+    .mode = LINUX_S_IFREG | 0644, .show = domainname_show, .store = domainname_store};
 static const struct kernfs_ops uuid = {.mode = LINUX_S_IFREG | 0444, .show = uuid_show};
 static const struct kernfs_ops boot_id = {.mode = LINUX_S_IFREG | 0444, .show = boot_id_show};
 
-DIRECTORY(random_dir, {"boot_id", &boot_id}, {"entropy_avail", &entropy}, {"poolsize", &poolsize}, {"uuid", &uuid});
-DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pattern}, {"core_uses_pid", &zero_value},
-          {"domainname", &domainname}, {"dmesg_restrict", &one_value}, {"hostname", &hostname}, {"kptr_restrict", &two_value},
-          {"msgmax", &msgmax}, {"msgmnb", &msgmnb}, {"msgmni", &msgmni}, {"ngroups_max", &ngroups_max}, {"osrelease", &osrelease},
-          {"ostype", &ostype}, {"overflowgid", &overflow_id}, {"overflowuid", &overflow_id}, {"perf_event_paranoid", &perf_paranoid},
-          {"pid_max", &pid_max}, {"printk", &printk}, {"random", &random_dir}, {"randomize_va_space", &two_value},
-          {"sched_rt_runtime_us", &sched_rt}, {"sem", &sem}, {"shmall", &shmall}, {"shmmax", &shmmax}, {"shmmni", &shmmni},
-          {"tainted", &tainted}, {"threads-max", &threads_max}, {"unprivileged_userns_clone", &one_value}, {"version", &version});
-DIRECTORY(vm_dir, {"max_map_count", &max_map_count}, {"mmap_min_addr", &mmap_min_addr}, {"overcommit_memory", &zero_value},
-          {"overcommit_ratio", &overcommit_ratio}, {"swappiness", &swappiness});
-DIRECTORY(inotify_dir, {"max_queued_events", &inotify_max_events}, {"max_user_instances", &inotify_max_instances},
-          {"max_user_watches", &inotify_max_watches});
-DIRECTORY(fs_dir, {"aio-max-nr", &aio_max_nr}, {"file-max", &file_max}, {"file-nr", &file_nr}, {"inotify", &inotify_dir},
-          {"nr_open", &nr_open}, {"overflowgid", &overflow_id}, {"overflowuid", &overflow_id}, {"pipe-max-size", &pipe_max_size},
-          {"pipe-user-pages-soft", &pipe_user_pages_soft}, {"protected_hardlinks", &one_value}, {"protected_symlinks", &one_value});
-DIRECTORY(user_dir, {"max_user_namespaces", &threads_max}, {"max_mnt_namespaces", &threads_max}, {"max_pid_namespaces", &threads_max});
+DIRECTORY(random_dir, {"boot_id", &boot_id}, {"entropy_avail", &entropy}, {"poolsize", &poolsize},
+          {"uuid", &uuid});
+DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pattern},
+          {"core_uses_pid", &zero_value}, {"domainname", &domainname}, {"dmesg_restrict", &one_value},
+          {"hostname", &hostname}, {"kptr_restrict", &two_value}, {"msgmax", &proc_sys_msgmax},
+          {"msgmnb", &proc_sys_msgmnb}, {"msgmni", &proc_sys_msgmni}, {"ngroups_max", &ngroups_max},
+          {"osrelease", &osrelease}, {"ostype", &ostype}, {"overflowgid", &overflow_id},
+          {"overflowuid", &overflow_id}, {"perf_event_paranoid", &perf_paranoid}, {"pid_max", &pid_max},
+          {"printk", &printk}, {"random", &random_dir}, {"randomize_va_space", &two_value},
+          {"sched_rt_runtime_us", &sched_rt}, {"sem", &proc_sys_sem}, {"shmall", &proc_sys_shmall},
+          {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value}, {"shmmni", &proc_sys_shmmni},
+          {"tainted", &tainted}, {"threads-max", &threads_max}, {"unprivileged_userns_clone", &one_value},
+          {"version", &version});
+DIRECTORY(vm_dir, {"max_map_count", &max_map_count}, {"mmap_min_addr", &mmap_min_addr},
+          {"overcommit_memory", &zero_value}, {"overcommit_ratio", &overcommit_ratio},
+          {"swappiness", &swappiness});
+DIRECTORY(inotify_dir, {"max_queued_events", &inotify_max_events},
+          {"max_user_instances", &inotify_max_instances}, {"max_user_watches", &inotify_max_watches});
+DIRECTORY(mqueue_dir, {"msg_default", &proc_sys_mq_msg_default}, {"msg_max", &proc_sys_mq_msg_max},
+          {"msgsize_default", &proc_sys_mq_msgsize_default}, {"msgsize_max", &proc_sys_mq_msgsize_max},
+          {"queues_max", &proc_sys_mq_queues_max});
+DIRECTORY(fs_dir, {"aio-max-nr", &aio_max_nr}, {"file-max", &file_max}, {"file-nr", &file_nr},
+          {"inotify", &inotify_dir}, {"mqueue", &mqueue_dir}, {"nr_open", &nr_open},
+          {"overflowgid", &overflow_id}, {"overflowuid", &overflow_id}, {"pipe-max-size", &pipe_max_size},
+          {"pipe-user-pages-soft", &pipe_user_pages_soft}, {"protected_hardlinks", &one_value},
+          {"protected_symlinks", &one_value});
+DIRECTORY(user_dir, {"max_user_namespaces", &threads_max}, {"max_mnt_namespaces", &threads_max},
+          {"max_pid_namespaces", &threads_max});
 DIRECTORY(net_core_dir, {"somaxconn", &somaxconn});
 DIRECTORY(net_ipv4_dir, {"ip_local_port_range", &port_range}, {"ip_unprivileged_port_start", &zero_value});
 DIRECTORY(net_sys_dir, {"core", &net_core_dir}, {"ipv4", &net_ipv4_dir});
 
-static const struct kernfs_entry sys_entries[] = {{"fs", &fs_dir}, {"kernel", &kernel_dir}, {"net", &net_sys_dir}, {"user", &user_dir},
-                                                  {"vm", &vm_dir}, {NULL, NULL}};
+static const struct kernfs_entry sys_entries[] = {{"fs", &fs_dir},       {"kernel", &kernel_dir},
+                                                  {"net", &net_sys_dir}, {"user", &user_dir},
+                                                  {"vm", &vm_dir},       {NULL, NULL}};
 const struct kernfs_ops proc_sys_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = sys_entries};
 
 /* ---- /proc/PID/net: what is true without a network stack: headers only ---- */
 
-#define HEADER(name, header)                                                                     \
-    static int name##_show(struct kernfs_inode *n, struct task *t, struct text *out) {          \
-        (void)n, (void)t;                                                                       \
-        text_printf(out, "%s", header);                                                         \
-        return 0;                                                                               \
-    }                                                                                           \
+#define HEADER(name, header)                                                                                 \
+    static int name##_show(struct kernfs_inode *n, struct task *t, struct text *out) {                       \
+        (void)n, (void)t;                                                                                    \
+        text_printf(out, "%s", header);                                                                      \
+        return 0;                                                                                            \
+    }                                                                                                        \
     static const struct kernfs_ops name = {.mode = LINUX_S_IFREG | 0444, .show = name##_show}
 HEADER(net_dev, "Inter-|   Receive                                                |  Transmit\n"
-                " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n");
-HEADER(net_tcp, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n");
-HEADER(net_udp, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n");
+                " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs "
+                "drop fifo colls carrier compressed\n");
+HEADER(net_tcp,
+       "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n");
+HEADER(net_udp, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout "
+                "inode ref pointer drops\n");
 HEADER(net_route, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n");
 
 static int net_unix_show(struct kernfs_inode *n, struct task *t, struct text *out) {
@@ -209,6 +222,6 @@ static int net_unix_show(struct kernfs_inode *n, struct task *t, struct text *ou
     return 0;
 }
 static const struct kernfs_ops net_unix = {.mode = LINUX_S_IFREG | 0444, .show = net_unix_show};
-static const struct kernfs_entry net_entries[] = {{"dev", &net_dev}, {"route", &net_route}, {"tcp", &net_tcp}, {"udp", &net_udp},
-                                                  {"unix", &net_unix}, {NULL, NULL}};
+static const struct kernfs_entry net_entries[] = {{"dev", &net_dev}, {"route", &net_route}, {"tcp", &net_tcp},
+                                                  {"udp", &net_udp}, {"unix", &net_unix},   {NULL, NULL}};
 const struct kernfs_ops proc_net_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = net_entries, PROC_PID_NODE};

@@ -102,9 +102,10 @@ static int parse_one(struct options *o, const char *key, const char *value, cons
     for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
         if (strcmp(key, ignored[i]) == 0)
             return 0;
-    return -EINVAL;
+    return -ENOENT;
 }
 
+/* -ENOENT: an option that is not known. */
 static int parse_options(struct options *o, const struct mount_options *m, uint64_t memory) {
     char *copy = m->data ? heap_strdup(m->data) : NULL;
     int r = 0;
@@ -163,7 +164,7 @@ static int tmpfs_remount(struct filesystem *base, const struct mount_options *m)
     int r = parse_options(&o, m, base->kernel->total_memory);
 
     if (r < 0)
-        return r;
+        return r == -ENOENT ? -EINVAL : r;
     if ((o.max_bytes && o.max_bytes < fs->used_bytes) || (o.max_inodes && o.max_inodes < fs->used_inodes))
         return -EINVAL;
     fs->max_bytes = o.max_bytes;
@@ -255,11 +256,21 @@ static int tmpfs_mount(struct kernel *k, const struct fs_type *type, const struc
                         .gid = m->creds->fsgid};
     int r = parse_options(&o, m, k->total_memory);
 
-    return r < 0 ? r : tmpfs_new(k, type, 0, &o, ret);
+    if (r < 0)
+        return r == -ENOENT ? -EINVAL : r;
+    return tmpfs_new(k, type, 0, &o, ret);
 }
 
-static const struct fs_type g_tmpfs_type = {.name = "tmpfs", .user_mountable = true, .mount = tmpfs_mount};
-static const struct fs_type g_ramfs_type = {.name = "ramfs", .mount = tmpfs_mount};
+static int tmpfs_check_option(struct kernel *k, const struct mount_options *m) {
+    struct options o = {0};
+
+    return parse_options(&o, m, k->total_memory);
+}
+
+static const struct fs_type g_tmpfs_type = {
+    .name = "tmpfs", .user_mountable = true, .check_option = tmpfs_check_option, .mount = tmpfs_mount};
+static const struct fs_type g_ramfs_type = {
+    .name = "ramfs", .user_mountable = true, .check_option = tmpfs_check_option, .mount = tmpfs_mount};
 
 __attribute__((constructor)) static void tmpfs_register(void) {
     fs_type_register(&g_tmpfs_type);

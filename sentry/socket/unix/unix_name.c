@@ -12,6 +12,7 @@
 #include "base/abi/linux/stat.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
 #include "sentry/socket/unix/unix_internal.h"

@@ -30,6 +30,23 @@ guest_hot_after:
     mov     %rax, %rbx
     jmp     guest_hot
 
+    .globl guest_any
+guest_any:                          /* makes the call whose number is in %rax, again and again */
+    syscall
+    .globl guest_any_after
+guest_any_after:
+    jmp     guest_any
+
+    .globl guest_count
+guest_count:                        /* the call %r12, %r13 times; the result is left in %rbx; then call 110 */
+    mov     %r12, %rax
+    syscall
+    mov     %rax, %rbx
+    dec     %r13
+    jnz     guest_count
+    mov     $110, %eax
+    syscall
+
     .globl guest_spin
 guest_spin:
     incq    (%rdi)
