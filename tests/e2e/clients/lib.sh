@@ -196,7 +196,9 @@ now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
 # with_runtime RUNTIME FUNCTION: in a subshell with set -e, in an empty directory; its output in $out. What it leaves is removed.
 with_runtime() {
-    local file=$out/$client.${2#*_}.$1 status limit=${LIMIT:-120}
+    local file=$out/$client.${2#*_}.$1 status limit
+    limit=$(sed -n "s/^$2() {.*# limit: //p" "$here"/scenarios/*.sh | head -n 1)
+    limit=${limit:-120}
     (
         RT=$1
         set -e -o pipefail

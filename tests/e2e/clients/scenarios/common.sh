@@ -381,3 +381,26 @@ long_network_bridge() {
 long_network_host() {
     c run --rm --network host $I sh -c 'ls /sys/class/net | grep -c lo'
 }
+# The control needs fewer to show that the scenario is right.
+many() { if [ "$RT" = runsc ]; then echo "$1"; else echo 3; fi; }
+long_many_in_a_row() { # limit: 400
+    local i
+    for i in $(seq "$(many 300)"); do
+        [ "$(c run --rm $N $I echo "$i")" = "$i" ] || { echo "number $i failed"; return 1; }
+    done
+    echo all ran
+}
+long_many_at_once() { # limit: 300
+    local i
+    for i in $(seq "$(many 30)"); do
+        (c run -d --name "many$i" $N $I sh -c "echo $i; sleep 1000" >"id$i" 2>"err$i" || cat "err$i") &
+    done
+    wait
+    for i in $(seq "$(many 30)"); do
+        wait_for 30 sh -c "$(declare -f docker c); client=$client RT=$RT work=$work; c logs many$i | grep -qx $i"
+        c exec "many$i" true
+    done
+    for i in $(seq "$(many 30)"); do c rm -f "many$i" >/dev/null 2>&1 & done
+    wait
+    c ps -aq | wc -l
+}
