@@ -274,6 +274,16 @@ static int mount_one(const struct request *q) {
     return r;
 }
 
+static int mount_error(struct err **err, int r, size_t i, const struct boot_mount *m) {
+    r = err_set(err, -r, r == -ENODEV ? "mount.type" : "mount.failed", "mounts[%zu]: mounting %s (type %s) at %s", i,
+                m->source ? m->source : "none", m->type ? m->type : "bind", m->destination);
+    if (r == -ENODEV)
+        err_explain(err, "the sandbox's kernel has no file system of that type", "/proc/filesystems of a container lists them");
+    if (r == -EINVAL)
+        err_explain(err, "one of its options is unknown to that file system or has a wrong value", NULL);
+    return r;
+}
+
 static int mount_all(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns,
                      const struct vfs_view *v, struct err **err) {
     for (size_t i = 0; i < config->mount_count; i++) {
@@ -284,9 +294,7 @@ static int mount_all(struct boot_container *c, const struct boot_container_confi
         if (r == 0)
             r = mount_one(&q);
         if (r < 0)
-            return err_set(err, -r, "mount.failed", "mounts[%zu]: mounting %s (type %s) at %s", i,
-                           q.m->source ? q.m->source : "none", q.m->type ? q.m->type : "bind",
-                           q.m->destination);
+            return mount_error(err, r, i, q.m);
     }
     return 0;
 }

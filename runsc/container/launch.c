@@ -41,8 +41,12 @@ static int listen_on(struct container *c, struct err **err) {
     if (fd < 0)
         return err_set(err, errno, "launch.socket", "making the control socket");
     snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/control.sock", c->dir_fd);
-    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 64) < 0)
-        return err_set(err, errno, "launch.socket", "making the control socket of container %s", c->id);
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 64) < 0) {
+        int r = err_set(err, errno, "launch.socket", "making the control socket of container %s", c->id);
+        if (access("/proc/self", F_OK) < 0)
+            err_explain(err, "/proc is not mounted", "mount -t proc proc /proc");
+        return r;
+    }
     return steal_fd(&fd);
 }
 
@@ -205,7 +209,7 @@ static int spawn_gofer(struct launch *l, struct err **err) {
                       .arg = l,
                       .become_nobody = true,
                       .may_lack = l->container->cli->zero_privilege,
-                      .namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+                      .namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET |
                                     (root ? 0 : CLONE_NEWUSER)};
     int r = list_roots(l, err);
 
