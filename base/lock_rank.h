@@ -37,6 +37,7 @@ enum lock_rank {
     RANK_OVERLAY = 120,
     RANK_INODE_LOWER_DIR = 130, /* inode.dir_lock of a file system that serves as a layer of another */
     RANK_INODE_LOWER = 140,     /* inode.lock of such a file system */
+    RANK_FUTEX_PI = 145,        /* priority-inheriting futexes of one hash: queue and guest words together */
     RANK_MM = 150,              /* mm.lock: areas of one address space; two by address order (fork) */
     RANK_MAPPABLE = 160,        /* a file's list of mappings */
     RANK_AS = 170,              /* platform: one address space's batches */

@@ -3,8 +3,8 @@
  * memory) and the spec's mounts in order. Source: runtime-spec config.md "Mounts"; OCI.md 5.
  *
  * cgroup and mqueue have no file system here yet: such a mount is left out with a warning in the log, and its
- * place stays an empty directory.
- */
+ * cgroup has no file system here yet: such a mount is left out with a warning in the log, and its place stays an
+ * empty directory.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +20,7 @@
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/nsproxy.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
@@ -193,7 +194,8 @@ static int make_filesystem(const struct request *q, struct filesystem **ret) {
                               .data = q->data,
                               .creds = q->view->creds,
                               .user_ns = q->c->user_ns,
-                              .pid_ns = q->c->container->pid_ns};
+                              .pid_ns = q->c->container->pid_ns,
+                              .ipc_ns = q->c->container->nsproxy->ipc};
 
     if (q->m->gofer_root >= 0)
         return gofer_filesystem(q->c, (size_t)q->m->gofer_root, /* layer= */ 0, ret);
@@ -211,8 +213,7 @@ static bool spec_option(const struct spec_strings *options, const char *name) {
 }
 
 static bool is_unbuilt(const char *type) {
-    return type &&
-           (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0 || strcmp(type, "mqueue") == 0);
+    return type && (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0);
 }
 
 /* What an image has at the place of a tmpfs: its contents if asked for, its owner and mode if none are given

@@ -212,8 +212,8 @@ struct platform_ops {
     size_t (*context_take)(struct context *c, void *to, gva_t from, size_t size);
     size_t (*context_give)(struct context *c, gva_t to, const void *from, size_t size);
     /* Own thread: puts in place what was given, and forgets what was brought: before the task waits, gets a
-       signal, or anybody else may look at its memory. May block. */
-    void (*context_settle)(struct context *c);
+       signal, or anybody else may look at its memory. `waits`: it is about to sleep. May block. */
+    void (*context_settle)(struct context *c, bool waits);
 
     /* Own thread, between switches: what the guest thread may answer by itself from now on, without an event:
        getpid, gettid and the get*id family. NULL: nothing; so it starts. All that sees or judges calls (a

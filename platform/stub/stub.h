@@ -85,6 +85,15 @@ void stub_pair_follow(struct stub_pair *pair);
 /* Around context_switch(). */
 void stub_pair_enter(struct stub_pair *pair);
 void stub_pair_leave(struct stub_pair *pair);
+/* Own thread: leaves the guest thread for a cpu on which no pair runs, which then counts as busy: its index,
+ * or -1 if there is none. rejoin: gives it up and comes back. */
+int stub_pair_part(struct stub_pair *pair);
+void stub_pair_rejoin(struct stub_pair *pair, int cpu);
+bool stub_pair_is_apart(
+    const struct stub_pair *pair); /* the calling thread is not on the guest thread's cpu */
+static inline bool stub_cpus_crowded(const struct stub_cpus *c) {
+    return atomic_load_explicit(&c->crowded, memory_order_relaxed) > 0;
+}
 
 /* ---- the platform ---- */
 

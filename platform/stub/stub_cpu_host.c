@@ -22,7 +22,7 @@
 
 enum { LOOK_EVERY = 64 };      /* switches on a shared cpu between looks at the others */
 #define LONG_INSIDE 8000000ull /* cycles: some ms */
-#define PULL_GAP 20000000ull
+#define PULL_GAP    20000000ull
 
 void stub_cpus_init(struct stub_cpus *c, bool pin) {
     cpu_set_t allowed;
@@ -213,4 +213,30 @@ void stub_pair_leave(struct stub_pair *pair) {
     if (drop_busy(pair->cpus, here) == 1 &&
         atomic_load_explicit(&pair->cpus->crowded, memory_order_relaxed) > 0)
         pull_to(pair->cpus, here);
+}
+
+/* ---- apart ---- */
+
+int stub_pair_part(struct stub_pair *pair) {
+    struct stub_cpus *c = pair->cpus;
+    if (pair->cpu < 0 || stub_cpus_crowded(c))
+        return -1;
+    for (int i = 0; i < c->count; i++) {
+        int32_t none = 0;
+        if (i == pair->guest_cpu || !atomic_compare_exchange_strong(&c->busy[i], &none, 1))
+            continue;
+        if (pin_thread(pair->own_tid, c->id[i]))
+            return i;
+        drop_busy(c, i);
+    }
+    return -1;
+}
+
+void stub_pair_rejoin(struct stub_pair *pair, int cpu) {
+    drop_busy(pair->cpus, cpu);
+    (void)pin_thread(pair->own_tid, pair->cpus->id[pair->guest_cpu]); /* else the next push mends it */
+}
+
+bool stub_pair_is_apart(const struct stub_pair *pair) {
+    return sched_getcpu() != pair->cpus->id[pair->guest_cpu];
 }

@@ -80,6 +80,8 @@ static void hand_over(struct stub_slot *s) {
     atomic_store(&s->turn, TURN_SENTRY); /* ordered before the look at sentry_asleep */
     if (atomic_load(&s->sentry_asleep))
         stub_futex(&s->turn, 1, 1);
+    for (uint32_t i = 0; i < *(volatile uint32_t *)&s->spin && !atomic_load(&s->go); i++)
+        __builtin_ia32_pause();
     while (!atomic_load(&s->go)) {
         atomic_store(&s->stub_asleep, 1);
         stub_futex(&s->go, 0, 0);

@@ -117,7 +117,7 @@
 /* Offsets in struct stub_slot, for stub.S. */
 #define SLOT_IN_CALL 92
 #define SLOT_KICKED 96
-#define SLOT_REGS 104
+#define SLOT_REGS 112
 
 #define CMD_LIST_SIZE 63
 #define CMD_PARK 8 /* a word that is always 0: what parked threads sleep on */
@@ -187,6 +187,8 @@ struct stub_slot {
     uint32_t in_call;  /* a patched call is under way: `regs` are the guest's registers */
     uint32_t kicked;   /* ... and a kick came meanwhile */
     uint32_t use_gs;   /* a gs base of 0 is the slot's address in truth, for trampolines to find it */
+    uint32_t spin;     /* how often to look for `go` before sleeping; 0 again: sleep now */
+    uint32_t unused;
     uint64_t regs[18]; /* in the order of struct stub_ucontext, r8 to rflags */
     /* What the call at hand has brought, where it could take results (`at` is unused), and what the sentry
        has given, to be put in place before guest code runs. */

@@ -108,6 +108,8 @@ static bool await(struct systrap_context *c, bool urgent) {
     struct stub_slot *s = c->slot;
     struct patience p = {0};
     while (atomic_load(&s->turn) == TURN_GUEST) {
+        if (systrap_spin_await(c))
+            break;
         if (atomic_load(
                 &c->space->dead)) /* after our store of TURN_GUEST, as the keeper marks before it stores */
             break;
@@ -259,6 +261,7 @@ int systrap_context_create(struct address_space *as, struct context **ret_contex
     if (r)
         return r;
     stub_pair_init(&c->pair, &s->platform->cpus, c->tid);
+    systrap_spin_init(c);
     *ret_context = (struct context *)c;
     return 0;
 }
@@ -281,6 +284,7 @@ void systrap_context_destroy(struct context *context) {
     struct systrap_context *c = systrap_context_of(context);
     if (!c)
         return;
+    systrap_spin_leave(c);
     stub_pair_done(&c->pair);
     struct stub_space *s = c->space;
     if (park(c)) { /* from here on it may be another's */

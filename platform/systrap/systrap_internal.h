@@ -13,6 +13,16 @@ struct systrap_operands {
     struct stub_operand in[OPERANDS_IN], out[OPERANDS_OUT], given[OPERANDS_GIVEN];
 };
 
+/* The owner's: systrap_spin_host.c */
+struct systrap_spin {
+    int cpu; /* index of the cpu on which the sentry thread spins; -1: it is where the guest thread is */
+    uint32_t streak, need;   /* short calls in a row, and how many it takes to go apart */
+    uint32_t paid;           /* calls that spinning has served */
+    uint32_t wakes;          /* ... and those for which the guest thread had to be woken */
+    uint64_t credit;         /* cycles */
+    uint64_t resumed, limit; /* tsc, and for how long to spin */
+};
+
 struct systrap_context {
     struct stub_space *space; /* holds a reference */
     struct stub_slot *slot;   /* shared with the stub: hostile */
@@ -31,6 +41,7 @@ struct systrap_context {
     bool dead;    /* it is gone, or no longer believed */
     struct stub_pair pair;
     struct systrap_operands operands;
+    struct systrap_spin spin;
 };
 
 static inline struct systrap_context *systrap_context_of(struct context *c) {
@@ -70,6 +81,14 @@ bool systrap_need_frame(struct systrap_context *c) must_check;
 void systrap_context_switch(struct context *context, struct guest_regs *regs, bool step,
                             struct platform_event *ret_event);
 
+/* systrap_spin_host.c; own thread */
+void systrap_spin_init(struct systrap_context *c);
+void systrap_spin_begin(struct systrap_context *c); /* the thread is about to be let go, to run guest code */
+bool systrap_spin_await(struct systrap_context *c); /* it has come back; false: sleep until it does */
+void systrap_spin_end(struct systrap_context *c);   /* it has come back */
+void systrap_spin_wait_in_sentry(struct systrap_context *c); /* the task is about to sleep */
+void systrap_spin_leave(struct systrap_context *c);
+
 /* systrap_operands.c */
 void systrap_take_operands(struct systrap_context *c); /* with a call */
 void systrap_forget_operands(struct systrap_context *c);
@@ -77,7 +96,7 @@ void systrap_forget_operands(struct systrap_context *c);
 bool systrap_put_given(struct systrap_context *c) must_check;
 size_t systrap_context_take(struct context *context, void *to, gva_t from, size_t size);
 size_t systrap_context_give(struct context *context, gva_t to, const void *from, size_t size);
-void systrap_context_settle(struct context *context);
+void systrap_context_settle(struct context *context, bool waits);
 void systrap_context_answers(struct context *context, const struct platform_answers *answers);
 
 /* systrap_fpu.c */

@@ -57,8 +57,10 @@ bool systrap_put_given(struct systrap_context *c) {
     return all;
 }
 
-void systrap_context_settle(struct context *context) {
+void systrap_context_settle(struct context *context, bool waits) {
     struct systrap_context *c = systrap_context_of(context);
+    if (waits)
+        systrap_spin_wait_in_sentry(c);
     c->operands.in_count = 0;
     if (unlikely(c->operands.given_count))
         (void)!systrap_put_given(c); /* it could be written when the call was made */
@@ -91,7 +93,7 @@ size_t systrap_context_take(struct context *context, void *to, gva_t from, size_
     struct systrap_context *c = systrap_context_of(context);
     struct systrap_operands *o = &c->operands;
     if (unlikely(is_given(o, from, size)))
-        systrap_context_settle(context);
+        systrap_context_settle(context, /* waits= */ false);
     for (uint32_t i = 0; i < o->in_count; i++) {
         const struct stub_operand *in = &o->in[i];
         if (from < in->address || from >= in->address + in->size)
@@ -119,7 +121,8 @@ size_t systrap_context_give(struct context *context, gva_t to, const void *from,
     bool follows = last && last->address + last->size == to;
     if (!is_writable(o, to, size) || size > SLOT_DATA_SIZE - OPERAND_MAX - o->used || size == 0 ||
         (!follows && (o->given_count == OPERANDS_GIVEN || is_given(o, to, size)))) {
-        systrap_context_settle(context); /* what comes now is not to be overtaken, nor taken for what was */
+        systrap_context_settle(
+            context, /* waits= */ false); /* what comes now is not to be overtaken, nor taken for what was */
         return 0;
     }
     memcpy((char *)c->slot + SLOT_DATA + OPERAND_MAX + o->used, from, size);

@@ -297,8 +297,10 @@ static enum verdict decode(struct systrap_context *c, struct guest_regs *regs, b
  * that fails as well, memory has changed since it made the call. */
 static bool go(struct systrap_context *c) {
     systrap_gate_enter(c->space);
+    systrap_spin_begin(c);
     systrap_resume(c, REQUEST_RUN);
     bool back = systrap_await(c);
+    systrap_spin_end(c);
     while (back && unlikely(c->operands.given_count) &&
            *(volatile uint32_t *)&c->slot->kind == KIND_NOT_GIVEN) {
         if (!systrap_put_given(c))

@@ -13,6 +13,7 @@
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/restart.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/kernel/users.h"
@@ -225,15 +226,17 @@ static int make_child(struct task *t, const struct clone_request *q, struct task
 
 /* ---- the commit ---- */
 
-static int commit(struct task *t, struct task *c, struct pid *pid, const struct clone_request *q) {
+static int commit(struct task *t, struct task *c, struct pid *pid, const struct clone_request *q, int event) {
     struct kernel *k = t->kernel;
     struct thread_group *g = t->group;
     int r = 0;
 
     mutex_lock(&k->taskset_lock);
     mutex_lock(&g->signal_lock);
-    if (g->exiting || g->exec_task || g->stop_signal)
+    if (g->exiting || g->exec_task || (g->stop_signal && !t->trace.on) || t->stop_counted)
         r = -ERESTARTNOINTR; /* a child born now would miss it */
+    else
+        seccomp_fork_locked(t, c);
     mutex_unlock(&g->signal_lock);
     if (r == 0 && pid_own_ns(pid)->ending)
         r = -ENOMEM;
@@ -253,6 +256,8 @@ static int commit(struct task *t, struct task *c, struct pid *pid, const struct 
             t->vfork_child = task_ref(c);
         }
         task_link_locked(c, pid_ref(pid), parent);
+        if (event || (q->flags & LINUX_CLONE_PTRACE))
+            ptrace_link_child_locked(t, c);
         k->total_forks++;
     }
     mutex_unlock(&k->taskset_lock);
@@ -308,7 +313,7 @@ int64_t task_clone(struct task *t, const struct clone_request *q) {
     struct task *c = NULL;
     struct pid *pid = NULL;
     struct file *pidfd = NULL;
-    int fd = -1;
+    int fd = -1, event = ptrace_clone_event(t, q->flags, q->exit_signal);
 
     might_block();
     int r = check_flags(t, q->flags);
@@ -325,7 +330,7 @@ int64_t task_clone(struct task *t, const struct clone_request *q) {
     if (r == 0)
         r = tell_parent(t, pid, q, &pidfd, &fd);
     if (r == 0)
-        r = commit(t, c, pid, q);
+        r = commit(t, c, pid, q, event);
     int64_t number = 0;
     if (r == 0) {
         if (c->mm != t->mm && c->mm->user) /* it has attached what its parent had */
@@ -341,6 +346,8 @@ int64_t task_clone(struct task *t, const struct clone_request *q) {
         task_abort(c);
     }
     file_unref(pidfd);
+    if (r == 0 && event)
+        ptrace_event_pid(t, event, pid);
     free_pid(t, pid);
     task_unref(c);
     return r < 0 ? r : number;

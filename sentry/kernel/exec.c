@@ -245,12 +245,20 @@ static void exec_state_done(struct task *t, struct exec_state *x) {
     sighand_unref(x->sighand);
 }
 
+/* The number that the tracer knows t by: an execve of a thread changes it. */
+static int tid_for_tracer(struct task *t) {
+    mutex_lock(&t->kernel->taskset_lock);
+    int tid = t->trace.tracer ? task_tid_in(t, task_pid_ns(t->trace.tracer)) : 0;
+    mutex_unlock(&t->kernel->taskset_lock);
+    return tid;
+}
+
 int64_t task_execve(struct task *t, const struct exec_request *q) {
     struct exec_state x = {0};
     cleanup(freep) char *filename = NULL;
 
     might_block();
-    int r = exec_filename(q, &filename);
+    int r = exec_filename(q, &filename), tracer_tid = tid_for_tracer(t);
     if (r == 0)
         r = prepare(t, q, filename, &x);
     if (r == 0)
@@ -260,5 +268,7 @@ int64_t task_execve(struct task *t, const struct exec_request *q) {
         log_debug(LOG_KERNEL, "pid %d runs %s", task_tgid(t), filename);
     }
     exec_state_done(t, &x);
+    if (r == 0)
+        ptrace_exec_done(t, tracer_tid);
     return r < 0 ? r : -ENORESULT;
 }

@@ -79,7 +79,8 @@ int exec_creds(struct task *t, struct file *file, struct creds **ret, bool *ret_
     struct creds *c = creds_copy(old);
     if (!c)
         return -ENOMEM;
-    bool may_gain = !t->no_new_privs && !(atomic_load(&file->path.mount->flags) & MOUNT_NOSUID);
+    bool may_gain = !t->no_new_privs && ptrace_tracer_is_capable(t, c->user_ns) &&
+                    !(atomic_load(&file->path.mount->flags) & MOUNT_NOSUID);
     if (may_gain) {
         set_id = apply_set_id(c, &st);
         read_file_caps(file->inode, c->user_ns, &caps);

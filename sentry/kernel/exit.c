@@ -12,6 +12,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/kernel/users.h"
@@ -75,6 +76,7 @@ static void drop_resources(struct task *t) {
     fd_table_unref(files);
     fs_context_unref(fs);
     nsproxy_unref(ns);
+    seccomp_exit(t);
 }
 
 /* Takes no more signals; others take what was on its way to it. Returns whether it was the last of its group,
@@ -98,11 +100,11 @@ static bool stop_taking_signals(struct task *t, int *status) {
 
 /* ---- the parent ---- */
 
-int process_status_locked(struct task *leader) {
-    struct thread_group *g = leader->group;
+int task_status_locked(struct task *t) {
+    struct thread_group *g = t->group;
 
     mutex_lock(&g->signal_lock);
-    int status = g->exiting ? g->exit_status : leader->exit_status;
+    int status = g->exiting ? g->exit_status : t->exit_status;
     mutex_unlock(&g->signal_lock);
     return status;
 }
@@ -110,29 +112,42 @@ int process_status_locked(struct task *leader) {
 static void fill_exit_info(struct task *t, struct task *parent, int signo, struct linux_siginfo *info) {
     struct thread_group *g = t->group;
     struct cpu_times cpu = thread_group_cpu(g);
-    int status = process_status_locked(t);
+    int status = task_status_locked(t);
     cleanup(creds_unrefp) struct creds *pc = task_get_creds(parent);
 
     *info =
         (struct linux_siginfo){.signo = signo, .code = status & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED};
-    info->chld.pid = task_tgid_in(t, task_pid_ns(parent));
+    info->chld.pid = task_tid_in(t, task_pid_ns(parent));
     info->chld.uid = from_kuid(pc->user_ns, t->creds->uid);
     info->chld.status = status & 0x7f ? status & 0x7f : status >> 8;
     info->chld.utime = cpu.user_ns / (NSEC_PER_SEC / 100);
     info->chld.stime = cpu.system_ns / (NSEC_PER_SEC / 100);
 }
 
+/* Who hears of the end of t, and by which signal: its tracer while there is one. */
+static struct task *listener_locked(struct task *t, int *ret_signo) {
+    struct thread_group *g = t->group;
+
+    *ret_signo = t->exit_signal;
+    if (!t->trace.tracer)
+        return t->parent;
+    if (t != g->leader || g->task_count > 1 || ptrace_is_reparented_locked(t))
+        *ret_signo = LINUX_SIGCHLD;
+    return t->trace.tracer;
+}
+
 bool task_notify_parent_locked(struct task *t) {
-    struct task *parent = t->parent;
     bool autoreap = false;
+    int signo;
+    struct task *parent = listener_locked(t, &signo);
 
     mutex_assert_held(&t->kernel->taskset_lock);
-    waitq_wake(&t->group->pid->exit_queue, WAIT_ANY);
+    if (t == t->group->leader)
+        waitq_wake(&t->group->pid->exit_queue, WAIT_ANY);
     if (!parent)
         return true;
     struct thread_group *pg = parent->group;
     struct linux_siginfo info;
-    int signo = t->exit_signal;
     fill_exit_info(t, parent, signo, &info);
     mutex_lock(&pg->signal_lock);
     mutex_lock(&pg->sighand->lock);
@@ -151,7 +166,7 @@ bool task_notify_parent_locked(struct task *t) {
 }
 
 bool task_reapable_locked(struct task *t) {
-    return atomic_load(&t->state) == TASK_ZOMBIE && t->group->task_count == 1;
+    return atomic_load(&t->state) == TASK_ZOMBIE && (t->group->task_count == 1 || t != t->group->leader);
 }
 
 /* Who gets the children of t, which ends: another thread of it, the nearest subreaper above, the init of its
@@ -223,6 +238,8 @@ void task_release_locked(struct task *t) {
     struct cpu_times cpu = task_cpu_times(t);
 
     mutex_assert_held(&t->kernel->taskset_lock);
+    if (t->trace.tracer)
+        ptrace_unlink_locked(t);
     atomic_store(&t->state, TASK_DEAD);
     pid_detach_locked(t->pid, PID_TASK, t);
     if (!list_empty(&t->pid_node[PID_GROUP])) {
@@ -257,6 +274,11 @@ static void unref_dead(struct list *dead) {
     }
 }
 
+/* A thread that its tracer has yet to see the end of. True: nobody wants to, it may go. */
+static bool stays_for_tracer_locked(struct task *t) {
+    return t->trace.tracer && !task_notify_parent_locked(t);
+}
+
 /* The last step: zombie, or gone at once. Returns the status of the process if this was its last task. */
 static int become_zombie(struct task *t, int status) {
     struct kernel *k = t->kernel;
@@ -269,15 +291,18 @@ static int become_zombie(struct task *t, int status) {
     t->exit_status = status;
     struct task *leader = g->leader;
     bool is_leader = leader == t;
-    if (is_leader) {
+    if (is_leader || t->trace.tracer)
         atomic_store(&t->state, TASK_ZOMBIE);
-    } else {
+    if (is_leader) {
+        if (g->task_count > 1)
+            (void)stays_for_tracer_locked(t);
+    } else if (!stays_for_tracer_locked(t)) {
         task_release_locked(t);
         list_add_tail(&dead, &t->sibling);
     }
     if (atomic_load(&leader->state) == TASK_ZOMBIE && g->task_count == 1) {
         pgrp_check_orphaned_locked(g, leader->parent ? leader->parent->group : NULL, /* leaving= */ true);
-        process_status = process_status_locked(leader);
+        process_status = task_status_locked(leader);
         if (task_notify_parent_locked(leader)) {
             task_release_locked(leader);
             list_add_tail(&dead, &leader->sibling);
@@ -361,17 +386,29 @@ static void end_process(struct task *t) {
     task_set_tty(t, NULL);
 }
 
+/* What it will end with, as far as can be told now. */
+static int exit_status_of(struct task *t, int status) {
+    mutex_lock(&t->group->signal_lock);
+    if (t->group->exiting)
+        status = t->group->exit_status;
+    mutex_unlock(&t->group->signal_lock);
+    return status;
+}
+
 void task_exit(struct task *t, int status) {
     struct thread_group *g = t->group;
     struct container *c = t->container;
 
     might_block();
+    ptrace_tracer_ends(t); /* first: two tasks that trace each other must not wait for each other */
+    ptrace_event(t, LINUX_PTRACE_EVENT_EXIT, (uint64_t)exit_status_of(t, status));
     bool last = stop_taking_signals(t, &status);
     futex_exit_robust_list(t);
     task_release_mm(t);
     sem_leave_undo(t);
     drop_resources(t);
     task_drop_context(t);
+    ptrace_tracer_ends(t); /* whom it got meanwhile: a child's PTRACE_TRACEME */
     int64_t now = monotonic_ns();
     atomic_fetch_add(&t->system_ns, MAX(now - t->sentry_entered, 0));
     t->sentry_entered = now;

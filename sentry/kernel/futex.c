@@ -7,7 +7,7 @@
  *             read the word           |        lock the bucket, find waiters
  * If the waiter reads the old value, it was queued before the word changed, so the waker finds it.
  */
-#include "sentry/kernel/futex.h"
+#include "sentry/kernel/futex_internal.h"
 
 #include <errno.h>
 
@@ -20,16 +20,6 @@
 
 HEAP_TYPE(futex_table, struct futex_table, 0);
 
-/* On the waiting task's host stack (waitq.h says why that is sound). */
-struct futex_waiter {
-    struct list node; /* bucket; empty: woken or never queued */
-    struct futex_bucket
-        *_Atomic bucket; /* where it is queued, changed by requeue with both buckets locked; NULL: woken */
-    struct futex_key key;
-    struct task *task;
-    uint32_t bitset;
-};
-
 struct futex_table *futex_table_new(void) {
     struct futex_table *f = heap_new(futex_table);
 
@@ -39,6 +29,11 @@ struct futex_table *futex_table_new(void) {
         mutex_init(&f->buckets[i].lock, RANK_FUTEX_BUCKET);
         list_init(&f->buckets[i].waiters);
     }
+    for (int i = 0; i < FUTEX_PI_BUCKETS; i++) {
+        mutex_init(&f->pi_buckets[i].lock, RANK_FUTEX_PI);
+        list_init(&f->pi_buckets[i].waiters);
+    }
+    mutex_init(&f->pi_chain_lock, RANK_LEAF);
     return f;
 }
 
@@ -51,11 +46,7 @@ static struct futex_bucket *bucket_of(struct kernel *k, const struct futex_key *
     return &k->futexes->buckets[(h >> 32) % FUTEX_BUCKETS];
 }
 
-static bool same_key(const struct futex_key *a, const struct futex_key *b) {
-    return a->object == b->object && a->offset == b->offset;
-}
-
-static int get_key(struct task *t, gva_t addr, bool private, struct futex_key *ret) {
+int futex_get_key(struct task *t, gva_t addr, bool private, struct futex_key *ret) {
     if (addr % sizeof(uint32_t))
         return -EINVAL;
     return mm_futex_key(t->mm, addr, private, ret);
@@ -76,7 +67,7 @@ static void unlock_two(struct futex_bucket *a, struct futex_bucket *b) NO_TSA {
 
 /* ---- waiting ---- */
 
-static void enqueue(struct futex_waiter *w, struct task *t) {
+void futex_enqueue(struct futex_waiter *w, struct task *t) {
     struct futex_bucket *b = bucket_of(t->kernel, &w->key);
 
     w->task = t;
@@ -87,7 +78,7 @@ static void enqueue(struct futex_waiter *w, struct task *t) {
 }
 
 /* Takes it out. True if it had been woken. */
-static bool dequeue(struct futex_waiter *w) {
+bool futex_dequeue(struct futex_waiter *w) {
     for (;;) {
         struct futex_bucket *b = atomic_load(&w->bucket);
         if (!b) { /* the waker may still hold the bucket's lock, but touches `w` no more */
@@ -124,8 +115,12 @@ static int64_t wake_key(struct kernel *k, const struct futex_key *key, uint32_t 
     list_for_each_entry_safe(w, next, &b->waiters, node) {
         if (woken >= count)
             break;
-        if (!same_key(&w->key, key) || !(w->bitset & bitset))
+        if (!futex_same_key(&w->key, key) || !(w->bitset & bitset))
             continue;
+        if (w->pi) { /* it wants to be moved, not woken: futex(2), FUTEX_WAIT_REQUEUE_PI */
+            woken = -EINVAL;
+            break;
+        }
         wake_locked(w);
         woken++;
     }
@@ -133,7 +128,7 @@ static int64_t wake_key(struct kernel *k, const struct futex_key *key, uint32_t 
     return woken;
 }
 
-static int read_word(struct task *t, gva_t addr, uint32_t *ret) {
+int futex_read_word(struct task *t, gva_t addr, uint32_t *ret) {
     return copy_in(t, ret, addr, sizeof *ret);
 }
 
@@ -144,20 +139,20 @@ int futex_wait(struct task *t, gva_t addr, bool private, uint32_t value, uint32_
     might_block();
     if (bitset == 0)
         return -EINVAL;
-    int r = get_key(t, addr, private, &w.key);
+    int r = futex_get_key(t, addr, private, &w.key);
     if (r < 0)
         return r;
-    enqueue(&w, t);
-    r = read_word(t, addr, &seen);
+    futex_enqueue(&w, t);
+    r = futex_read_word(t, addr, &seen);
     if (r < 0 || seen != value) {
         struct futex_key key = w.key;
-        if (dequeue(&w)) /* a wake was spent on one that does not wait: on to the next */
+        if (futex_dequeue(&w)) /* a wake was spent on one that does not wait: on to the next */
             (void)wake_key(t->kernel, &key, 1, bitset);
         return r < 0 ? r : -EAGAIN;
     }
     while (atomic_load(&w.bucket) && r == 0)
         r = task_block(t, deadline);
-    return dequeue(&w) ? 0 : r;
+    return futex_dequeue(&w) ? 0 : r;
 }
 
 int64_t futex_wait_many(struct task *t, const struct futex_wait_item *items, size_t count, int64_t deadline) {
@@ -171,11 +166,11 @@ int64_t futex_wait_many(struct task *t, const struct futex_wait_item *items, siz
     for (; queued < count && r == 0; queued++) {
         uint32_t seen;
         w[queued].bitset = ~0u;
-        r = get_key(t, items[queued].addr, items[queued].private, &w[queued].key);
+        r = futex_get_key(t, items[queued].addr, items[queued].private, &w[queued].key);
         if (r < 0)
             break;
-        enqueue(&w[queued], t);
-        r = read_word(t, items[queued].addr, &seen);
+        futex_enqueue(&w[queued], t);
+        r = futex_read_word(t, items[queued].addr, &seen);
         if (r == 0 && seen != items[queued].value)
             r = -EAGAIN;
     }
@@ -188,7 +183,7 @@ int64_t futex_wait_many(struct task *t, const struct futex_wait_item *items, siz
     }
     int64_t index = -1;
     for (size_t i = 0; i < queued; i++)
-        if (dequeue(&w[i]))
+        if (futex_dequeue(&w[i]))
             index = (int64_t)i;
     heap_free(w);
     return index >= 0 ? index : r;
@@ -201,7 +196,7 @@ int64_t futex_wake(struct task *t, gva_t addr, bool private, uint32_t count, uin
 
     if (bitset == 0)
         return -EINVAL;
-    int r = get_key(t, addr, private, &key);
+    int r = futex_get_key(t, addr, private, &key);
     return r < 0 ? r : wake_key(t->kernel, &key, count, bitset);
 }
 
@@ -209,11 +204,11 @@ int64_t futex_requeue(struct task *t, const struct futex_requeue *q) {
     struct futex_key from, to;
     uint32_t seen;
 
-    int r = get_key(t, q->from, q->private_from, &from);
+    int r = futex_get_key(t, q->from, q->private_from, &from);
     if (r == 0)
-        r = get_key(t, q->to, q->private_to, &to);
+        r = futex_get_key(t, q->to, q->private_to, &to);
     if (r == 0 && q->compare)
-        r = read_word(t, q->from, &seen);
+        r = futex_read_word(t, q->from, &seen);
     if (r < 0)
         return r;
     if (q->compare && seen != q->value)
@@ -223,8 +218,13 @@ int64_t futex_requeue(struct task *t, const struct futex_requeue *q) {
     int64_t woken = 0, moved = 0;
     lock_two(a, b);
     list_for_each_entry_safe(w, next, &a->waiters, node) {
-        if (!same_key(&w->key, &from))
+        if (!futex_same_key(&w->key, &from))
             continue;
+        if (w->pi) {
+            woken = -EINVAL;
+            moved = 0;
+            break;
+        }
         if (woken < q->wake) {
             wake_locked(w);
             woken++;
@@ -284,9 +284,9 @@ int64_t futex_wake_op(struct task *t, gva_t addr1, gva_t addr2, bool private, ui
             cmparg = (int32_t)(code << 20) >> 20; /* 12 bits each, signed */
     bool also = false, known = compare_old(cmp, 0, 0, &also);
 
-    int r = get_key(t, addr1, private, &key1);
+    int r = futex_get_key(t, addr1, private, &key1);
     if (r == 0)
-        r = get_key(t, addr2, private, &key2);
+        r = futex_get_key(t, addr2, private, &key2);
     if (r < 0)
         return r;
     if (op >= ARRAY_SIZE(g_wake_ops) || !known)
@@ -306,17 +306,51 @@ int64_t futex_wake_op(struct task *t, gva_t addr1, gva_t addr2, bool private, ui
     return woken;
 }
 
+/* ---- for FUTEX_CMP_REQUEUE_PI ---- */
+
+int futex_take_for_pi(struct kernel *k, const struct futex_key *from, const struct futex_key *to,
+                      struct futex_waiter **ret) {
+    struct futex_bucket *b = bucket_of(k, from);
+    struct futex_waiter *w, *found = NULL;
+
+    mutex_lock(&b->lock);
+    list_for_each_entry(w, &b->waiters, node) {
+        if (futex_same_key(&w->key, from)) {
+            found = w;
+            break;
+        }
+    }
+    bool wrong = found && (!found->pi || !futex_same_key(&found->pi->key, to));
+    if (found && !wrong) {
+        list_del(&found->node);
+        atomic_store(&found->bucket,
+                     NULL); /* from here on it looks at the pi bucket, which the caller holds */
+    }
+    mutex_unlock(&b->lock);
+    *ret = wrong ? NULL : found;
+    return wrong ? -EINVAL : 0;
+}
+
+void futex_put_back(struct kernel *k, struct futex_waiter *w) {
+    struct futex_bucket *b = bucket_of(k, &w->key);
+
+    mutex_lock(&b->lock);
+    list_add(&b->waiters, &w->node);
+    atomic_store(&w->bucket, b);
+    mutex_unlock(&b->lock);
+}
+
 /* ---- robust lists ---- */
 
 /* Marks the owner of one lock as dead and wakes the next, if it is t's. */
-static void handle_death(struct task *t, gva_t addr, bool pending_op) {
+static void handle_death(struct task *t, gva_t addr, bool pi, bool pending_op) {
     const struct platform_ops *ops = kernel_platform(t->kernel)->ops;
     uint32_t word, old, tid = (uint32_t)task_tid(t);
 
-    if (addr % sizeof word || read_word(t, addr, &word) < 0)
+    if (addr % sizeof word || futex_read_word(t, addr, &word) < 0)
         return;
     for (;;) {
-        if (pending_op && word == 0) { /* died between unlocking and waking */
+        if (pending_op && !pi && word == 0) { /* died between unlocking and waking */
             (void)futex_wake(t, addr, /* private= */ false, 1, ~0u);
             return;
         }
@@ -329,11 +363,11 @@ static void handle_death(struct task *t, gva_t addr, bool pending_op) {
             break;
         word = old;
     }
-    if (word & LINUX_FUTEX_WAITERS)
+    if (!pi && (word & LINUX_FUTEX_WAITERS))
         (void)futex_wake(t, addr, /* private= */ false, 1, ~0u);
 }
 
-void futex_exit_robust_list(struct task *t) {
+static void walk_robust_list(struct task *t) {
     struct linux_robust_list_head head;
     gva_t at = t->robust_list;
 
@@ -344,11 +378,18 @@ void futex_exit_robust_list(struct task *t) {
         gva_t next, clean = entry & ~1ull;
         bool ok = copy_in(t, &next, clean, sizeof next) == 0; /* before the lock is handed on */
         if (clean != pending)
-            handle_death(t, clean + (uint64_t)head.futex_offset, false);
+            handle_death(t, clean + (uint64_t)head.futex_offset, /* pi= */ entry & 1,
+                         /* pending_op= */ false);
         if (!ok)
             return;
         entry = next;
     }
     if (pending)
-        handle_death(t, pending + (uint64_t)head.futex_offset, true);
+        handle_death(t, pending + (uint64_t)head.futex_offset, /* pi= */ head.pending & 1,
+                     /* pending_op= */ true);
+}
+
+void futex_exit_robust_list(struct task *t) {
+    walk_robust_list(t);
+    futex_pi_owner_died(t);
 }

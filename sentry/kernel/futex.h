@@ -17,9 +17,17 @@ struct futex_bucket {
     struct list waiters;
 };
 
-enum { FUTEX_BUCKETS = 1024 };
+/* Priority-inheriting ones (futex_pi.c). */
+struct pi_bucket {
+    struct mutex lock; /* RANK_FUTEX_PI: held over copies of the guest's words */
+    struct list waiters;
+};
+
+enum { FUTEX_BUCKETS = 1024, FUTEX_PI_BUCKETS = 64 };
 struct futex_table {
     struct futex_bucket buckets[FUTEX_BUCKETS];
+    struct pi_bucket pi_buckets[FUTEX_PI_BUCKETS];
+    struct mutex pi_chain_lock; /* RANK_LEAF: task.pi_waits_for of all tasks */
 };
 
 struct futex_table *futex_table_new(void); /* NULL: no memory */
@@ -50,6 +58,22 @@ struct futex_wait_item {
 };
 /* Waits for any; the index of one that was woken, or as futex_wait(). */
 int64_t futex_wait_many(struct task *t, const struct futex_wait_item *items, size_t count, int64_t deadline);
+
+/* ---- priority-inheriting locks ---- */
+
+/* -EDEADLK (its own already, or a circle), -ESRCH (the word names nobody), -EWOULDBLOCK (try), -ETIMEDOUT,
+ * -ERESTARTNOINTR, -EFAULT. */
+int futex_lock_pi(struct task *t, gva_t addr, bool private, bool try, int64_t deadline) must_check;
+int futex_unlock_pi(struct task *t, gva_t addr, bool private) must_check; /* -EPERM: not its own */
+struct futex_wait_pi {
+    gva_t addr, lock;
+    bool private;
+    uint32_t value, bitset;
+};
+/* Waits on a word until moved to a lock and given that. */
+int futex_wait_requeue_pi(struct task *t, const struct futex_wait_pi *q, int64_t deadline) must_check;
+/* Gives the lock at q->to to the first waiter or makes it and q->move more wait for it: how many. */
+int64_t futex_cmp_requeue_pi(struct task *t, const struct futex_requeue *q);
 
 /* At the end of a task: marks what it held and wakes the next. The address space and context are still there.
  * OWN THREAD. */

@@ -78,8 +78,8 @@ void task_release_locked(struct task *t);
 /* Tells t's parent of the end of its process (SIGCHLD and wait). taskset_lock held. True: nobody will wait,
  * the caller releases it. */
 bool task_notify_parent_locked(struct task *t);
-/* What the process of this zombie leader ended with. taskset_lock held. */
-int process_status_locked(struct task *leader);
+/* What this zombie, or its process, ended with. taskset_lock held. */
+int task_status_locked(struct task *t);
 /* Would its end be reported by waiting for it now? taskset_lock held. */
 bool task_reapable_locked(struct task *t);
 

@@ -106,6 +106,8 @@ bool signal_ignored_locked(struct task *t, int signo, bool force) {
 
     if ((t->blocked | t->sigwait) & SIGBIT(signo))
         return false;
+    if (t->trace.on && signo != LINUX_SIGKILL) /* the tracer may want to know */
+        return false;
     if (g->unkillable && handler == LINUX_SIG_DFL && !(force && (SIGBIT(signo) & SIG_UNBLOCKABLE)))
         return true;
     return handler == LINUX_SIG_IGN || (handler == LINUX_SIG_DFL && (SIGBIT(signo) & SIG_DEFAULT_IGNORED));
@@ -238,6 +240,7 @@ static void continue_locked(struct thread_group *g) {
 
     flush_everywhere_locked(g, SIG_STOPS);
     g->continue_count++;
+    list_for_each_entry(t, &g->tasks, group_node) ptrace_trap_notify_locked(t);
     if (!g->stop_signal)
         return;
     g->notify_code = g->stopped ? LINUX_CLD_CONTINUED : LINUX_CLD_STOPPED;

@@ -83,9 +83,13 @@ void siginfo_user(struct linux_siginfo *ret, int signo, struct task *from,
                   struct task *to); /* SI_USER with ids as `to` sees them */
 /* A fault of the task's own: cannot be blocked or ignored (then the default action is forced). OWN THREAD. */
 void signal_force_fault(struct task *t, const struct linux_siginfo *info);
+/* The same with the default action in any case: the process ends. */
+void signal_force_fatal(struct task *t, const struct linux_siginfo *info);
 void signal_force_segv(struct task *t, gva_t address, int code); /* SIGSEGV, SEGV_* */
 /* May `from` signal `to` (kill(2), "permissions")? OWN THREAD of from. */
 bool signal_permitted(struct task *from, struct task *to, int signo);
+/* Tells `parent` that t has stopped or gone on (LINUX_CLD_*), unless it does not want to hear. taskset_lock held. */
+void signal_report_child_locked(struct task *t, struct task *parent, int code, int status);
 /* Tells the parent of g (SIGCHLD, wait) that it has stopped or gone on. No locks held. */
 void signal_report_job_control(struct thread_group *g, int code);
 
@@ -106,10 +110,12 @@ int signal_dequeue(struct task *t, sigset_word set, struct linux_siginfo *ret);
 int signal_dequeue_locked(struct task *t, sigset_word set, struct linux_siginfo *ret);
 /* Pending signals that are in `set`, own and shared. Any thread. */
 sigset_word signal_pending_set(struct task *t);
-/* All of what is to be done before going back to the guest: stops, exit, handler frames, restarts. `result`
-   is the system call's (internal restart codes included) and goes to rax here; meaningless with in_syscall
-   false. False: the task has ended. Called by task_run only. */
-bool signal_deliver(struct task *t, bool in_syscall, int64_t result);
+/* All of what is to be done before going back to the guest: stops, exit, handler frames, restarts. in_syscall:
+   a call has just been served, and its result is in rax (internal restart codes included, to be settled
+   here). False: the task has ended. Called by task_run only. */
+bool signal_deliver(struct task *t, bool in_syscall);
+/* Waits for a vfork child that is still at it, if there is one. OWN THREAD. */
+void signal_await_vfork(struct task *t);
 /* For /proc/PID/status. Any thread. */
 struct signal_status {
     sigset_word pending, shared_pending, blocked, ignored, caught;

@@ -27,47 +27,55 @@ static uint32_t parent_uid_view(struct task *child, struct task *parent) {
     return from_kuid(pc->user_ns, cc->uid);
 }
 
+void signal_report_child_locked(struct task *t, struct task *parent, int code, int status) {
+    struct thread_group *pg = parent->group;
+    struct cpu_times cpu = thread_group_cpu(t->group);
+    struct linux_siginfo info = {.signo = LINUX_SIGCHLD, .code = code};
+
+    info.chld.pid = task_tid_in(t, task_pid_ns(parent));
+    info.chld.uid = parent_uid_view(t, parent);
+    info.chld.status = status;
+    info.chld.utime = cpu.user_ns / (NSEC_PER_SEC / 100);
+    info.chld.stime = cpu.system_ns / (NSEC_PER_SEC / 100);
+    mutex_lock(&pg->signal_lock);
+    mutex_lock(&pg->sighand->lock);
+    struct linux_sigaction a = pg->sighand->actions[LINUX_SIGCHLD - 1];
+    mutex_unlock(&pg->sighand->lock);
+    if (a.handler != LINUX_SIG_IGN && !(a.flags & LINUX_SA_NOCLDSTOP))
+        (void)signal_send_locked(parent, &info, SIGNAL_GROUP);
+    mutex_unlock(&pg->signal_lock);
+    waitq_wake(&pg->wait_queue, WAIT_ANY);
+}
+
 void signal_report_job_control(struct thread_group *g, int code) {
     struct kernel *k = g->kernel;
 
     mutex_lock(&k->taskset_lock);
     struct task *leader = g->leader, *parent = leader ? leader->parent : NULL;
-    if (parent) {
-        struct thread_group *pg = parent->group;
-        struct cpu_times cpu = thread_group_cpu(g);
-        struct linux_siginfo info = {.signo = LINUX_SIGCHLD, .code = code};
-        info.chld.pid = task_tgid_in(leader, task_pid_ns(parent));
-        info.chld.uid = parent_uid_view(leader, parent);
-        info.chld.status = code == LINUX_CLD_STOPPED ? g->last_stop_signal : LINUX_SIGCONT;
-        info.chld.utime = cpu.user_ns / (NSEC_PER_SEC / 100);
-        info.chld.stime = cpu.system_ns / (NSEC_PER_SEC / 100);
-        mutex_lock(&pg->signal_lock);
-        mutex_lock(&pg->sighand->lock);
-        struct linux_sigaction a = pg->sighand->actions[LINUX_SIGCHLD - 1];
-        mutex_unlock(&pg->sighand->lock);
-        if (a.handler != LINUX_SIG_IGN && !(a.flags & LINUX_SA_NOCLDSTOP))
-            (void)signal_send_locked(parent, &info, SIGNAL_GROUP);
-        mutex_unlock(&pg->signal_lock);
-        waitq_wake(&pg->wait_queue, WAIT_ANY);
-    }
+    if (parent)
+        signal_report_child_locked(leader, parent, code,
+                                   code == LINUX_CLD_STOPPED ? g->last_stop_signal : LINUX_SIGCONT);
     mutex_unlock(&k->taskset_lock);
 }
 
-/* Every task of the group is to stop. */
+/* Every task of the group that is not asleep in a group stop already (only tracees are not, once there was
+ * one) is to stop. */
 static void start_stop_locked(struct task *t, int signo) {
     struct thread_group *g = t->group;
+    bool first = !g->stop_signal;
     struct task *other;
 
-    g->stop_signal = g->last_stop_signal = signo;
-    g->stopped = false;
-    g->stop_pending_count = 0;
+    if (!g->stopped)
+        g->stop_signal = g->last_stop_signal = signo;
     list_for_each_entry(other, &g->tasks, group_node) {
-        if (other->exiting)
+        if (other->exiting || other->stop_counted || (!first && !other->trace.on))
             continue;
         other->stop_counted = true;
         g->stop_pending_count++;
-        if (other != t)
-            task_interrupt(other, TASK_WORK_STOP);
+        task_interrupt(other, TASK_WORK_STOP);
+        if (other == t)
+            continue;
+        ptrace_trap_notify_locked(other);
     }
 }
 
@@ -78,7 +86,7 @@ bool signal_stop_counted_off_locked(struct task *t) {
         return false;
     t->stop_counted = false;
     ASSERT(g->stop_pending_count > 0);
-    if (--g->stop_pending_count > 0)
+    if (--g->stop_pending_count > 0 || g->stopped)
         return false;
     g->stopped = true;
     g->wait_report = LINUX_CLD_STOPPED;
@@ -89,7 +97,7 @@ bool signal_stop_counted_off_locked(struct task *t) {
    SIGCONT and a new stop may both come before this task has woken: it counts itself off for the new one as
    well. `g` is the task's group. */
 static void stop_and_unlock(struct task *t, struct thread_group *g) RELEASES(g->signal_lock) {
-    while (g->stop_signal) {
+    while (g->stop_signal && !t->trace.on) {
         atomic_fetch_and(&t->pending_work, ~(uint32_t)TASK_WORK_STOP);
         bool report = signal_stop_counted_off_locked(t);
         mutex_unlock(&g->signal_lock);
@@ -126,7 +134,7 @@ static void stop_signal_and_unlock(struct task *t, struct thread_group *g, int s
         mutex_unlock(&g->signal_lock);
         return;
     }
-    if (!g->stop_signal)
+    if (!g->stop_signal || (t->trace.on && !t->stop_counted))
         start_stop_locked(t, signo);
     stop_and_unlock(t, g);
 }
@@ -152,6 +160,20 @@ static struct linux_sigaction take_action_locked(struct thread_group *g, int sig
 
 /* Takes one signal and does its default action; NEXT_HANDLER if the guest handles it. *ret_again: look again.
  */
+/* A default action that ends the process: the core file first, while all is still there. */
+static void end_process(struct task *t, const struct delivery *d) {
+    log_info(LOG_SIGNAL, "pid %d is killed by signal %d code %d", task_tgid(t), d->signo, d->info.code);
+    thread_group_exit(t->group, status_killed(d->signo));
+}
+
+/* The tracer has its say. False: nothing is left to deliver. */
+static bool traced_signal(struct task *t, struct delivery *d) {
+    if (!t->trace.on || d->signo == LINUX_SIGKILL)
+        return true;
+    d->signo = ptrace_signal(t, d->signo, &d->info);
+    return d->signo != 0;
+}
+
 static enum next take_one(struct task *t, struct delivery *d, bool *ret_again) {
     struct thread_group *g = t->group;
 
@@ -164,7 +186,12 @@ static enum next take_one(struct task *t, struct delivery *d, bool *ret_again) {
         signal_report_job_control(g, code);
         return NEXT_NOTHING;
     }
-    if (g->stop_signal) {
+    if (unlikely(ptrace_trap_due_locked(t))) {
+        mutex_unlock(&g->signal_lock);
+        ptrace_trap(t);
+        return NEXT_NOTHING;
+    }
+    if (g->stop_signal && !t->trace.on) {
         stop_and_unlock(t, g);
         return NEXT_NOTHING;
     }
@@ -176,6 +203,10 @@ static enum next take_one(struct task *t, struct delivery *d, bool *ret_again) {
         mutex_unlock(&g->signal_lock);
         return NEXT_NOTHING;
     }
+    mutex_unlock(&g->signal_lock);
+    if (!traced_signal(t, d))
+        return NEXT_NOTHING;
+    mutex_lock(&g->signal_lock);
     d->action = take_action_locked(g, d->signo);
     sigset_word bit = SIGBIT(d->signo);
     if (d->action.handler > LINUX_SIG_IGN) {
@@ -191,10 +222,29 @@ static enum next take_one(struct task *t, struct delivery *d, bool *ret_again) {
         stop_signal_and_unlock(t, g, d->signo);
         return NEXT_NOTHING;
     }
-    log_info(LOG_SIGNAL, "pid %d is killed by signal %d code %d", task_tgid(t), d->signo, d->info.code);
-    thread_group_exit_locked(g, status_killed(d->signo));
     mutex_unlock(&g->signal_lock);
+    end_process(t, d);
     return NEXT_NOTHING; /* the next look sees TASK_WORK_EXIT */
+}
+
+void signal_await_vfork(struct task *t) {
+    struct task *child = t->vfork_child;
+    struct waiter w;
+    int r = 0;
+
+    if (!child)
+        return;
+    waiter_init_task(&w, t, WAIT_ANY);
+    waitq_add(&child->vfork_queue, &w);
+    while (atomic_load(&child->vfork_pending) && r == 0)
+        r = task_block_killable(t, CLOCK_NEVER);
+    waitq_remove(&w);
+    if (r < 0)
+        return;
+    struct pid *pid = pid_ref(child->pid);
+    t->vfork_child = task_unref(child);
+    ptrace_event_pid(t, LINUX_PTRACE_EVENT_VFORK_DONE, pid);
+    pid_unref(pid);
 }
 
 static enum next next_thing(struct task *t, struct delivery *d) {
@@ -208,16 +258,7 @@ static enum next next_thing(struct task *t, struct delivery *d) {
             continue;
         }
         if (t->vfork_child) { /* clone(2), CLONE_VFORK: signals wait as well */
-            struct task *child = t->vfork_child;
-            struct waiter w;
-            waiter_init_task(&w, t, WAIT_ANY);
-            waitq_add(&child->vfork_queue, &w);
-            int r = 0;
-            while (atomic_load(&child->vfork_pending) && r == 0)
-                r = task_block_killable(t, CLOCK_NEVER);
-            waitq_remove(&w);
-            if (r == 0)
-                t->vfork_child = task_unref(child);
+            signal_await_vfork(t);
             continue;
         }
         if (!(work & (TASK_WORK_SIGNAL | TASK_WORK_STOP)))
@@ -243,8 +284,10 @@ static void restart_call(struct task *t, uint64_t number) {
 }
 
 /* What an interrupted call gives when a handler is about to run. */
-static void settle_for_handler(struct task *t, int64_t result, uint64_t sa_flags) {
-    if (!is_restart(result))
+static void settle_for_handler(struct task *t, uint64_t sa_flags) {
+    int64_t result = (int64_t)t->regs.rax;
+
+    if (!is_restart(result) || t->regs.orig_rax == ~0ull)
         return;
     if (result == -ERESTARTNOINTR || (result == -ERESTARTSYS && (sa_flags & LINUX_SA_RESTART)))
         restart_call(t, t->regs.orig_rax);
@@ -252,7 +295,11 @@ static void settle_for_handler(struct task *t, int64_t result, uint64_t sa_flags
         t->regs.rax = (uint64_t)-EINTR;
 }
 
-static void settle_without_handler(struct task *t, int64_t result) {
+static void settle_without_handler(struct task *t) {
+    int64_t result = (int64_t)t->regs.rax;
+
+    if (t->regs.orig_rax == ~0ull) /* a tracer that has other plans says so by this */
+        return;
     if (result == -ERESTART_RESTARTBLOCK)
         restart_call(t, LINUX_SYS_restart_syscall);
     else if (is_restart(result))
@@ -277,19 +324,16 @@ static void setup_handler(struct task *t, struct delivery *d) {
     if (!(d->action.flags & LINUX_SA_NODEFER))
         mask |= SIGBIT(d->signo);
     signal_set_mask(t, mask);
+    ptrace_notify_step(t);
 }
 
-bool signal_deliver(struct task *t, bool in_syscall, int64_t result) {
+bool signal_deliver(struct task *t, bool in_syscall) {
     struct delivery d;
 
-    if (in_syscall && result != -ENORESULT && !is_restart(result))
-        t->regs.rax = (uint64_t)result;
-    if (!in_syscall || result == -ENORESULT)
-        result = 0;
-    if (likely(!is_restart(result) && !atomic_load(&t->pending_work) && !t->vfork_child &&
+    if (likely(!(in_syscall && is_restart((int64_t)t->regs.rax)) && !atomic_load(&t->pending_work) && !t->vfork_child &&
                !t->has_saved_mask))
         return true;
-    uaccess_settle(t); /* signal frames, tracers and parents come next */
+    uaccess_settle(t, /* waits= */ false); /* signal frames, tracers and parents come next */
     for (;;) {
         enum next n = next_thing(t, &d);
         if (n == NEXT_END) {
@@ -298,13 +342,15 @@ bool signal_deliver(struct task *t, bool in_syscall, int64_t result) {
         }
         if (n == NEXT_NOTHING)
             break;
-        settle_for_handler(t, result, d.action.flags);
-        result = 0;
+        if (in_syscall)
+            settle_for_handler(t, d.action.flags);
+        in_syscall = false;
         setup_handler(t, &d);
     }
-    settle_without_handler(t, result);
+    if (in_syscall)
+        settle_without_handler(t);
     if (t->has_saved_mask)
         signal_restore_temporary_mask(t);
     /* the old mask may have let something through: another round */
-    return atomic_load(&t->pending_work) & TASK_WORK_SIGNAL ? signal_deliver(t, false, 0) : true;
+    return atomic_load(&t->pending_work) & TASK_WORK_SIGNAL ? signal_deliver(t, /* in_syscall= */ false) : true;
 }

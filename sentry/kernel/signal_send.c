@@ -54,7 +54,7 @@ void signal_send_pgrp(struct pid *pgrp, const struct linux_siginfo *info) {
     mutex_unlock(&k->taskset_lock);
 }
 
-void signal_force_fault(struct task *t, const struct linux_siginfo *info) {
+static void force(struct task *t, const struct linux_siginfo *info, bool default_action) {
     struct thread_group *g = t->group;
     sigset_word bit = SIGBIT(info->signo);
 
@@ -62,7 +62,7 @@ void signal_force_fault(struct task *t, const struct linux_siginfo *info) {
     mutex_lock(&g->sighand->lock);
     struct linux_sigaction *a = &g->sighand->actions[info->signo - 1];
     bool blocked = t->blocked & bit;
-    if (blocked || a->handler == LINUX_SIG_IGN)
+    if (blocked || default_action || a->handler == LINUX_SIG_IGN)
         a->handler = LINUX_SIG_DFL;
     bool fatal = a->handler == LINUX_SIG_DFL;
     mutex_unlock(&g->sighand->lock);
@@ -74,6 +74,14 @@ void signal_force_fault(struct task *t, const struct linux_siginfo *info) {
         g->unkillable = false; /* not even init survives its own fault */
     (void)signal_send_locked(t, info, SIGNAL_TASK);
     mutex_unlock(&g->signal_lock);
+}
+
+void signal_force_fault(struct task *t, const struct linux_siginfo *info) {
+    force(t, info, /* default_action= */ false);
+}
+
+void signal_force_fatal(struct task *t, const struct linux_siginfo *info) {
+    force(t, info, /* default_action= */ true);
 }
 
 void signal_force_segv(struct task *t, gva_t address, int code) {

@@ -12,6 +12,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/users.h"
 #include "sentry/mm/mm.h"
@@ -65,6 +66,9 @@ struct thread_group *thread_group_new(struct kernel *k, struct sighand *sighand)
 static void task_destroy(struct task *t) {
     ASSERT(!task_context(t));
     ASSERT(list_empty(&t->children));
+    ASSERT(list_empty(&t->trace.tracees));
+    if (t->seccomp_filter) /* a child that was not to be */
+        seccomp_exit(t);
     sigpending_flush(&t->pending, ~0ull);
     mm_unref(t->mm);
     fd_table_unref(t->files);
@@ -75,6 +79,8 @@ static void task_destroy(struct task *t) {
     user_account_put(t->kernel->users, t->account);
     pid_unref(t->pid);
     pid_unref(t->first_pid);
+    creds_unref(t->trace.tracer_creds);
+    heap_free(t->trace.fpu);
     heap_free(t->initial_fpu);
     thread_group_unref(t->group);
     heap_free(t);
@@ -100,6 +106,7 @@ struct task *task_new(struct kernel *k, struct container *c, struct thread_group
     for (int i = 0; i < PID_ROLES; i++)
         list_init(&t->pid_node[i]);
     waitq_init(&t->vfork_queue);
+    ptrace_init(t);
     t->altstack.flags = LINUX_SS_DISABLE;
     t->exit_request = -1;
     t->timer_slack_ns = t->default_timer_slack_ns = 50000;
@@ -338,6 +345,8 @@ char task_state_letter(struct task *t) {
         return 'S';
     case TASK_STOPPED:
         return 'T';
+    case TASK_TRACED:
+        return 't';
     case TASK_ZOMBIE:
         return 'Z';
     case TASK_DEAD:

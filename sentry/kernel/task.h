@@ -28,6 +28,7 @@
 #include "platform/platform.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/pid.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/waitq.h"
@@ -38,6 +39,7 @@ struct fs_context;
 struct kernel;
 struct mm;
 struct nsproxy;
+struct seccomp_filter;
 struct sem_undo_list;
 struct tty;
 
@@ -45,6 +47,7 @@ enum task_state {
     TASK_RUNNING, /* in the guest or in the sentry */
     TASK_BLOCKED, /* in task_block(): /proc shows S */
     TASK_STOPPED, /* by a stop signal: T */
+    TASK_TRACED,  /* by its tracer: t */
     TASK_ZOMBIE,  /* Z: exit status waits for the parent */
     TASK_DEAD,    /* reaped */
 };
@@ -90,7 +93,8 @@ struct task {
     bool has_saved_mask;
     struct sigaltstack altstack;
     struct task_fault fault;
-    bool answers_stale; /* what the platform may answer for it is to be told anew */
+    bool answers_stale;    /* what the platform may answer for it is to be told anew */
+    bool answers_withheld; /* it may answer nothing, as syscall_work wants to see every call */
     gva_t clear_child_tid; /* CLONE_CHILD_CLEARTID, set_tid_address */
     gva_t set_child_tid;   /* CLONE_CHILD_SETTID, until the first instruction */
     gva_t robust_list;
@@ -113,6 +117,8 @@ struct task {
         pending_work; /* enum task_work: looked at before every return to the guest and in task_block() */
     _Atomic bool in_guest;  /* own thread writes: pending_work was looked at and context_switch() is coming or
                                running */
+    struct task *pi_waits_for;   /* futex_table.pi_chain_lock; borrowed: owner of the lock that it waits for */
+    _Atomic uint32_t pi_waiters; /* tasks that wait for a lock of its: changed under their pi bucket's lock */
     _Atomic uint32_t state; /* enum task_state: own thread writes, from TASK_ZOMBIE on under taskset_lock */
 
     /* group->signal_lock */
@@ -121,6 +127,10 @@ struct task {
     struct sigpending pending;
     bool exiting;      /* takes no more signals */
     bool stop_counted; /* has yet to be counted off group->stop_pending_count */
+    uint8_t seccomp_mode;                  /* LINUX_SECCOMP_MODE_*; own thread may read */
+    struct seccomp_filter *seccomp_filter; /* reference or NULL; own thread may read: seccomp.h */
+    _Atomic uint32_t syscall_work;         /* enum syscall_work; anybody may read */
+    struct task_trace trace;               /* ptrace.h: locks of its own rules */
 
     /* lock */
     struct mutex lock; /* RANK_TASK */
@@ -226,6 +236,9 @@ DECLARE_REF(thread_group);
 /* Raises `work` bits, and interrupts the guest or task_block(). Any thread; any lock ranked below RANK_WAITER
  * may be held. */
 void task_interrupt(struct task *t, uint32_t work);
+/* Has the task come out of the guest once, if it is in there: something that it looks at on its way in has
+ * changed. Does not disturb a wait. Threads and locks as above. */
+void task_leave_guest(struct task *t);
 /* Parks the task while the kernel is paused. OWN THREAD. */
 void task_park(struct task *t);
 /* As task_block(), but only the end of the task breaks it (then -ERESTARTSYS); parks by itself when the
@@ -235,6 +248,8 @@ int task_block_killable(struct task *t, int64_t deadline) must_check;
 void task_block_uninterruptible(struct task *t);
 /* As task_block_killable() without a deadline, in TASK_STOPPED; a pause of the kernel also ends it. */
 void task_block_stopped(struct task *t);
+/* In a stop of its tracer: until woken, or the end of the task (not for the stop at its exit); parks. */
+void task_block_traced(struct task *t, bool exit_stop);
 
 /* ---- looking at others ---- */
 

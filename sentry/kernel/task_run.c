@@ -11,6 +11,7 @@
 #include "sentry/kernel/kernel_host.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/restart.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/uaccess.h"
@@ -18,8 +19,8 @@
 
 enum { TRAP_PAGE_FAULT = 14, PF_WRITE = 2, PF_INSTRUCTION = 16 };
 
-/* Tells the platform what the thread may answer by itself: nothing when calls are logged, nor in a user
- * namespace beneath the first, whose maps, and so what getuid() says, others may yet write. */
+/* Tells the platform what the thread may answer by itself: nothing when calls are logged, traced or filtered,
+ * nor in a user namespace beneath the first, whose maps, and so what getuid() says, others may yet write. */
 static void tell_answers(struct task *t) {
     const struct platform_ops *ops = kernel_platform(t->kernel)->ops;
     const struct creds *c = t->creds;
@@ -33,8 +34,10 @@ static void tell_answers(struct task *t) {
     };
 
     t->answers_stale = false;
+    t->answers_withheld = atomic_load(&t->syscall_work) != 0;
+    bool none = g_strace_fd >= 0 || c->user_ns->level > 0 || t->answers_withheld;
     if (ops->context_answers)
-        ops->context_answers(task_context(t), g_strace_fd >= 0 || c->user_ns->level > 0 ? NULL : &answers);
+        ops->context_answers(task_context(t), none ? NULL : &answers);
 }
 
 /* Runs guest code until something happens; accounts its time. */
@@ -46,12 +49,14 @@ static void enter_guest(struct task *t, struct platform_event *event) {
         event->kind = EVENT_INTERRUPT;
         return;
     }
-    if (unlikely(t->answers_stale))
+    bool watched = atomic_load_explicit(&t->syscall_work, memory_order_relaxed) != 0;
+    if (unlikely(t->answers_stale || t->answers_withheld != watched))
         tell_answers(t);
     int64_t from = monotonic_ns();
     atomic_fetch_add_explicit(&t->system_ns, MAX(from - t->sentry_entered, 0), memory_order_relaxed);
     atomic_store_explicit(&t->guest_entered, from, memory_order_relaxed);
-    kernel_platform(t->kernel)->ops->context_switch(task_context(t), &t->regs, /* step= */ false, event);
+    kernel_platform(t->kernel)->ops->context_switch(task_context(t), &t->regs,
+                                                      t->trace.step || t->trace.watching, event);
     int64_t to = monotonic_ns();
     atomic_store(&t->in_guest, false);
     atomic_store_explicit(&t->guest_entered, 0, memory_order_relaxed);
@@ -59,19 +64,61 @@ static void enter_guest(struct task *t, struct platform_event *event) {
     t->sentry_entered = to;
 }
 
-static int64_t serve_syscall(struct task *t, const struct platform_event *event) {
+/* The call that the registers hold. True: its result is in rax. */
+static bool make_call(struct task *t) {
     struct guest_regs *r = &t->regs;
     struct syscall_args args = {{r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}};
 
-    if (event->compat_call) { /* int 0x80: as a kernel without 32-bit emulation */
-        signal_force_segv(t, 0, LINUX_SI_KERNEL);
-        return -ENORESULT;
-    }
     t->syscall_number = r->orig_rax;
     r->rax = (uint64_t)-ENOSYS; /* what a handler that reads the registers sees, as Linux */
     int64_t result = syscall_dispatch(t, r->orig_rax, &args);
     mutex_assert_none_held();
-    return result;
+    if (unlikely(result == -ENORESULT))
+        return false;
+    r->rax = (uint64_t)result;
+    return true;
+}
+
+/* With a tracer or filters, which may change the call or not let it happen. */
+static bool make_watched_call(struct task *t) {
+    bool has_result = true;
+
+    t->trace.watch_is_fresh = false;
+    t->syscall_number = t->regs.orig_rax;
+    t->regs.rax = (uint64_t)-ENOSYS;
+    bool serve = ptrace_syscall_enter(t);
+    if (serve && (atomic_load(&t->syscall_work) & SYSCALL_WORK_SECCOMP))
+        serve = seccomp_enter(t);
+    if (serve && (int32_t)t->regs.orig_rax >= 0)
+        has_result = make_call(t);
+    if (t->trace.on) {
+        signal_await_vfork(t);
+        ptrace_syscall_leave(t);
+    }
+    return has_result;
+}
+
+/* True: a call was made, and what it gives is in rax. */
+static bool serve_syscall(struct task *t, const struct platform_event *event) {
+    if (event->compat_call) { /* int 0x80: as a kernel without 32-bit emulation */
+        signal_force_segv(t, 0, LINUX_SI_KERNEL);
+        return false;
+    }
+    if (unlikely(atomic_load_explicit(&t->syscall_work, memory_order_relaxed)))
+        return make_watched_call(t);
+    return make_call(t);
+}
+
+/* A single step is done. */
+static void serve_step(struct task *t) {
+    if (t->trace.watching && (ptrace_watch_step(t) || !t->trace.step))
+        return;
+    if (!t->trace.step) /* let go of meanwhile */
+        return;
+    struct linux_siginfo info = {.signo = LINUX_SIGTRAP, .code = LINUX_TRAP_TRACE};
+
+    info.fault.address = t->regs.rip;
+    signal_force_fault(t, &info);
 }
 
 /* A platform may not know whether it was a write (ptrace). A page that is there and yet faults was not read,
@@ -113,25 +160,28 @@ static void stub_is_dead(struct task *t, const struct platform_event *event) {
 
 void task_run(struct task *t) {
     bool in_syscall = false;
-    int64_t result = 0;
 
     t->sentry_entered = monotonic_ns();
     if (t->set_child_tid) { /* a bad address is the guest's own loss: clone(2) */
         int tid = task_tid(t);
         (void)!copy_out(t, t->set_child_tid, &tid, sizeof tid);
     }
-    while (signal_deliver(t, in_syscall, result)) {
+    while (signal_deliver(t, in_syscall)) {
+        if (unlikely(t->trace.watching && !t->trace.watch_is_fresh))
+            ptrace_refresh_watched(t);
         struct platform_event event = {0};
         enter_guest(t, &event);
-        in_syscall = event.kind == EVENT_SYSCALL;
+        in_syscall = false;
         switch (event.kind) {
         case EVENT_SYSCALL:
-            result = serve_syscall(t, &event);
+            in_syscall = serve_syscall(t, &event);
             break;
         case EVENT_FAULT:
             serve_fault(t, &event);
             break;
         case EVENT_STEP:
+            serve_step(t);
+            break;
         case EVENT_INTERRUPT:
             break;
         case EVENT_DEAD:

@@ -14,6 +14,7 @@ struct user_account {
     uint32_t refs;             /* table.lock */
     _Atomic int64_t processes; /* tasks */
     _Atomic int64_t signals;
+    _Atomic int64_t message_bytes; /* of POSIX queues: RLIMIT_MSGQUEUE */
 };
 
 enum { USER_BUCKETS = 64 };

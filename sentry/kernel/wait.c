@@ -10,10 +10,10 @@
 #include "sentry/kernel/restart.h"
 #include "sentry/mm/mm.h"
 
-static bool eligible(const struct task *child, const struct wait_request *q) {
+static bool eligible(const struct task *child, const struct wait_request *q, bool traced) {
     switch (q->id_type) {
     case LINUX_P_PID:
-        if (child->group->pid != q->pid)
+        if (child->pid != q->pid)
             return false;
         break;
     case LINUX_P_PGID:
@@ -21,7 +21,7 @@ static bool eligible(const struct task *child, const struct wait_request *q) {
             return false;
         break;
     }
-    if (q->options & LINUX_WALL)
+    if (traced || (q->options & LINUX_WALL))
         return true;
     bool clone_child = child->exit_signal != LINUX_SIGCHLD;
     return clone_child == !!(q->options & LINUX_WCLONE);
@@ -30,7 +30,7 @@ static bool eligible(const struct task *child, const struct wait_request *q) {
 static void fill_result(struct task *t, struct task *child, struct wait_result *ret) {
     struct thread_group *g = child->group;
 
-    ret->pid = task_tgid_in(child, task_pid_ns(t));
+    ret->pid = task_tid_in(child, task_pid_ns(t));
     cleanup(creds_unrefp) struct creds *c = task_get_creds(child);
     ret->uid = c->uid;
     ret->cpu = thread_group_cpu(g);
@@ -46,13 +46,21 @@ static bool try_zombie(struct task *t, struct task *child, const struct wait_req
                        struct wait_result *ret, struct task **ret_dead) {
     if (!(q->options & LINUX_WEXITED) || !task_reapable_locked(child))
         return false;
-    int status = process_status_locked(child);
+    int status = task_status_locked(child);
     fill_result(t, child, ret);
     ret->wait_status = status;
     ret->code = status & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED;
     ret->status = status & 0x7f ? status & 0x7f : status >> 8;
     if (q->options & LINUX_WNOWAIT)
         return true;
+    if (child->trace.tracer && ptrace_is_reparented_locked(child)) {
+        ptrace_unlink_locked(child); /* now its own parent may wait for it */
+        if (child == child->group->leader && !task_notify_parent_locked(child))
+            return true;
+        task_release_locked(child);
+        *ret_dead = child;
+        return true;
+    }
     struct thread_group *pg = t->group;
     pg->children_cpu.user_ns += ret->cpu.user_ns;
     pg->children_cpu.system_ns += ret->cpu.system_ns;
@@ -64,13 +72,14 @@ static bool try_zombie(struct task *t, struct task *child, const struct wait_req
     return true;
 }
 
-static bool try_job_control(struct task *t, struct task *child, const struct wait_request *q,
-                            struct wait_result *ret) {
+/* Stops and continuations of the whole process; with continued_only, only those. */
+static bool try_report(struct task *t, struct task *child, const struct wait_request *q, struct wait_result *ret,
+                       bool continued_only) {
     struct thread_group *g = child->group;
     int report = 0;
 
     mutex_lock(&g->signal_lock);
-    if ((g->wait_report == LINUX_CLD_STOPPED && (q->options & LINUX_WSTOPPED)) ||
+    if ((g->wait_report == LINUX_CLD_STOPPED && (q->options & LINUX_WSTOPPED) && !continued_only) ||
         (g->wait_report == LINUX_CLD_CONTINUED && (q->options & LINUX_WCONTINUED))) {
         report = g->wait_report;
         if (!(q->options & LINUX_WNOWAIT))
@@ -86,6 +95,50 @@ static bool try_job_control(struct task *t, struct task *child, const struct wai
     return true;
 }
 
+static bool try_job_control(struct task *t, struct task *child, const struct wait_request *q,
+                            struct wait_result *ret) {
+    return try_report(t, child, q, ret, /* continued_only= */ false);
+}
+
+static bool try_continued(struct task *t, struct task *child, const struct wait_request *q,
+                          struct wait_result *ret) {
+    return try_report(t, child, q, ret, /* continued_only= */ true);
+}
+
+/* A stop of a tracee as such. */
+static bool try_traced(struct task *t, struct task *child, const struct wait_request *q, struct wait_result *ret) {
+    struct task_trace *tr = &child->trace;
+
+    mutex_lock(&child->group->signal_lock);
+    int code = tr->stopped && !tr->listening ? tr->stop_code : 0;
+    if (code && !(q->options & LINUX_WNOWAIT))
+        tr->stop_code = 0;
+    mutex_unlock(&child->group->signal_lock);
+    if (!code)
+        return false;
+    fill_result(t, child, ret);
+    ret->code = LINUX_CLD_TRAPPED;
+    ret->status = code;
+    ret->wait_status = code << 8 | 0x7f;
+    return true;
+}
+
+/* As scan(), of one child or tracee. A process that somebody else traces shows its own parent neither its end
+ * nor its stops by the tracer. */
+static bool try_child(struct task *t, struct task *child, const struct wait_request *q, struct wait_result *ret,
+                      struct task **ret_dead, bool traced) {
+    if (child->trace.tracer && !ptrace_is_reparented_locked(child))
+        traced = true;
+    if (traced || !child->trace.tracer) {
+        if (try_zombie(t, child, q, ret, ret_dead))
+            return true;
+    }
+    if (traced)
+        return try_traced(t, child, q, ret) ||
+               (child == child->group->leader && try_continued(t, child, q, ret));
+    return try_job_control(t, child, q, ret);
+}
+
 /* 1: *ret is filled; 0: there are such children, none has anything to tell; -ECHILD. */
 static int scan(struct task *t, const struct wait_request *q, struct wait_result *ret,
                 struct task **ret_dead) {
@@ -96,10 +149,17 @@ static int scan(struct task *t, const struct wait_request *q, struct wait_result
         if ((q->options & LINUX_WNOTHREAD) && thread != t)
             continue;
         list_for_each_entry(child, &thread->children, sibling) {
-            if (!eligible(child, q))
+            if (!eligible(child, q, /* traced= */ false))
                 continue;
             any = true;
-            if (try_zombie(t, child, q, ret, ret_dead) || try_job_control(t, child, q, ret))
+            if (try_child(t, child, q, ret, ret_dead, /* traced= */ false))
+                return 1;
+        }
+        list_for_each_entry(child, &thread->trace.tracees, trace.node) {
+            if (!eligible(child, q, /* traced= */ true))
+                continue;
+            any = true;
+            if (try_child(t, child, q, ret, ret_dead, /* traced= */ true))
                 return 1;
         }
     }

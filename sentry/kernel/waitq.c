@@ -93,9 +93,7 @@ void task_wake(struct task *t) {
         host_futex_wake(&t->wake_word, 1);
 }
 
-void task_interrupt(struct task *t, uint32_t work) {
-    atomic_fetch_or(&t->pending_work, work);
-    task_wake(t);
+void task_leave_guest(struct task *t) {
     if (!atomic_load(&t->in_guest))
         return;
     mutex_lock(&t->wake_lock);
@@ -103,6 +101,12 @@ void task_interrupt(struct task *t, uint32_t work) {
     if (c)
         kernel_platform(t->kernel)->ops->context_interrupt(c);
     mutex_unlock(&t->wake_lock);
+}
+
+void task_interrupt(struct task *t, uint32_t work) {
+    atomic_fetch_or(&t->pending_work, work);
+    task_wake(t);
+    task_leave_guest(t);
 }
 
 static void set_state(struct task *t, enum task_state state) {
@@ -137,7 +141,7 @@ static int sleep_until(struct task *t, uint32_t breaks, int64_t deadline) {
 static int timed_sleep(struct task *t, enum task_state state, uint32_t breaks, int64_t deadline) {
     int64_t from = monotonic_ns();
 
-    uaccess_settle(t);
+    uaccess_settle(t, /* waits= */ true);
     set_state(t, state);
     int r = sleep_until(t, breaks, deadline);
     set_state(t, TASK_RUNNING);
@@ -165,6 +169,14 @@ int task_block_killable(struct task *t, int64_t deadline) {
 
 void task_block_uninterruptible(struct task *t) {
     (void)timed_sleep(t, TASK_BLOCKED, 0, CLOCK_NEVER);
+}
+
+void task_block_traced(struct task *t, bool exit_stop) {
+    uint32_t breaks = TASK_WORK_PAUSE | (exit_stop ? 0 : TASK_WORK_EXIT);
+
+    (void)timed_sleep(t, TASK_TRACED, breaks, CLOCK_NEVER);
+    if (atomic_load(&t->pending_work) & TASK_WORK_PAUSE)
+        task_park(t);
 }
 
 void task_block_stopped(struct task *t) {

@@ -51,11 +51,11 @@ static size_t copy_along(struct task *t, struct mm *mm, char *buffer, gva_t addr
     return ops->context_give(c, addr, buffer, size);
 }
 
-void uaccess_settle(struct task *t) {
+void uaccess_settle(struct task *t, bool waits) {
     const struct platform_ops *ops = kernel_platform(t->kernel)->ops;
 
     if (ops->context_settle && t->mm && task_context(t))
-        ops->context_settle(task_context(t));
+        ops->context_settle(task_context(t), waits);
 }
 
 /* Bytes copied before the first page that cannot be had. */

@@ -22,7 +22,7 @@ size_t copy_in_partial(struct task *t, void *to, gva_t from, size_t size);
 size_t copy_out_partial(struct task *t, gva_t to, const void *from, size_t size);
 /* Copies of the call at hand that are still on their way to guest memory are put in place, and what the guest
  * thread brought along is forgotten: before the task waits, or anybody else may look. */
-void uaccess_settle(struct task *t);
+void uaccess_settle(struct task *t, bool waits);
 int zero_out(struct task *t, gva_t to, size_t size) must_check;
 /* NUL-terminated string of at most `max` bytes with its NUL, in malloc memory: 0, -EFAULT, -ENAMETOOLONG,
  * -ENOMEM. */

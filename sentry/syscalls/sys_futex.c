@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_futex.c: futex(2), futex_waitv(2), robust lists. Priority inheritance is not there yet:
- * its operations give ENOSYS, as on a machine without compare-and-exchange of user memory, and libc falls
- * back or reports ENOTSUP.
+ * sentry/syscalls/sys_futex.c: futex(2), futex_waitv(2), futex_wait(2) and its kind, robust lists: decoding
+ * only.
  */
 #include <errno.h>
 
@@ -44,55 +43,87 @@ static int64_t wait_again(struct task *t, struct restart_block *b) {
 static int wait_deadline(struct task *t, gva_t at, int op, int64_t *ret) {
     int64_t when;
 
-    if (!at || (op & ~(LINUX_FUTEX_PRIVATE_FLAG | LINUX_FUTEX_CLOCK_REALTIME)) == LINUX_FUTEX_WAIT)
+    int command = op & ~(LINUX_FUTEX_PRIVATE_FLAG | LINUX_FUTEX_CLOCK_REALTIME);
+
+    if (!at || command == LINUX_FUTEX_WAIT)
         return copy_in_timeout(t, at, ret);
+    bool real = (op & LINUX_FUTEX_CLOCK_REALTIME) || command == LINUX_FUTEX_LOCK_PI;
     int r = copy_in_timespec(t, at, &when);
     if (r == 0)
-        *ret = clock_deadline(
-            t->kernel, op & LINUX_FUTEX_CLOCK_REALTIME ? LINUX_CLOCK_REALTIME : LINUX_CLOCK_MONOTONIC, when);
+        *ret = clock_deadline(t->kernel, real ? LINUX_CLOCK_REALTIME : LINUX_CLOCK_MONOTONIC, when);
     return r;
 }
 
-static int64_t requeue(struct task *t, const struct syscall_args *a, bool private, bool compare) {
-    if ((int)a->arg[2] < 0 || (int)a->arg[3] < 0)
-        return -EINVAL;
+static int64_t requeue(struct task *t, const struct syscall_args *a, int command, bool private) {
     struct futex_requeue q = {.from = a->arg[0],
                               .to = a->arg[4],
                               .private_from = private,
                               .private_to = private,
                               .wake = (uint32_t)a->arg[2],
                               .move = (uint32_t)a->arg[3],
-                              .compare = compare,
+                              .compare = command != LINUX_FUTEX_REQUEUE,
                               .value = (uint32_t)a->arg[5]};
-    return futex_requeue(t, &q);
+
+    if ((int)a->arg[2] < 0 || (int)a->arg[3] < 0)
+        return -EINVAL;
+    return command == LINUX_FUTEX_CMP_REQUEUE_PI ? futex_cmp_requeue_pi(t, &q) : futex_requeue(t, &q);
+}
+
+static bool takes_clock(int command) {
+    return command == LINUX_FUTEX_WAIT || command == LINUX_FUTEX_WAIT_BITSET ||
+           command == LINUX_FUTEX_LOCK_PI2 || command == LINUX_FUTEX_WAIT_REQUEUE_PI;
+}
+
+/* Commands with a time-out. */
+static int64_t timed(struct task *t, const struct syscall_args *a, int op, int command) {
+    bool private = op & LINUX_FUTEX_PRIVATE_FLAG;
+    uint32_t value = (uint32_t)a->arg[2], bitset = (uint32_t)a->arg[5];
+    int64_t deadline;
+    int r = wait_deadline(t, a->arg[3], op, &deadline);
+
+    if (r < 0)
+        return r;
+    if (command == LINUX_FUTEX_LOCK_PI || command == LINUX_FUTEX_LOCK_PI2)
+        return futex_lock_pi(t, a->arg[0], private, /* try= */ false, deadline);
+    if (command == LINUX_FUTEX_WAIT_REQUEUE_PI) {
+        const struct futex_wait_pi q = {.addr = a->arg[0],
+                                        .lock = a->arg[4],
+                                        .private = private,
+                                        .value = value,
+                                        .bitset = LINUX_FUTEX_BITSET_MATCH_ANY};
+        return futex_wait_requeue_pi(t, &q, deadline);
+    }
+    return do_wait(t, a->arg[0], private, value,
+                   command == LINUX_FUTEX_WAIT ? LINUX_FUTEX_BITSET_MATCH_ANY : bitset, deadline);
 }
 
 int64_t sys_futex(struct task *t, const struct syscall_args *a) {
     gva_t addr = a->arg[0];
     int op = (int)a->arg[1], command = op & ~(LINUX_FUTEX_PRIVATE_FLAG | LINUX_FUTEX_CLOCK_REALTIME);
-    uint32_t value = (uint32_t)a->arg[2], bitset = (uint32_t)a->arg[5];
+    uint32_t value = (uint32_t)a->arg[2];
     bool private = op & LINUX_FUTEX_PRIVATE_FLAG;
-    int64_t deadline;
 
-    if ((op & LINUX_FUTEX_CLOCK_REALTIME) && command != LINUX_FUTEX_WAIT_BITSET &&
-        command != LINUX_FUTEX_WAIT)
+    if ((op & LINUX_FUTEX_CLOCK_REALTIME) && !takes_clock(command))
         return -ENOSYS;
     switch (command) {
     case LINUX_FUTEX_WAIT:
-        bitset = LINUX_FUTEX_BITSET_MATCH_ANY;
-        /* fall through */
-    case LINUX_FUTEX_WAIT_BITSET: {
-        int r = wait_deadline(t, a->arg[3], op, &deadline);
-        return r < 0 ? r : do_wait(t, addr, private, value, bitset, deadline);
-    }
+    case LINUX_FUTEX_WAIT_BITSET:
+    case LINUX_FUTEX_LOCK_PI:
+    case LINUX_FUTEX_LOCK_PI2:
+    case LINUX_FUTEX_WAIT_REQUEUE_PI:
+        return timed(t, a, op, command);
+    case LINUX_FUTEX_TRYLOCK_PI:
+        return futex_lock_pi(t, addr, private, /* try= */ true, CLOCK_NEVER);
+    case LINUX_FUTEX_UNLOCK_PI:
+        return futex_unlock_pi(t, addr, private);
     case LINUX_FUTEX_WAKE:
         return futex_wake(t, addr, private, MAX(value, 1u), LINUX_FUTEX_BITSET_MATCH_ANY);
     case LINUX_FUTEX_WAKE_BITSET:
-        return futex_wake(t, addr, private, MAX(value, 1u), bitset);
+        return futex_wake(t, addr, private, MAX(value, 1u), (uint32_t)a->arg[5]);
     case LINUX_FUTEX_REQUEUE:
-        return requeue(t, a, private, /* compare= */ false);
     case LINUX_FUTEX_CMP_REQUEUE:
-        return requeue(t, a, private, /* compare= */ true);
+    case LINUX_FUTEX_CMP_REQUEUE_PI:
+        return requeue(t, a, command, private);
     case LINUX_FUTEX_WAKE_OP:
         return futex_wake_op(t, addr, a->arg[4], private, MAX(value, 1u), MAX((uint32_t)a->arg[3], 1u),
                              (uint32_t)a->arg[5]);
@@ -101,34 +132,99 @@ int64_t sys_futex(struct task *t, const struct syscall_args *a) {
     }
 }
 
-int64_t sys_futex_waitv(struct task *t, const struct syscall_args *a) {
-    uint32_t count = (uint32_t)a->arg[1];
-    struct linux_futex_waitv in[LINUX_FUTEX_WAITV_MAX];
-    struct futex_wait_item items[LINUX_FUTEX_WAITV_MAX];
-    int64_t deadline = CLOCK_NEVER, when;
+/* ---- futex_wait, futex_wake, futex_requeue, futex_waitv: <linux/futex.h>, FUTEX2_* ---- */
 
-    if (a->arg[2] || count == 0 || count > LINUX_FUTEX_WAITV_MAX || !a->arg[0])
+/* NUMA futexes (two words, one node) are not there: a table of one kind serves all. */
+static bool futex2_valid(uint32_t flags) {
+    return !(flags & ~(uint32_t)(LINUX_FUTEX_32 | LINUX_FUTEX_PRIVATE_FLAG)) && (flags & LINUX_FUTEX_32);
+}
+
+/* Absolute, on one of two clocks. */
+static int futex2_deadline(struct task *t, gva_t at, int clock, int64_t *ret) {
+    int64_t when;
+
+    *ret = CLOCK_NEVER;
+    if (!at)
+        return 0;
+    if (clock != LINUX_CLOCK_MONOTONIC && clock != LINUX_CLOCK_REALTIME)
         return -EINVAL;
-    if (a->arg[3]) {
-        int clock = (int)a->arg[4];
-        if (clock != LINUX_CLOCK_MONOTONIC && clock != LINUX_CLOCK_REALTIME)
-            return -EINVAL;
-        int r = copy_in_timespec(t, a->arg[3], &when);
-        if (r < 0)
-            return r;
-        deadline = clock_deadline(t->kernel, clock, when);
-    }
-    if (copy_in(t, in, a->arg[0], count * sizeof in[0]) < 0)
+    int r = copy_in_timespec(t, at, &when);
+    if (r == 0)
+        *ret = clock_deadline(t->kernel, clock, when);
+    return r;
+}
+
+static int copy_in_waiters(struct task *t, gva_t at, struct futex_wait_item *items, uint32_t count) {
+    struct linux_futex_waitv in[LINUX_FUTEX_WAITV_MAX];
+
+    if (copy_in(t, in, at, count * sizeof in[0]) < 0)
         return -EFAULT;
     for (uint32_t i = 0; i < count; i++) {
-        if (in[i].reserved || (in[i].flags & ~(uint32_t)(LINUX_FUTEX_32 | LINUX_FUTEX_PRIVATE_FLAG)) ||
-            !(in[i].flags & LINUX_FUTEX_32))
+        if (in[i].reserved || !futex2_valid(in[i].flags) || in[i].val >> 32)
             return -EINVAL;
         items[i] = (struct futex_wait_item){.addr = in[i].uaddr,
                                             .value = (uint32_t)in[i].val,
                                             .private = in[i].flags & LINUX_FUTEX_PRIVATE_FLAG};
     }
-    return futex_wait_many(t, items, count, deadline);
+    return 0;
+}
+
+int64_t sys_futex_wake(struct task *t, const struct syscall_args *a) {
+    uint32_t flags = (uint32_t)a->arg[3];
+
+    if (!futex2_valid(flags) || a->arg[1] >> 32)
+        return -EINVAL;
+    int count = (int)a->arg[2];
+    return futex_wake(t, a->arg[0], flags & LINUX_FUTEX_PRIVATE_FLAG, (uint32_t)MAX(count, 0),
+                      (uint32_t)a->arg[1]);
+}
+
+int64_t sys_futex_wait(struct task *t, const struct syscall_args *a) {
+    uint32_t flags = (uint32_t)a->arg[3];
+    int64_t deadline;
+
+    if (!futex2_valid(flags) || a->arg[1] >> 32 || a->arg[2] >> 32)
+        return -EINVAL;
+    int r = futex2_deadline(t, a->arg[4], (int)a->arg[5], &deadline);
+    if (r < 0)
+        return r;
+    return futex_wait(t, a->arg[0], flags & LINUX_FUTEX_PRIVATE_FLAG, (uint32_t)a->arg[1],
+                      (uint32_t)a->arg[2], deadline);
+}
+
+int64_t sys_futex_requeue(struct task *t, const struct syscall_args *a) {
+    struct futex_wait_item items[2];
+    int wake = (int)a->arg[2], move = (int)a->arg[3];
+
+    if (a->arg[1] || !a->arg[0])
+        return -EINVAL;
+    int r = copy_in_waiters(t, a->arg[0], items, 2);
+    if (r < 0)
+        return r;
+    if (wake < 0 || move < 0)
+        return -EINVAL;
+    const struct futex_requeue q = {.from = items[0].addr,
+                                    .to = items[1].addr,
+                                    .private_from = items[0].private,
+                                    .private_to = items[1].private,
+                                    .wake = (uint32_t)wake,
+                                    .move = (uint32_t)move,
+                                    .compare = true,
+                                    .value = items[0].value};
+    return futex_requeue(t, &q);
+}
+
+int64_t sys_futex_waitv(struct task *t, const struct syscall_args *a) {
+    uint32_t count = (uint32_t)a->arg[1];
+    struct futex_wait_item items[LINUX_FUTEX_WAITV_MAX];
+    int64_t deadline;
+
+    if (a->arg[2] || count == 0 || count > LINUX_FUTEX_WAITV_MAX || !a->arg[0])
+        return -EINVAL;
+    int r = futex2_deadline(t, a->arg[3], (int)a->arg[4], &deadline);
+    if (r == 0)
+        r = copy_in_waiters(t, a->arg[0], items, count);
+    return r < 0 ? r : futex_wait_many(t, items, count, deadline);
 }
 
 int64_t sys_set_robust_list(struct task *t, const struct syscall_args *a) {

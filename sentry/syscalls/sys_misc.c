@@ -266,8 +266,3 @@ int64_t sys_iopl(struct task *t, const struct syscall_args *a) {
     (void)t;
     return (uint32_t)a->arg[0] > 3 ? -EINVAL : -EPERM;
 }
-
-/* ---- not built, answered as a kernel without the feature ---- */
-
-/* TODO(ptrace): guests cannot trace each other yet; gdb and strace inside say "Operation not permitted". */
-REFUSED(ptrace)

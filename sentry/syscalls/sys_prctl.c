@@ -9,6 +9,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/uaccess.h"
+#include "sentry/syscalls/sys_seccomp.h"
 #include "sentry/syscalls/syscalls.h"
 
 /* ---- capabilities ---- */
@@ -193,7 +194,7 @@ static int64_t prctl_constant(struct task *t, int option, const struct syscall_a
     case LINUX_PR_SET_TSC:
         return a->arg[1] == LINUX_PR_TSC_ENABLE ? 0 : -EINVAL;
     case LINUX_PR_GET_SECCOMP:
-        return 0;
+        return t->seccomp_mode;
     case LINUX_PR_GET_THP_DISABLE:
         return a->arg[1] || a->arg[2] || a->arg[3] || a->arg[4] ? -EINVAL : 0;
     case LINUX_PR_SET_THP_DISABLE:
@@ -210,6 +211,8 @@ int64_t sys_prctl(struct task *t, const struct syscall_args *a) {
     int option = (int)a->arg[0];
 
     switch (option) {
+    case LINUX_PR_SET_SECCOMP:
+        return prctl_set_seccomp(t, a->arg[1], a->arg[2]);
     case LINUX_PR_CAPBSET_READ:
     case LINUX_PR_CAPBSET_DROP:
     case LINUX_PR_GET_SECUREBITS:

@@ -38,6 +38,7 @@ struct dentry;
 struct filesystem;
 struct fs_context;
 struct inode;
+struct ipc_ns;
 struct pid_ns;
 struct user_ns;
 struct kernel;
@@ -91,6 +92,7 @@ struct mount_options {
     struct user_ns *user_ns;
     struct pid_ns *pid_ns; /* of the mounter: what proc shows */
     struct task *view_task; /* the mounting task, for names and descriptors among the options; NULL: boot */
+    struct ipc_ns *ipc_ns;  /* what mqueue shows; NULL: that of view_task */
     void *internal; /* boot's own arguments (gofer connection, overlay layers); type specific; NULL from the
                        guest */
 };

@@ -100,8 +100,9 @@ struct linux_user {
     struct linux_user_regs regs;
     uint8_t unused[632];
     uint64_t debugreg[8];
+    uint64_t error_code, fault_address; /* libc's has them not */
 };
-ABI_SIZE(linux_user, 912);
+ABI_SIZE(linux_user, 928);
 ABI_OFFSET(linux_user, debugreg, 848);
 
 struct linux_ptrace_peeksiginfo_args {

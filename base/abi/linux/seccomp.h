@@ -34,6 +34,13 @@
 #define LINUX_SECCOMP_USER_NOTIF_FLAG_CONTINUE 0x1
 #define LINUX_SECCOMP_ADDFD_FLAG_SETFD         0x1
 #define LINUX_SECCOMP_ADDFD_FLAG_SEND          0x2
+#define LINUX_SECCOMP_FD_SYNC_WAKE_UP          0x1
+#define LINUX_SECCOMP_IOCTL_NOTIF_RECV         0xc0502100u
+#define LINUX_SECCOMP_IOCTL_NOTIF_SEND         0xc0182101u
+#define LINUX_SECCOMP_IOCTL_NOTIF_ID_VALID     0x40082102u
+#define LINUX_SECCOMP_IOCTL_NOTIF_ID_VALID_OLD 0x80082102u /* with the wrong direction: before 5.17 */
+#define LINUX_SECCOMP_IOCTL_NOTIF_ADDFD        0x40182103u /* any size */
+#define LINUX_SECCOMP_IOCTL_NOTIF_SET_FLAGS    0x40082104u
 
 /* architecture */
 #define LINUX_AUDIT_ARCH_X86_64 0xc000003eu
@@ -117,3 +124,14 @@ struct linux_seccomp_notif_resp {
     uint32_t flags;
 };
 ABI_SIZE(linux_seccomp_notif_resp, 24);
+
+struct linux_seccomp_notif_sizes {
+    uint16_t notif, resp, data;
+};
+ABI_SIZE(linux_seccomp_notif_sizes, 6);
+
+struct linux_seccomp_notif_addfd {
+    uint64_t id;
+    uint32_t flags, srcfd, newfd, newfd_flags;
+};
+ABI_SIZE(linux_seccomp_notif_addfd, 24);

@@ -12,6 +12,7 @@
 #include "sentry/fs/proc/proc_internal.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/session.h"
 #include "sentry/mm/mm.h"
@@ -42,7 +43,7 @@ static const char *state_word(char letter) {
 
 /* What both texts tell, read once. */
 struct snapshot {
-    int tid, tgid, ppid, pgrp, session, exit_signal, exit_status;
+    int tid, tgid, ppid, tracer, pgrp, session, exit_signal, exit_status;
     unsigned threads;
     char state, name[LINUX_TASK_COMM_LEN];
     struct signal_status signals;
@@ -67,6 +68,7 @@ static void take_snapshot(struct kernfs_inode *n, struct task *t, struct snapsho
     tty_unref(tty);
     mutex_lock(&t->kernel->taskset_lock);
     s->threads = g->task_count;
+    s->tracer = t->trace.tracer ? task_tgid_in(t->trace.tracer, ns) : 0;
     s->exit_signal = t->exit_signal;
     s->exit_status = t->exit_status;
     s->children_cpu = g->children_cpu;
@@ -233,8 +235,8 @@ static int status_show(struct kernfs_inode *n, struct task *viewer, struct text 
     if (fs)
         text_printf(out, "\nUmask:\t%04o", fs->umask);
     fs_context_unref(fs);
-    text_printf(out, "\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", state_word(s.state), s.tgid, s.tid,
-                s.ppid);
+    text_printf(out, "\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n", state_word(s.state), s.tgid, s.tid,
+                s.ppid, s.tracer);
     show_ids(t, view, out);
     show_ns_ids(t, proc_ns(n), out);
     text_printf(out, "Kthread:\t0\n");
@@ -245,7 +247,8 @@ static int status_show(struct kernfs_inode *n, struct task *viewer, struct text 
                 (unsigned long long)s.signals.pending, (unsigned long long)s.signals.shared_pending,
                 (unsigned long long)s.signals.blocked, (unsigned long long)s.signals.ignored, (unsigned long long)s.signals.caught);
     show_capabilities(t, out);
-    text_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", t->no_new_privs);
+    text_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t%d\nSeccomp_filters:\t%u\n", t->no_new_privs, t->seccomp_mode,
+                seccomp_filter_count(t));
     text_printf(out, "Speculation_Store_Bypass:\tthread vulnerable\nSpeculationIndirectBranch:\tconditional enabled\n");
     show_cpus(t, out);
     text_printf(out, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t0\n", (unsigned long long)t->voluntary_switches);

@@ -35,6 +35,8 @@ CONSTANT(threads_max, "192729");
 CONSTANT(core_pattern, "core");
 CONSTANT(printk, "4\t4\t1\t7");
 CONSTANT(tainted, "0");
+CONSTANT(seccomp_actions, "kill_process kill_thread trap errno user_notif trace log allow");
+CONSTANT(seccomp_logged, "kill_process kill_thread trap errno user_notif trace log");
 CONSTANT(sched_rt, "950000");
 CONSTANT(perf_paranoid, "4");
 CONSTANT(max_map_count, "65530");
@@ -163,6 +165,7 @@ static const struct kernfs_ops boot_id = {.mode = LINUX_S_IFREG | 0444, .show = 
 
 DIRECTORY(random_dir, {"boot_id", &boot_id}, {"entropy_avail", &entropy}, {"poolsize", &poolsize},
           {"uuid", &uuid});
+DIRECTORY(seccomp_dir, {"actions_avail", &seccomp_actions}, {"actions_logged", &seccomp_logged});
 DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pattern},
           {"core_uses_pid", &zero_value}, {"domainname", &domainname}, {"dmesg_restrict", &one_value},
           {"hostname", &hostname}, {"kptr_restrict", &two_value}, {"msgmax", &proc_sys_msgmax},
@@ -170,7 +173,7 @@ DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pa
           {"osrelease", &osrelease}, {"ostype", &ostype}, {"overflowgid", &overflow_id},
           {"overflowuid", &overflow_id}, {"perf_event_paranoid", &perf_paranoid}, {"pid_max", &pid_max},
           {"printk", &printk}, {"random", &random_dir}, {"randomize_va_space", &two_value},
-          {"sched_rt_runtime_us", &sched_rt}, {"sem", &proc_sys_sem}, {"shmall", &proc_sys_shmall},
+          {"sched_rt_runtime_us", &sched_rt}, {"seccomp", &seccomp_dir}, {"sem", &proc_sys_sem}, {"shmall", &proc_sys_shmall},
           {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value}, {"shmmni", &proc_sys_shmmni},
           {"tainted", &tainted}, {"threads-max", &threads_max}, {"unprivileged_userns_clone", &one_value},
           {"version", &version});

@@ -6,13 +6,13 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "sentry/fs/mqueue/mqueue.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/clocks.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/restart.h"
 #include "sentry/kernel/task.h"
-#include "sentry/vfs/mount.h"
 
 HEAP_TYPE(ipc_ns, struct ipc_ns, 0);
 
@@ -44,7 +44,7 @@ static void ipc_ns_destroy(struct ipc_ns *ns) {
         ASSERT(ns->ids[i].in_use == 0);
         heap_free(ns->ids[i].slots);
     }
-    mount_unref(ns->mq_mount);
+    mqueue_end_ns(ns);
     user_ns_unref(ns->user_ns);
     heap_free(ns);
 }

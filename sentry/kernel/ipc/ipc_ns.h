@@ -63,13 +63,13 @@ struct ipc_ns {
     struct kernel *kernel;
     struct user_ns *user_ns; /* reference */
     uint64_t inode;          /* of /proc/PID/ns/ipc */
-    struct mutex lock;       /* RANK_IPC; the rest */
+    _Atomic uint64_t mq_count; /* POSIX queues */
+    struct mutex lock;         /* RANK_IPC; the rest */
     struct ipc_limits limits;
     struct ipc_ids ids[IPC_KINDS];
     uint64_t shm_pages; /* of all segments */
     uint64_t sem_count; /* semaphores in all sets */
     uint64_t msg_bytes, msg_count;
-    uint64_t mq_count;      /* POSIX queues */
     struct mount *mq_mount; /* reference: the mqueue file system of this namespace; NULL until first used */
 };
 DECLARE_REF(ipc_ns);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/e2e/host/kill_at.c: kill_at N CMD...: runs CMD and kills it at its Nth system call (its children go on). Exit status: 9 when it was
- * killed, else CMD's own. Source: ptrace(2).
+ * tests/e2e/host/kill_at.c: kill_at N CMD...: runs CMD and kills it at its Nth system call (its children go
+ * on). Exit status: 9 when it was killed, else CMD's own. Source: ptrace(2).
  */
 #include <errno.h>
 #include <signal.h>

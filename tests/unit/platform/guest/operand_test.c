@@ -108,7 +108,7 @@ TEST(results_are_put_in_place) {
         /* at once if the sentry wants it */
         make_call(&g, READ, 1, DATA_ADDRESS, 64);
         ASSERT_EQ(give(&g, DATA_ADDRESS + 8, "12345678", 8), 8);
-        g.ops->context_settle(g.context);
+        g.ops->context_settle(g.context, /* waits= */ false);
         ASSERT_EQ(guest_word(&g, DATA_ADDRESS + 8), 0x3837363534333231);
         go_on(&g);
     }
