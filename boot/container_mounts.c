@@ -2,9 +2,9 @@
  * boot/container_mounts.c: the mount tree of a container: the root (a gofer's, maybe under an overlay in
  * memory) and the spec's mounts in order. Source: runtime-spec config.md "Mounts"; OCI.md 5.
  *
- * cgroup and mqueue have no file system here yet: such a mount is left out with a warning in the log, and its
- * cgroup has no file system here yet: such a mount is left out with a warning in the log, and its place stays an
- * empty directory.
+ * cgroup has no file system here yet: such a mount is left out with a warning in the log, and its place stays
+ * an empty directory.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
