@@ -276,10 +276,12 @@ static int mount_one(const struct request *q) {
 }
 
 static int mount_error(struct err **err, int r, size_t i, const struct boot_mount *m) {
-    r = err_set(err, -r, r == -ENODEV ? "mount.type" : "mount.failed", "mounts[%zu]: mounting %s (type %s) at %s", i,
-                m->source ? m->source : "none", m->type ? m->type : "bind", m->destination);
+    r = err_set(err, -r, r == -ENODEV ? "mount.type" : "mount.failed",
+                "mounts[%zu]: mounting %s (type %s) at %s", i, m->source ? m->source : "none",
+                m->type ? m->type : "bind", m->destination);
     if (r == -ENODEV)
-        err_explain(err, "the sandbox's kernel has no file system of that type", "/proc/filesystems of a container lists them");
+        err_explain(err, "the sandbox's kernel has no file system of that type",
+                    "/proc/filesystems of a container lists them");
     if (r == -EINVAL)
         err_explain(err, "one of its options is unknown to that file system or has a wrong value", NULL);
     return r;

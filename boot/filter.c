@@ -157,7 +157,8 @@ static bool is_listed(int number) {
 static int add_rules(scmp_filter_ctx ctx, const int *platform_calls) {
     int r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 
-    /* The C library looks for files of the host now and then (malloc: /proc/sys/vm/overcommit_memory): for it there are none. */
+    /* The C library looks for files of the host now and then (malloc: /proc/sys/vm/overcommit_memory): for it
+     * there are none. */
     struct scmp_arg_cmp by_name = {0, SCMP_CMP_MASKED_EQ, 0xffffffff, (uint32_t)AT_FDCWD};
     if (r >= 0)
         r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(ENOENT), SCMP_SYS(openat), 1, &by_name);

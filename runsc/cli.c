@@ -47,9 +47,11 @@ const struct option_def g_global_options[] = {
 const size_t g_global_option_count = ARRAY_SIZE(g_global_options);
 
 const struct command *const g_commands[] = {
-    &g_cmd_do,   &g_cmd_run,      &g_cmd_create, &g_cmd_start,   &g_cmd_state,  &g_cmd_kill, &g_cmd_delete,
-    &g_cmd_exec, &g_cmd_events, &g_cmd_list,     &g_cmd_ps,     &g_cmd_pause,   &g_cmd_resume, &g_cmd_wait, &g_cmd_update,
-    &g_cmd_spec, &g_cmd_features, &g_cmd_doctor, &g_cmd_version, &g_cmd_help,   &g_cmd_boot, &g_cmd_gofer,
+    &g_cmd_do,      &g_cmd_run,      &g_cmd_create, &g_cmd_start,   &g_cmd_state,
+    &g_cmd_kill,    &g_cmd_delete,   &g_cmd_exec,   &g_cmd_events,  &g_cmd_list,
+    &g_cmd_ps,      &g_cmd_pause,    &g_cmd_resume, &g_cmd_wait,    &g_cmd_update,
+    &g_cmd_spec,    &g_cmd_features, &g_cmd_doctor, &g_cmd_install, &g_cmd_uninstall,
+    &g_cmd_version, &g_cmd_help,     &g_cmd_boot,   &g_cmd_gofer,   &g_cmd_generate,
     NULL,
 };
 

@@ -50,8 +50,8 @@ void cgroup_move_all(const struct cgroup *from, struct cgroup *to);
 int cgroup_remove(struct cgroup *g, struct err **err) must_check;
 /* What the groups say of use and limits, as runc's `events` shows it; new reference. */
 json_t *cgroup_stats(struct cgroup *g);
-/* A descriptor that becomes readable when a process of the container has been killed for want of memory; and whether that
- * was it (*count: begins as 0). */
+/* A descriptor that becomes readable when a process of the container has been killed for want of memory; and
+ * whether that was it (*count: begins as 0). */
 int cgroup_watch_oom(struct cgroup *g, struct err **err) must_check;
 bool cgroup_oom_happened(struct cgroup *g, int fd, int64_t *count);
 /* For state.json, and back. */

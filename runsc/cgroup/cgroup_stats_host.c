@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cgroup/cgroup_stats_host.c: what the host's groups say of a container's use, in the JSON that runc's `events` prints (OCI.md 4), and
- * descriptors that tell of its end by want of memory. Sources: the kernel's cgroup-v1 documents (memory.txt: "Memory thresholds", "OOM Control";
- * cpuacct.txt) and cgroup-v2.rst ("memory.events").
+ * runsc/cgroup/cgroup_stats_host.c: what the host's groups say of a container's use, in the JSON that runc's
+ * `events` prints (OCI.md 4), and descriptors that tell of its end by want of memory. Sources: the kernel's
+ * cgroup-v1 documents (memory.txt: "Memory thresholds", "OOM Control"; cpuacct.txt) and cgroup-v2.rst
+ * ("memory.events").
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -97,7 +98,8 @@ static json_int_t field(const json_t *o, const char *key) {
 /* user_hz of a line "user N\nsystem N" */
 static json_t *cpu_v1(struct cgroup *g) {
     const struct cgroup_hierarchy *acct = cgroup_find(g, "cpuacct"), *cpu = cgroup_find(g, "cpu");
-    cleanup(json_decrefp) json_t *split = flat_keyed(acct, "cpuacct.stat"), *throttled = flat_keyed(cpu, "cpu.stat");
+    cleanup(json_decrefp) json_t *split = flat_keyed(acct, "cpuacct.stat"),
+                                 *throttled = flat_keyed(cpu, "cpu.stat");
     json_int_t tick_ns = 1000000000 / (json_int_t)MAX(sysconf(_SC_CLK_TCK), 1L);
     json_t *usage = json_object(), *throttling = json_object();
 
@@ -139,8 +141,10 @@ static json_t *cpuset_v1(struct cgroup *g) {
 }
 
 static json_t *memory_entry_v1(const struct cgroup_hierarchy *h, const char *prefix) {
-    static const char *const files[][2] = {
-        {"limit", "limit_in_bytes"}, {"usage", "usage_in_bytes"}, {"max", "max_usage_in_bytes"}, {"failcnt", "failcnt"}};
+    static const char *const files[][2] = {{"limit", "limit_in_bytes"},
+                                           {"usage", "usage_in_bytes"},
+                                           {"max", "max_usage_in_bytes"},
+                                           {"failcnt", "failcnt"}};
     json_t *o = json_object();
     char name[96];
 
@@ -155,9 +159,10 @@ static json_t *memory_v1(struct cgroup *g) {
     const struct cgroup_hierarchy *h = cgroup_find(g, "memory");
     json_t *raw = flat_keyed(h, "memory.stat");
 
-    return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o}", "cache", field(raw, "cache"), "usage", memory_entry_v1(h, "memory"), "swap",
-                     memory_entry_v1(h, "memory.memsw"), "kernel", memory_entry_v1(h, "memory.kmem"), "kernelTCP",
-                     memory_entry_v1(h, "memory.kmem.tcp"), "raw", raw);
+    return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o}", "cache", field(raw, "cache"), "usage",
+                     memory_entry_v1(h, "memory"), "swap", memory_entry_v1(h, "memory.memsw"), "kernel",
+                     memory_entry_v1(h, "memory.kmem"), "kernelTCP", memory_entry_v1(h, "memory.kmem.tcp"),
+                     "raw", raw);
 }
 
 /* ---- v2 ---- */
@@ -171,8 +176,9 @@ static json_t *cpu_v2(const struct cgroup_hierarchy *h) {
         json_object_set_new(throttling, "throttledPeriods", json_integer(field(stat, "nr_throttled")));
         json_object_set_new(throttling, "throttledTime", json_integer(field(stat, "throttled_usec") * 1000));
     }
-    return json_pack("{s:{s:I,s:I,s:I},s:o}", "usage", "total", field(stat, "usage_usec") * 1000, "kernel", field(stat, "system_usec") * 1000, "user",
-                     field(stat, "user_usec") * 1000, "throttling", throttling);
+    return json_pack("{s:{s:I,s:I,s:I},s:o}", "usage", "total", field(stat, "usage_usec") * 1000, "kernel",
+                     field(stat, "system_usec") * 1000, "user", field(stat, "user_usec") * 1000, "throttling",
+                     throttling);
 }
 
 static json_t *memory_v2(const struct cgroup_hierarchy *h) {
@@ -185,7 +191,8 @@ static json_t *memory_v2(const struct cgroup_hierarchy *h) {
     json_object_set_new(usage, "failcnt", json_integer(field(events, "max")));
     put(swap, "usage", h, "memory.swap.current");
     put(swap, "limit", h, "memory.swap.max");
-    return json_pack("{s:I,s:o,s:o,s:o}", "cache", field(raw, "file"), "usage", usage, "swap", swap, "raw", raw);
+    return json_pack("{s:I,s:o,s:o,s:o}", "cache", field(raw, "file"), "usage", usage, "swap", swap, "raw",
+                     raw);
 }
 
 json_t *cgroup_stats(struct cgroup *g) {
@@ -196,8 +203,10 @@ json_t *cgroup_stats(struct cgroup *g) {
 
     put(pids, "current", pids_in, "pids.current");
     put(pids, "limit", pids_in, "pids.max");
-    return json_pack("{s:o,s:o,s:o,s:o,s:{},s:{},s:{},s:n}", "cpu", cpu_v1_there || !v2 ? cpu_v1(g) : cpu_v2(v2), "cpuset", cpuset_v1(g), "memory",
-                     memory_v1_there || !v2 ? memory_v1(g) : memory_v2(v2), "pids", pids, "blkio", "hugetlb", "intel_rdt", "network_interfaces");
+    return json_pack("{s:o,s:o,s:o,s:o,s:{},s:{},s:{},s:n}", "cpu",
+                     cpu_v1_there || !v2 ? cpu_v1(g) : cpu_v2(v2), "cpuset", cpuset_v1(g), "memory",
+                     memory_v1_there || !v2 ? memory_v1(g) : memory_v2(v2), "pids", pids, "blkio", "hugetlb",
+                     "intel_rdt", "network_interfaces");
 }
 
 /* ---- out of memory ---- */
@@ -231,7 +240,8 @@ int cgroup_watch_oom(struct cgroup *g, struct err **err) {
 
     if (h)
         return watch_oom_v1(h, err);
-    return v2 ? watch_oom_v2(v2, err) : err_set(err, ENOTSUP, "cgroup.no-controller", "the host has no cgroup controller memory");
+    return v2 ? watch_oom_v2(v2, err)
+              : err_set(err, ENOTSUP, "cgroup.no-controller", "the host has no cgroup controller memory");
 }
 
 bool cgroup_oom_happened(struct cgroup *g, int fd, int64_t *count) {
@@ -240,7 +250,8 @@ bool cgroup_oom_happened(struct cgroup *g, int fd, int64_t *count) {
 
     if (read(fd, buffer, sizeof buffer) < 0)
         return false;
-    cleanup(json_decrefp) json_t *now = flat_keyed(h ? h : cgroup_find_v2(g), h ? "memory.oom_control" : "memory.events");
+    cleanup(json_decrefp) json_t *now =
+        flat_keyed(h ? h : cgroup_find_v2(g), h ? "memory.oom_control" : "memory.events");
     json_int_t kills = field(now, "oom_kill");
     bool more = h || kills > *count; /* the removal of a v1 group raises the eventfd too */
     if (h && json_object_size(now) == 0)

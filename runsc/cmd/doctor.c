@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cmd/doctor.c: starts an empty sandbox and tells which of its walls stand, which platforms work, and what of the host's facilities is
- * there: each with why it is not and what would bring it. Exit code 1 if a wall is down or no platform works.
+ * runsc/cmd/doctor.c: starts an empty sandbox and tells which of its walls stand, which platforms work, and
+ * what of the host's facilities is there: each with why it is not and what would bring it. Exit code 1 if a
+ * wall is down or no platform works.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +61,8 @@ static bool add_walls(json_t *report, json_t *walls) {
     size_t i;
 
     json_array_foreach(walls, i, one) {
-        const char *name = json_string_value(json_object_get(one, "wall")), *why = json_string_value(json_object_get(one, "why"));
+        const char *name = json_string_value(json_object_get(one, "wall")),
+                   *why = json_string_value(json_object_get(one, "why"));
         bool up = json_is_true(json_object_get(one, "up"));
         doctor_add(report, "wall", name, up, why ? why : "", up ? NULL : remedy_for(name));
         all &= up;
@@ -104,9 +106,12 @@ static void print_table(const json_t *report) {
     size_t i;
 
     json_array_foreach((json_t *)(uintptr_t)report, i, one) {
-        const char *why = json_string_value(json_object_get(one, "why")), *remedy = json_string_value(json_object_get(one, "remedy"));
-        printf("%-9s %-18s %s%s%s\n", json_string_value(json_object_get(one, "kind")), json_string_value(json_object_get(one, "name")),
-               json_is_true(json_object_get(one, "up")) ? "up" : "DOWN", why && *why ? ": " : "", why ? why : "");
+        const char *why = json_string_value(json_object_get(one, "why")),
+                   *remedy = json_string_value(json_object_get(one, "remedy"));
+        printf("%-9s %-18s %s%s%s\n", json_string_value(json_object_get(one, "kind")),
+               json_string_value(json_object_get(one, "name")),
+               json_is_true(json_object_get(one, "up")) ? "up" : "DOWN", why && *why ? ": " : "",
+               why ? why : "");
         if (remedy)
             printf("%-9s %-18s remedy: %s\n", "", "", remedy);
     }

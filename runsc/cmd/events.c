@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cmd/events.c: what a container uses, once (--stats) or again and again until it ends, with a line for each process that the host killed
- * for want of memory. One JSON object a line, as runc (OCI.md 4).
+ * runsc/cmd/events.c: what a container uses, once (--stats) or again and again until it ends, with a line for
+ * each process that the host killed for want of memory. One JSON object a line, as runc (OCI.md 4).
  */
 #include <errno.h>
 #include <poll.h>
@@ -21,7 +21,10 @@ struct events_args {
     bool stats;
 };
 static const struct option_def g_options[] = {
-    {.name = "stats", .kind = OPTION_FLAG, .offset = offsetof(struct events_args, stats), .help = "show the use once and end"},
+    {.name = "stats",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct events_args, stats),
+     .help = "show the use once and end"},
     {.name = "interval",
      .kind = OPTION_STRING,
      .offset = offsetof(struct events_args, interval),
@@ -59,7 +62,8 @@ static int print_line(const char *type, const char *id, json_t *data) {
 }
 
 static int stream(struct container *c, struct cgroup *g, int64_t interval_ms, struct err **err) {
-    cleanup(closep) int oom = cgroup_watch_oom(g, NULL); /* without a memory controller there is none to tell of */
+    cleanup(closep) int oom =
+        cgroup_watch_oom(g, NULL); /* without a memory controller there is none to tell of */
     pid_t pid = c->state.standin.pid ? c->state.standin.pid : c->state.sandbox.pid;
     cleanup(closep) int life = (int)syscall(SYS_pidfd_open, pid, 0);
     int64_t next = monotonic_ns() + interval_ms * 1000000, kills = 0;
@@ -98,7 +102,8 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     if (container_status(c) == STATUS_STOPPED)
         return err_set(err, ESRCH, "container.not-running", "container with id %s is not running", argv[0]);
     if (!c->state.cgroups || json_array_size(c->state.cgroups) == 0)
-        return err_set(err, ENOTSUP, "cgroup.none", "container %s has no control groups on the host", argv[0]);
+        return err_set(err, ENOTSUP, "cgroup.none", "container %s has no control groups on the host",
+                       argv[0]);
     r = cgroup_from_json(c->state.cgroups, &g, err);
     if (r < 0)
         return r;

@@ -122,8 +122,8 @@ static int run_hook(struct hook_run *h, struct err **err) {
         return err_set(err, -r, "hook.start", "running the %s hook %s", h->name, h->hook->path);
     if (status == 0)
         return 0;
-    (void)err_set(err, 0, "hook.failed", "error running %s hook %s: exit status %d%s%s", h->name, h->hook->path,
-                  exit_code_of(status), h->text[0] ? ", stderr: " : "", h->text);
+    (void)err_set(err, 0, "hook.failed", "error running %s hook %s: exit status %d%s%s", h->name,
+                  h->hook->path, exit_code_of(status), h->text[0] ? ", stderr: " : "", h->text);
     return -ECANCELED;
 }
 
