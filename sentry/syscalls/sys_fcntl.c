@@ -11,8 +11,7 @@
 #include "sentry/vfs/pipe.h"
 
 enum {
-    O_ASYNC_BIT = 020000,
-    SETFL_BITS = LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_DIRECT | LINUX_O_NOATIME | O_ASYNC_BIT
+    SETFL_BITS = LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_DIRECT | LINUX_O_NOATIME | LINUX_O_ASYNC
 };
 
 static int64_t dup_min(struct task *t, struct file *f, uint64_t min, bool cloexec) {
@@ -28,6 +27,8 @@ static int64_t set_flags(struct task *t, struct file *f, uint64_t arg) {
     uint32_t old = atomic_load(&f->flags), new = (old & ~(uint32_t)SETFL_BITS) | ((uint32_t)arg & SETFL_BITS);
 
     if (new &LINUX_O_NOATIME && !(old & LINUX_O_NOATIME) && !inode_owner_or_capable(f->inode, task_creds(t)))
+        return -EPERM;
+    if (f->inode->flags & INODE_APPEND && (old ^ new) & LINUX_O_APPEND)
         return -EPERM;
     if (f->ops->set_flags) {
         int r = f->ops->set_flags(f, new);

@@ -18,7 +18,7 @@ static int64_t do_mkdir(struct task *t, int dirfd, gva_t name, uint32_t mode) {
     if (r < 0)
         return r;
     vfs_view_of(t, &v);
-    r = vfs_mkdir(&v, dirfd, text, mode & ~fs_context_umask(t->fs));
+    r = vfs_mkdir(&v, dirfd, text, mode);
     vfs_view_done(&v);
     return r;
 }
@@ -48,7 +48,7 @@ static int64_t do_mknod(struct task *t, int dirfd, gva_t name, uint32_t mode, ui
     if (r < 0)
         return r;
     vfs_view_of(t, &v);
-    r = vfs_mknod(&v, dirfd, text, type | (mode & 07777 & ~fs_context_umask(t->fs)),
+    r = vfs_mknod(&v, dirfd, text, type | (mode & 07777),
                   type == LINUX_S_IFCHR || type == LINUX_S_IFBLK ? dev : 0);
     vfs_view_done(&v);
     return r;

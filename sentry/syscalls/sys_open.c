@@ -75,7 +75,7 @@ static int64_t open_checked(struct task *t, int dirfd, gva_t name, const struct 
     if (r < 0)
         return r;
     if (how->flags & (LINUX_O_CREAT | TMPFILE_BIT))
-        o.mode = (uint32_t)how->mode & ~fs_context_umask(t->fs);
+        o.mode = (uint32_t)how->mode;
     int fd = fd_reserve(t, 0, how->flags & LINUX_O_CLOEXEC);
     if (fd < 0)
         return fd;

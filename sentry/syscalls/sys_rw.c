@@ -4,9 +4,13 @@
  */
 #include <errno.h>
 
+#include "base/abi/linux/mount.h"
 #include "sentry/syscalls/sys_files.h"
 
-enum { RWF_KNOWN = LINUX_RWF_HIPRI | LINUX_RWF_DSYNC | LINUX_RWF_SYNC | LINUX_RWF_NOWAIT | LINUX_RWF_APPEND };
+enum {
+    RWF_KNOWN = LINUX_RWF_HIPRI | LINUX_RWF_DSYNC | LINUX_RWF_SYNC | LINUX_RWF_NOWAIT | LINUX_RWF_APPEND |
+                LINUX_RWF_NOAPPEND | LINUX_RWF_NOSIGNAL /* ATOMIC and DONTCACHE: no file here has them */
+};
 
 /* One transfer: `pos` NULL means the file's own position. */
 struct rw {
@@ -25,7 +29,8 @@ static int64_t do_rw(struct task *t, const struct rw *rw, struct uio *u) {
         return -EBADF;
     if (rw->write) {
         r = rw->positioned ? file_pwrite(t, f, u, rw->pos, rw->flags) : file_write(t, f, u, rw->flags);
-        r = write_result(t, f, r);
+        if (!(rw->flags & LINUX_RWF_NOSIGNAL))
+            r = write_result(t, f, r);
     } else {
         r = rw->positioned ? file_pread(t, f, u, rw->pos, rw->flags) : file_read(t, f, u, rw->flags);
     }
@@ -49,6 +54,23 @@ static int64_t rw_one(struct task *t, const struct rw *rw, gva_t base, uint64_t 
     return do_rw(t, rw, &u);
 }
 
+/* What preadv2(2) and pwritev2(2) may ask of which file, as observed (tests/conform/files_more.c). */
+static int check_flags(const struct file *f, const struct rw *rw) {
+    bool regular = f->inode->type == LINUX_S_IFREG;
+
+    if (rw->flags & ~(uint32_t)RWF_KNOWN)
+        return -EOPNOTSUPP;
+    if (rw->write && !f->inode->type && rw->flags & ~(uint32_t)LINUX_RWF_HIPRI)
+        return -EOPNOTSUPP; /* files without a type, as of eventfd(2) */
+    if (rw->flags & LINUX_RWF_NOWAIT && regular && (rw->write || f->inode->fs->magic == LINUX_TMPFS_MAGIC))
+        return -EOPNOTSUPP;
+    if ((rw->flags & (LINUX_RWF_APPEND | LINUX_RWF_NOAPPEND)) == (LINUX_RWF_APPEND | LINUX_RWF_NOAPPEND))
+        return -EINVAL;
+    if (rw->flags & LINUX_RWF_NOAPPEND && f->inode->flags & INODE_APPEND)
+        return -EPERM;
+    return 0;
+}
+
 static int64_t rw_vector(struct task *t, const struct rw *rw, gva_t iov, uint64_t count) {
     struct uio u;
 
@@ -57,10 +79,11 @@ static int64_t rw_vector(struct task *t, const struct rw *rw, gva_t iov, uint64_
     struct file *f = fd_get(t, rw->fd);
     if (!f)
         return -EBADF;
+    int r = check_flags(f, rw);
     file_unref(f);
-    if (rw->flags & ~(uint32_t)RWF_KNOWN)
-        return -EOPNOTSUPP;
-    int r = uio_init_iovec(&u, t, iov, count);
+    if (r < 0)
+        return r;
+    r = uio_init_iovec(&u, t, iov, count);
     if (r < 0)
         return r;
     int64_t n = do_rw(t, rw, &u);

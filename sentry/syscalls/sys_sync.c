@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_sync.c: sync family, advice, and the calls on file handles, which no file system here
- * has. Source: sync(2), fsync(2), sync_file_range(2), posix_fadvise(2), readahead(2), open_by_handle_at(2).
+ * sentry/syscalls/sys_sync.c: sync family and advice. Source: sync(2), fsync(2), sync_file_range(2),
+ * posix_fadvise(2), readahead(2), cachestat(2).
  */
 #include <errno.h>
 
-#include "base/abi/linux/capability.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/syscalls/sys_files.h"
@@ -99,31 +98,28 @@ int64_t sys_readahead(struct task *t, const struct syscall_args *a) {
     return r;
 }
 
-/* ---- handles ---- */
+/* The page cache is the host's: what there is of a range counts as cached, and nothing as dirty. */
+int64_t sys_cachestat(struct task *t, const struct syscall_args *a) {
+    struct linux_cachestat_range range;
+    struct linux_cachestat cs = {0};
+    struct kstat st;
+    struct file *f = fd_get(t, arg_int(a, 0));
 
-int64_t sys_name_to_handle_at(struct task *t, const struct syscall_args *a) {
-    uint32_t flags = arg_u32(a, 4);
-    struct path p;
-
-    if (flags & ~(uint32_t)(LINUX_AT_SYMLINK_FOLLOW | LINUX_AT_EMPTY_PATH))
-        return -EINVAL;
-    int r = lookup_user(t, arg_int(a, 0), a->arg[1],
-                        (flags & LINUX_AT_SYMLINK_FOLLOW ? LOOKUP_FOLLOW : 0u) |
-                            (flags & LINUX_AT_EMPTY_PATH ? LOOKUP_EMPTY : 0u),
-                        &p);
+    if (!f)
+        return -EBADF;
+    int r = copy_in(t, &range, a->arg[1], sizeof range);
+    if (r == 0 && f->inode->type != LINUX_S_IFREG && f->inode->type != LINUX_S_IFBLK && !inode_is_dir(f->inode))
+        r = -EOPNOTSUPP;
+    if (r == 0 && arg_u32(a, 3))
+        r = -EINVAL;
+    if (r == 0)
+        r = vfs_getattr(&f->path, &st);
+    file_unref(f);
     if (r < 0)
         return r;
-    path_put(&p);
-    return -EOPNOTSUPP;
-}
-
-int64_t sys_open_by_handle_at(struct task *t, const struct syscall_args *a) {
-    struct file *f = NULL;
-
-    if (!task_capable_in(t, t->kernel->root_user_ns, LINUX_CAP_DAC_READ_SEARCH))
-        return -EPERM;
-    if (arg_int(a, 0) != LINUX_AT_FDCWD && !(f = fd_get(t, arg_int(a, 0))))
-        return -EBADF;
-    file_unref(f);
-    return -EOPNOTSUPP;
+    uint64_t pages = (st.size + PAGE_SIZE - 1) / PAGE_SIZE, first = range.off / PAGE_SIZE;
+    uint64_t last = range.len == 0 || range.off + range.len < range.off ? UINT64_MAX : range.off + range.len - 1;
+    if (pages > first)
+        cs.nr_cache = MIN(pages - 1, last / PAGE_SIZE) - first + 1;
+    return copy_out(t, a->arg[2], &cs, sizeof cs);
 }

@@ -46,6 +46,7 @@ enum file_mode {
     FILE_POS = 8 /* has a position: pread, pwrite, lseek work */,
     FILE_STREAM = 32 /* no pread, no lseek: -ESPIPE; a blocking write goes on until all is written */,
     FILE_BLOCKS = 256 /* read and write block by themselves (sockets, with their time-outs) and give -EAGAIN only when that is the answer */,
+    FILE_PREAD = 512 /* no position here, but pread and pwrite work (the host keeps the position) */,
     /* vfs's own: */
     FILE_DENY_WRITE = 16 /* opened for exec */,
     FILE_COUNTED = 64 /* counts as a writer of inode and mount */,

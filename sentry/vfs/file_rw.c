@@ -37,7 +37,8 @@ static ssize_t do_once(struct io *io, uint64_t *offset) {
 static bool appends(const struct io *io) {
     return io->direction == DIR_WRITE &&
            (io->rw_flags & LINUX_RWF_APPEND ||
-            atomic_load_explicit(&io->file->flags, memory_order_relaxed) & LINUX_O_APPEND);
+            (atomic_load_explicit(&io->file->flags, memory_order_relaxed) & LINUX_O_APPEND &&
+             !(io->rw_flags & LINUX_RWF_NOAPPEND)));
 }
 
 /* RLIMIT_FSIZE: cuts the transfer, or -EFBIG. `at` is where it begins. */
@@ -157,7 +158,7 @@ static int check(const struct io *io, bool positioned) {
 
     if (!(f->mode & (io->direction == DIR_READ ? FILE_READ : FILE_WRITE)))
         return -EBADF;
-    if (positioned && !(f->mode & FILE_POS))
+    if (positioned && !(f->mode & (FILE_POS | FILE_PREAD)))
         return -ESPIPE;
     if (inode_is_dir(f->inode))
         return -EISDIR;

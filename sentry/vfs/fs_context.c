@@ -94,7 +94,7 @@ uint32_t fs_context_set_umask(struct fs_context *fs, uint32_t mask) {
 }
 
 void vfs_view_of(struct task *t, struct vfs_view *ret) {
-    *ret = (struct vfs_view){.creds = task_creds(t), .task = t};
+    *ret = (struct vfs_view){.creds = task_creds(t), .task = t, .umask = fs_context_umask(t->fs)};
     fs_context_get(t->fs, &ret->root, &ret->cwd);
 }
 

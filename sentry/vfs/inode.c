@@ -115,6 +115,7 @@ void inode_init(struct inode *i, const struct inode_ops *ops, struct filesystem 
     i->uid = uid;
     i->gid = gid;
     mutex_init(&i->locks_lock, RANK_FILE_LOCKS);
+    mutex_init(&i->acl_lock, RANK_LEAF);
     list_init(&i->posix_locks);
     list_init(&i->flocks);
     waitq_init(&i->locks_queue);
@@ -134,6 +135,8 @@ void inode_done(struct inode *i) {
     if (i->node)
         i->node->ops->release(i->node);
     i->node = NULL;
+    for (int k = 0; k < ACL_KINDS; k++)
+        i->acls[k] = posix_acl_unref(i->acls[k]);
     i->fs = NULL;
     filesystem_let_go(fs);
 }
@@ -168,15 +171,28 @@ bool inode_owner_or_capable(const struct inode *i, const struct creds *c) {
     return c->fsuid == i->uid || inode_capable(i, c, LINUX_CAP_FOWNER);
 }
 
-int inode_permission_generic(struct inode *i, const struct creds *c, unsigned mask) {
+/* Without capabilities. The list is asked only where the mode's group bits, which stand for it, allow
+ * anything. */
+static bool mode_allows(struct inode *i, const struct creds *c, unsigned want) {
     uint32_t mode = i->mode;
-    unsigned want = mask & (MAY_READ | MAY_WRITE | MAY_EXEC);
 
     if (c->fsuid == i->uid)
-        mode >>= 6;
-    else if (creds_in_group(c, i->gid))
-        mode >>= 3;
-    if ((mode & want) == want)
+        return (mode >> 6 & want) == want;
+    if (atomic_load_explicit(&i->has_acl, memory_order_relaxed) && mode & 070) {
+        struct posix_acl *a = inode_get_acl(i, ACL_ACCESS);
+        if (a) {
+            int r = posix_acl_permission(a, i, c, want);
+            posix_acl_unref(a);
+            return r == 0;
+        }
+    }
+    return ((creds_in_group(c, i->gid) ? mode >> 3 : mode) & want) == want;
+}
+
+int inode_permission_generic(struct inode *i, const struct creds *c, unsigned mask) {
+    unsigned want = mask & (MAY_READ | MAY_WRITE | MAY_EXEC);
+
+    if (mode_allows(i, c, want))
         return 0;
     if (i->type == LINUX_S_IFDIR) {
         if (!(want & MAY_WRITE) && inode_capable(i, c, LINUX_CAP_DAC_READ_SEARCH))
@@ -191,6 +207,8 @@ int inode_permission_generic(struct inode *i, const struct creds *c, unsigned ma
 }
 
 int inode_permission(struct inode *i, const struct creds *c, unsigned mask) {
+    if (mask & MAY_WRITE && i->flags & INODE_IMMUTABLE)
+        return -EPERM;
     if (i->ops->permission)
         return i->ops->permission(i, c, mask);
     return inode_permission_generic(i, c, mask);

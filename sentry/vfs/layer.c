@@ -30,3 +30,22 @@ int vfs_layer_open(struct mount *m, struct inode *inode, uint32_t flags, const s
     dentry_unref(d);
     return r;
 }
+
+int path_of_inode(struct mount *m, struct inode *inode, struct path *ret) {
+    bool root = inode == m->fs->root->inode;
+    struct dentry *d = NULL;
+    int r = 0;
+
+    if (inode_is_dir(inode) && !root)
+        r = -ESTALE;
+    else if (!root && !(d = dentry_new_anon(m->fs, "", inode)))
+        r = -ENOMEM;
+    if (root)
+        d = dentry_ref(m->fs->root);
+    if (r < 0 || root)
+        inode_unref(inode);
+    if (r < 0)
+        return r;
+    *ret = (struct path){mount_ref(m), d};
+    return 0;
+}

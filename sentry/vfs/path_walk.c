@@ -109,11 +109,11 @@ static void push_text(struct walk *w, char *text) {
 
 /* ---- links ---- */
 
-/* /proc/sys/fs/protected_symlinks, which is always on here: proc(5). */
+/* /proc/sys/fs/protected_symlinks: proc(5). */
 static int may_follow(const struct walk *w, const struct inode *link) {
     const struct inode *dir = w->at.dentry->inode;
 
-    if (link->uid == w->view->creds->fsuid ||
+    if (!vfs_setting(link->fs->kernel, VFS_PROTECTED_SYMLINKS) || link->uid == w->view->creds->fsuid ||
         (dir->mode & (LINUX_S_ISVTX | LINUX_S_IWOTH)) != (LINUX_S_ISVTX | LINUX_S_IWOTH) ||
         dir->uid == link->uid)
         return 0;

@@ -33,6 +33,7 @@
 #include "sentry/kernel/waitq.h"
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/path.h"
+#include "sentry/vfs/posix_acl.h"
 
 struct dentry;
 struct filesystem;
@@ -125,6 +126,9 @@ struct filesystem_ops {
        be held (it is on the path of every look-up: be quick when nothing changed); may block. 1 yes, 0 look
        it up again (the dentry stays if `lookup` gives the same inode), -errno. Optional: always true. */
     int (*revalidate)(struct filesystem *fs, struct dentry *d);
+    /* The file of an inode number, for open_by_handle_at(2): new reference; -ESTALE when it has no name any
+       more. Optional: the file system's files have no handles that can be opened. */
+    int (*find_inode)(struct filesystem *fs, uint64_t ino, struct inode **ret);
     void (*release)(struct filesystem *fs); /* filesystem_done(fs), then frees; no inode is left. Required */
 };
 
@@ -227,7 +231,22 @@ struct inode_ops {
     int (*setxattr)(struct inode *inode, const char *name, const void *value, size_t size, int flags);
     ssize_t (*listxattr)(struct inode *inode, char *buf, size_t size);
     int (*removexattr)(struct inode *inode, const char *name);
+    /* A list (borrowed; NULL: none any more) and, with an access list, the mode that goes with it. Ends with
+       inode_put_acl(). [the file system has none: -EOPNOTSUPP] */
+    int (*set_acl)(struct inode *inode, enum acl_kind kind, struct posix_acl *acl, uint32_t mode);
+    /* INODE_* flags of chattr(1) and the like; sets inode.flags. -EOPNOTSUPP for those it does not have. [no such
+       flags: -ENOTTY] */
+    int (*set_flags)(struct inode *inode, uint32_t flags);
     void (*release)(struct inode *inode); /* last reference: free the object. Required */
+};
+
+/* Flags of inodes, as FS_IOC_GETFLAGS names them: ioctl_iflags(2). */
+enum {
+    INODE_SYNC = 0x8,
+    INODE_IMMUTABLE = 0x10,
+    INODE_APPEND = 0x20,
+    INODE_NODUMP = 0x40,
+    INODE_NOATIME = 0x80,
 };
 
 enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4, MAY_APPEND = 8 };
@@ -245,6 +264,10 @@ struct inode {
      */
     _Atomic uint32_t mode;           /* permissions, 07777 */
     _Atomic uint32_t uid, gid;       /* kernel ids */
+    _Atomic uint32_t flags;          /* INODE_*; likewise */
+    _Atomic bool has_acl;            /* either list; written with acl_lock */
+    struct mutex acl_lock;           /* RANK_LEAF */
+    struct posix_acl *acls[2];       /* references, by enum acl_kind; acl_lock */
     struct mutex locks_lock;         /* RANK_FILE_LOCKS */
     struct list posix_locks, flocks; /* of struct file_lock, by start */
     struct waitq locks_queue;
@@ -336,6 +359,7 @@ struct vfs_view {
     struct path root, cwd;     /* borrowed by the caller's references */
     const struct creds *creds; /* borrowed */
     struct task *task;         /* for magic links, descriptors, limits; NULL while boot builds a container */
+    uint32_t umask;            /* for what is made, where no default ACL takes its place */
 };
 /* Takes references of root and cwd; end with vfs_view_done(). */
 void vfs_view_of(struct task *t, struct vfs_view *ret);
@@ -376,7 +400,7 @@ int path_lookup_parent(const struct vfs_view *v, int dirfd, const char *name, un
 struct open_request {
     int dirfd;
     uint32_t flags;   /* LINUX_O_* */
-    uint32_t mode;    /* for O_CREAT, umask applied already */
+    uint32_t mode;    /* for O_CREAT; the view's umask comes off it */
     unsigned resolve; /* LOOKUP_NO_* etc. of openat2 */
 };
 int vfs_open(const struct vfs_view *v, const char *name, const struct open_request *o,
@@ -424,6 +448,9 @@ int vfs_open_exec(const struct vfs_view *v, int dirfd, const char *name, int at_
    and a path to one (takes the inode, also on failure). */
 struct filesystem *anon_filesystem(struct kernel *k); /* borrowed */
 int anon_path_of(struct kernel *k, struct inode *inode, const char *name, struct path *ret) must_check;
+/* A path to an inode (taken, also on failure) of the mount's file system, without a name. A directory must be the
+ * root: -ESTALE for others, whose entries would be cached twice. */
+int path_of_inode(struct mount *m, struct inode *inode, struct path *ret) must_check;
 /* Connecting and binding of unix sockets by name: what hangs on the inode (inode.node). */
 int vfs_bind_socket(const struct vfs_view *v, const char *name, uint32_t mode, struct path *ret) must_check;
 
@@ -444,6 +471,22 @@ void vfs_notify(struct dentry *d, uint32_t mask, uint32_t cookie);
 int vfs_layer_mount(struct filesystem *fs, struct mount **ret) must_check;
 int vfs_layer_open(struct mount *m, struct inode *inode, uint32_t flags, const struct creds *c,
                    struct file **ret) must_check;
+
+/* ---- /proc/sys/fs ---- */
+
+enum vfs_setting {
+    VFS_PROTECTED_FIFOS,
+    VFS_PROTECTED_REGULAR,
+    VFS_PROTECTED_SYMLINKS,
+    VFS_PROTECTED_HARDLINKS,
+    VFS_LEASES_ENABLE,
+    VFS_LEASE_BREAK_TIME,
+    VFS_SETTINGS
+};
+/* As Debian sets them at first. Any thread. */
+int vfs_setting(struct kernel *k, enum vfs_setting which);
+/* -EINVAL: out of its range. */
+int vfs_set_setting(struct kernel *k, enum vfs_setting which, int value) must_check;
 
 /* ---- device nodes ---- */
 

@@ -6,6 +6,7 @@
 
 #include "base/abi/linux/capability.h"
 #include "base/abi/linux/mount.h"
+#include "base/abi/linux/stat.h"
 #include "base/abi/linux/xattr.h"
 #include "sentry/vfs/vfs_internal.h"
 
@@ -13,7 +14,13 @@ int vfs_getattr(const struct path *p, struct kstat *ret) {
     struct inode *i = p->dentry->inode;
 
     inode_fill_stat(i, ret);
-    return i->ops->getattr(i, ret);
+    int r = i->ops->getattr(i, ret);
+    if (i->ops->set_flags) {
+        const uint64_t shown = LINUX_STATX_ATTR_IMMUTABLE | LINUX_STATX_ATTR_APPEND | LINUX_STATX_ATTR_NODUMP;
+        ret->attributes |= i->flags & shown; /* the same bits */
+        ret->attributes_mask |= shown;
+    }
+    return r;
 }
 
 /* May `c` give the file to these ids? chown(2). */
@@ -39,8 +46,20 @@ static int times_check(struct inode *i, const struct setattr *s, const struct cr
     return inode_permission(i, c, MAY_WRITE);
 }
 
+/* Immutable and append-only files keep what they have; times may become "now" on the latter. */
+static int flags_check(const struct inode *i, const struct setattr *s) {
+    const uint32_t kept = SETATTR_MODE | SETATTR_UID | SETATTR_GID | SETATTR_ATIME | SETATTR_MTIME;
+
+    if (s->mask & kept && i->flags & (INODE_IMMUTABLE | INODE_APPEND))
+        return -EPERM;
+    return i->flags & INODE_IMMUTABLE ? -EPERM : 0;
+}
+
 static int setattr_check(struct inode *i, struct setattr *s, const struct creds *c) {
-    int r = chown_check(i, s, c);
+    int r = flags_check(i, s);
+
+    if (r == 0)
+        r = chown_check(i, s, c);
 
     if (r == 0 && s->mask & SETATTR_MODE) {
         if (!inode_owner_or_capable(i, c))
@@ -70,6 +89,8 @@ int vfs_setattr(const struct path *p, const struct setattr *s, const struct cred
     if (!i->ops->setattr)
         return -EPERM;
     r = i->ops->setattr(i, &checked);
+    if (r == 0 && checked.mask & SETATTR_MODE)
+        r = acl_chmod(i, checked.mode);
     if (r == 0)
         vfs_notify(p->dentry, LINUX_IN_ATTRIB, 0);
     return r;
@@ -88,7 +109,7 @@ int vfs_truncate(const struct path *p, uint64_t size, bool opened, const struct 
         r = path_permission(p, c, MAY_WRITE);
     if (r < 0)
         return r;
-    if (!i->ops->setattr)
+    if (!i->ops->setattr || i->flags & INODE_APPEND)
         return -EPERM;
     if (opened) {
         r = i->ops->setattr(i, &s);

@@ -42,7 +42,11 @@ struct vfs {
     struct mutex lock_graph;           /* RANK_FILE_LOCK_GRAPH: waiting POSIX lock owners */
     struct list blocked_locks;         /* of file_lock.c's waiters */
     _Atomic uint32_t next_cookie;      /* inotify rename cookies */
+    _Atomic int settings[VFS_SETTINGS];
 };
+
+/* settings.c: their first values. */
+void vfs_settings_init(struct vfs *v);
 
 static inline struct vfs *vfs_of(const struct filesystem *fs) {
     return fs->kernel->vfs;

@@ -19,12 +19,15 @@ struct creation {
     struct path dir; /* reference */
     struct last_component last;
     struct dentry *negative; /* reference; its directory is locked */
+    uint32_t mode;           /* that the new file gets */
+    struct acl_inheritance acl;
 };
 
 /* Order of filename_create(): EEXIST for "." and the like, EEXIST, ENOENT for "new/", EROFS, then permission.
  * With 0 the directory stays locked, for create_end(): the analysis cannot follow that. */
 static int create_begin(const struct vfs_view *v, int dirfd, const char *name, bool directory,
                         struct creation *c) NO_TSA {
+    c->acl = (struct acl_inheritance){0};
     int r = path_lookup_parent(v, dirfd, name, 0, &c->dir, &c->last);
 
     if (r < 0)
@@ -60,6 +63,9 @@ static int create_begin(const struct vfs_view *v, int dirfd, const char *name, b
 static int create_end(struct creation *c, int r, struct inode *inode, struct path *ret) NO_TSA {
     struct dentry *made = NULL;
 
+    if (r == 0 && (r = acl_inherit_apply(&c->acl, inode, c->mode)) < 0)
+        inode_unref(inode);
+    acl_inherit_done(&c->acl);
     if (r == 0) {
         dentry_drop(c->negative);
         r = dentry_add(c->dir.dentry, c->last.name, c->last.len, inode, &made);
@@ -86,8 +92,10 @@ int vfs_mkdir(const struct vfs_view *v, int dirfd, const char *name, uint32_t mo
     if (r < 0)
         return r;
     struct inode *dir = c.dir.dentry->inode;
-    r = dir->ops->mkdir ? dir->ops->mkdir(dir, c.last.name, c.last.len, mode & 01777, v->creds, &inode)
-                        : -EPERM;
+    c.mode = mode & 01777;
+    r = acl_inherit(dir, LINUX_S_IFDIR, v->umask, &c.mode, &c.acl);
+    if (r == 0)
+        r = dir->ops->mkdir ? dir->ops->mkdir(dir, c.last.name, c.last.len, c.mode, v->creds, &inode) : -EPERM;
     return create_end(&c, r, inode, NULL);
 }
 
@@ -103,14 +111,17 @@ static int make_node(const struct vfs_view *v, int dirfd, const char *name, uint
     if (r < 0)
         return r;
     struct inode *dir = c.dir.dentry->inode;
+    c.mode = mode & 07777;
     if (device && !creds_has_cap_in(v->creds, dir->fs->kernel->root_user_ns, LINUX_CAP_MKNOD))
         r = -EPERM;
-    else if (type == LINUX_S_IFREG)
-        r = dir->ops->create ? dir->ops->create(dir, c.last.name, c.last.len, mode & 07777, v->creds, &inode)
-                             : -EPERM;
     else
-        r = dir->ops->mknod ? dir->ops->mknod(dir, c.last.name, c.last.len, mode, rdev, v->creds, &inode)
-                            : -EPERM;
+        r = acl_inherit(dir, type, v->umask, &c.mode, &c.acl);
+    if (r == 0 && type == LINUX_S_IFREG)
+        r = dir->ops->create ? dir->ops->create(dir, c.last.name, c.last.len, c.mode, v->creds, &inode) : -EPERM;
+    else if (r == 0)
+        r = dir->ops->mknod
+                ? dir->ops->mknod(dir, c.last.name, c.last.len, type | c.mode, rdev, v->creds, &inode)
+                : -EPERM;
     return create_end(&c, r, inode, ret);
 }
 
@@ -135,9 +146,9 @@ int vfs_symlink(const struct vfs_view *v, const char *target, int dirfd, const c
     return create_end(&c, r, inode, NULL);
 }
 
-/* protected_hardlinks, always on: only to what one owns, or could read and write and is not set-id. */
+/* protected_hardlinks: only to what one owns, or could read and write and is not set-id. */
 static int may_link(struct inode *i, const struct creds *c) {
-    if (inode_owner_or_capable(i, c))
+    if (!vfs_setting(i->fs->kernel, VFS_PROTECTED_HARDLINKS) || inode_owner_or_capable(i, c))
         return 0;
     if (i->type != LINUX_S_IFREG || i->mode & LINUX_S_ISUID ||
         (i->mode & (LINUX_S_ISGID | LINUX_S_IXGRP)) == (LINUX_S_ISGID | LINUX_S_IXGRP) ||
@@ -154,6 +165,8 @@ static int link_checked(const struct vfs_view *v, const struct path *old, struct
     int r = may_link(i, v->creds);
     if (r < 0)
         return r;
+    if (i->flags & (INODE_IMMUTABLE | INODE_APPEND))
+        return -EPERM;
     if (inode_is_dir(i) || !dir->ops->link)
         return -EPERM;
     return dir->ops->link(dir, c->last.name, c->last.len, i);
@@ -192,7 +205,8 @@ int name_may_delete(struct inode *dir, const struct dentry *victim, bool want_di
 
     if (r < 0)
         return r;
-    if (sticky_denies(dir, victim->inode, c))
+    if (sticky_denies(dir, victim->inode, c) || dir->flags & INODE_APPEND ||
+        victim->inode->flags & (INODE_IMMUTABLE | INODE_APPEND))
         return -EPERM;
     if (want_directory && !inode_is_dir(victim->inode))
         return -ENOTDIR;

@@ -69,6 +69,9 @@ static int may_open(const struct path *p, uint32_t flags, bool created, const st
     int r = created ? 0 : path_permission(p, c, access_mask(flags));
     if (r < 0)
         return r;
+    if (i->flags & INODE_APPEND &&
+        ((access_mask(flags) & MAY_WRITE && !(flags & LINUX_O_APPEND)) || flags & LINUX_O_TRUNC))
+        return -EPERM;
     if (flags & LINUX_O_NOATIME && !inode_owner_or_capable(i, c))
         return -EPERM;
     return 0;
@@ -180,14 +183,40 @@ static int create_locked(struct walk *w, const struct open_request *o, struct de
         return r;
     if (!dir->ops->create)
         return -EPERM;
-    r = dir->ops->create(dir, w->last.name, w->last.len, o->mode & 07777, w->view->creds, &inode);
+    struct acl_inheritance acl;
+    uint32_t mode = o->mode & 07777;
+    r = acl_inherit(dir, LINUX_S_IFREG, w->view->umask, &mode, &acl);
     if (r < 0)
         return r;
+    r = dir->ops->create(dir, w->last.name, w->last.len, mode, w->view->creds, &inode);
+    if (r < 0) {
+        acl_inherit_done(&acl);
+        return r;
+    }
+    r = acl_inherit_apply(&acl, inode, mode);
+    if (r < 0) {
+        inode_unref(inode);
+        return r;
+    }
     dentry_drop(negative);
     r = dentry_add(parent, w->last.name, w->last.len, inode, ret);
     if (r < 0)
         inode_unref(inode);
     return r;
+}
+
+/* protected_regular and protected_fifos (proc(5), "/proc/sys/fs"): in a sticky directory that others can write,
+ * O_CREAT does not open what somebody planted there. */
+static int check_planted(const struct inode *dir, const struct inode *i, const struct creds *c) {
+    bool fifo = i->type == LINUX_S_IFIFO;
+    int level = vfs_setting(i->fs->kernel, fifo ? VFS_PROTECTED_FIFOS : VFS_PROTECTED_REGULAR);
+
+    if (!level || !(dir->mode & LINUX_S_ISVTX) || (!fifo && i->type != LINUX_S_IFREG) || i->uid == dir->uid ||
+        i->uid == c->fsuid)
+        return 0;
+    if (dir->mode & LINUX_S_IWOTH || (level >= 2 && dir->mode & LINUX_S_IWGRP))
+        return -EACCES;
+    return 0;
 }
 
 /* The last component with O_CREAT. 0: w->at is it; 1: goes on through a link. */
@@ -217,6 +246,11 @@ static int last_or_create(struct walk *w, const struct open_request *o, bool fol
             return r;
     }
     *ret_created = made != NULL;
+    if (!made && (r = check_planted(parent->inode, d->inode, w->view->creds)) < 0 &&
+        !(o->flags & LINUX_O_EXCL)) {
+        dentry_unref(d);
+        return r;
+    }
     if (made) {
         vfs_notify(made, LINUX_IN_CREATE, 0);
         return walk_into(w, d, false);
@@ -257,11 +291,18 @@ static int open_tmpfile(const struct vfs_view *v, const char *name, const struct
         r = inode_permission(d, v->creds, MAY_WRITE | MAY_EXEC);
     if (r == 0 && !d->ops->tmpfile)
         r = -EOPNOTSUPP;
+    uint32_t mode = o->mode & 07777;
+    struct acl_inheritance acl = {0};
+    if (r == 0)
+        r = acl_inherit(d, LINUX_S_IFREG, v->umask, &mode, &acl);
     if (r == 0) {
         mutex_lock(&d->dir_lock);
-        r = d->ops->tmpfile(d, o->mode & 07777, v->creds, &inode);
+        r = d->ops->tmpfile(d, mode, v->creds, &inode);
         mutex_unlock(&d->dir_lock);
     }
+    if (r == 0)
+        r = acl_inherit_apply(&acl, inode, mode);
+    acl_inherit_done(&acl);
     if (r == 0) {
         snprintf(text, sizeof text, "#%lu", (unsigned long)inode->ino);
         p = (struct path){mount_ref(dir.mount), dentry_new_unlinked(dir.dentry, text, inode)};

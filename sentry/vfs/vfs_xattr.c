@@ -37,6 +37,8 @@ static bool lacks_suffix(const char *name) {
 static int xattr_check(struct inode *i, const char *name, const struct creds *c, bool write) {
     if (lacks_suffix(name))
         return -EINVAL;
+    if (write && i->flags & (INODE_IMMUTABLE | INODE_APPEND))
+        return -EPERM;
     if (has_prefix(name, LINUX_XATTR_TRUSTED_PREFIX)) {
         if (!admin_over(i, c))
             return write ? -EPERM : -ENODATA;
@@ -56,6 +58,10 @@ static int xattr_check(struct inode *i, const char *name, const struct creds *c,
 
 ssize_t vfs_getxattr(const struct path *p, const char *name, void *buf, size_t size, const struct creds *c) {
     struct inode *i = p->dentry->inode;
+    enum acl_kind kind;
+
+    if (acl_kind_of_xattr(name, &kind))
+        return vfs_get_acl(p, kind, buf, size, c);
     int r = xattr_check(i, name, c, false);
 
     if (r < 0)
@@ -66,8 +72,11 @@ ssize_t vfs_getxattr(const struct path *p, const char *name, void *buf, size_t s
 int vfs_setxattr(const struct path *p, const char *name, const void *value, size_t size, int flags,
                  const struct creds *c) {
     struct inode *i = p->dentry->inode;
+    enum acl_kind kind;
     int r = path_want_write(p);
 
+    if (r == 0 && acl_kind_of_xattr(name, &kind))
+        return vfs_set_acl(p, kind, value, size, c);
     if (r == 0)
         r = xattr_check(i, name, c, true);
     if (r < 0)
@@ -82,8 +91,11 @@ int vfs_setxattr(const struct path *p, const char *name, const void *value, size
 
 int vfs_removexattr(const struct path *p, const char *name, const struct creds *c) {
     struct inode *i = p->dentry->inode;
+    enum acl_kind kind;
     int r = path_want_write(p);
 
+    if (r == 0 && acl_kind_of_xattr(name, &kind))
+        return vfs_set_acl(p, kind, NULL, 0, c);
     if (r == 0)
         r = xattr_check(i, name, c, true);
     if (r < 0)
@@ -112,20 +124,40 @@ static size_t filter_names(const struct inode *i, char *list, size_t len, const 
     return to;
 }
 
-ssize_t vfs_listxattr(const struct path *p, char *buf, size_t size, const struct creds *c) {
-    struct inode *i = p->dentry->inode;
+/* The file system's names, filtered, in heap memory with room for those of the ACLs. The length. */
+static ssize_t list_names(struct inode *i, const struct creds *c, char **ret) {
+    const size_t more = strlen(acl_xattr_name(ACL_ACCESS)) + strlen(acl_xattr_name(ACL_DEFAULT)) + 2;
+    ssize_t all = i->ops->listxattr ? i->ops->listxattr(i, NULL, 0) : 0;
 
-    if (!i->ops->listxattr)
-        return 0;
-    ssize_t all = i->ops->listxattr(i, NULL, 0);
-    if (all <= 0)
+    if (all < 0)
         return all;
-    char *list = heap_alloc_bytes((size_t)all);
+    char *list = heap_alloc_bytes((size_t)all + more);
     if (!list)
         return -ENOMEM;
-    all = i->ops->listxattr(i, list, (size_t)all);
     if (all > 0)
-        all = (ssize_t)filter_names(i, list, (size_t)all, c);
+        all = i->ops->listxattr(i, list, (size_t)all);
+    if (all < 0) {
+        heap_free(list);
+        return all;
+    }
+    *ret = list;
+    return (ssize_t)filter_names(i, list, (size_t)all, c);
+}
+
+ssize_t vfs_listxattr(const struct path *p, char *buf, size_t size, const struct creds *c) {
+    struct inode *i = p->dentry->inode;
+    char *list = NULL;
+    ssize_t all = list_names(i, c, &list);
+
+    for (int k = 0; all >= 0 && k < ACL_KINDS; k++) {
+        struct posix_acl *a = inode_get_acl(i, (enum acl_kind)k);
+        if (a) {
+            size_t len = strlen(acl_xattr_name((enum acl_kind)k)) + 1;
+            memcpy(list + all, acl_xattr_name((enum acl_kind)k), len);
+            all += (ssize_t)len;
+        }
+        posix_acl_unref(a);
+    }
     if (all > 0 && size > 0) {
         if ((size_t)all > size)
             all = -ERANGE;

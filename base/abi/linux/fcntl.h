@@ -17,6 +17,7 @@
 #define LINUX_O_APPEND    02000
 #define LINUX_O_NONBLOCK  04000
 #define LINUX_O_DSYNC     010000
+#define LINUX_O_ASYNC     020000
 #define LINUX_O_DIRECT    040000
 #define LINUX_O_LARGEFILE 0100000
 #define LINUX_O_DIRECTORY 0200000
@@ -56,6 +57,9 @@
 #define LINUX_F_SHLCK             8
 #define LINUX_F_SETLEASE          1024
 #define LINUX_F_GETLEASE          1025
+#define LINUX_F_CANCELLK          1029
+#define LINUX_F_DUPFD_QUERY       1027
+#define LINUX_F_CREATED_QUERY     1028
 #define LINUX_F_CANCELLK          1029
 #define LINUX_F_DUPFD_CLOEXEC     1030
 #define LINUX_F_NOTIFY            1026
@@ -151,6 +155,10 @@
 #define LINUX_RWF_SYNC   0x4
 #define LINUX_RWF_NOWAIT 0x8
 #define LINUX_RWF_APPEND 0x10
+#define LINUX_RWF_NOAPPEND 0x20
+#define LINUX_RWF_ATOMIC   0x40
+#define LINUX_RWF_DONTCACHE 0x80
+#define LINUX_RWF_NOSIGNAL 0x100
 
 /* memfd_create(2) */
 #define LINUX_MFD_CLOEXEC       0x1
@@ -178,3 +186,15 @@ struct linux_open_how {
     uint64_t flags, mode, resolve;
 };
 ABI_SIZE(linux_open_how, 24);
+
+/* name_to_handle_at(2) */
+#define LINUX_AT_HANDLE_FID           0x200
+#define LINUX_AT_HANDLE_MNT_ID_UNIQUE 0x1
+#define LINUX_MAX_HANDLE_SZ           128
+
+/* handle_bytes of the opaque part follow. */
+struct linux_file_handle {
+    uint32_t handle_bytes;
+    int32_t handle_type;
+};
+ABI_SIZE(linux_file_handle, 8);

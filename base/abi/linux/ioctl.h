@@ -139,3 +139,34 @@ struct linux_fsxattr {
     uint8_t pad[8];
 };
 ABI_SIZE(linux_fsxattr, 28);
+
+#define LINUX_FS_IOC_FIEMAP 0xc020660bu
+
+/* fsxattr.xflags */
+#define LINUX_FS_XFLAG_IMMUTABLE 0x8
+#define LINUX_FS_XFLAG_APPEND    0x10
+#define LINUX_FS_XFLAG_SYNC      0x20
+#define LINUX_FS_XFLAG_NOATIME   0x40
+#define LINUX_FS_XFLAG_NODUMP    0x80
+
+struct linux_file_clone_range {
+    int64_t src_fd;
+    uint64_t src_offset, src_length, dest_offset;
+};
+ABI_SIZE(linux_file_clone_range, 32);
+
+struct linux_file_dedupe_range_info {
+    int64_t dest_fd;
+    uint64_t dest_offset, bytes_deduped;
+    int32_t status;
+    uint32_t reserved;
+};
+ABI_SIZE(linux_file_dedupe_range_info, 32);
+
+/* dest_count of the other follow. */
+struct linux_file_dedupe_range {
+    uint64_t src_offset, src_length;
+    uint16_t dest_count, reserved1;
+    uint32_t reserved2;
+};
+ABI_SIZE(linux_file_dedupe_range, 24);

@@ -103,3 +103,13 @@ struct linux_statx {
 ABI_SIZE(linux_statx, 256);
 ABI_OFFSET(linux_statx, atime, 64);
 ABI_OFFSET(linux_statx, mnt_id, 144);
+
+/* cachestat(2) */
+struct linux_cachestat_range {
+    uint64_t off, len;
+};
+ABI_SIZE(linux_cachestat_range, 16);
+struct linux_cachestat {
+    uint64_t nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted;
+};
+ABI_SIZE(linux_cachestat, 40);

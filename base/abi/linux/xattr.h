@@ -16,3 +16,10 @@
 #define LINUX_XATTR_TRUSTED_PREFIX  "trusted."
 #define LINUX_XATTR_SECURITY_PREFIX "security."
 #define LINUX_XATTR_SYSTEM_PREFIX   "system."
+
+/* setxattrat(2), getxattrat(2) */
+struct linux_xattr_args {
+    uint64_t value; /* address */
+    uint32_t size, flags;
+};
+ABI_SIZE(linux_xattr_args, 16);

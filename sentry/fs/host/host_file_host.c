@@ -268,7 +268,7 @@ int host_file_new(struct kernel *k, int fd, const struct creds *c, struct file *
     if (r == 0 && host_fstat(fd, &st) < 0)
         r = -errno;
     if (r == 0)
-        r = file_init_anon(&h->file, &host_file_ops, S_ISFIFO(st.st_mode) ? "pipe" : S_ISSOCK(st.st_mode) ? "socket" : "host", st.st_mode & S_IFMT, flags, mode | (S_ISREG(st.st_mode) ? 0 : FILE_STREAM), c);
+        r = file_init_anon(&h->file, &host_file_ops, S_ISFIFO(st.st_mode) ? "pipe" : S_ISSOCK(st.st_mode) ? "socket" : "host", st.st_mode & S_IFMT, flags, mode | (S_ISREG(st.st_mode) ? FILE_PREAD : FILE_STREAM), c);
     if (r < 0) {
         heap_free(h);
         close_fd(fd);

@@ -80,6 +80,17 @@ static int copy_content(struct overlay_fs *o, struct inode *lower, struct inode 
     return rc;
 }
 
+static int copy_acls(struct inode *from, struct inode *to) {
+    int rc = 0;
+    for (int k = 0; rc == 0 && k < ACL_KINDS; k++) {
+        struct posix_acl *acl = inode_get_acl(from, (enum acl_kind)k);
+        if (acl && to->ops->set_acl)
+            rc = to->ops->set_acl(to, (enum acl_kind)k, acl, from->mode);
+        posix_acl_unref(acl);
+    }
+    return rc;
+}
+
 /* ---- attributes ---- */
 
 static int copy_attributes(struct overlay_inode *i, struct inode *upper, enum overlay_copy how) {
@@ -102,6 +113,8 @@ static int copy_attributes(struct overlay_inode *i, struct inode *upper, enum ov
         s.size = st.size;
     }
     rc = overlay_copy_xattrs(o, i->lower, upper);
+    if (rc == 0)
+        rc = copy_acls(i->lower, upper);
     if (rc == 0)
         rc = upper->ops->setattr(upper, &s);
     if (rc == 0)

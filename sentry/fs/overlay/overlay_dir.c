@@ -293,6 +293,28 @@ static int overlay_setattr(struct inode *inode, const struct setattr *s) {
     return rc;
 }
 
+static int overlay_set_acl(struct inode *inode, enum acl_kind kind, struct posix_acl *acl, uint32_t mode) {
+    struct overlay_inode *i = oino_of(inode);
+    int rc = overlay_copy_up(i, OVERLAY_COPY_ALL);
+    if (rc < 0)
+        return rc;
+    struct inode *upper = oino_upper(i);
+    rc = upper->ops->set_acl ? upper->ops->set_acl(upper, kind, acl, mode) : -EOPNOTSUPP;
+    oino_copy_mode(i);
+    return rc;
+}
+
+static int overlay_set_flags(struct inode *inode, uint32_t flags) {
+    struct overlay_inode *i = oino_of(inode);
+    int rc = overlay_copy_up(i, OVERLAY_COPY_ALL);
+    if (rc < 0)
+        return rc;
+    struct inode *upper = oino_upper(i);
+    rc = upper->ops->set_flags ? upper->ops->set_flags(upper, flags) : -ENOTTY;
+    oino_copy_mode(i);
+    return rc;
+}
+
 static int overlay_readlink(struct inode *inode, struct task *t, char **ret) {
     struct inode *real = oino_real(oino_of(inode));
     return real->ops->readlink ? real->ops->readlink(real, t, ret) : -EINVAL;
@@ -318,5 +340,7 @@ const struct inode_ops overlay_inode_ops = {
     .setxattr = overlay_setxattr,
     .listxattr = overlay_listxattr,
     .removexattr = overlay_removexattr,
+    .set_acl = overlay_set_acl,
+    .set_flags = overlay_set_flags,
     .release = overlay_release,
 };

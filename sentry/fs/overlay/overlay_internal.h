@@ -105,7 +105,7 @@ void oino_publish(struct overlay_inode *i, struct inode *upper);
 /* Counts a name of a lower file more (+1) or less (-1). lower_nlink: what the lower layer says. */
 int oino_count_names(struct overlay_inode *i, int change) must_check;
 void overlay_release(struct inode *inode);
-void oino_copy_mode(struct overlay_inode *i); /* cached mode and owner from the real inode */
+void oino_copy_mode(struct overlay_inode *i); /* cached mode, owner, flags, ACLs from the real inode */
 
 /* overlay_xattr.c */
 bool overlay_flag_get(struct overlay_fs *o, struct inode *upper, const char *which); /* opaque */

@@ -77,14 +77,16 @@ static struct overlay_inode *find_locked(struct overlay_fs *o, const struct over
 }
 
 void oino_copy_mode(struct overlay_inode *i) {
-    const struct inode *real = oino_real(i);
+    struct inode *real = oino_real(i);
     i->inode.mode = real->mode;
     i->inode.uid = real->uid;
     i->inode.gid = real->gid;
+    i->inode.flags = real->flags;
+    inode_copy_acls(&i->inode, real);
 }
 
 static struct overlay_inode *inode_make(struct overlay_fs *o, const struct overlay_parts *parts) {
-    const struct inode *real = parts->upper ? parts->upper : parts->lower;
+    struct inode *real = parts->upper ? parts->upper : parts->lower;
     struct overlay_inode *i = heap_new(overlay_inode);
     if (!i)
         return NULL;
@@ -95,6 +97,8 @@ static struct overlay_inode *inode_make(struct overlay_fs *o, const struct overl
     uint64_t ino = parts->lower ? parts->lower->ino : overlay_ino_of_upper(o, parts->upper);
     inode_init(&i->inode, &overlay_inode_ops, &o->fs, ino, real->type | real->mode, real->uid, real->gid);
     i->inode.rdev = real->rdev;
+    i->inode.flags = real->flags;
+    inode_copy_acls(&i->inode, real);
     i->upper = parts->upper;
     i->lower = parts->lower;
     mutex_init(&i->copy_lock, RANK_OVERLAY);

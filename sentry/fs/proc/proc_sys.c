@@ -7,22 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/abi/linux/stat.h"
-#include "sentry/fs/proc/proc_internal.h"
+#include "sentry/fs/proc/proc_sys.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
-
-#define CONSTANT(name, value)                                                                                \
-    static int name##_show(struct kernfs_inode *n, struct task *t, struct text *out) {                       \
-        (void)n, (void)t;                                                                                    \
-        text_printf(out, "%s\n", value);                                                                     \
-        return 0;                                                                                            \
-    }                                                                                                        \
-    static const struct kernfs_ops name = {.mode = LINUX_S_IFREG | 0444, .show = name##_show}
-#define DIRECTORY(name, ...)                                                                                 \
-    static const struct kernfs_entry name##_entries[] = {__VA_ARGS__, {NULL, NULL}};                         \
-    static const struct kernfs_ops name = {.mode = LINUX_S_IFDIR | 0555, .entries = name##_entries}
 
 CONSTANT(zero_value, "0");
 CONSTANT(one_value, "1");
@@ -43,15 +31,6 @@ CONSTANT(max_map_count, "65530");
 CONSTANT(mmap_min_addr, "65536");
 CONSTANT(swappiness, "60");
 CONSTANT(overcommit_ratio, "50");
-CONSTANT(file_max, "9223372036854775807");
-CONSTANT(nr_open, "1048576");
-CONSTANT(file_nr, "1024\t0\t9223372036854775807");
-CONSTANT(pipe_max_size, "1048576");
-CONSTANT(pipe_user_pages_soft, "16384");
-CONSTANT(aio_max_nr, "65536");
-CONSTANT(inotify_max_watches, "193532");
-CONSTANT(inotify_max_instances, "128");
-CONSTANT(inotify_max_events, "16384");
 CONSTANT(somaxconn, "4096");
 CONSTANT(entropy, "256");
 CONSTANT(poolsize, "256");
@@ -180,23 +159,13 @@ DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pa
 DIRECTORY(vm_dir, {"max_map_count", &max_map_count}, {"mmap_min_addr", &mmap_min_addr},
           {"overcommit_memory", &zero_value}, {"overcommit_ratio", &overcommit_ratio},
           {"swappiness", &swappiness});
-DIRECTORY(inotify_dir, {"max_queued_events", &inotify_max_events},
-          {"max_user_instances", &inotify_max_instances}, {"max_user_watches", &inotify_max_watches});
-DIRECTORY(mqueue_dir, {"msg_default", &proc_sys_mq_msg_default}, {"msg_max", &proc_sys_mq_msg_max},
-          {"msgsize_default", &proc_sys_mq_msgsize_default}, {"msgsize_max", &proc_sys_mq_msgsize_max},
-          {"queues_max", &proc_sys_mq_queues_max});
-DIRECTORY(fs_dir, {"aio-max-nr", &aio_max_nr}, {"file-max", &file_max}, {"file-nr", &file_nr},
-          {"inotify", &inotify_dir}, {"mqueue", &mqueue_dir}, {"nr_open", &nr_open},
-          {"overflowgid", &overflow_id}, {"overflowuid", &overflow_id}, {"pipe-max-size", &pipe_max_size},
-          {"pipe-user-pages-soft", &pipe_user_pages_soft}, {"protected_hardlinks", &one_value},
-          {"protected_symlinks", &one_value});
 DIRECTORY(user_dir, {"max_user_namespaces", &threads_max}, {"max_mnt_namespaces", &threads_max},
           {"max_pid_namespaces", &threads_max});
 DIRECTORY(net_core_dir, {"somaxconn", &somaxconn});
 DIRECTORY(net_ipv4_dir, {"ip_local_port_range", &port_range}, {"ip_unprivileged_port_start", &zero_value});
 DIRECTORY(net_sys_dir, {"core", &net_core_dir}, {"ipv4", &net_ipv4_dir});
 
-static const struct kernfs_entry sys_entries[] = {{"fs", &fs_dir},       {"kernel", &kernel_dir},
+static const struct kernfs_entry sys_entries[] = {{"fs", &proc_sys_fs_dir},       {"kernel", &kernel_dir},
                                                   {"net", &net_sys_dir}, {"user", &user_dir},
                                                   {"vm", &vm_dir},       {NULL, NULL}};
 const struct kernfs_ops proc_sys_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = sys_entries};

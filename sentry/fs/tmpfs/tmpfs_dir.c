@@ -405,5 +405,7 @@ const struct inode_ops tmpfs_dir_inode_ops = {
     .setxattr = tmpfs_setxattr,
     .listxattr = tmpfs_listxattr,
     .removexattr = tmpfs_removexattr,
+    .set_acl = tmpfs_set_acl,
+    .set_flags = tmpfs_set_flags,
     .release = tmpfs_release,
 };

@@ -26,6 +26,47 @@ static const struct inode_ops *ops_of(uint32_t type) {
     }
 }
 
+/* ---- by number ---- */
+
+static int compare_ino(const struct tmpfs_inode *a, const struct tmpfs_inode *b) {
+    return (a->base.ino > b->base.ino) - (a->base.ino < b->base.ino);
+}
+RB_GENERATE_INTERNAL(tmpfs_by_ino, tmpfs_inode, by_ino, compare_ino, static __attribute__((unused)))
+
+static void list_inode(struct tmpfs *fs, struct tmpfs_inode *i) {
+    mutex_lock(&fs->by_ino_lock);
+    RB_INSERT(tmpfs_by_ino, &fs->by_ino, i);
+    mutex_unlock(&fs->by_ino_lock);
+}
+
+static void unlist_inode(struct tmpfs *fs, struct tmpfs_inode *i) {
+    mutex_lock(&fs->by_ino_lock);
+    RB_REMOVE(tmpfs_by_ino, &fs->by_ino, i);
+    mutex_unlock(&fs->by_ino_lock);
+}
+
+int tmpfs_find_inode(struct filesystem *base, uint64_t ino, struct inode **ret) {
+    struct tmpfs *fs = container_of(base, struct tmpfs, base);
+
+    mutex_lock(&fs->by_ino_lock);
+    struct tmpfs_inode *i = RB_ROOT(&fs->by_ino);
+    while (i && i->base.ino != ino)
+        i = ino < i->base.ino ? RB_LEFT(i, by_ino) : RB_RIGHT(i, by_ino);
+    bool found = i && inode_tryref(&i->base);
+    mutex_unlock(&fs->by_ino_lock);
+    if (!found)
+        return -ESTALE;
+    mutex_lock(&i->base.lock);
+    bool named = i->nlink > 0;
+    mutex_unlock(&i->base.lock);
+    if (!named) {
+        inode_unref(&i->base);
+        return -ESTALE;
+    }
+    *ret = &i->base;
+    return 0;
+}
+
 static bool count_inode(struct tmpfs *fs) {
     uint64_t used = atomic_load(&fs->used_inodes), max = atomic_load(&fs->max_inodes);
 
@@ -59,6 +100,7 @@ int tmpfs_inode_new(struct tmpfs *fs, const struct inode *dir, uint32_t mode, ui
     i->base.rdev = rdev;
     list_init(&i->xattrs);
     i->atime_ns = i->mtime_ns = i->ctime_ns = i->btime_ns = vfs_now(fs->base.kernel);
+    list_inode(fs, i);
     *ret = i;
     return 0;
 }
@@ -68,6 +110,7 @@ int tmpfs_inode_new(struct tmpfs *fs, const struct inode *dir, uint32_t mode, ui
 static void free_one(struct tmpfs_inode *i) {
     struct tmpfs *fs = tmpfs_of(&i->base);
 
+    unlist_inode(fs, i);
     if (i->dir)
         tmpfs_dir_free(i->dir);
     i->dir = NULL;
@@ -172,6 +215,30 @@ int tmpfs_setattr(struct inode *base, const struct setattr *s) {
     return r;
 }
 
+int tmpfs_set_acl(struct inode *base, enum acl_kind kind, struct posix_acl *acl, uint32_t mode) {
+    int64_t now = vfs_now(base->fs->kernel);
+
+    mutex_lock(&base->lock);
+    inode_put_acl(base, kind, acl);
+    if (kind == ACL_ACCESS)
+        base->mode = mode & 07777;
+    tmpfs_inode_of(base)->ctime_ns = now;
+    mutex_unlock(&base->lock);
+    return 0;
+}
+
+int tmpfs_set_flags(struct inode *base, uint32_t flags) {
+    int64_t now = vfs_now(base->fs->kernel);
+
+    if (flags & ~(uint32_t)(INODE_IMMUTABLE | INODE_APPEND | INODE_NODUMP | INODE_NOATIME))
+        return -EOPNOTSUPP;
+    mutex_lock(&base->lock);
+    base->flags = flags;
+    tmpfs_inode_of(base)->ctime_ns = now;
+    mutex_unlock(&base->lock);
+    return 0;
+}
+
 void tmpfs_dir_changed(struct inode *dir, int subdirs) {
     struct tmpfs_inode *i = tmpfs_inode_of(dir);
     int64_t now = vfs_now(dir->fs->kernel);
@@ -204,7 +271,7 @@ static int tmpfs_readlink(struct inode *base, struct task *t, char **ret) {
 #define TMPFS_COMMON_OPS                                                                                     \
     .getattr = tmpfs_getattr, .setattr = tmpfs_setattr, .getxattr = tmpfs_getxattr,                          \
     .setxattr = tmpfs_setxattr, .listxattr = tmpfs_listxattr, .removexattr = tmpfs_removexattr,              \
-    .release = tmpfs_release
+    .set_acl = tmpfs_set_acl, .set_flags = tmpfs_set_flags, .release = tmpfs_release
 
 const struct inode_ops tmpfs_file_inode_ops = {
     .name = "tmpfs-file", .open = tmpfs_file_open, TMPFS_COMMON_OPS};

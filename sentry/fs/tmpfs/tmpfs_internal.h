@@ -12,6 +12,8 @@
 #include "sentry/mm/uaccess.h"
 #include "sentry/vfs/vfs.h"
 
+struct tmpfs_inode;
+
 struct tmpfs {
     struct filesystem base;
     uint32_t mode; /* of the root, as mounted: for show_options */
@@ -22,6 +24,8 @@ struct tmpfs {
     _Atomic uint64_t used_bytes;
     _Atomic uint64_t used_inodes;
     _Atomic uint64_t next_ino;
+    struct mutex by_ino_lock; /* RANK_LEAF */
+    RB_HEAD(tmpfs_by_ino, tmpfs_inode) by_ino; /* every inode, without a reference */
 };
 
 enum { TMPFS_INLINE_NAME = 32, TMPFS_XATTR_MAX = 1 << 20 /* bytes of names and values per inode */ };
@@ -54,6 +58,7 @@ struct tmpfs_xattr {
 
 struct tmpfs_inode {
     struct inode base;
+    RB_ENTRY(tmpfs_inode) by_ino;
     struct tmpfs_dir *dir; /* directories only */
     char *target;          /* symlinks only */
     /* base.lock: */
@@ -81,8 +86,11 @@ extern const struct inode_ops tmpfs_dir_inode_ops, tmpfs_file_inode_ops, tmpfs_l
  */
 int tmpfs_inode_new(struct tmpfs *fs, const struct inode *dir, uint32_t mode_and_type, uint64_t rdev,
                     const struct creds *c, struct tmpfs_inode **ret) must_check;
+int tmpfs_find_inode(struct filesystem *fs, uint64_t ino, struct inode **ret) must_check;
 int tmpfs_getattr(struct inode *i, struct kstat *ret);
 int tmpfs_setattr(struct inode *i, const struct setattr *s);
+int tmpfs_set_acl(struct inode *i, enum acl_kind kind, struct posix_acl *acl, uint32_t mode);
+int tmpfs_set_flags(struct inode *i, uint32_t flags);
 void tmpfs_release(struct inode *i);
 /* ctime and mtime of a directory whose entries changed; subdirs: change of the link count. */
 void tmpfs_dir_changed(struct inode *dir, int subdirs);

@@ -205,6 +205,7 @@ static const struct filesystem_ops tmpfs_ops = {
     .statfs = tmpfs_statfs,
     .remount = tmpfs_remount,
     .show_options = tmpfs_show_options,
+    .find_inode = tmpfs_find_inode,
     .release = tmpfs_fs_release,
 };
 
@@ -223,6 +224,8 @@ static int tmpfs_new(struct kernel *k, const struct fs_type *type, unsigned laye
         return r;
     }
     fs->base.magic = LINUX_TMPFS_MAGIC;
+    mutex_init(&fs->by_ino_lock, RANK_LEAF);
+    RB_INIT(&fs->by_ino);
     fs->mode = o->mode;
     fs->uid = o->uid;
     fs->gid = o->gid;

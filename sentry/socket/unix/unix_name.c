@@ -156,9 +156,7 @@ static int bind_path(struct unix_sock *s, struct task *t, const struct linux_soc
     if (!name)
         return -ENOMEM;
     vfs_view_of(t, &view);
-    struct fs_context *fs = task_get_fs(t);
-    int r = vfs_bind_socket(&view, path, 0777 & ~fs->umask, &name->path);
-    fs_context_unref(fs);
+    int r = vfs_bind_socket(&view, path, 0777, &name->path);
     vfs_view_done(&view);
     if (r < 0) {
         name->path = (struct path){0};
