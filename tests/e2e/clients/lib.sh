@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by run: the clients' own folders and daemons, images, and how a scenario is run. $work, $runsc, $platform, $full, $out are set.
+# Sourced by run: the clients' own folders and daemons, images, and how a scenario is run. $work, $runsc, $platform, $full, $times, $out are set.
 
 tag=${work##*-}
 
@@ -206,9 +206,8 @@ with_runtime() {
         "$2"
     ) >"$file" 2>&1 </dev/null &
     local pid=$!
-    (sleep "$limit" && echo "clients/run: took longer than $limit s" >>"$file" && kill_tree $pid) &
+    (sleep "$limit" 2>/dev/null && echo "clients/run: took longer than $limit s" >>"$file" && kill_tree $pid) &
     local watch=$!
-    disown $watch
     wait $pid
     status=$?
     kill_tree $watch
@@ -277,6 +276,18 @@ check_leftovers() {
 }
 no_process() { ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qF "$work/bin/runsc.real"; }
 
+# For tests/bench: the scenario "true", from call to return.
+time_true() {
+    local i start
+    for i in $(seq "$times"); do
+        start=$(now_us)
+        (cd "$work/tmp" && quick_true) >/dev/null 2>&1 </dev/null || echo failed
+        echo $(($(now_us) - start))
+    done | sort -n | awk -v name="$client run --rm /bin/true, $RT" '{ v[NR] = $1 } END {
+        printf "%-42s min %.0f ms, median %.0f ms\n", name, v[1] / 1000, v[int((NR + 1) / 2)] / 1000 }'
+}
+now_us() { echo $(($(date +%s%N) / 1000)); }
+
 run_client() { # NAME
     local scenario bad=0
     client=$1
@@ -284,6 +295,11 @@ run_client() { # NAME
     unset -f $(compgen -A function quick_; compgen -A function long_) 2>/dev/null
     case $client in podman | docker) . "$here/scenarios/common.sh" ;; esac
     . "$here/scenarios/$client.sh"
+    if [ "$times" -gt 0 ]; then
+        for RT in runc runsc runc runsc; do time_true; done
+        teardown
+        return
+    fi
     for scenario in $(compgen -A function quick_) $([ $full = 1 ] && compgen -A function long_); do
         run_scenario "$scenario" # no ||: it would switch off the scenario's set -e
         [ $? = 0 ] || bad=1

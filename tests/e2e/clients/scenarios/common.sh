@@ -292,7 +292,7 @@ long_exec_ends_with_container() {
     cat ended
 }
 long_masks() {
-    c run --rm $N $I sh -c 'wc -c </proc/kcore; echo x 2>/dev/null >/proc/sys/kernel/domainname || echo read-only; grep -c . /proc/mounts >/dev/null && echo mounts'
+    c run --rm $N $I sh -c 'wc -c </proc/kcore; echo x 2>/dev/null >/proc/sys/kernel/domainname || echo read-only; grep -c . /proc/mounts >/dev/null && echo mounts' 2>/dev/null
 }
 long_volume_named() {
     c volume create vol >/dev/null
