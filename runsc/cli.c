@@ -135,14 +135,25 @@ void cli_warn(const struct cli *cli, const char *fmt, ...) {
         cli_log(cli, "warning", text);
 }
 
+/* Whoever is root only in a user namespace (rootless podman) owns nothing of /run: an ordinary user all the same. */
+static bool is_ordinary_user(void) {
+    unsigned inside = 0, outside = 0, count = 0;
+    cleanup(fclosep) FILE *f = fopen("/proc/self/uid_map", "re");
+
+    if (geteuid() != 0)
+        return true;
+    return f && fscanf(f, "%u %u %u", &inside, &outside, &count) == 3 && (outside != 0 || count != UINT32_MAX);
+}
+
 int cli_root(struct cli *cli, struct err **err) {
     const char *xdg = getenv("XDG_RUNTIME_DIR");
+    bool ordinary = !cli->root_path && !cli->root && is_ordinary_user();
 
     if (cli->root_path)
         return 0;
     if (cli->root)
         cli->root_path = strdup(cli->root);
-    else if (xdg && *xdg && geteuid() != 0 && asprintf(&cli->root_path, "%s/runsc", xdg) < 0)
+    else if (xdg && *xdg && ordinary && asprintf(&cli->root_path, "%s/runsc", xdg) < 0)
         cli->root_path = NULL;
     else if (!cli->root_path && geteuid() != 0 && asprintf(&cli->root_path, "/tmp/runsc-%u", geteuid()) < 0)
         cli->root_path = NULL;

@@ -365,6 +365,10 @@ static int make_cgroups(struct launch *l, struct err **err) {
         json_decref(l->container->state.cgroups); /* another's: not ours to remove */
         l->container->state.cgroups = NULL;
     }
+    if (r >= 0) { /* without those that could not be made and need not be; start_children() saves it */
+        json_decref(l->container->state.cgroups);
+        l->container->state.cgroups = cgroup_to_json(&l->cgroup);
+    }
     if (r >= 0 && l->sandbox.pid)
         r = cgroup_join(&l->cgroup, l->sandbox.pid, err);
     return r < 0 ? r : cgroup_join(&l->cgroup, l->gofer.pid, err);

@@ -120,6 +120,31 @@ END
 
 start_buildah() { start_podman; }
 
+# An ordinary user, who is in /etc of this mount namespace only.
+start_rootless() {
+    cp -a /etc "$work/etc" && mount --bind "$work/etc" /etc || return 1
+    useradd --create-home --home-dir "$work/home" tester || return 1
+    grep -q '^tester:' /etc/subuid || { echo tester:200000:65536 >>/etc/subuid; echo tester:200000:65536 >>/etc/subgid; }
+    chmod 755 "$work"
+    mkdir -p "/run/user/$(id -u tester)" "$work/home/.config/containers"
+    cat >"$work/home/.config/containers/containers.conf" <<END
+[containers]
+default_ulimits = ["nofile=20000:20000","nproc=30000:30000"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+[network]
+network_backend = "cni"
+END
+    printf '[storage]\ndriver = "vfs"\n' >"$work/home/.config/containers/storage.conf"
+    chown -R tester: "$work/home" "/run/user/$(id -u tester)"
+    u podman import "$work/image.tar" localhost/bb:1 >"$work/rootless.log" 2>&1
+}
+u() {
+    (cd "$work/home" && setpriv --reuid tester --regid tester --init-groups env -i PATH="$PATH" LC_ALL=C USER=tester HOME="$work/home" \
+        XDG_RUNTIME_DIR="/run/user/$(id -u tester)" "$@")
+}
+
 # ---- the clients, with the runtime of the moment ($RT) ----
 
 docker() { command /usr/bin/docker "$@"; }
@@ -206,8 +231,9 @@ with_runtime() {
         "$2"
     ) >"$file" 2>&1 </dev/null &
     local pid=$!
-    (sleep "$limit" 2>/dev/null && echo "clients/run: took longer than $limit s" >>"$file" && kill_tree $pid) &
+    (sleep "$limit" && echo "clients/run: took longer than $limit s" >>"$file" && kill_tree $pid) 2>/dev/null &
     local watch=$!
+    disown $watch # else its death is announced
     wait $pid
     status=$?
     kill_tree $watch
@@ -228,6 +254,11 @@ clean_podman() {
     true
 }
 clean_buildah() { clean_podman; }
+clean_rootless() {
+    u podman ps -aq 2>/dev/null | xargs -r -n 1 setpriv --reuid tester --regid tester --init-groups env -i PATH="$PATH" USER=tester \
+        HOME="$work/home" XDG_RUNTIME_DIR="/run/user/$(id -u tester)" podman rm -f -t 0 >/dev/null 2>&1
+    true
+}
 clean_docker() {
     docker ps -aq 2>/dev/null | xargs -r /usr/bin/docker rm -f -v >/dev/null 2>&1
     docker volume ls -q 2>/dev/null | xargs -r /usr/bin/docker volume rm -f >/dev/null 2>&1
