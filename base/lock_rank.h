@@ -29,6 +29,8 @@ enum lock_rank {
     RANK_PIPE_WRITE = 68,
     RANK_FILE_POS = 70,         /* file.pos */
     RANK_SOCKET = 80,           /* one unix or inet socket; two by address order */
+    /* one change or look at interfaces, addresses, routes of any network namespace */
+    RANK_NETWORK_CONFIG = 85,
     RANK_RENAME = 90,           /* filesystem.rename_lock */
     /* inode.dir_lock: a directory's entries; parent before child, then address order */
     RANK_INODE_DIR = 100,
@@ -68,7 +70,8 @@ enum lock_rank {
     RANK_TASK = 310,            /* task.lock: small per-task state */
     RANK_CREDS = 320,
     RANK_LIMITS = 330,
-    RANK_NETWORK_CONFIG = 332,  /* one change or look at interfaces, addresses, routes of any namespace */
+    RANK_NETLINK = 333,         /* the table of netlink sockets: their names and groups */
+    RANK_NETLINK_QUEUE = 334,   /* what one netlink socket has received */
     RANK_NETWORK = 335,         /* network: when the stack's timer is armed for */
     RANK_TIMER = 340,           /* timer queue */
     /* any wait queue; an object's before that of an epoll file which watches it */

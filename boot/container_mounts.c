@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * boot/container_mounts.c: the mount tree of a container: the root (a gofer's, maybe under an overlay in
  * memory) and the spec's mounts in order. Source: runtime-spec config.md "Mounts"; OCI.md 5.
- *
- * cgroup has no file system here yet: such a mount is left out with a warning in the log, and its place stays
- * an empty directory.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -197,6 +194,11 @@ static int make_filesystem(const struct request *q, struct filesystem **ret) {
                               .pid_ns = q->c->container->pid_ns,
                               .ipc_ns = q->c->container->nsproxy->ipc};
 
+    if (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0) { /* version 1 is not built: 2 for it */
+        type = "cgroup2";
+        o.data = NULL;
+        o.internal = q->c->container->cgroup;
+    }
     if (q->m->gofer_root >= 0)
         return gofer_filesystem(q->c, (size_t)q->m->gofer_root, /* layer= */ 0, ret);
     int r = filesystem_create(k, type, &o, ret);
@@ -210,10 +212,6 @@ static bool spec_option(const struct spec_strings *options, const char *name) {
         if (strcmp(options->items[i], name) == 0)
             return true;
     return false;
-}
-
-static bool is_unbuilt(const char *type) {
-    return type && (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0);
 }
 
 /* What an image has at the place of a tmpfs: its contents if asked for, its owner and mode if none are given
@@ -245,20 +243,13 @@ static int mount_one(const struct request *q) {
     struct filesystem *fs = NULL;
     struct path at;
 
-    bool unbuilt = q->m->gofer_root < 0 && is_unbuilt(q->m->type);
-    int r = unbuilt ? 0 : make_filesystem(q, &fs);
+    int r = make_filesystem(q, &fs);
     if (r < 0)
         return r;
-    bool directory = !fs || inode_is_dir(fs->root->inode);
     bool existed = path_lookup(q->view, LINUX_AT_FDCWD, q->m->destination, LOOKUP_FOLLOW, &at) == 0;
     if (existed)
         path_put(&at);
-    r = boot_make_place(q->view, q->m->destination, directory);
-    if (unbuilt) {
-        log_warning(LOG_BOOT, "mount of type %s at %s is left out: not built yet", q->m->type,
-                    q->m->destination);
-        return 0;
-    }
+    r = boot_make_place(q->view, q->m->destination, inode_is_dir(fs->root->inode));
     if (r == 0)
         r = path_lookup(q->view, LINUX_AT_FDCWD, q->m->destination, LOOKUP_FOLLOW, &at);
     if (r < 0) {

@@ -294,6 +294,9 @@ int boot_process_make(struct boot_container *c, const struct boot_process *p, bo
         .oom_score_adj = p->spec->oom_score_adj.set ? (int)p->spec->oom_score_adj.value : 0,
         .files = f.items,
         .file_count = f.count,
+        .seccomp = c->seccomp,
+        .seccomp_count = c->seccomp_count,
+        .seccomp_log = c->seccomp_log,
         .terminal = e->terminal ? tty_ref(e->terminal) : NULL,
         .cookie = (uint64_t)(uintptr_t)e,
     };

@@ -189,6 +189,9 @@ static int start_create(struct request *q, struct spec *spec, struct err **err) 
         j->config.init_killable = get_bool(q->json, "init_killable");
         j->config.root_readonly = spec->root.readonly;
         j->config.root_overlay = get_bool(q->json, "overlay");
+        const json_t *seccomp = json_object_get(q->json, "seccomp");
+        j->config.seccomp = json_string_value(json_object_get(seccomp, "program"));
+        j->config.seccomp_log = get_bool(seccomp, "log");
         r = job_start(j, err);
     }
     if (r < 0) {

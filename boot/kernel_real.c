@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * boot/kernel_real.c: the kernel seam on sentry/kernel: kernel, containers, signals, ends.
  */
+#include "boot/container_cgroup.h"
 #include "boot/kernel_real.h"
 
 #include <errno.h>
@@ -11,10 +12,12 @@
 #include <unistd.h>
 
 #include "base/abi/linux/sched.h"
+#include "base/abi/linux/seccomp.h"
 #include "base/abi/linux/signal.h"
 #include "base/abi/linux/termios.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/fs/devpts/tty.h"
 #include "sentry/fs/gofer/gofer.h"
 #include "sentry/fs/host/host.h"
@@ -94,6 +97,7 @@ static void container_free(struct boot_container *c) {
         filesystem_unref(c->devpts);
     gofer_session_unref(c->gofer);
     user_ns_unref(c->user_ns);
+    free(c->seccomp);
     free(c->id);
     free(c);
 }
@@ -202,6 +206,36 @@ static int share_namespaces(struct boot_container *c, const struct boot_containe
     return 0;
 }
 
+static int hex_digit(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The compiled profile. What it does is checked by the kernel when it is installed. */
+static int take_seccomp(struct boot_container *c, const struct boot_container_config *config,
+                        struct err **err) {
+    const char *hex = config->seccomp;
+    size_t size = hex ? strlen(hex) / 2 : 0;
+
+    if (!hex)
+        return 0;
+    c->seccomp_count = size / sizeof *c->seccomp;
+    c->seccomp_log = config->seccomp_log;
+    if (c->seccomp_count == 0 || c->seccomp_count > LINUX_BPF_MAXINSNS || size % sizeof *c->seccomp)
+        return err_set(err, EINVAL, "seccomp.program",
+                       "the seccomp program of container \"%s\" has %zu bytes", c->id, size);
+    c->seccomp = malloc(size);
+    if (!c->seccomp)
+        return err_set(err, ENOMEM, "out-of-memory", "making container \"%s\"", c->id);
+    for (size_t i = 0; i < size; i++) {
+        int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return err_set(err, EINVAL, "seccomp.program",
+                           "the seccomp program of container \"%s\" is no hexadecimal text", c->id);
+        ((unsigned char *)c->seccomp)[i] = (unsigned char)(high << 4 | low);
+    }
+    return 0;
+}
+
 /* The names that the spec gives to a UTS namespace of its own. */
 static void set_names(struct boot_container *c, const struct boot_container_config *config) {
     for (size_t i = 0; i < config->share_count; i++)
@@ -240,6 +274,7 @@ static int make_container(struct boot_container *c, const struct boot_container_
     r = share_namespaces(c, config, err);
     if (r == 0)
         set_names(c, config);
+    boot_cgroup_limits(c->spec, &c->container->cgroup->limits);
     return r;
 }
 
@@ -249,6 +284,8 @@ static int build(struct boot_container *c, const struct boot_container_config *c
     int r = attach_gofer(c, config, err);
     if (r == 0)
         r = make_user_ns(c, config, err);
+    if (r == 0)
+        r = take_seccomp(c, config, err);
     if (r == 0)
         r = boot_mounts_create(c, config, &ns, err);
     if (r < 0)

@@ -55,6 +55,9 @@ struct boot_container {
     struct filesystem *devpts;   /* reference: the instance at /dev/pts, or one without a place */
     struct mutex lock;           /* RANK_CONTROL + 1; the list */
     struct list processes;       /* of boot_process_entry.node */
+    struct linux_sock_filter *seccomp; /* malloc'd; NULL: no profile */
+    size_t seccomp_count;
+    bool seccomp_log;
     bool gofer_lost;
 };
 

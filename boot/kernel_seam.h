@@ -94,6 +94,9 @@ struct boot_container_config {
     bool root_overlay; /* an overlay in the sandbox's memory over it: the host's directory is never written */
     const struct boot_mount *mounts; /* in the spec's order */
     size_t mount_count;
+    const char *seccomp; /* linux.seccomp compiled: struct sock_filter in hexadecimal, checked by the kernel;
+                            NULL: none. In force for init and for everything that boot_exec() starts */
+    bool seccomp_log;
     const struct boot_share *shares; /* namespaces of other containers in this sandbox that it joins */
     size_t share_count;
 };

@@ -213,6 +213,9 @@ must_check int nic_addr_del(struct nic *nic, const struct ipa *addr, unsigned pr
 /* Does: copies the `i`th address out. -ENOENT past the end. */
 must_check int nic_addr_at(struct nic *nic, size_t i, struct nic_addr *ret);
 
+/* The `i`th multicast group that the interface is in. -ENOENT past the end. */
+must_check int nic_group_at(struct nic *nic, size_t i, struct ipa *ret_group, uint32_t *ret_users);
+
 /* ---- links of the library ---- */
 
 /* Two ends, in the same or different namespaces of one stack. Names as in nic_config. */
@@ -221,6 +224,13 @@ must_check int veth_new(struct netns *a, const char *name_a, struct netns *b, co
 must_check int bridge_new(struct netns *ns, const char *name, struct nic **ret);
 /* `bridge` NULL: out of its bridge. Both in one namespace, else -EINVAL; -EBUSY if in another bridge. */
 must_check int bridge_set_port(struct nic *bridge, struct nic *port);
+
+/* An interface that swallows what it is given. */
+must_check int dummy_new(struct netns *ns, const char *name, struct nic **ret);
+/* Moves an interface to another namespace of its stack, down and without addresses, routes and neighbours, as
+ * `ip link set netns` does. It keeps its number if that is free there. `name` NULL: keeps its name. -EEXIST,
+ * -EINVAL for "lo". */
+must_check int nic_move(struct nic *nic, struct netns *to, const char *name);
 
 /* A tap on everything that an interface sends and receives, e.g. for a pcap file. Locked; borrows the packet.
  */
@@ -255,6 +265,19 @@ must_check int netns_route_add(struct netns *ns, const struct ns_route *r);
 must_check int netns_route_del(struct netns *ns, const struct ns_route *r);
 /* Does: copies the `i`th route of a family (NS_AF_*) out. -ENOENT past the end. */
 must_check int netns_route_at(struct netns *ns, int family, size_t i, struct ns_route *ret);
+
+/* What a packet to `dst` would do now: the route as `ip route get` shows it. */
+struct ns_route_query {
+    struct ipa dst, src; /* src any: choose */
+    uint32_t mark, oif, iif;
+    uint8_t tos;
+};
+struct ns_route_answer {
+    uint8_t type;
+    uint32_t ifindex, mtu;
+    struct ipa gateway /* any: on link */, src;
+};
+must_check int netns_route_get(struct netns *ns, const struct ns_route_query *q, struct ns_route_answer *ret);
 
 struct ns_rule {
     uint32_t priority, table;
@@ -303,6 +326,7 @@ struct ns_cmsg {
     uint32_t have;
     uint32_t ifindex;      /* PKTINFO: in: of arrival; out: to leave by */
     struct ipa local, dst; /* PKTINFO: spec_dst / source to use; header destination */
+    uint16_t dport;        /* ORIGDST: with `dst`, where the packet was sent to */
     int ttl, tos;
     int64_t realtime_ns;
     uint16_t gso_size;
@@ -343,35 +367,67 @@ void nsock_set_user(struct nsock *s, void *user);
 must_check ssize_t nsock_send(struct nsock *s, struct ns_msg *m);
 must_check ssize_t nsock_recv(struct nsock *s, struct ns_msg *m);
 /* The same without a copy under the lock, for callers whose bytes are elsewhere (guest memory).
- * A packet of `len` <= PKT_BLOCK_MAX bytes for the caller to fill at *ret_at. NULL: no memory. End: nsock_send_pkt() or
- * netstack_pkt_free(). */
+ * A packet of `len` <= PKT_BLOCK_MAX bytes for the caller to fill at *ret_at. NULL: no memory. End:
+ * nsock_send_pkt() or netstack_pkt_free(). */
 struct pkt *netstack_pkt_fill(struct netstack *st, uint32_t len, uint8_t **ret_at);
-/* A stream only. Sends from the front of *p by sharing its bytes, and cuts off what was taken; all taken: freed, *p becomes NULL. Else as
- * nsock_send(), m without iov. */
+/* A stream only. Sends from the front of *p by sharing its bytes, and cuts off what was taken; all taken:
+ * freed, *p becomes NULL. Else as nsock_send(), m without iov. */
 must_check ssize_t nsock_send_pkt(struct nsock *s, struct ns_msg *m, struct pkt **p);
-/* What nsock_recv() would copy, handed out as a packet that shares the bytes. A stream: at most `max` bytes, behind the first `skip`, nothing is
- * consumed, 0 and NULL at the end. Others: one whole datagram, taken off the queue unless NS_MSG_PEEK; its full length is returned. m as for
- * nsock_recv(), without iov; not for NS_MSG_OOB and NS_MSG_ERRQUEUE. The bytes are read with netstack_pkt_view(). */
-must_check ssize_t nsock_recv_pkt(struct nsock *s, struct ns_msg *m, size_t skip, size_t max, struct pkt **ret);
+/* What nsock_recv() would copy, handed out as a packet that shares the bytes. A stream: at most `max` bytes,
+ * behind the first `skip`, nothing is consumed, 0 and NULL at the end. Others: one whole datagram, taken off
+ * the queue unless NS_MSG_PEEK; its full length is returned. m as for nsock_recv(), without iov; not for
+ * NS_MSG_OOB and NS_MSG_ERRQUEUE. The bytes are read with netstack_pkt_view(). */
+must_check ssize_t nsock_recv_pkt(struct nsock *s, struct ns_msg *m, size_t skip, size_t max,
+                                  struct pkt **ret);
 /* Ends it: frees the packet (may be NULL); of a stream, drops `consume` bytes at the front. */
 void nsock_recv_done(struct nsock *s, struct pkt *p, size_t consume);
-/* The `i`th contiguous piece of such a packet: its bytes, or NULL behind the last. The owner may call it without the lock. */
+/* The `i`th contiguous piece of such a packet: its bytes, or NULL behind the last. The owner may call it
+ * without the lock. */
 const uint8_t *netstack_pkt_view(const struct pkt *p, size_t i, uint32_t *ret_len);
 must_check int nsock_shutdown(struct nsock *s, int how);
 /* -ENOPROTOOPT for unknown options. `len` in: room, out: length. */
 must_check int nsock_setopt(struct nsock *s, int level, int name, const void *val, size_t len);
 must_check int nsock_getopt(struct nsock *s, int level, int name, void *val, size_t *len);
-/* MSG_ZEROCOPY: numbers one more call and tells on the error queue that it is done, its bytes copied (no memory: not told). */
+/* MSG_ZEROCOPY: numbers one more call and tells on the error queue that it is done, its bytes copied (no
+ * memory: not told). */
 void nsock_zerocopy_done(struct nsock *s);
+/* SO_ATTACH_FILTER: `count` instructions as struct sock_filter, copied; 0 instructions: SO_DETACH_FILTER
+ * (-ENOENT if there is none). -EINVAL, -EPERM when locked (SO_LOCK_FILTER), -ENOMEM. */
+struct bpf_insn;
+must_check int nsock_set_filter(struct nsock *s, const struct bpf_insn *insns, size_t count);
+/* SO_GET_FILTER: copies at most `max` instructions; how many there are. */
+int nsock_lock_filter(struct nsock *s, bool on); /* SO_LOCK_FILTER: -EPERM to take it off again */
+bool nsock_filter_locked(struct nsock *s);
+size_t nsock_get_filter(struct nsock *s, struct bpf_insn *to, size_t max);
 /* NS_POLL* that hold now. */
 uint32_t nsock_ready(struct nsock *s);
 must_check int nsock_local(struct nsock *s, struct ns_addr *ret);
 must_check int nsock_peer(struct nsock *s, struct ns_addr *ret);
+/* One socket, for listings. `user` is NULL for what has no open file (half-open, orphaned, TIME-WAIT). */
+struct ns_sock_info {
+    uint16_t family;
+    uint8_t type, protocol, state; /* NS_TCP_*, also of datagram sockets: established when connected */
+    uint8_t shut, timer /* as in /proc/net/tcp */, retrans, probes;
+    bool v6only;
+    struct ipa local, remote;
+    uint16_t lport, rport, ethertype;
+    uint32_t ifindex, mark, rqueue, wqueue, rcvbuf, sndbuf, drops, timer_ms, cwnd;
+    uint64_t cookie;
+    const struct nsock *sock; /* NULL: half-open, TIME-WAIT; valid while the callback runs */
+};
+enum ns_sock_table { NS_SOCKS_TCP, NS_SOCKS_UDP, NS_SOCKS_RAW, NS_SOCKS_PING, NS_SOCKS_PACKET };
+/* Locked: may not call back in. A user object lives while it runs. */
+typedef void (*ns_sock_fn)(void *ctx, const struct ns_sock_info *info, void *user);
+/* TCP_INFO and the name of the congestion control of what ns_sock_fn was just told of; from within it. False:
+ * it has none. */
+bool ns_sock_tcp_info(const struct ns_sock_info *info, struct ns_tcp_info *ret, char name[16]);
+void netns_sock_each(struct netns *ns, enum ns_sock_table table, ns_sock_fn fn, void *ctx);
 /* Bytes that can be read (SIOCINQ) and that are not yet acknowledged or sent (SIOCOUTQ). -EINVAL on a
  * listener. */
 must_check int nsock_inq(struct nsock *s);
 must_check int nsock_outq(struct nsock *s);
-/* SIOCOUTQNSD: bytes not sent yet; SIOCATMARK: is the next byte the urgent one? -EINVAL but on TCP, and on a listener. */
+/* SIOCOUTQNSD: bytes not sent yet; SIOCATMARK: is the next byte the urgent one? -EINVAL but on TCP, and on a
+ * listener. */
 must_check int nsock_outq_unsent(struct nsock *s);
 must_check int nsock_at_mark(struct nsock *s);
 /* SIOCGSTAMP: wall clock of the last datagram read, in ns; 0: none. */

@@ -208,7 +208,7 @@ struct platform_ops {
        guest code (give). The caller has checked that the range is below max_address.
        take: what lies at `from`, or lay there when the call was made. give: nobody sees it before
        settle or the next switch; a range that turns out not to be writable then gives the guest -EFAULT.
-       Both return bytes, from the start; give all or nothing. 0: use as_copy_*. Optional, all three or none. */
+       Both return bytes, from the start; give all or nothing. 0: use as_copy_*. Optional: all three or none. */
     size_t (*context_take)(struct context *c, void *to, gva_t from, size_t size);
     size_t (*context_give)(struct context *c, gva_t to, const void *from, size_t size);
     /* Own thread: puts in place what was given, and forgets what was brought: before the task waits, gets a

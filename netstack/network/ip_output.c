@@ -21,6 +21,9 @@ static uint16_t next_id(struct netns *ns, const struct ip_tx *tx) {
 }
 
 static int push_v4(struct netns *ns, struct pkt *p, const struct ip_tx *tx) {
+    /* what may be fragmented says "do not" only while it need not be: path MTU discovery as Linux does it */
+    bool fits = p->gso != GSO_NONE || p->len + IPV4_MIN_HLEN <= tx->rt.mtu,
+         df = tx->df && (fits || !tx->may_frag);
     uint8_t *h = pkt_push(p, IPV4_MIN_HLEN);
     if (!h)
         return -ENOMEM;
@@ -28,8 +31,8 @@ static int push_v4(struct netns *ns, struct pkt *p, const struct ip_tx *tx) {
         .hlen = IPV4_MIN_HLEN,
         .tos = tx->tos,
         .total_len = (uint16_t)p->len,
-        .id = tx->df ? 0 : next_id(ns, tx),
-        .df = tx->df,
+        .id = df ? 0 : next_id(ns, tx),
+        .df = df,
         .ttl = tx->ttl,
         .proto = tx->proto,
         .src = tx->src,

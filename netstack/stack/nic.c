@@ -40,8 +40,12 @@ static bool name_valid(const char *name) {
     return true;
 }
 
+/* A pattern ends in "%d": the first free number, as Linux. */
 static int choose_name(struct netns *ns, const char *asked, char *ret) {
-    if (asked[0]) {
+    const char *stem = asked[0] ? asked : "eth%d";
+    size_t len = strlen(stem);
+    bool pattern = len > 2 && len < NS_IFNAMSIZ - 8 && strcmp(stem + len - 2, "%d") == 0;
+    if (!pattern) {
         if (!name_valid(asked))
             return -EINVAL;
         if (find_name(ns, asked))
@@ -50,7 +54,7 @@ static int choose_name(struct netns *ns, const char *asked, char *ret) {
         return 0;
     }
     for (unsigned i = 0;; i++) {
-        snprintf(ret, NS_IFNAMSIZ, "eth%u", i);
+        snprintf(ret, NS_IFNAMSIZ, "%.*s%u", (int)len - 2, stem, i);
         if (!find_name(ns, ret))
             return 0;
     }
@@ -139,6 +143,44 @@ int nic_remove(struct nic *n) {
         rc = 0;
     }
     stack_leave(st);
+    return rc;
+}
+
+static int move(struct nic *n, struct netns *to, const char *name) {
+    struct nic *taken = find_name(to, name);
+    if (n->flags & NS_IFF_LOOPBACK || n->st != to->st || n->bridge)
+        return -EINVAL;
+    if (taken && taken != n)
+        return -EEXIST;
+    if (n->ns == to)
+        return 0;
+    (void)nic_set_up_locked(n, false);
+    bridge_detach_port(n);
+    ifaddr_flush(n);
+    route_flush_nic(n);
+    neigh_flush_nic(n);
+    stack_backlog_purge(n);
+    list_del(&n->ns_link);
+    n->ns->route_gen++;
+    n->ns = to;
+    if (nic_find(to, n->ifindex))
+        n->ifindex = to->next_ifindex++;
+    else
+        to->next_ifindex = MAX(to->next_ifindex, n->ifindex + 1);
+    snprintf(n->name, sizeof(n->name), "%s", name);
+    list_add_tail(&to->nics, &n->ns_link);
+    to->route_gen++;
+    return 0;
+}
+
+int nic_move(struct nic *n, struct netns *to, const char *name) {
+    char same[NS_IFNAMSIZ];
+    memcpy(same, n->name, sizeof(same));
+    if (name && !name_valid(name))
+        return -EINVAL;
+    stack_enter(n->st);
+    int rc = move(n, to, name ? name : same);
+    stack_leave(n->st);
     return rc;
 }
 
@@ -417,4 +459,19 @@ void nic_input_batch(struct nic *n, struct pkt **pkts, size_t count) {
         gro_receive(n, &gro, pkts[i]);
     gro_flush(n, &gro);
     stack_leave(st);
+}
+
+int nic_group_at(struct nic *n, size_t i, struct ipa *ret_group, uint32_t *ret_users) {
+    struct nic_group *g;
+    int rc = -ENOENT;
+    mutex_lock(&n->st->lock);
+    list_for_each_entry(g, &n->groups, link) {
+        if (rc < 0 && i-- == 0) {
+            *ret_group = g->group;
+            *ret_users = g->users;
+            rc = 0;
+        }
+    }
+    mutex_unlock(&n->st->lock);
+    return rc;
 }

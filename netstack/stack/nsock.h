@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "netstack/stack/sock_filter.h"
 #include "netstack/stack/stack_core.h"
 
 struct nsock;
@@ -22,7 +23,8 @@ struct nsock_ops {
     /* Required. */
     ssize_t (*send)(struct nsock *s, struct ns_msg *m);
     ssize_t (*recv)(struct nsock *s, struct ns_msg *m);
-    /* Streams: nsock_send_pkt() and nsock_recv_pkt(); `consume` of what was read. Optional (absent: a datagram protocol). */
+    /* Streams: nsock_send_pkt() and nsock_recv_pkt(); `consume` of what was read. Optional (absent: a
+     * datagram protocol). */
     ssize_t (*send_pkt)(struct nsock *s, struct ns_msg *m, struct pkt *p);
     ssize_t (*recv_pkt)(struct nsock *s, struct ns_msg *m, size_t skip, size_t max, struct pkt **ret);
     void (*consume)(struct nsock *s, size_t n);
@@ -107,9 +109,17 @@ struct nsock {
     struct list rxq; /* pkt.link */
     uint32_t rx_mem;
     uint32_t rx_dropped;
+    struct bpf_insn *filter; /* SO_ATTACH_FILTER: filter_count instructions, or NULL */
+    uint16_t filter_count;
+    bool filter_locked;
+    uint32_t kept; /* options without effect here: sockopt_kept.c */
+    uint32_t busy_poll;
+    int incoming_cpu; /* plus one */
+    bool txrehash_off, origdst;
+    uint64_t cookie; /* SO_COOKIE: a number of its own */
     uint32_t zerocopy_next;
     int64_t last_stamp; /* realtime ns of the last datagram read */
-    struct list errq; /* err_entry.link */
+    struct list errq;   /* err_entry.link */
     uint32_t err_mem;
     struct list memberships;
 
@@ -147,6 +157,10 @@ int nsock_match(const struct nsock *s, const struct ipa *local, const struct ipa
 int nsock_route(struct nsock *s, const struct ipa *dst, const struct ipa *src, uint32_t oif, struct rt *ret);
 /* TTL, TOS, DF and the like from the options. */
 void nsock_fill_tx(const struct nsock *s, struct ip_tx *tx);
+/* SO_ATTACH_FILTER: how much of a packet it wants, from `start` on; 0: nothing. */
+static inline uint32_t nsock_filter(const struct nsock *s, const struct pkt *p, uint32_t start) {
+    return likely(!s->filter) ? UINT32_MAX : filter_run(s->filter, s->filter_count, p, start);
+}
 /* Queues a received packet; false (and freed) if the buffer is full. Takes p. */
 bool nsock_queue(struct nsock *s, struct pkt *p);
 /* recv() of datagrams: copies out, fills name and ancillary data. */
@@ -174,6 +188,11 @@ bool mcast_wanted(const struct nsock *s, const struct ipa *group, uint32_t ifind
 /* ---- sockopt.c ---- */
 int sockopt_set(struct nsock *s, int level, int name, const void *val, size_t len);
 int sockopt_get(struct nsock *s, int level, int name, void *val, size_t *len);
+/* sockopt_kept.c: -ENOPROTOOPT for what is not theirs. */
+enum { KEPT_TRANSPARENT = 11 };
+int kept_set(struct nsock *s, int level, int name, const void *val, size_t len);
+int kept_set_socket(struct nsock *s, int name, int v);
+int kept_get(struct nsock *s, int level, int name, void *val, size_t *len);
 int opt_get_int(const void *val, size_t len, int *ret);
 int opt_put(void *val, size_t *len, const void *data, size_t n);
 int opt_put_int(void *val, size_t *len, int v);
@@ -199,4 +218,6 @@ int udp_new(struct netns *ns, int family, struct nsock **ret);
 int tcp_new(struct netns *ns, int family, struct nsock **ret);
 int raw_new(struct netns *ns, int family, int protocol, struct nsock **ret);
 int ping_new(struct netns *ns, int family, struct nsock **ret);
+struct ns_sock_info;
+void packet_fill_info(const struct nsock *s, struct ns_sock_info *i);
 int packet_new(struct netns *ns, int type, int protocol, struct nsock **ret);

@@ -533,6 +533,22 @@ int netns_route_at(struct netns *ns, int family, size_t i, struct ns_route *ret)
     return rc;
 }
 
+int netns_route_get(struct netns *ns, const struct ns_route_query *q, struct ns_route_answer *ret) {
+    struct flow f = {.dst = q->dst, .src = q->src, .oif = q->oif, .mark = q->mark, .tos = q->tos};
+    struct rt rt;
+    stack_enter(ns->st);
+    if (ipa_is_v4(&q->dst) && ipa_is_any(&f.src))
+        f.src = IPA_ANY4;
+    int rc = route_output(ns, &f, &rt);
+    if (rc == 0) {
+        *ret = (struct ns_route_answer){
+            .type = rt.type, .ifindex = rt.nic->ifindex, .mtu = rt.mtu, .src = rt.src};
+        ret->gateway = ipa_eq(&rt.nexthop, &q->dst) ? IPA_ANY6 : rt.nexthop;
+    }
+    stack_leave(ns->st);
+    return rc;
+}
+
 int netns_rule_add(struct netns *ns, const struct ns_rule *r) {
     stack_enter(ns->st);
     int rc = rule_add(ns, r);

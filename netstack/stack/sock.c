@@ -16,6 +16,7 @@ void nsock_init(struct nsock *s, struct netns *ns, const struct nsock_ops *ops, 
     s->ns = ns;
     netns_get_locked(ns);
     s->refs = 1;
+    s->cookie = ++ns->st->next_cookie;
     s->family = (uint16_t)family;
     s->type = (uint8_t)type;
     s->protocol = (uint8_t)protocol;
@@ -34,6 +35,12 @@ void nsock_init(struct nsock *s, struct netns *ns, const struct nsock_ops *ops, 
     list_init(&s->bind.link);
 }
 
+static void free_filter(struct nsock *s) {
+    nsmem_free_bytes(&s->ns->st->mem, s->filter, s->filter_count * sizeof(*s->filter));
+    s->filter = NULL;
+    s->filter_count = 0;
+}
+
 void nsock_get(struct nsock *s) {
     ASSERT(s->refs > 0);
     s->refs++;
@@ -49,6 +56,7 @@ void nsock_put(struct nsock *s) {
     nsock_purge_rx(s);
     errq_purge(s);
     mcast_drop_all(s);
+    free_filter(s);
     list_del(&s->notify_link);
     ASSERT(!s->bind.entry);
     nsmem_free(&ns->st->mem, s->ops->type, s);
@@ -103,7 +111,7 @@ int nsock_check_bind(const struct nsock *s, const struct ns_addr *a, uint32_t *r
         if (!nic_find(ns, *ret_ifindex))
             return -ENODEV;
     }
-    if (ipa_is_any(&a->ip) || s->f.freebind)
+    if (ipa_is_any(&a->ip) || s->f.freebind || s->kept >> KEPT_TRANSPARENT & 1)
         return 0;
     if (s->type != NS_SOCK_STREAM && (ipa_is_mcast(&a->ip) || ipa_is_bcast4(&a->ip)))
         return 0;
@@ -179,7 +187,7 @@ void nsock_fill_tx(const struct nsock *s, struct ip_tx *tx) {
     tx->ttl = (uint8_t)ttl;
     tx->tos = s->tos;
     tx->loop_mcast = s->f.mcast_loop;
-    tx->df = v4 && s->pmtudisc >= NS_PMTUDISC_DO;
+    tx->df = v4 && s->pmtudisc >= NS_PMTUDISC_WANT && s->pmtudisc <= NS_PMTUDISC_PROBE;
     tx->may_frag = s->pmtudisc < NS_PMTUDISC_DO;
     if (s->pmtudisc == NS_PMTUDISC_PROBE)
         tx->rt.mtu = nic->mtu;
@@ -249,6 +257,11 @@ static void fill_cmsg(const struct nsock *s, const struct pkt *p, struct ns_cmsg
         c->ifindex = p->ifindex;
         c->dst = p->dst;
         c->local = p->dst;
+    }
+    if (s->origdst) {
+        c->have |= NS_CMSG_ORIGDST;
+        c->dst = p->dst;
+        c->dport = p->dport;
     }
     if (s->f.recvttl) {
         c->have |= NS_CMSG_TTL;
@@ -555,4 +568,55 @@ int64_t nsock_last_stamp(struct nsock *s) {
     int64_t ns = s->last_stamp;
     mutex_unlock(&s->ns->st->lock);
     return ns;
+}
+
+static int set_filter(struct nsock *s, const struct bpf_insn *insns, size_t count) {
+    if (s->filter_locked)
+        return -EPERM;
+    if (count == 0) {
+        int rc = s->filter ? 0 : -ENOENT;
+        free_filter(s);
+        return rc;
+    }
+    if (!filter_valid(insns, count))
+        return -EINVAL;
+    struct bpf_insn *copy = nsmem_bytes(&s->ns->st->mem, count * sizeof(*copy));
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, insns, count * sizeof(*copy));
+    free_filter(s);
+    s->filter = copy;
+    s->filter_count = (uint16_t)count;
+    return 0;
+}
+
+int nsock_set_filter(struct nsock *s, const struct bpf_insn *insns, size_t count) {
+    mutex_lock(&s->ns->st->lock);
+    int rc = set_filter(s, insns, count);
+    mutex_unlock(&s->ns->st->lock);
+    return rc;
+}
+
+size_t nsock_get_filter(struct nsock *s, struct bpf_insn *to, size_t max) {
+    mutex_lock(&s->ns->st->lock);
+    size_t count = s->filter_count;
+    if (max > 0 && s->filter)
+        memcpy(to, s->filter, MIN(count, max) * sizeof(*to));
+    mutex_unlock(&s->ns->st->lock);
+    return count;
+}
+
+int nsock_lock_filter(struct nsock *s, bool on) {
+    mutex_lock(&s->ns->st->lock);
+    int rc = s->filter_locked && !on ? -EPERM : 0;
+    s->filter_locked |= on;
+    mutex_unlock(&s->ns->st->lock);
+    return rc;
+}
+
+bool nsock_filter_locked(struct nsock *s) {
+    mutex_lock(&s->ns->st->lock);
+    bool on = s->filter_locked;
+    mutex_unlock(&s->ns->st->lock);
+    return on;
 }

@@ -146,6 +146,10 @@ static int set_socket(struct nsock *s, int name, const void *val, size_t len) {
     if (rc < 0)
         return rc;
     rc = set_socket_int(s, name, v);
+    if (rc == -ENOPROTOOPT)
+        rc = kept_set_socket(s, name, v);
+    if (rc == -ENOPROTOOPT)
+        rc = kept_set(s, NS_SOL_SOCKET, name, val, len);
     if (rc == 0 && s->ops->setopt && (name == NS_SO_KEEPALIVE || name == NS_SO_OOBINLINE))
         rc = s->ops->setopt(s, NS_SOL_SOCKET, name, val, len); /* the protocol acts on these at once */
     return rc;
@@ -295,6 +299,9 @@ static int set_ip_int(struct nsock *s, int name, int v) {
         return set_flag(&s->f.bind_no_port, v);
     case NS_IP_MTU_DISCOVER:
         return set_pmtudisc(s, v);
+    case NS_IP_RECVORIGDSTADDR:
+        s->origdst = v != 0;
+        return 0;
     default:
         return -ENOPROTOOPT;
     }
@@ -306,13 +313,18 @@ static int set_ip(struct nsock *s, int name, const void *val, size_t len) {
         return s->type == NS_SOCK_STREAM ? -EPROTO : ip_membership(s, name == NS_IP_ADD_MEMBERSHIP, val, len);
     if (name == NS_IP_MULTICAST_IF)
         return s->type == NS_SOCK_STREAM ? -EINVAL : ip_multicast_if(s, val, len);
-    if (len == 0)
+    bool empty_ok = name != NS_IP_TTL && name != NS_IP_FREEBIND && name != NS_IP_MULTICAST_TTL &&
+                    name != NS_IP_MULTICAST_LOOP && name != NS_IP_MULTICAST_ALL;
+    if (len == 0 && !empty_ok)
         return -EINVAL;
     if (len >= sizeof(int))
         memcpy(&v, val, sizeof(int));
-    else
-        v = *(const uint8_t *)val; /* Linux takes a char for these */
-    return set_ip_int(s, name, v);
+    else if (len > 0)
+        v = *(const uint8_t *)val; /* Linux takes a char for these, and nothing as zero */
+    int rc = set_ip_int(s, name, v);
+    if (rc == -ENOPROTOOPT && name == 4 /* IP_OPTIONS */)
+        return len == 0 ? 0 : -EINVAL;
+    return rc == -ENOPROTOOPT ? kept_set(s, NS_SOL_IP, name, val, len) : rc;
 }
 
 /* IP_MTU and IPV6_MTU: the path MTU of a connected socket. */
@@ -356,6 +368,8 @@ static int get_ip(struct nsock *s, int name, void *val, size_t *len) {
         return opt_put_int(val, len, s->pmtudisc);
     case NS_IP_MTU:
         return get_mtu(s, val, len);
+    case NS_IP_RECVORIGDSTADDR:
+        return opt_put_int(val, len, s->origdst);
     default:
         return -ENOPROTOOPT;
     }
@@ -390,7 +404,7 @@ static int set_ip6(struct nsock *s, int name, const void *val, size_t len) {
     case NS_IPV6_MULTICAST_HOPS:
         return set_ttl(&s->mcast_ttl, v, 0);
     case NS_IPV6_MULTICAST_LOOP:
-        return set_flag(&s->f.mcast_loop, v);
+        return v != 0 && v != 1 ? -EINVAL : set_flag(&s->f.mcast_loop, v);
     case NS_IPV6_MULTICAST_IF:
         if (v && !nic_find(s->ns, (uint32_t)v))
             return -ENODEV;
@@ -449,22 +463,56 @@ static int get_ip6(struct nsock *s, int name, void *val, size_t *len) {
     }
 }
 
+/* IPv6's rows that mean what an IPv4 option means. */
+static int shared_ip_option(int name) {
+    switch (name) {
+    case 29: /* IPV6_MULTICAST_ALL */
+        return NS_IP_MULTICAST_ALL;
+    case 74: /* IPV6_RECVORIGDSTADDR */
+        return NS_IP_RECVORIGDSTADDR;
+    case 78: /* IPV6_FREEBIND */
+        return NS_IP_FREEBIND;
+    }
+    return -1;
+}
+
 int sockopt_set(struct nsock *s, int level, int name, const void *val, size_t len) {
     if (level == NS_SOL_SOCKET)
         return set_socket(s, name, val, len);
     if (level == NS_SOL_IP && s->family != NS_AF_PACKET)
         return set_ip(s, name, val, len);
-    if (level == NS_SOL_IPV6 && s->family == NS_AF_INET6)
-        return set_ip6(s, name, val, len);
-    return s->ops->setopt ? s->ops->setopt(s, level, name, val, len) : -ENOPROTOOPT;
+    int rc = -ENOPROTOOPT;
+    if (level == NS_SOL_IPV6 && s->family == NS_AF_INET6) {
+        int shared = shared_ip_option(name), v;
+        rc = set_ip6(s, name, val, len);
+        if (rc == -ENOPROTOOPT && shared >= 0)
+            return opt_get_int(val, len, &v) < 0 ? -EINVAL : set_ip_int(s, shared, v);
+    }
+    if (rc == -ENOPROTOOPT && s->ops->setopt)
+        rc = s->ops->setopt(s, level, name, val, len);
+    return rc == -ENOPROTOOPT && s->family != NS_AF_PACKET ? kept_set(s, level, name, val, len) : rc;
 }
 
 int sockopt_get(struct nsock *s, int level, int name, void *val, size_t *len) {
-    if (level == NS_SOL_SOCKET)
-        return get_socket(s, name, val, len);
-    if (level == NS_SOL_IP && s->family != NS_AF_PACKET)
-        return get_ip(s, name, val, len);
-    if (level == NS_SOL_IPV6 && s->family == NS_AF_INET6)
-        return get_ip6(s, name, val, len);
-    return s->ops->getopt ? s->ops->getopt(s, level, name, val, len) : -ENOPROTOOPT;
+    int rc = -ENOPROTOOPT;
+    if (level == NS_SOL_SOCKET) {
+        rc = get_socket(s, name, val, len);
+        if (rc == -ENOPROTOOPT && name == NS_SO_MAX_PACING_RATE && s->ops->getopt)
+            rc = s->ops->getopt(s, level, name, val, len);
+    } else if (level == NS_SOL_IP && s->family != NS_AF_PACKET) {
+        rc = get_ip(s, name, val, len);
+    } else if (level == NS_SOL_IPV6 && s->family == NS_AF_INET6) {
+        int shared = shared_ip_option(name);
+        rc = get_ip6(s, name, val, len);
+        if (rc == -ENOPROTOOPT && shared >= 0)
+            return get_ip(s, shared, val, len);
+    }
+    if (rc == -ENOPROTOOPT && s->ops->getopt && level != NS_SOL_SOCKET)
+        rc = s->ops->getopt(s, level, name, val, len);
+    if (rc == -ENOPROTOOPT)
+        rc = kept_get(s, level, name, val, len);
+    /* Linux: an IPv4 socket's answer for a level that is not its own */
+    bool own = level == NS_SOL_SOCKET || level == NS_SOL_IP || level == s->protocol ||
+               (level == NS_SOL_RAW && s->type == NS_SOCK_RAW);
+    return rc == -ENOPROTOOPT && !own && s->family == NS_AF_INET ? -EOPNOTSUPP : rc;
 }

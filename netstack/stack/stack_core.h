@@ -16,7 +16,7 @@
 #include "netstack/stack/siphash.h"
 
 #define MSEC(n) ((int64_t)(n)*1000000)
-#define SEC(n) ((int64_t)(n)*1000000000)
+#define SEC(n)  ((int64_t)(n)*1000000000)
 
 enum { IPV4_MIN_MTU_LIMIT = 68 };
 
@@ -27,6 +27,7 @@ struct netstack {
     void *host_ctx;
     struct siphash_key secret;
 
+    uint64_t next_cookie;
     int64_t now; /* of this entry */
     struct ntimer *timers;
     int64_t told_deadline;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/transport/packet.c: packet sockets, SOCK_RAW and SOCK_DGRAM ("cooked"). packet(7).
  *
- * Not done: rings (PACKET_RX_RING), fanout, socket filters. A packet is copied by sharing blocks.
+ * Not done: rings (PACKET_RX_RING), fanout. A packet is copied by sharing blocks.
  */
 #include <errno.h>
 
@@ -30,6 +30,16 @@ static struct packet_sock *packet_of(struct nsock *s) {
     return container_of(s, struct packet_sock, base);
 }
 
+/* Linux's loopback has an Ethernet header of zeros, which programs expect from its type of interface. */
+static bool loopback_header(struct pkt *c) {
+    uint8_t *h = pkt_push(c, ETHER_HLEN);
+    if (!h)
+        return false;
+    eth_put(h, &(struct eth_hdr){.type = c->ethertype});
+    c->l2_len = ETHER_HLEN;
+    return true;
+}
+
 void packet_input(struct nic *nic, struct pkt *p, uint8_t type) {
     struct nsock *s;
     list_for_each_entry(s, &nic->ns->packet_socks, link) {
@@ -46,6 +56,16 @@ void packet_input(struct nic *nic, struct pkt *p, uint8_t type) {
         c->type = type;
         if (s->type == NS_SOCK_DGRAM)
             pkt_trim_front(c, p->l2_len);
+        else if (nic->arphrd == NS_ARPHRD_LOOPBACK && !loopback_header(c)) {
+            pkt_free(c);
+            continue;
+        }
+        uint32_t keep = nsock_filter(s, c, 0);
+        if (keep == 0) {
+            pkt_free(c);
+            continue;
+        }
+        pkt_trim_to(c, MIN(c->len, keep));
         k->seen++;
         if (!nsock_queue(s, c))
             k->dropped++;
@@ -81,7 +101,8 @@ static ssize_t packet_send(struct nsock *s, struct ns_msg *m) {
         return -ENXIO;
     if (!nic_is_up(nic))
         return -ENETDOWN;
-    uint32_t l2 = nic->arphrd == NS_ARPHRD_ETHER ? ETHER_HLEN : 0;
+    bool loop = nic->arphrd == NS_ARPHRD_LOOPBACK && !cooked;
+    uint32_t l2 = nic->arphrd == NS_ARPHRD_ETHER || loop ? ETHER_HLEN : 0;
     if (len > nic->mtu + (cooked ? 0 : l2))
         return -EMSGSIZE;
     if (!cooked && len < l2)
@@ -101,6 +122,10 @@ static ssize_t packet_send(struct nsock *s, struct ns_msg *m) {
         eth_put(h, &(struct eth_hdr){.dst = m->name.mac, .src = nic->mac, .type = p->ethertype});
     } else if (l2) {
         p->ethertype = get_be16(pkt_header(p, ETHER_HLEN) + 12);
+    }
+    if (loop) {
+        pkt_trim_front(p, l2);
+        l2 = 0;
     }
     p->net_off = (uint16_t)l2;
     p->l2_len = (uint8_t)l2;
@@ -122,7 +147,7 @@ static ssize_t packet_recv(struct nsock *s, struct ns_msg *m) {
                            .ethertype = p->ethertype,
                            .pkttype = p->type,
                            .arphrd = nic ? nic->arphrd : 0,
-                           .mac_len = p->l2_len ? MAC_LEN : 0};
+                           .mac_len = p->l2_len || (nic && nic->arphrd == NS_ARPHRD_LOOPBACK) ? MAC_LEN : 0};
     if (s->type == NS_SOCK_RAW && p->l2_len == ETHER_HLEN && p->len >= ETHER_HLEN)
         pkt_copy_out(p, MAC_LEN, name.mac.b, MAC_LEN);
     else if (p->l2_len == ETHER_HLEN) /* the header lies in front of the cooked packet's first block */
@@ -204,6 +229,11 @@ static void packet_close(struct nsock *s) {
 
 static void packet_destroy(struct nsock *s) {
     (void)s;
+}
+
+void packet_fill_info(const struct nsock *s, struct ns_sock_info *i) {
+    const struct packet_sock *k = container_of(s, struct packet_sock, base);
+    i->ethertype = k->ethertype;
 }
 
 static const struct nsock_ops packet_ops = {

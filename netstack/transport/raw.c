@@ -91,6 +91,12 @@ bool raw_input(struct nic *nic, struct pkt *p) {
         }
         pkt_trim_front(c, v4 ? c->net_off : c->trans_off);
         c->sport = c->dport = 0;
+        uint32_t keep = nsock_filter(s, c, 0);
+        if (keep == 0) {
+            pkt_free(c);
+            continue;
+        }
+        pkt_trim_to(c, MIN(c->len, keep));
         (void)nsock_queue(s, c); /* full: dropped and counted */
     }
     return any;
@@ -244,6 +250,8 @@ static int raw_getopt(struct nsock *s, int level, int name, void *val, size_t *l
     struct raw_sock *r = raw_of(s);
     if (level == NS_SOL_RAW && name == NS_ICMP_FILTER && s->protocol == IPPROTO_NUM_ICMP)
         return opt_put(val, len, r->icmp_filter, sizeof(r->icmp_filter[0]));
+    if (name == NS_IPV6_CHECKSUM && s->family == NS_AF_INET6 && (level == NS_SOL_RAW || level == NS_SOL_IPV6))
+        return opt_put_int(val, len, r->csum_at);
     if (level == IPPROTO_NUM_ICMPV6 && name == NS_ICMP6_FILTER && s->protocol == IPPROTO_NUM_ICMPV6)
         return opt_put(val, len, r->icmp_filter, sizeof(r->icmp_filter));
     return -ENOPROTOOPT;

@@ -372,6 +372,8 @@ static bool deliver_group(struct nic *nic, struct pkt *p) {
             continue;
         if (ipa_is_mcast(&p->dst) && !mcast_wanted(s, &p->dst, nic->ifindex))
             continue;
+        if (nsock_filter(s, p, p->trans_off) == 0) /* what a filter would cut off stays: rare for groups */
+            continue;
         struct pkt *c = pkt_clone(p);
         if (c)
             deliver(s, c);
@@ -433,6 +435,15 @@ static bool udp_parse(struct nic *nic, struct pkt *p) {
     return true;
 }
 
+/* A filter sees the UDP header first, and may shorten the text. */
+static bool filter_passes(struct nsock *s, struct pkt *p) {
+    uint32_t keep = nsock_filter(s, p, p->trans_off);
+    if (keep == 0)
+        return false;
+    pkt_trim_to(p, MIN(p->len, p->trans_off + MAX(MIN(keep, p->len), (uint32_t)UDP_HLEN)));
+    return true;
+}
+
 void udp_input(struct nic *nic, struct pkt *p) {
     if (!udp_parse(nic, p)) {
         nic->ns->mib.udp_in_errors++;
@@ -444,6 +455,10 @@ void udp_input(struct nic *nic, struct pkt *p) {
     if (!group && !s) {
         nic->ns->mib.udp_no_ports++;
         icmp_port_unreachable(nic, p);
+        pkt_free(p);
+        return;
+    }
+    if (s && s->filter && !filter_passes(s, p)) {
         pkt_free(p);
         return;
     }

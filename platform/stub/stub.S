@@ -207,9 +207,9 @@ site_sigreturn:
     hlt
 
 /*
- * From a trampoline: %r11 the slot (the thread's gs base), %eax the call's number, %rcx where to go on. The guest's stack and red zone are
- * not touched. A kick that arrives
- *   - before patched_entered is told with the registers as they are, and the sentry goes back to the call site;
+ * From a trampoline: %r11 the slot (the thread's gs base), %eax the call's number, %rcx where to go on. The
+ * guest's stack and red zone are not touched. A kick that arrives
+ *   - before patched_entered is told with the registers as they are, and the sentry goes back to the site;
  *   - in the C code is noted in the slot, and told at patched_back;
  *   - from patched_back on is told with the registers in the slot: the return is complete in all but name.
  */
@@ -276,7 +276,7 @@ patched_kicked:
     call    stub_patched_kick
     jmp     patched_back
 
-/* void stub_make_frame(void): a call that the guest filter traps, for the sake of the frame that this makes */
+/* void stub_make_frame(void): a call that the guest filter traps, for the sake of the frame */
     .globl stub_make_frame
 stub_make_frame:
     mov     $-1, %eax
@@ -316,8 +316,8 @@ stub_atomic_fault:
     ret
 
 /*
- * Copies between guest memory and the slot, by the guest thread itself. A fault in [copy_start, copy_end) goes on at
- * stub_copy_stop with what is left in %rcx, one in [touch_start, touch_end) at stub_touch_stop.
+ * Copies between guest memory and the slot, by the guest thread itself. A fault in [copy_start, copy_end) goes
+ * on at stub_copy_stop with what is left in %rcx, one in [touch_start, touch_end) at stub_touch_stop.
  *
  * size_t stub_copy(to, from, size): bytes that were not copied
  */

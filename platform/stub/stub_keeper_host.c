@@ -100,15 +100,17 @@ static bool reap_one(struct stub_platform *p) {
     /* exited: 0 to 255; killed: minus the signal */
     int status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
     struct stub_space *s = mark_dead(p, info.si_pid, status);
+    /* Before it is reaped: that throws away its entries in every procfs, for which the host's kernel loops
+       while somebody walks them (ps), and longer the busier the host is. */
+    if (s)
+        stub_space_wake(s);
     siginfo_t gone;
     while (waitid(P_PID, (id_t)info.si_pid, &gone, WEXITED | __WALL | __WNOTHREAD) && errno == EINTR)
         ;
     log_debug(LOG_PLATFORM, "stub %d ended, status %d%s", (int)info.si_pid, status,
               s && s->killed ? " (killed by us)" : "");
-    if (s) {
-        stub_space_wake(s);
+    if (s)
         stub_space_put(s);
-    }
     return true;
 }
 

@@ -17,47 +17,47 @@
 /* systrap: one page of pointers, then trampolines for patched call sites; read-execute, from a descriptor
    that cannot write. Bytes 3 and 4 of an address here are 06 00: 06 is no instruction, so that a jump to an
    old `syscall` faults (patch.c). */
-#define PATCH_BASE 0x60000
-#define PATCH_CODE 0x61000
-#define PATCH_SITES 511
-#define PATCH_ENTRY (PATCH_BASE + 8 * PATCH_SITES) /* the last pointer: where trampolines go on */
+#define PATCH_BASE      0x60000
+#define PATCH_CODE      0x61000
+#define PATCH_SITES     255                    /* each has two pointers: to its trampoline, and back */
+#define PATCH_ENTRY     (PATCH_BASE + 8 * 511) /* the last pointer: where trampolines go on */
 #define TRAMPOLINE_SIZE 64
-#define PATCH_SIZE 0x9000
-#define PATCH_END 0x70000
+#define PATCH_SIZE      0x5000
+#define PATCH_END       0x70000
 
-#define STUB_BASE 0x7fff00000000
-#define STUB_HIGH 0x7fff /* upper half of every stub address */
-#define STUB_MSG_SIZE 0x80000000 /* room for 32768 slots: as many as a host has thread ids by default */
-#define STUB_CMD 0x7fff80000000
-#define CMD_SIZE 0x2000
-#define STUB_TEXT 0x7fff80010000
-#define STUB_TEXT_SIZE 0x8000 /* code and seccomp programs */
-#define STUB_FILTERS 0x7fff80014000
+#define STUB_BASE           0x7fff00000000
+#define STUB_HIGH           0x7fff     /* upper half of every stub address */
+#define STUB_MSG_SIZE       0x80000000 /* room for 32768 slots: as many as a host has thread ids by default */
+#define STUB_CMD            0x7fff80000000
+#define CMD_SIZE            0x2000
+#define STUB_TEXT           0x7fff80010000
+#define STUB_TEXT_SIZE      0x8000 /* code and seccomp programs */
+#define STUB_FILTERS        0x7fff80014000
 #define STUB_FILTERS_OFFSET 0x4000
-#define STUB_VDSO 0x7fff80100000
-#define STUB_VDSO_SIZE 0x100000
-#define STUB_END 0x7fff80200000
+#define STUB_VDSO           0x7fff80100000
+#define STUB_VDSO_SIZE      0x100000
+#define STUB_END            0x7fff80200000
 #define HOST_TASK_END                                                                                        \
     0x7ffffffff000 /* with 4-level page tables; 5-level hosts give no more unless asked to by a hint */
 
 /* Where the two struct sock_fprog lie at STUB_FILTERS. */
 #define HELPER_PROGRAM 0
-#define GUEST_PROGRAM 16
-#define FILTER_CODE 32
+#define GUEST_PROGRAM  16
+#define FILTER_CODE    32
 
 /* Descriptors of every stub. FD_SPARE: received for a moment. */
-#define FD_CMD 0
-#define FD_MSG 1
+#define FD_CMD    0
+#define FD_MSG    1
 #define FD_SOCKET 2
-#define FD_PATCH 3
-#define FD_SPARE 4
+#define FD_PATCH  3
+#define FD_SPARE  4
 
 /* struct stub_command.flags */
-#define DO_CHECK 1   /* a failure ends the batch */
-#define DO_KEEP 2    /* report this result */
-#define DO_PROCESS 4 /* a clone whose child is the helper of the space with command page number `extra` */
-#define DO_THREAD 8  /* a clone whose child is a guest thread; `extra` is its slot */
-#define DO_EXPECT 16 /* the result must be `extra`, or the stub ends */
+#define DO_CHECK   1  /* a failure ends the batch */
+#define DO_KEEP    2  /* report this result */
+#define DO_PROCESS 4  /* a clone whose child is the helper of the space with command page number `extra` */
+#define DO_THREAD  8  /* a clone whose child is a guest thread; `extra` is its slot */
+#define DO_EXPECT  16 /* the result must be `extra`, or the stub ends */
 #define DO_SLOT                                                                                              \
     32 /* with DO_THREAD: the thread lives in its slot (systrap); without: it parks and is taken over        \
           (ptrace) */
@@ -65,13 +65,13 @@
 /* A report, as the helper's robust list head: bit 63 set | 15 bits of the batch's number | failed | value.
    Failed: commands that were not reached from bit 12 on, errno below. */
 #define REPORT_BATCH_SHIFT 48
-#define REPORT_BATCH_MASK 0x7fff
-#define REPORT_FAILED_BIT 47
-#define REPORT_LEFT_SHIFT 12
+#define REPORT_BATCH_MASK  0x7fff
+#define REPORT_FAILED_BIT  47
+#define REPORT_LEFT_SHIFT  12
 
 /* Offsets in the message area's first page. */
-#define MSG_BELL 8
-#define MSG_STRIP 64    /* zygote only, before any guest: ranges to unmap, until a length of 0 */
+#define MSG_BELL    8
+#define MSG_STRIP   64  /* zygote only, before any guest: ranges to unmap, until a length of 0 */
 #define MSG_SCRATCH 512 /* where recvmsg may write what nobody reads */
 
 /*
@@ -79,48 +79,48 @@
  * the helper's. The thread's alternate signal stack is the slot's last quarter, so that every frame the host
  * makes lies where the sentry sees it.
  */
-#define SLOT_SIZE 0x10000
-#define SLOT_CHUNK 8
-#define SLOT_FRAME 0x400 /* struct stub_ucontext that a new thread starts from */
-#define SLOT_FPU 0x800   /* FPU image that the sentry has put together */
-#define SLOT_FPU_SIZE 0x3400
-#define SLOT_DATA 0x4000  /* bytes of operands and results (stub_operands.c) */
+#define SLOT_SIZE      0x10000
+#define SLOT_CHUNK     8
+#define SLOT_FRAME     0x400 /* struct stub_ucontext that a new thread starts from */
+#define SLOT_FPU       0x800 /* FPU image that the sentry has put together */
+#define SLOT_FPU_SIZE  0x3400
+#define SLOT_DATA      0x4000 /* bytes of operands and results (stub_operands.c) */
 #define SLOT_DATA_SIZE 0x8000
-#define SLOT_STACK 0xc000 /* alternate stack, to the slot's end */
+#define SLOT_STACK     0xc000 /* alternate stack, to the slot's end */
 
 /* Of calls that a thread answers by itself and that yet trap, one in so many is handed over all the same: the
    sentry counts traps to find the sites that are worth a patch. */
 #define ANSWERS_UNTOLD 32
 
 /* Operands of a call that a guest thread brings along, of results that it takes back. */
-#define OPERANDS_IN 3
-#define OPERANDS_OUT 3
+#define OPERANDS_IN    3
+#define OPERANDS_OUT   3
 #define OPERANDS_GIVEN 4
-#define OPERAND_MAX 0x4000 /* bytes of all that is brought; the rest of SLOT_DATA is for results */
+#define OPERAND_MAX    0x4000 /* bytes of all that is brought; the rest of SLOT_DATA is for results */
 
 /* stub_slot.turn. The host stores 0 when the thread ends (CLONE_CHILD_CLEARTID). */
-#define TURN_DEAD 0
-#define TURN_GUEST 1
+#define TURN_DEAD   0
+#define TURN_GUEST  1
 #define TURN_SENTRY 2
 
 /* stub_slot.request: what the thread is to do when it is let go. */
-#define REQUEST_RUN 0    /* run guest code */
+#define REQUEST_RUN    0 /* run guest code */
 #define REQUEST_ATOMIC 1 /* an atomic operation, then come back */
-#define REQUEST_EXIT 2
-#define REQUEST_FRAME 3 /* from a patched call: trap, so that all of the thread's state lies in a frame */
+#define REQUEST_EXIT   2
+#define REQUEST_FRAME  3 /* from a patched call: trap, so that all of the thread's state lies in a frame */
 
 /* stub_slot.kind besides signal numbers; the guest's registers are in `regs`. */
-#define KIND_CALL 0x100 /* a patched call */
-#define KIND_KICK 0x101 /* a kick that came during one, told when that is done */
+#define KIND_CALL      0x100 /* a patched call */
+#define KIND_KICK      0x101 /* a kick that came during one, told when that is done */
 #define KIND_NOT_GIVEN 0x102 /* a result could not be put in place: REQUEST_RUN was not begun */
 
 /* Offsets in struct stub_slot, for stub.S. */
 #define SLOT_IN_CALL 92
-#define SLOT_KICKED 96
-#define SLOT_REGS 112
+#define SLOT_KICKED  96
+#define SLOT_REGS    112
 
 #define CMD_LIST_SIZE 63
-#define CMD_PARK 8 /* a word that is always 0: what parked threads sleep on */
+#define CMD_PARK      8 /* a word that is always 0: what parked threads sleep on */
 
 #ifndef __ASSEMBLER__
 #include <assert.h>
@@ -184,10 +184,10 @@ struct stub_slot {
     uint64_t atomic_routine, atomic_address;
     uint32_t atomic_operand, atomic_value; /* expected value in, old value out */
     int32_t atomic_failed;
-    uint32_t in_call;  /* a patched call is under way: `regs` are the guest's registers */
-    uint32_t kicked;   /* ... and a kick came meanwhile */
-    uint32_t use_gs;   /* a gs base of 0 is the slot's address in truth, for trampolines to find it */
-    uint32_t spin;     /* how often to look for `go` before sleeping; 0 again: sleep now */
+    uint32_t in_call; /* a patched call is under way: `regs` are the guest's registers */
+    uint32_t kicked;  /* ... and a kick came meanwhile */
+    uint32_t use_gs;  /* a gs base of 0 is the slot's address in truth, for trampolines to find it */
+    uint32_t spin;    /* how often to look for `go` before sleeping; 0 again: sleep now */
     uint32_t unused;
     uint64_t regs[18]; /* in the order of struct stub_ucontext, r8 to rflags */
     /* What the call at hand has brought, where it could take results (`at` is unused), and what the sentry

@@ -16,7 +16,7 @@ struct systrap_operands {
 /* The owner's: systrap_spin_host.c */
 struct systrap_spin {
     int cpu; /* index of the cpu on which the sentry thread spins; -1: it is where the guest thread is */
-    uint32_t streak, need;   /* short calls in a row, and how many it takes to go apart */
+    uint32_t streak, need;   /* short calls, less the long ones; and how many it takes to go apart */
     uint32_t paid;           /* calls that spinning has served */
     uint32_t wakes;          /* ... and those for which the guest thread had to be woken */
     uint64_t credit;         /* cycles */
@@ -35,10 +35,11 @@ struct systrap_context {
     _Atomic uint32_t running;     /* inside context_switch() with the thread let go */
     _Atomic uint32_t interrupted; /* by anyone; the owner takes it back when a switch returns */
     /* owner's alone: */
-    bool in_call; /* stopped in a patched call: its registers are in slot->regs, and there is no frame */
-    bool ready;   /* the thread has come to us and is stopped */
-    bool answers; /* the thread answers some calls by itself */
-    bool dead;    /* it is gone, or no longer believed */
+    uint64_t back; /* then: where in trampoline or guest code it goes on; as the slot says */
+    bool in_call;  /* stopped in a patched call: its registers are in slot->regs, and there is no frame */
+    bool ready;    /* the thread has come to us and is stopped */
+    bool answers;  /* the thread answers some calls by itself */
+    bool dead;     /* it is gone, or no longer believed */
     struct stub_pair pair;
     struct systrap_operands operands;
     struct systrap_spin spin;

@@ -14,15 +14,30 @@ void systrap_gate_leave(struct stub_space *s);
  * patched. `answered`: it answers such calls by itself, so that we see few of them. */
 void systrap_patch_count(struct stub_space *s, uint64_t number, uint64_t rip, bool answered);
 
-/* If rip is in a trampoline: its site. */
+/* A call site: `mov $number, %eax; syscall`, or, if it is `wrapped`, `syscall; cmp $compare, %rax`. */
 struct systrap_site {
     uint64_t rip; /* behind the old `syscall` */
-    uint32_t number;
+    uint32_t number, compare;
+    bool wrapped;
     bool refused; /* written to by a debugger: not patched again */
 };
-bool systrap_patch_at_trampoline(struct stub_space *s, uint64_t rip, struct systrap_site *ret);
-/* rip is the return address of a site that was patched at some time. */
-bool systrap_patch_is_site(struct stub_space *s, uint64_t rip);
+static inline uint64_t systrap_site_start(const struct systrap_site *site) {
+    return site->rip - (site->wrapped ? 2 : 7);
+}
+
+/* Where in the guest's program a thread is whose rip is in a trampoline. */
+struct systrap_place {
+    struct systrap_site site;
+    uint64_t rip;   /* site.rip, or behind the comparison of a wrapped site */
+    bool is_return; /* the call is over; otherwise it has not begun */
+};
+bool systrap_patch_at_trampoline(struct stub_space *s, uint64_t rip, struct systrap_place *ret);
+/* The site, patched at some time, that hands over with `back` as the place to go on at. */
+bool systrap_patch_find(struct stub_space *s, uint64_t back, struct systrap_site *ret);
+/* Where a thread that is to go on at `rip` must go: elsewhere if the comparison that lay there has moved.
+ * `back`: what the call at hand, if it came by a patched site, has as the place to go on at; 0: it did not.
+ */
+uint64_t systrap_patch_resume(struct stub_space *s, uint64_t rip, uint64_t back);
 /* rip, where an illegal instruction was met, is where a site that is patched now had its `syscall`. */
 bool systrap_patch_is_middle(struct stub_space *s, uint64_t rip);
 

@@ -11,13 +11,14 @@
  * Each call served by spinning adds to the credit a fiftieth of what it saved. So ticks of the host, or cpus
  * that it takes away from a virtual machine for a moment, do not end what goes well; but a cpu on which
  * others work (which shows as lateness too, on either side) soon does. A lost bet makes the next one dearer:
- * so many short calls in a row must come first, twice as many each time, until one has paid. Nothing is ever
- * spun away on one cpu, nor for more than LIMIT at a time, by either side. Times are in cycles of the time
- * stamp counter: what matters is their order of magnitude.
+ * so many more short calls than long ones must come first, twice as many each time, until one has paid.
+ * Nothing is ever spun away on one cpu, nor for more than LIMIT at a time, by either side. Times are in
+ * cycles of the time stamp counter: what matters is their order of magnitude.
  */
 #include <sched.h>
 #include <x86intrin.h>
 
+#include "base/log.h"
 #include "platform/systrap/systrap_internal.h"
 
 #define LIMIT      200000ull /* 50 to 100 us: what the guest may compute between two calls */
@@ -26,6 +27,7 @@
 #define SHORT      60000ull   /* a call soon enough after the last one, hand-off by sleeping included */
 #define WAKE_LIMIT 1500000ull /* with waking the guest thread, which has fallen asleep on an idle cpu */
 enum { WAKES_ALLOWED = 4, CALLS_PER_WAKE = 16 };
+enum { LONG_COSTS = 25 };
 enum { NEED_FIRST = 100, NEED_MAX = 12800, PAID_OFF = 500, STUB_SPINS = 2000 /* pauses: as LIMIT */ };
 
 void systrap_spin_init(struct systrap_context *c) {
@@ -38,6 +40,8 @@ void systrap_spin_leave(struct systrap_context *c) {
     struct systrap_spin *s = &c->spin;
     if (s->cpu < 0)
         return;
+    log_debug(LOG_PLATFORM, "guest thread %d: together again after %u calls, %u with a wake-up", (int)c->tid,
+              s->paid, s->wakes);
     s->need = s->paid < PAID_OFF ? MIN(s->need * 2, (uint32_t)NEED_MAX) : NEED_FIRST;
     s->streak = s->paid = s->wakes = 0;
     s->credit = 0;
@@ -58,6 +62,7 @@ void systrap_spin_begin(struct systrap_context *c) {
         systrap_spin_leave(c);
     if (likely(s->cpu < 0) && unlikely(s->streak >= s->need)) {
         s->cpu = stub_pair_part(&c->pair);
+        log_debug(LOG_PLATFORM, "guest thread %d: apart after %u calls: %d", (int)c->tid, s->need, s->cpu);
         s->streak = 0; /* if there was none: not before as many calls again */
         c->slot->spin = s->cpu < 0 ? 0 : STUB_SPINS;
     } else if (s->cpu >= 0) {
@@ -91,5 +96,8 @@ bool systrap_spin_await(struct systrap_context *c) {
 
 void systrap_spin_end(struct systrap_context *c) {
     struct systrap_spin *s = &c->spin;
-    s->streak = __rdtsc() - s->resumed < SHORT ? s->streak + 1 : 0;
+    if (__rdtsc() - s->resumed < SHORT)
+        s->streak++;
+    else
+        s->streak -= MIN(s->streak, (uint32_t)LONG_COSTS); /* not all: a tick is no change of habits */
 }

@@ -19,7 +19,7 @@
 
 enum { USER_CS = 0x33, USER32_CS = 0x23, USER_DS = 0x2b, FLAG_TF = 0x100 };
 enum { SLOT_REG_RAX = 13 };
-enum { SITE_SIZE = 7, OLD_CALL = 5 /* of its `syscall` in a site */ };
+enum { SITE_SIZE = 7, OLD_CALL = 5 /* of its `syscall` in a plain site */ };
 enum { UC_FPU = 1, UC_SS = 2, UC_STRICT_SS = 4 };
 #define VSYSCALL_HIGH 0xffffffffull
 
@@ -123,7 +123,11 @@ static void load_frame(struct systrap_context *c, struct guest_regs *r) {
 
 static void load_call(struct systrap_context *c, struct guest_regs *r) {
     struct common_regs copy;
+    struct systrap_place place;
     memcpy(&copy, c->slot->regs, sizeof(copy));
+    c->back = copy.rip;
+    if (systrap_patch_at_trampoline(c->space, copy.rip, &place))
+        copy.rip = place.rip;
     copy.rcx = copy.rip; /* as `syscall` leaves them */
     copy.r11 = copy.rflags;
     common_to(c, r, &copy, USER_CS);
@@ -150,14 +154,18 @@ bool systrap_need_frame(struct systrap_context *c) {
 
 /* False: it is gone. */
 static bool store_registers(struct systrap_context *c, const struct guest_regs *r, bool step) {
+    uint64_t rip = systrap_patch_resume(c->space, r->rip, c->in_call ? c->back : 0);
     if (c->in_call && fits_call(r, step)) {
-        common_from((struct common_regs *)c->slot->regs, r, /* step= */ false);
+        struct common_regs *to = (struct common_regs *)c->slot->regs;
+        common_from(to, r, /* step= */ false);
+        to->rip = rip;
         store_bases(c, r);
         return true;
     }
     if (!systrap_need_frame(c))
         return false;
     store_frame(c, r, step);
+    systrap_frame(c)->rip = rip;
     return true;
 }
 
@@ -168,17 +176,18 @@ static bool store_registers(struct systrap_context *c, const struct guest_regs *
  */
 static void leave_stub_text(struct systrap_context *c, struct guest_regs *r) {
     struct systrap_site site;
+    struct systrap_place place;
     if (r->rip >= SYM_patched_back && r->rip < SYM_patched_end) {
         load_call(c, r);
     } else if (r->rip >= SYM_patched_entry && r->rip < SYM_patched_entered) {
-        if (!systrap_patch_is_site(c->space, r->rcx))
+        if (!systrap_patch_find(c->space, r->rcx, &site))
             return;
         if (r->rip >= SYM_patched_switched)
             r->rsp = *(volatile uint64_t *)&c->slot->regs[15];
-        r->rip = r->rcx - SITE_SIZE;
+        r->rip = systrap_site_start(&site);
         c->slot->in_call = 0;
-    } else if (systrap_patch_at_trampoline(c->space, r->rip, &site)) {
-        r->rip = site.rip - SITE_SIZE;
+    } else if (systrap_patch_at_trampoline(c->space, r->rip, &place)) {
+        r->rip = place.is_return ? place.rip : systrap_site_start(&place.site);
     }
 }
 
@@ -193,7 +202,7 @@ static void as_call(struct systrap_context *c, struct guest_regs *regs, struct p
 }
 
 static void on_trap(struct systrap_context *c, struct guest_regs *regs, struct platform_event *ev) {
-    struct systrap_site site;
+    struct systrap_place place;
     uint64_t number = regs->rax;
     bool vsyscall = *(volatile uint64_t *)&c->slot->address >> 32 == VSYSCALL_HIGH;
     as_call(c, regs, ev, number);
@@ -201,8 +210,8 @@ static void on_trap(struct systrap_context *c, struct guest_regs *regs, struct p
     ev->vsyscall = vsyscall;
     if (vsyscall || ev->compat_call)
         return;
-    if (unlikely(systrap_patch_at_trampoline(c->space, regs->rip, &site)))
-        regs->rip = regs->rcx = site.rip;
+    if (unlikely(systrap_patch_at_trampoline(c->space, regs->rip, &place)))
+        regs->rip = regs->rcx = place.site.rip;
     else
         systrap_patch_count(c->space, number, regs->rip,
                             c->answers &&
@@ -214,13 +223,17 @@ static void on_trap(struct systrap_context *c, struct guest_regs *regs, struct p
  * into its trampoline. */
 static bool on_patched_site(struct systrap_context *c, int signo, struct guest_regs *regs, bool step,
                             struct platform_event *ev) {
-    struct systrap_site site;
+    struct systrap_place place;
     if (signo == SIGILL && systrap_patch_is_middle(c->space, regs->rip)) {
         regs->rip += SITE_SIZE - OLD_CALL;
         as_call(c, regs, ev, regs->rax);
-    } else if (step && signo == SIGTRAP && systrap_patch_at_trampoline(c->space, regs->rip, &site)) {
-        regs->rip = site.rip;
-        as_call(c, regs, ev, site.number);
+    } else if (step && signo == SIGTRAP && systrap_patch_at_trampoline(c->space, regs->rip, &place)) {
+        regs->rip = place.rip;
+        if (place.is_return) {
+            ev->kind = EVENT_STEP;
+            return true;
+        }
+        as_call(c, regs, ev, place.site.wrapped ? (uint32_t)regs->rax : place.site.number);
     } else {
         return false;
     }

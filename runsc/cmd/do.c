@@ -90,12 +90,13 @@ static json_t *make_capabilities(void) {
 
 /* What a program finds: its own /proc, /sys, /dev. */
 static json_t *make_mounts(void) {
-    return json_pack(
-        "[{s:s,s:s,s:s},{s:s,s:s,s:s,s:[s]},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s,s:[s,s,s]}]",
-        "destination", "/proc", "type", "proc", "source", "proc", "destination", "/sys", "type", "sysfs",
-        "source", "sysfs", "options", "ro", "destination", "/dev", "type", "tmpfs", "source", "tmpfs",
-        "destination", "/dev/pts", "type", "devpts", "source", "devpts", "destination", "/dev/shm", "type",
-        "tmpfs", "source", "shm", "options", "nosuid", "nodev", "mode=1777");
+    return json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s,s:[s]},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,"
+                     "s:s,s:[s,s,s]}]",
+                     "destination", "/proc", "type", "proc", "source", "proc", "destination", "/sys", "type",
+                     "sysfs", "source", "sysfs", "options", "ro", "destination", "/sys/fs/cgroup", "type",
+                     "cgroup2", "source", "cgroup2", "destination", "/dev", "type", "tmpfs", "source",
+                     "tmpfs", "destination", "/dev/pts", "type", "devpts", "source", "devpts", "destination",
+                     "/dev/shm", "type", "tmpfs", "source", "shm", "options", "nosuid", "nodev", "mode=1777");
 }
 
 static json_t *make_config(const struct do_args *a, char **argv, int argc, uint16_t rows, uint16_t columns) {

@@ -88,12 +88,24 @@ static int read_events(struct foreground *f, int *ret_status) {
     return r < 0 ? r : -ECONNRESET;
 }
 
-/* It is ending, as its socket has closed: waiting is short. */
-static int sandbox_lost(pid_t sandbox, struct err **err) {
-    char cause[128] = "it was killed or has failed";
-    int status,
-        r = err_set(err, ECONNRESET, "sandbox.lost", "the sandbox process ended before the container did");
+enum { LOST_WAIT_MS = 5000 };
 
+/* `why`: what read_events() said. A sandbox whose socket has closed is ending, so that waiting is short; one
+ * that sends garbage is not to be trusted with that, nor with anything. */
+static int sandbox_lost(pid_t sandbox, int why, struct err **err) {
+    struct host_process p = host_process_of(sandbox);
+    char cause[128] = "it was killed or has failed";
+    int status, r;
+
+    if (why == -ECONNRESET)
+        r = err_set(err, ECONNRESET, "sandbox.lost", "the sandbox process ended before the container did");
+    else
+        r = err_set(err, -why, "sandbox.lost", "the sandbox process sent what is no message, and was killed");
+    if (sandbox > 0) {
+        if (why == -ECONNRESET)
+            host_process_wait(&p, LOST_WAIT_MS);
+        host_process_kill(&p, LOST_WAIT_MS);
+    }
     if (sandbox > 0 && waitpid(sandbox, &status, 0) == sandbox) {
         if (WIFSIGNALED(status))
             snprintf(cause, sizeof cause, "it was killed by signal %d (%s)", WTERMSIG(status),
@@ -152,7 +164,7 @@ int foreground_run(struct foreground *f, pid_t sandbox, struct err **err) {
             r = read_events(f, &status);
     }
     drain_master(f);
-    return r < 0 ? sandbox_lost(sandbox, err) : exit_code_of(status);
+    return r < 0 ? sandbox_lost(sandbox, r, err) : exit_code_of(status);
 }
 
 void foreground_done(struct foreground *f) {

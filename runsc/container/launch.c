@@ -22,6 +22,7 @@
 #include "boot/boot.h"
 #include "runsc/container/container.h"
 #include "runsc/container/launch.h"
+#include "runsc/container/seccomp_profile.h"
 
 #define SANDBOX_NAMESPACES                                                                                   \
     (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -256,6 +257,8 @@ static int send_create(struct launch *l, struct control_channel *channel, struct
                   1, "fds_stdio", stdio, "fds_tty", o->tty_fd >= 0, "fds_status", l->exit_fd >= 0,
                   "fds_extra", (int)o->extra_fd_count, "fds_owner", owners, "pod", membership_is_pod(o->spec),
                   "share", l->membership.shares, "hostname", o->host_name);
+    if (request && l->seccomp)
+        json_object_set(request, "seccomp", l->seccomp);
     int r = request ? control_send(channel, request, fds, n, err)
                     : err_set(err, ENOMEM, "out-of-memory", "creating a container");
     json_decref(request);
@@ -423,6 +426,7 @@ static void launch_done(struct launch *l) {
     free(l->roots);
     membership_done(&l->membership);
     cgroup_done(&l->cgroup);
+    json_decref(l->seccomp);
 }
 
 int runsc_container_create(struct cli *cli, const struct create_options *o, struct container **ret,
@@ -441,6 +445,8 @@ int runsc_container_create(struct cli *cli, const struct create_options *o, stru
     if (r < 0)
         return r;
     r = fill_state(&l, err);
+    if (r >= 0)
+        r = seccomp_profile_compile(&o->spec->linux_.seccomp, &l.seccomp, err);
     if (r >= 0) {
         l.exit_fd = openat(l.container->dir_fd, "exit.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (l.exit_fd < 0)

@@ -20,6 +20,7 @@ struct launch {
     struct cgroup cgroup;
     struct root_tree *roots;
     size_t root_count;
+    json_t *seccomp; /* compiled profile: reference or NULL */
 };
 
 /* One stand-in: of a container's init, or (spec NULL) of an exec'd process, which joins the init's stand-in.

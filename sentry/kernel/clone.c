@@ -9,6 +9,7 @@
 #include "sentry/fs/pidfd/pidfd.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/ipc/sem.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"
@@ -49,8 +50,6 @@ static int check_flags(struct task *t, uint64_t f) {
         return -EINVAL; /* adjustments belong to one namespace */
     if ((f & LINUX_CLONE_PIDFD) && (f & LINUX_CLONE_DETACHED))
         return -EINVAL;
-    if (f & LINUX_CLONE_INTO_CGROUP)
-        return -EOPNOTSUPP; /* no cgroup file system yet */
     return 0;
 }
 
@@ -116,6 +115,10 @@ static void copy_own_state(struct task *t, struct task *c, const struct clone_re
     c->exit_signal = q->flags & LINUX_CLONE_THREAD ? -1 : q->exit_signal;
     memcpy(c->name, t->name, sizeof c->name);
     c->nice = t->nice;
+    c->ioprio = t->ioprio;
+    c->mempolicy = t->mempolicy;
+    c->mempolicy_node = t->mempolicy_node;
+    c->mce_kill = t->mce_kill;
     c->sched_policy = t->sched_policy;
     c->sched_priority = t->sched_priority;
     if (t->sched_reset_on_fork) {
@@ -240,6 +243,9 @@ static int commit(struct task *t, struct task *c, struct pid *pid, const struct 
     mutex_unlock(&g->signal_lock);
     if (r == 0 && pid_own_ns(pid)->ending)
         r = -ENOMEM;
+    struct cgroup *into = q->cgroup && !(q->flags & LINUX_CLONE_THREAD) ? q->cgroup : g->cgroup;
+    if (r == 0 && into)
+        r = cgroup_can_fork_locked(into);
     if (r == 0) {
         struct task *parent = t;
         if (!(q->flags & LINUX_CLONE_THREAD)) {
@@ -256,6 +262,7 @@ static int commit(struct task *t, struct task *c, struct pid *pid, const struct 
             t->vfork_child = task_ref(c);
         }
         task_link_locked(c, pid_ref(pid), parent);
+        cgroup_task_linked_locked(c, into);
         if (event || (q->flags & LINUX_CLONE_PTRACE))
             ptrace_link_child_locked(t, c);
         k->total_forks++;
@@ -319,6 +326,8 @@ int64_t task_clone(struct task *t, const struct clone_request *q) {
     int r = check_flags(t, q->flags);
     if (r == 0)
         r = check_limits(t);
+    if (r == 0 && q->cgroup)
+        r = cgroup_may_enter(q->cgroup, t);
     if (r < 0)
         return r;
     if (atomic_load(&t->pending_work))

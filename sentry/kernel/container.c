@@ -6,6 +6,7 @@
 #include <limits.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/kernel_host.h"
 #include "sentry/kernel/nsproxy.h"
@@ -16,6 +17,9 @@
 HEAP_TYPE(container, struct container, 0);
 
 static void container_free(struct container *c) {
+    if (c->cgroup)
+        cgroup_remove_container(c->cgroup);
+    cgroup_unref(c->cgroup);
     nsproxy_unref(c->nsproxy);
     mnt_ns_unref(c->mnt_ns);
     pid_ns_unref(c->pid_ns);
@@ -37,7 +41,10 @@ int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns, co
     c->events = events;
     c->id = heap_strdup(id);
     c->pid_ns = pid_ns_new(k, k->root_pid_ns, mnt_ns->user_ns);
-    c->nsproxy = c->pid_ns ? nsproxy_new(k, mnt_ns->user_ns, c->pid_ns, mnt_ns, hostname) : NULL;
+    c->cgroup = cgroup_new_container(k, id);
+    c->nsproxy = c->pid_ns && c->cgroup
+                     ? nsproxy_new(k, mnt_ns->user_ns, c->pid_ns, mnt_ns, c->cgroup, hostname)
+                     : NULL;
     if (!c->id || !c->nsproxy) {
         container_free(c);
         return -ENOMEM;

@@ -11,9 +11,11 @@
 #include "base/cleanup.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/exec_internal.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/users.h"
 #include "sentry/loader/loader.h"
@@ -209,6 +211,15 @@ static int load(struct task *t, const struct process_spec *spec, struct err **er
     return 0;
 }
 
+/* Nobody else sees t yet, so the caller may act for its own thread. */
+static int install_seccomp(struct task *t, const struct process_spec *spec, struct err **err) {
+    if (!spec->seccomp)
+        return 0;
+    int64_t r = seccomp_set_filter(t, spec->seccomp, spec->seccomp_count,
+                                   spec->seccomp_log ? LINUX_SECCOMP_FILTER_FLAG_LOG : 0);
+    return r < 0 ? err_set(err, (int)-r, "seccomp.install", "installing the container's seccomp filter") : 0;
+}
+
 static int publish(struct container *c, struct task *t, bool is_init, struct err **err) {
     struct kernel *k = c->kernel;
     struct pid *pid = NULL;
@@ -225,6 +236,7 @@ static int publish(struct container *c, struct task *t, bool is_init, struct err
         t->group->pgrp = pid_ref(pid);
         t->group->session = pid_ref(pid);
         task_link_locked(t, pid, NULL);
+        cgroup_task_linked_locked(t, c->cgroup);
         if (is_init)
             c->init = task_ref(t);
     }
@@ -249,6 +261,8 @@ static int make_process(struct container *c, const struct process_spec *spec, bo
     }
     if (r == 0)
         r = load(t, spec, err);
+    if (r == 0)
+        r = install_seccomp(t, spec, err);
     if (r == 0)
         r = publish(c, t, is_init, err);
     if (r < 0) {

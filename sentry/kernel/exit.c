@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/itimer.h"
 #include "sentry/kernel/ipc/sem.h"
@@ -254,6 +255,13 @@ void task_release_locked(struct task *t) {
     g->dead_cpu.user_ns += cpu.user_ns;
     g->dead_cpu.system_ns += cpu.system_ns;
     mutex_unlock(&g->signal_lock);
+    t->kernel->gone_user_ns += cpu.user_ns;
+    t->kernel->gone_system_ns += cpu.system_ns;
+    t->kernel->gone_switches += t->voluntary_switches;
+    for (int i = 0; i < IO_DIRECTIONS; i++) {
+        g->dead_io[i].calls += t->io[i].calls;
+        g->dead_io[i].bytes += t->io[i].bytes;
+    }
     g->dead_min_faults += t->min_faults;
     g->dead_switches += t->voluntary_switches;
     if (g->leader == t) {
@@ -263,6 +271,7 @@ void task_release_locked(struct task *t) {
         waitq_wake(&g->pid->exit_queue, WAIT_ANY);
     }
     t->kernel->task_count--;
+    cgroup_task_released_locked(t);
     atomic_fetch_sub(&t->account->processes, 1);
 }
 
@@ -291,6 +300,7 @@ static int become_zombie(struct task *t, int status) {
     t->exit_status = status;
     struct task *leader = g->leader;
     bool is_leader = leader == t;
+    cgroup_task_ended_locked(t);
     if (is_leader || t->trace.tracer)
         atomic_store(&t->state, TASK_ZOMBIE);
     if (is_leader) {

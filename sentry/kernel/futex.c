@@ -7,12 +7,13 @@
  *             read the word           |        lock the bucket, find waiters
  * If the waiter reads the old value, it was queued before the word changed, so the waker finds it.
  */
-#include "sentry/kernel/futex_internal.h"
+#include "sentry/kernel/futex.h"
 
 #include <errno.h>
 
 #include "base/abi/linux/futex.h"
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/futex_internal.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/restart.h"
 #include "sentry/kernel/task.h"

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel_host.h"
@@ -47,7 +48,8 @@ static int create_own_parts(struct kernel *k, const struct kernel_config *config
     if (!k->users || !k->futexes || !k->root_user_ns)
         return -ENOMEM;
     k->root_pid_ns = pid_ns_new(k, NULL, k->root_user_ns);
-    if (!k->root_pid_ns)
+    k->root_cgroup = cgroup_new_root(k);
+    if (!k->root_pid_ns || !k->root_cgroup)
         return -ENOMEM;
     r = timer_queue_create(&k->timers);
     return r < 0 ? r : network_create(k);
@@ -96,6 +98,7 @@ void kernel_destroy(struct kernel *k) {
     timer_queue_destroy(k->timers);
     if (k->memfile)
         memfile_destroy(k->memfile);
+    cgroup_unref(k->root_cgroup);
     pid_ns_unref(k->root_pid_ns);
     user_ns_unref(k->root_user_ns);
     user_table_free(k->users);

@@ -14,8 +14,10 @@
 #include "platform/platform.h"
 #include "sentry/kernel/pid.h"
 
+struct cgroup;
 struct creds;
 struct linux_rlimit64;
+struct linux_sock_filter;
 struct file;
 struct memfile;
 struct mnt_ns;
@@ -32,8 +34,11 @@ struct kernel {
     struct mutex taskset_lock;    /* RANK_TASKSET */
     struct pid_ns *root_pid_ns;   /* reference */
     struct user_ns *root_user_ns; /* reference */
+    struct cgroup *root_cgroup;   /* reference */
     uint64_t task_count;          /* taskset_lock; tasks of all containers that are not reaped */
     uint64_t total_forks;         /* taskset_lock */
+    int64_t gone_user_ns, gone_system_ns; /* taskset_lock: of tasks that are no more */
+    uint64_t gone_switches;               /* likewise */
     struct mutex containers_lock; /* RANK_CONTAINERS */
     struct list containers;       /* of container.node */
     struct timer_queue *timers;
@@ -44,7 +49,8 @@ struct kernel {
     struct futex_table *futexes;
     struct hostref
         host_poller; /* containers_lock; sentry/fs/host: waits for host descriptors; empty until the first */
-    struct network *network; /* net_ns.h */
+    struct network *network;       /* net_ns.h */
+    struct netlink_table *netlink; /* netlink_sock.c */
     struct unix_names *unix_names; /* abstract names of AF_UNIX; NULL until the first is made */
     int64_t boot_time_ns; /* host CLOCK_MONOTONIC when the guest's machine was started: 0 as on the host's,
                              until a restore moves it */
@@ -82,6 +88,7 @@ struct container {
     bool shares_pid_ns;      /* it is another container's: its init is not process 1 there */
     struct mnt_ns *mnt_ns;   /* reference */
     struct nsproxy *nsproxy; /* reference: what init and exec start with */
+    struct cgroup *cgroup;   /* reference: its own, below the kernel's root */
     const struct container_events *events;
     struct hostref owner;          /* boot's own object, for its use in events: container_set_owner() */
     unsigned process_count;        /* taskset_lock; not reaped */
@@ -109,7 +116,11 @@ struct process_spec {
     struct file **files; /* for descriptors 0, 1, 2 ...: references taken, also on failure; NULL: closed */
     size_t file_count;
     struct tty *terminal; /* becomes the controlling terminal; reference taken; NULL: none */
-    uint64_t cookie;      /* for process_exited */
+    const struct linux_sock_filter
+        *seccomp; /* a filter that is in force from the first instruction; NULL: none */
+    size_t seccomp_count;
+    bool seccomp_log;
+    uint64_t cookie; /* for process_exited */
 };
 
 /* mnt_ns: reference taken; its user namespace becomes the owner of the others. hostname may be NULL. Its pid

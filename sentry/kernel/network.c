@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/network.c: what the TCP/IP stack needs of its creator: memory of the sentry's heap, clocks, random numbers, one timer, and
- * wake-ups of sockets (net_ns.h).
+ * sentry/kernel/network.c: what the TCP/IP stack needs of its creator: memory of the sentry's heap, clocks,
+ * random numbers, one timer, and wake-ups of sockets (net_ns.h).
  */
 #include <errno.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 #include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/socket/inet/inet.h"
+#include "sentry/socket/netlink/netlink.h"
 
 enum { RANDOM_POOL = 256, BLOCK_POOL = 64 };
 
@@ -20,13 +21,14 @@ struct network {
     struct net_namespace *initial; /* reference */
     struct ktimer timer;
     struct mutex config_lock; /* RANK_NETWORK_CONFIG */
-    struct mutex lock;      /* RANK_NETWORK; to change `armed` and the timer */
-    _Atomic int64_t armed;  /* when the timer fires; CLOCK_NEVER: not armed */
+    struct mutex lock;        /* RANK_NETWORK; to change `armed` and the timer */
+    _Atomic int64_t armed;    /* when the timer fires; CLOCK_NEVER: not armed */
 
     /* The stack's lock. */
     unsigned char random[RANDOM_POOL];
     uint32_t random_left;
-    void *blocks[BLOCK_POOL]; /* packet memory of PKT_BLOCK_MAX bytes, ready for use: zeroing it each time would cost more than the copy */
+    void *blocks[BLOCK_POOL]; /* packet memory of PKT_BLOCK_MAX bytes, ready for use: zeroing it each time
+                                 would cost more than the copy */
     uint32_t block_count;
 };
 HEAP_TYPE(network, struct network, 0);
@@ -37,7 +39,8 @@ static struct heap_type g_types[NETSTACK_TYPE_MAX]; /* one a type of the library
 
 __attribute__((constructor)) static void register_types(void) {
     for (const struct netstack_type *t = netstack_types(); t; t = t->next) {
-        g_types[t->id] = (struct heap_type){.name = t->name, .size = (uint32_t)t->size, .align = (uint32_t)t->align};
+        g_types[t->id] =
+            (struct heap_type){.name = t->name, .size = (uint32_t)t->size, .align = (uint32_t)t->align};
         heap_type_register(&g_types[t->id]);
     }
 }
@@ -108,8 +111,8 @@ static void op_random(void *ctx, void *buf, size_t len) {
 
 /* ---- the timer ---- */
 
-/* The timer is only ever moved forward here; one that fires too early costs one look at the stack, where moving it back and forth with
- * every acknowledgement would cost a wake-up each. */
+/* The timer is only ever moved forward here; one that fires too early costs one look at the stack, where
+ * moving it back and forth with every acknowledgement would cost a wake-up each. */
 static void deadline_changed(void *ctx, int64_t deadline) {
     struct network *n = ctx;
 
@@ -123,7 +126,8 @@ static void deadline_changed(void *ctx, int64_t deadline) {
     mutex_unlock(&n->lock);
 }
 
-/* `armed` is cleared before the stack is asked: whoever finds an earlier deadline meanwhile arms the timer itself. */
+/* `armed` is cleared before the stack is asked: whoever finds an earlier deadline meanwhile arms the timer
+ * itself. */
 static void timer_fire(struct ktimer *timer, int64_t now) {
     struct network *n = container_of(timer, struct network, timer);
 
@@ -169,8 +173,11 @@ int network_create(struct kernel *k) {
     mutex_init(&n->config_lock, RANK_NETWORK_CONFIG);
     atomic_init(&n->armed, CLOCK_NEVER);
     ktimer_init(&n->timer, k, &g_timer_ops);
-    struct netstack_config config = {.host = &g_host_ops, .host_ctx = n, .alloc = &g_alloc_ops, .alloc_ctx = n};
-    int r = netstack_new(&config, &n->stack);
+    struct netstack_config config = {
+        .host = &g_host_ops, .host_ctx = n, .alloc = &g_alloc_ops, .alloc_ctx = n};
+    int r = netlink_create(k);
+    if (r == 0)
+        r = netstack_new(&config, &n->stack);
     if (r < 0)
         return r;
     n->initial = net_namespace_new(k, k->root_user_ns);
@@ -182,6 +189,7 @@ void network_destroy(struct kernel *k) {
 
     if (!n)
         return;
+    netlink_destroy(k);
     net_namespace_unref(n->initial);
     ktimer_cancel_sync(&n->timer);
     netstack_free(n->stack);

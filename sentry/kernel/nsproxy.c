@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/ipc/ipc_ns.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/net_ns.h"
@@ -35,7 +36,7 @@ static void nsproxy_destroy(struct nsproxy *n) {
     pid_ns_unref(n->pid_for_children);
     ipc_ns_unref(n->ipc);
     net_namespace_unref(n->net);
-    simple_ns_unref(n->cgroup);
+    cgroup_ns_unref(n->cgroup);
     simple_ns_unref(n->time);
     heap_free(n);
 }
@@ -67,7 +68,7 @@ struct simple_ns *simple_ns_new(struct kernel *k, struct user_ns *user_ns) {
 }
 
 struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pid_ns *pid_ns,
-                            struct mnt_ns *mnt, const char *hostname) {
+                            struct mnt_ns *mnt, struct cgroup *cgroup, const char *hostname) {
     struct nsproxy *n = heap_new(nsproxy);
 
     if (!n)
@@ -75,8 +76,8 @@ struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pi
     nsproxy_ref_init(n);
     n->uts = uts_ns_new(k, user_ns, NULL);
     n->ipc = ipc_ns_new(k, user_ns);
-    n->net = net_namespace_ref(net_namespace_initial(k));
-    n->cgroup = simple_ns_new(k, user_ns);
+    n->net = k->network ? net_namespace_ref(net_namespace_initial(k)) : NULL; /* unit tests may have none */
+    n->cgroup = cgroup_ns_new(k, user_ns, cgroup);
     n->time = simple_ns_new(k, user_ns);
     n->mnt = mnt ? mnt_ns_ref(mnt) : NULL;
     n->pid_for_children = pid_ns_ref(pid_ns);
@@ -99,8 +100,8 @@ struct nsproxy *nsproxy_copy(struct nsproxy *from) {
     n->mnt = from->mnt ? mnt_ns_ref(from->mnt) : NULL;
     n->pid_for_children = pid_ns_ref(from->pid_for_children);
     n->ipc = ipc_ns_ref(from->ipc);
-    n->net = net_namespace_ref(from->net);
-    n->cgroup = simple_ns_ref(from->cgroup);
+    n->net = from->net ? net_namespace_ref(from->net) : NULL;
+    n->cgroup = cgroup_ns_ref(from->cgroup);
     n->time = simple_ns_ref(from->time);
     return n;
 }
@@ -112,6 +113,20 @@ static int unshare_simple(struct kernel *k, struct user_ns *user_ns, bool wanted
     if (!ns)
         return -ENOMEM;
     simple_ns_unref(*slot);
+    *slot = ns;
+    return 0;
+}
+
+/* Its root is the group that the caller is in now. */
+static int unshare_cgroup(struct task *t, struct user_ns *user_ns, bool wanted, struct cgroup_ns **slot) {
+    if (!wanted)
+        return 0;
+    struct cgroup *root = task_get_cgroup(t);
+    struct cgroup_ns *ns = root ? cgroup_ns_new(t->kernel, user_ns, root) : NULL;
+    cgroup_unref(root);
+    if (!ns)
+        return -ENOMEM;
+    cgroup_ns_unref(*slot);
     *slot = ns;
     return 0;
 }
@@ -197,7 +212,7 @@ int nsproxy_unshare(struct task *t, uint64_t flags, struct user_ns *user_ns, str
     if (r == 0)
         r = unshare_net(k, user_ns, flags & LINUX_CLONE_NEWNET, &n->net);
     if (r == 0)
-        r = unshare_simple(k, user_ns, flags & LINUX_CLONE_NEWCGROUP, &n->cgroup);
+        r = unshare_cgroup(t, user_ns, flags & LINUX_CLONE_NEWCGROUP, &n->cgroup);
     if (r == 0)
         r = unshare_simple(k, user_ns, flags & LINUX_CLONE_NEWTIME, &n->time);
     if (r == 0 && (flags & LINUX_CLONE_NEWNS))

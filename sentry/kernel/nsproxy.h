@@ -9,6 +9,8 @@
 #include "base/ref.h"
 
 struct ipc_ns;
+struct cgroup;
+struct cgroup_ns;
 struct kernel;
 struct mnt_ns;
 struct net_namespace;
@@ -27,7 +29,7 @@ DECLARE_REF(uts_ns);
 struct uts_ns *uts_ns_new(struct kernel *k, struct user_ns *user_ns,
                           const struct uts_ns *like /* NULL: (none) */);
 
-/* cgroup, time: identities only, until their own issues give them more. */
+/* time: an identity only, until its own issue gives it more. */
 struct simple_ns {
     struct ref ref;
     struct user_ns *user_ns; /* reference */
@@ -43,13 +45,14 @@ struct nsproxy {
     struct pid_ns *pid_for_children;
     struct ipc_ns *ipc;
     struct net_namespace *net;
-    struct simple_ns *cgroup, *time;
+    struct cgroup_ns *cgroup; /* control_group.h */
+    struct simple_ns *time;
 };
 DECLARE_REF(nsproxy);
 
 /* The first of a container. References are taken anew; NULL: no memory. */
 struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pid_ns *pid_ns,
-                            struct mnt_ns *mnt, const char *hostname);
+                            struct mnt_ns *mnt, struct cgroup *cgroup, const char *hostname);
 /* A private copy. NULL: no memory. */
 struct nsproxy *nsproxy_copy(struct nsproxy *from);
 /* `n`, which no task has yet, names those namespaces of `other` that CLONE_NEW* flags tell (not the pid
@@ -70,7 +73,8 @@ struct ns_set {
     struct pid_ns *pid; /* becomes pid_for_children */
     struct ipc_ns *ipc;
     struct net_namespace *net;
-    struct simple_ns *cgroup, *time;
+    struct cgroup_ns *cgroup; /* control_group.h */
+    struct simple_ns *time;
 };
 /* References to those of `target` that CLONE_NEW* `flags` name; -ESRCH if it has ended. End with
  * ns_set_done(), on failure too. */

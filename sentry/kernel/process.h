@@ -6,6 +6,7 @@
 
 #include "sentry/kernel/task.h"
 
+struct cgroup;
 struct linux_rusage;
 
 /* ---- host threads ---- */
@@ -36,6 +37,7 @@ struct clone_request {
     gva_t stack, tls, child_tid, parent_tid, pidfd;
     const int *set_tid; /* innermost namespace first */
     size_t set_tid_count;
+    struct cgroup *cgroup; /* CLONE_INTO_CGROUP: borrowed */
 };
 /* clone(2). OWN THREAD. Returns the child's pid as the caller sees it, or -errno. With CLONE_VFORK task_run()
  * waits before the caller goes on. */

@@ -10,6 +10,7 @@
 
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
+#include "sentry/kernel/ptrace_access.h"
 #include "sentry/kernel/restart.h"
 #include "sentry/kernel/task_internal.h"
 
@@ -66,7 +67,8 @@ bool ptrace_is_reparented_locked(struct task *t) {
     return t->trace.tracer && (!parent || parent->group != t->trace.tracer->group);
 }
 
-/* A zombie has lost its tracer: is it to be released now? Tells the real parent what it could not see before. */
+/* A zombie has lost its tracer: is it to be released now? Tells the real parent what it could not see before.
+ */
 static bool is_finished_locked(struct task *target, struct task *tracer, bool reparented) {
     if (target != target->group->leader)
         return true;
@@ -80,7 +82,8 @@ static bool is_finished_locked(struct task *target, struct task *tracer, bool re
     return a.handler == LINUX_SIG_IGN || (a.flags & LINUX_SA_NOCLDWAIT);
 }
 
-/* True: it was a zombie that nobody else waits for; it is released, the caller drops the taskset's reference. */
+/* True: it was a zombie that nobody else waits for; it is released, the caller drops the taskset's reference.
+ */
 static bool let_go_locked(struct task *target, struct task *tracer) {
     bool reparented = ptrace_is_reparented_locked(target);
 
@@ -237,15 +240,15 @@ void ptrace_link_child_locked(struct task *t, struct task *child) {
 
 /* ---- requests ---- */
 
-int ptrace_lock_stopped(struct task *t, struct task *target) {
+bool ptrace_lock_stopped(struct task *t, struct task *target) {
     mutex_lock(&t->kernel->taskset_lock);
     bool mine = target->trace.tracer == t;
     mutex_lock(&target->group->signal_lock);
     mutex_unlock(&t->kernel->taskset_lock);
     if (mine && target->trace.stopped && !target->trace.listening)
-        return 0;
+        return true;
     mutex_unlock(&target->group->signal_lock);
-    return -ESRCH;
+    return false;
 }
 
 int ptrace_check_attached(struct task *t, struct task *target, bool any) {
@@ -255,10 +258,10 @@ int ptrace_check_attached(struct task *t, struct task *target, bool any) {
         mutex_unlock(&t->kernel->taskset_lock);
         return mine ? 0 : -ESRCH;
     }
-    int r = ptrace_lock_stopped(t, target);
-    if (r == 0)
-        mutex_unlock(&target->group->signal_lock);
-    return r;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
+    mutex_unlock(&target->group->signal_lock);
+    return 0;
 }
 
 int ptrace_resume(struct task *t, struct task *target, uint32_t work, bool step, uint64_t signo) {
@@ -266,9 +269,8 @@ int ptrace_resume(struct task *t, struct task *target, uint32_t work, bool step,
 
     if (signo > LINUX_NSIG)
         return -EIO;
-    int r = ptrace_lock_stopped(t, target);
-    if (r < 0)
-        return r;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
     atomic_fetch_and(&target->syscall_work, SYSCALL_WORK_SECCOMP | SYSCALL_WORK_WATCH);
     atomic_fetch_or(&target->syscall_work, work | (step ? SYSCALL_WORK_STEP : 0));
     tr->step = step;
@@ -313,11 +315,10 @@ int ptrace_interrupt(struct task *t, struct task *target) {
 
 int ptrace_listen(struct task *t, struct task *target) {
     struct task_trace *tr = &target->trace;
-    int r = ptrace_lock_stopped(t, target);
 
-    if (r < 0)
-        return r;
-    r = -EIO;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
+    int r = -EIO;
     if (tr->seized && tr->has_info && tr->info.code >> 8 == LINUX_PTRACE_EVENT_STOP) {
         tr->listening = true;
         if (tr->trap_notify)

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/kernel/ptrace.h: tracing of guest tasks by guest tasks. Source: ptrace(2).
  *
- * A tracee stops on its own thread, in ptrace_stop(): it saves its FPU state, tells its tracer (SIGCHLD, wait)
- * and sleeps until the tracer resumes it, lets go of it, or it is killed. While `stopped` is set the tracer
- * reads and writes its registers, FPU copy and signal information under the tracee's signal_lock; the tracee
- * takes that lock to go on, so a kill never races with a request.
- * Locks: taskset_lock: who traces whom, the lists; with the tracee's signal_lock inside also `on`. The
- * tracee's signal_lock: all the rest. A tracer's end detaches its tracees before it is a zombie, so `tracer`
- * needs no reference.
+ * A tracee stops on its own thread, in ptrace_stop(): it saves its FPU state, tells its tracer (SIGCHLD,
+ * wait) and sleeps until the tracer resumes it, lets go of it, or it is killed. While `stopped` is set the
+ * tracer reads and writes its registers, FPU copy and signal information under the tracee's signal_lock; the
+ * tracee takes that lock to go on, so a kill never races with a request. Locks: taskset_lock: who traces
+ * whom, the lists; with the tracee's signal_lock inside also `on`. The tracee's signal_lock: all the rest. A
+ * tracer's end detaches its tracees before it is a zombie, so `tracer` needs no reference.
  */
 #pragma once
 
@@ -24,9 +23,9 @@ struct user_ns;
 /* What is to be done around a task's system calls: bits of task.syscall_work. 0 is the fast path. */
 enum syscall_work {
     SYSCALL_WORK_SECCOMP = 1,
-    SYSCALL_WORK_TRACE = 2, /* PTRACE_SYSCALL */
-    SYSCALL_WORK_EMU = 4,   /* PTRACE_SYSEMU */
-    SYSCALL_WORK_STEP = 8,  /* single step: a call's end is a step's end */
+    SYSCALL_WORK_TRACE = 2,  /* PTRACE_SYSCALL */
+    SYSCALL_WORK_EMU = 4,    /* PTRACE_SYSEMU */
+    SYSCALL_WORK_STEP = 8,   /* single step: a call's end is a step's end */
     SYSCALL_WORK_WATCH = 16, /* debug registers: calls change memory too */
 };
 
@@ -39,24 +38,24 @@ struct task_trace {
     /* signal_lock of the tracee's group; the own thread may read `on`, `step` and `options` without */
     bool on;
     bool seized;
-    uint32_t options;             /* LINUX_PTRACE_O_* */
-    bool stopped;                 /* in ptrace_stop() */
-    bool listening;               /* ... by PTRACE_LISTEN: no request but INTERRUPT */
-    bool exit_stop;               /* ... the PTRACE_EVENT_EXIT one: a kill does not break it */
-    bool trap_stop, trap_notify;  /* wanted: a stop; a stop that tells of a change of the group stop */
-    bool group_stopped;           /* the current stop takes part in a group stop */
-    int stop_code;                /* what wait shows, signal | event << 8; 0 once it was waited for */
-    int resume_signal;            /* what the tracer injects */
-    bool has_info;                /* PTRACE_GETSIGINFO gives something */
+    uint32_t options;            /* LINUX_PTRACE_O_* */
+    bool stopped;                /* in ptrace_stop() */
+    bool listening;              /* ... by PTRACE_LISTEN: no request but INTERRUPT */
+    bool exit_stop;              /* ... the PTRACE_EVENT_EXIT one: a kill does not break it */
+    bool trap_stop, trap_notify; /* wanted: a stop; a stop that tells of a change of the group stop */
+    bool group_stopped;          /* the current stop takes part in a group stop */
+    int stop_code;               /* what wait shows, signal | event << 8; 0 once it was waited for */
+    int resume_signal;           /* what the tracer injects */
+    bool has_info;               /* PTRACE_GETSIGINFO gives something */
     struct linux_siginfo info;
-    uint64_t message;             /* PTRACE_GETEVENTMSG */
-    uint8_t call_op;              /* LINUX_PTRACE_SYSCALL_INFO_* of the current stop */
-    bool step;                    /* PTRACE_SINGLESTEP and its like */
+    uint64_t message; /* PTRACE_GETEVENTMSG */
+    uint8_t call_op;  /* LINUX_PTRACE_SYSCALL_INFO_* of the current stop */
+    bool step;        /* PTRACE_SINGLESTEP and its like */
     bool fpu_dirty;
-    void *fpu;                    /* heap bytes of the platform's fpu_size, or NULL; valid while stopped */
-    uint64_t debugreg[8];         /* ptrace_debug.c: guest's DR0-3, 6, 7 */
-    bool watching;                /* one is enabled: the task runs by steps */
-    bool watch_is_fresh;          /* own thread, as the next: `watched` holds what is there now */
+    void *fpu;            /* heap bytes of the platform's fpu_size, or NULL; valid while stopped */
+    uint64_t debugreg[8]; /* ptrace_debug.c: guest's DR0-3, 6, 7 */
+    bool watching;        /* one is enabled: the task runs by steps */
+    bool watch_is_fresh;  /* own thread, as the next: `watched` holds what is there now */
     uint64_t watched[4];
 };
 
@@ -70,9 +69,8 @@ int ptrace_attach(struct task *t, struct task *target, bool seize, uint64_t opti
 int ptrace_check_options(struct task *t, uint64_t options) must_check;
 /* 0 if t traces target and it is stopped for requests, else -ESRCH; with `any`, in whatever state. */
 int ptrace_check_attached(struct task *t, struct task *target, bool any) must_check;
-/* The same with target's signal_lock, which stays held if 0 is returned. */
-int ptrace_lock_stopped(struct task *t, struct task *target) must_check;
-/* PTRACE_CONT, SYSCALL, SYSEMU, SINGLESTEP...: `work` the bits of syscall_work, step. -EIO for a bad signal. */
+/* PTRACE_CONT, SYSCALL, SYSEMU, SINGLESTEP...: `work` the bits of syscall_work, step. -EIO for a bad signal.
+ */
 int ptrace_resume(struct task *t, struct task *target, uint32_t work, bool step, uint64_t signo) must_check;
 int ptrace_detach(struct task *t, struct task *target, uint64_t signo) must_check;
 int ptrace_interrupt(struct task *t, struct task *target) must_check;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/ptrace_debug.c: the debug registers that a tracer sees. Platforms give guests no real ones, so
- * they are emulated: while one is enabled the task runs by single steps, and after each the watched bytes are
- * compared and rip is looked at. What differs from hardware: a write that stores the same value is not seen, and
- * a change that another thread makes counts for whoever looks first. Watching reads (DR7's kind 3) is refused.
- * Source: Intel SDM vol. 3, 17.2; ptrace(2), PTRACE_POKEUSER.
+ * sentry/kernel/ptrace_debug.c: the debug registers that a tracer sees. Platforms give guests no real ones,
+ * so they are emulated: while one is enabled the task runs by single steps, and after each the watched bytes
+ * are compared and rip is looked at. What differs from hardware: a write that stores the same value is not
+ * seen, and a change that another thread makes counts for whoever looks first. Watching reads (DR7's kind 3)
+ * is refused. Source: Intel SDM vol. 3, 17.2; ptrace(2), PTRACE_POKEUSER.
  */
 #include <errno.h>
 #include <string.h>
@@ -112,7 +112,8 @@ bool ptrace_watch_step(struct task *t) {
     mutex_lock(&t->group->signal_lock);
     tr->debugreg[DR6] |= hits | (tr->step ? DR6_STEP : 0);
     mutex_unlock(&t->group->signal_lock);
-    struct linux_siginfo info = {.signo = LINUX_SIGTRAP, .code = tr->step ? LINUX_TRAP_TRACE : LINUX_TRAP_HWBKPT};
+    struct linux_siginfo info = {.signo = LINUX_SIGTRAP,
+                                 .code = tr->step ? LINUX_TRAP_TRACE : LINUX_TRAP_HWBKPT};
     info.fault.address = t->regs.rip;
     signal_force_fault(t, &info);
     return true;

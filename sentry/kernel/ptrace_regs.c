@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/ptrace_regs.c: a stopped task's registers as struct user shows them, and which values a tracer
- * may store. The platform makes segment registers and flags harmless at the next switch; what is refused here
- * is what Linux refuses. Source: ptrace(2), <sys/user.h>.
+ * sentry/kernel/ptrace_regs.c: a stopped task's registers as struct user shows them, and which values a
+ * tracer may store. The platform makes segment registers and flags harmless at the next switch; what is
+ * refused here is what Linux refuses. Source: ptrace(2), <sys/user.h>.
  */
 #include <errno.h>
 #include <string.h>
@@ -50,7 +50,9 @@ void ptrace_get_regs(const struct guest_regs *r, struct linux_user_regs *ret) {
 /* Where each word of struct user_regs lies in struct guest_regs: the general ones have the same order. */
 #define REG(name) [offsetof(struct linux_user_regs, name) / 8] = offsetof(struct guest_regs, name)
 static const uint16_t g_reg_offset[sizeof(struct linux_user_regs) / 8] = {
-    REG(r15), REG(r14), REG(r13), REG(r12), REG(rbp), REG(rbx), REG(r11), REG(r10), REG(r9), REG(r8), REG(rax), REG(rcx), REG(rdx), REG(rsi), REG(rdi), REG(orig_rax), REG(rip), REG(cs), REG(rsp), REG(ss), REG(fs_base), REG(gs_base), REG(ds), REG(es), REG(fs), REG(gs),
+    REG(r15), REG(r14), REG(r13),     REG(r12),     REG(rbp), REG(rbx), REG(r11),      REG(r10), REG(r9),
+    REG(r8),  REG(rax), REG(rcx),     REG(rdx),     REG(rsi), REG(rdi), REG(orig_rax), REG(rip), REG(cs),
+    REG(rsp), REG(ss),  REG(fs_base), REG(gs_base), REG(ds),  REG(es),  REG(fs),       REG(gs),
 };
 #undef REG
 

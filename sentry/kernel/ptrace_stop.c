@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/kernel/ptrace_stop.c: a tracee's stops: signal delivery, system calls, events, group stops, and what
- * the tracer's answer means. All of it runs on the tracee's own thread. Source: ptrace(2), "Stopped states" to
- * "Single-stepping".
+ * the tracer's answer means. All of it runs on the tracee's own thread. Source: ptrace(2), "Stopped states"
+ * to "Single-stepping".
  */
 #include <errno.h>
 #include <string.h>
@@ -53,7 +53,8 @@ static void restore_fpu(struct task *t) {
     if (!t->trace.fpu_dirty || !task_context(t))
         return;
     t->trace.fpu_dirty = false;
-    (void)p->ops->context_set_fpu(task_context(t), t->trace.fpu, p->fpu_size); /* checked when it was stored */
+    (void)p->ops->context_set_fpu(task_context(t), t->trace.fpu,
+                                  p->fpu_size); /* checked when it was stored */
 }
 
 /* ---- the stop ---- */

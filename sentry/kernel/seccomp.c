@@ -47,7 +47,8 @@ static void drop_user(struct seccomp_filter *f) {
 
 /* ---- installing ---- */
 
-static struct seccomp_filter *filter_new(const struct linux_sock_filter *program, size_t count, uint32_t flags) {
+static struct seccomp_filter *filter_new(const struct linux_sock_filter *program, size_t count,
+                                         uint32_t flags) {
     struct seccomp_filter *f = heap_new(seccomp_filter);
 
     if (!f)
@@ -103,7 +104,8 @@ static struct task *cannot_follow_locked(struct task *t) {
     return NULL;
 }
 
-/* All other threads get t's chain. What they had is kept by the chain itself; their references go on `old`. */
+/* All other threads get t's chain. What they had is kept by the chain itself; their references go on `old`.
+ */
 static void follow_locked(struct task *t) {
     struct task *other;
 
@@ -180,7 +182,8 @@ static int64_t attach_with_listener(struct task *t, struct seccomp_filter *f, ui
     return r;
 }
 
-int64_t seccomp_set_filter(struct task *t, const struct linux_sock_filter *program, size_t count, uint32_t flags) {
+int64_t seccomp_set_filter(struct task *t, const struct linux_sock_filter *program, size_t count,
+                           uint32_t flags) {
     might_block();
     int64_t r = seccomp_bpf_check(program, count);
     if (r < 0)
@@ -251,7 +254,8 @@ static uint32_t run_filters(struct seccomp_filter *first, const struct linux_sec
     *ret_from = first;
     for (struct seccomp_filter *f = first; f; f = f->previous) {
         uint32_t one = seccomp_bpf_run(f->program, f->count, data);
-        if ((int32_t)(one & LINUX_SECCOMP_RET_ACTION_FULL) < (int32_t)(result & LINUX_SECCOMP_RET_ACTION_FULL)) {
+        if ((int32_t)(one & LINUX_SECCOMP_RET_ACTION_FULL) <
+            (int32_t)(result & LINUX_SECCOMP_RET_ACTION_FULL)) {
             result = one;
             *ret_from = f;
         }
@@ -265,8 +269,7 @@ static void set_result(struct task *t, int64_t result) {
 
 /* SIGSYS as of a filter, on the registers as they were before the call. */
 static void force_sigsys(struct task *t, const struct linux_seccomp_data *data, uint32_t errnum, bool fatal) {
-    struct linux_siginfo info = {
-        .signo = LINUX_SIGSYS, .code = LINUX_SYS_SECCOMP, .errnum = (int32_t)errnum};
+    struct linux_siginfo info = {.signo = LINUX_SIGSYS, .code = LINUX_SYS_SECCOMP, .errnum = (int32_t)errnum};
 
     t->regs.rax = t->regs.orig_rax;
     info.sys.call_address = data->instruction_pointer;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/kernel/seccomp.h: guest seccomp: filters of tasks and what they decide. Source: seccomp(2), seccomp_unotify(2).
+ * sentry/kernel/seccomp.h: guest seccomp: filters of tasks and what they decide. Source: seccomp(2),
+ * seccomp_unotify(2).
  *
  * A task's filters are a chain, newest first; tasks and newer filters hold references. A chain never changes
  * but at its head, and a new head keeps the old one, so a task may read its own `seccomp_filter` without a
@@ -31,8 +32,9 @@ DECLARE_REF(seccomp_filter);
 
 /* SECCOMP_SET_MODE_STRICT. OWN THREAD. 0 or -EINVAL. */
 int seccomp_set_strict(struct task *t) must_check;
-/* SECCOMP_SET_MODE_FILTER: flags (checked) are LINUX_SECCOMP_FILTER_FLAG_*; the program is copied. OWN THREAD.
-   Returns 0, the listener's descriptor, the tid of a thread that cannot follow (TSYNC), or -errno. May block. */
+/* SECCOMP_SET_MODE_FILTER: flags (checked) are LINUX_SECCOMP_FILTER_FLAG_*; the program is copied. OWN
+   THREAD. Returns 0, the listener's descriptor, the tid of a thread that cannot follow (TSYNC), or -errno.
+   May block. */
 int64_t seccomp_set_filter(struct task *t, const struct linux_sock_filter *program, size_t count,
                            uint32_t flags) must_check;
 /* May t install one: CAP_SYS_ADMIN or no_new_privs. OWN THREAD. */
@@ -50,17 +52,19 @@ bool seccomp_enter(struct task *t);
 
 /* Filters in force: for /proc/PID/status. */
 unsigned seccomp_filter_count(struct task *t);
-/* The index-th filter, oldest first as PTRACE_SECCOMP_GET_FILTER counts: new reference or NULL. Any thread. */
+/* The index-th filter, oldest first as PTRACE_SECCOMP_GET_FILTER counts: new reference or NULL. Any thread.
+ */
 struct seccomp_filter *seccomp_get_filter(struct task *t, uint64_t index);
 
 /* ---- user notification (seccomp_notify.c) ---- */
 
 /* A listener and its file (not yet installed): both new references. */
-int seccomp_listener_new(struct task *t, struct seccomp_listener **ret_listener, struct file **ret_file) must_check;
+int seccomp_listener_new(struct task *t, struct seccomp_listener **ret_listener,
+                         struct file **ret_file) must_check;
 struct seccomp_listener *seccomp_listener_unref(struct seccomp_listener *l);
 /* The filter has no users any more: the listener's file hangs up. */
 void seccomp_listener_orphan(struct seccomp_listener *l);
-/* The filter asks its listener. 1: go on with the call; else 0, and *ret_result is what the call gives (may be
- * -ERESTARTSYS). OWN THREAD; blocks. */
+/* The filter asks its listener. 1: go on with the call; else 0, and *ret_result is what the call gives (may
+ * be -ERESTARTSYS). OWN THREAD; blocks. */
 int seccomp_listener_ask(struct task *t, struct seccomp_listener *l, bool wait_killable,
                          const struct linux_seccomp_data *data, int64_t *ret_result);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/kernel/seccomp_notify.c: user notification: calls that wait for a supervisor's answer, and the
- * supervisor's descriptor. Descriptors that a supervisor adds are installed by the waiting task itself, in its
- * own table. Source: seccomp_unotify(2).
+ * supervisor's descriptor. Descriptors that a supervisor adds are installed by the waiting task itself, in
+ * its own table. Source: seccomp_unotify(2).
  */
 #include <errno.h>
 #include <string.h>
@@ -18,7 +18,8 @@
 
 enum call_state { CALL_NEW, CALL_RECEIVED, CALL_ANSWERED };
 
-/* A descriptor on its way to the caller. References: the supervisor's call and, while queued, call.additions. */
+/* A descriptor on its way to the caller. References: the supervisor's call and, while queued, call.additions.
+ */
 struct addition {
     struct ref ref;
     struct list node;  /* in call.additions; listener.lock, as the rest */
@@ -109,7 +110,8 @@ static int install(struct task *t, struct addition *a, struct file **file) {
 }
 
 /* Installs what the supervisor has queued. listener.lock is held, and dropped meanwhile. */
-static void take_additions_locked(struct task *t, struct seccomp_listener *l, struct notified_call *c) {
+static void take_additions_locked(struct task *t, struct seccomp_listener *l, struct notified_call *c)
+    REQUIRES(&l->lock) {
     while (!list_empty(&c->additions)) {
         struct addition *a = list_first_entry(&c->additions, struct addition, node);
         list_del(&a->node);
@@ -137,7 +139,8 @@ static void take_additions_locked(struct task *t, struct seccomp_listener *l, st
 }
 
 /* True: there is an answer. listener.lock held. */
-static bool look_locked(struct task *t, struct seccomp_listener *l, struct notified_call *c) {
+static bool look_locked(struct task *t, struct seccomp_listener *l, struct notified_call *c)
+    REQUIRES(&l->lock) {
     take_additions_locked(t, l, c);
     return c->state == CALL_ANSWERED || l->closed;
 }
@@ -177,7 +180,8 @@ static int settle(struct seccomp_listener *l, struct notified_call *c, int error
     return r;
 }
 
-static int await_answer(struct task *t, struct seccomp_listener *l, struct notified_call *c, bool wait_killable) {
+static int await_answer(struct task *t, struct seccomp_listener *l, struct notified_call *c,
+                        bool wait_killable) {
     int r = 0;
 
     while (r == 0) {
@@ -356,7 +360,8 @@ static int copy_in_addfd(struct task *t, gva_t at, size_t size, struct linux_sec
     return ret->newfd && !(ret->flags & LINUX_SECCOMP_ADDFD_FLAG_SETFD) ? -EINVAL : 0;
 }
 
-static int queue_addition(struct seccomp_listener *l, const struct linux_seccomp_notif_addfd *q, struct addition *a) {
+static int queue_addition(struct seccomp_listener *l, const struct linux_seccomp_notif_addfd *q,
+                          struct addition *a) {
     int r = 0;
 
     mutex_lock(&l->lock);
@@ -499,8 +504,8 @@ int seccomp_listener_new(struct task *t, struct seccomp_listener **ret_listener,
     int r = f && l ? 0 : -ENOMEM;
 
     if (r == 0)
-        r = file_init_anon(&f->base, &listener_file_ops, "anon_inode:seccomp notify", 0, LINUX_O_RDWR, FILE_STREAM,
-                           task_creds(t));
+        r = file_init_anon(&f->base, &listener_file_ops, "anon_inode:seccomp notify", 0, LINUX_O_RDWR,
+                           FILE_STREAM, task_creds(t));
     if (r < 0) {
         heap_free(f);
         heap_free(l);

@@ -6,6 +6,7 @@
 
 #include "sentry/kernel/ipc/ipc_ns.h"
 #include "sentry/kernel/ipc/sem.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
@@ -20,7 +21,7 @@ void ns_set_done(struct ns_set *s) {
     pid_ns_unref(s->pid);
     ipc_ns_unref(s->ipc);
     net_namespace_unref(s->net);
-    simple_ns_unref(s->cgroup);
+    cgroup_ns_unref(s->cgroup);
     simple_ns_unref(s->time);
     *s = (struct ns_set){0};
 }
@@ -31,7 +32,7 @@ static void take_from(struct nsproxy *n, uint64_t flags, struct ns_set *ret) {
     ret->mnt = flags & LINUX_CLONE_NEWNS ? mnt_ns_ref(n->mnt) : NULL;
     ret->ipc = flags & LINUX_CLONE_NEWIPC ? ipc_ns_ref(n->ipc) : NULL;
     ret->net = flags & LINUX_CLONE_NEWNET ? net_namespace_ref(n->net) : NULL;
-    ret->cgroup = flags & LINUX_CLONE_NEWCGROUP ? simple_ns_ref(n->cgroup) : NULL;
+    ret->cgroup = flags & LINUX_CLONE_NEWCGROUP ? cgroup_ns_ref(n->cgroup) : NULL;
     ret->time = flags & LINUX_CLONE_NEWTIME ? simple_ns_ref(n->time) : NULL;
 }
 
@@ -72,7 +73,6 @@ static bool may_join(const struct creds *c, struct user_ns *owner) {
 }
 
 static int check_others(struct task *t, const struct creds *c, const struct ns_set *s) {
-    struct simple_ns *simple[] = {s->cgroup, s->time};
 
     if (s->uts && !may_join(c, s->uts->user_ns))
         return -EPERM;
@@ -88,9 +88,10 @@ static int check_others(struct task *t, const struct creds *c, const struct ns_s
         return -EPERM;
     if (s->pid && !pid_ns_within(s->pid, task_pid_ns(t)))
         return -EINVAL;
-    for (size_t i = 0; i < ARRAY_SIZE(simple); i++)
-        if (simple[i] && !may_join(c, simple[i]->user_ns))
-            return -EPERM;
+    if (s->cgroup && !may_join(c, s->cgroup->user_ns))
+        return -EPERM;
+    if (s->time && !may_join(c, s->time->user_ns))
+        return -EPERM;
     return 0;
 }
 
@@ -108,7 +109,7 @@ static void put_into(struct nsproxy *n, const struct ns_set *s) {
     REPLACE(pid_ns, n->pid_for_children, s->pid);
     REPLACE(ipc_ns, n->ipc, s->ipc);
     REPLACE(net_namespace, n->net, s->net);
-    REPLACE(simple_ns, n->cgroup, s->cgroup);
+    REPLACE(cgroup_ns, n->cgroup, s->cgroup);
     REPLACE(simple_ns, n->time, s->time);
 }
 

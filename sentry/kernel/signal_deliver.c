@@ -8,6 +8,7 @@
 
 #include "base/abi/linux/unistd.h"
 #include "base/log.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/restart.h"
@@ -257,6 +258,10 @@ static enum next next_thing(struct task *t, struct delivery *d) {
             task_park(t);
             continue;
         }
+        if (work & TASK_WORK_FREEZE) {
+            cgroup_freeze_here(t);
+            continue;
+        }
         if (t->vfork_child) { /* clone(2), CLONE_VFORK: signals wait as well */
             signal_await_vfork(t);
             continue;
@@ -330,8 +335,8 @@ static void setup_handler(struct task *t, struct delivery *d) {
 bool signal_deliver(struct task *t, bool in_syscall) {
     struct delivery d;
 
-    if (likely(!(in_syscall && is_restart((int64_t)t->regs.rax)) && !atomic_load(&t->pending_work) && !t->vfork_child &&
-               !t->has_saved_mask))
+    if (likely(!(in_syscall && is_restart((int64_t)t->regs.rax)) && !atomic_load(&t->pending_work) &&
+               !t->vfork_child && !t->has_saved_mask))
         return true;
     uaccess_settle(t, /* waits= */ false); /* signal frames, tracers and parents come next */
     for (;;) {
@@ -352,5 +357,6 @@ bool signal_deliver(struct task *t, bool in_syscall) {
     if (t->has_saved_mask)
         signal_restore_temporary_mask(t);
     /* the old mask may have let something through: another round */
-    return atomic_load(&t->pending_work) & TASK_WORK_SIGNAL ? signal_deliver(t, /* in_syscall= */ false) : true;
+    return atomic_load(&t->pending_work) & TASK_WORK_SIGNAL ? signal_deliver(t, /* in_syscall= */ false)
+                                                            : true;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/itimer.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
@@ -35,6 +36,7 @@ static void thread_group_destroy(struct thread_group *g) {
     pid_unref(g->session);
     if (g->tty)
         tty_unref(g->tty);
+    cgroup_unref(g->cgroup);
     heap_free(g);
 }
 DEFINE_REF(thread_group, thread_group_destroy);
@@ -51,6 +53,7 @@ struct thread_group *thread_group_new(struct kernel *k, struct sighand *sighand)
     mutex_init(&g->signal_lock, RANK_SIGHAND);
     list_init(&g->tasks);
     list_init(&g->posix_timers);
+    list_init(&g->cgroup_node);
     waitq_init(&g->wait_queue);
     waitq_init(&g->exec_queue);
     waitq_init(&g->signalfd_queue);

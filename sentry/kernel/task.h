@@ -69,10 +69,17 @@ struct task_fault {
 };
 
 enum task_work {
-    TASK_WORK_SIGNAL = 1, /* a signal may be deliverable */
-    TASK_WORK_STOP = 2,   /* group stop: stop at the next look */
-    TASK_WORK_EXIT = 4,   /* the task ends at the next look */
-    TASK_WORK_PAUSE = 8,  /* the kernel is paused: park */
+    TASK_WORK_SIGNAL = 1,  /* a signal may be deliverable */
+    TASK_WORK_STOP = 2,    /* group stop: stop at the next look */
+    TASK_WORK_EXIT = 4,    /* the task ends at the next look */
+    TASK_WORK_PAUSE = 8,   /* the kernel is paused: park */
+    TASK_WORK_FREEZE = 16, /* its control group may be frozen: look, and wait */
+};
+
+enum { IO_READ, IO_WRITE, IO_DIRECTIONS };
+/* Reads or writes that system calls have made: /proc/PID/io. */
+struct io_count {
+    uint64_t calls, bytes;
 };
 
 struct task {
@@ -125,8 +132,8 @@ struct task {
     sigset_word blocked; /* own thread may read it without the lock */
     sigset_word sigwait; /* sigtimedwait: wakes for these although they are blocked */
     struct sigpending pending;
-    bool exiting;      /* takes no more signals */
-    bool stop_counted; /* has yet to be counted off group->stop_pending_count */
+    bool exiting;                          /* takes no more signals */
+    bool stop_counted;                     /* has yet to be counted off group->stop_pending_count */
     uint8_t seccomp_mode;                  /* LINUX_SECCOMP_MODE_*; own thread may read */
     struct seccomp_filter *seccomp_filter; /* reference or NULL; own thread may read: seccomp.h */
     _Atomic uint32_t syscall_work;         /* enum syscall_work; anybody may read */
@@ -160,7 +167,11 @@ struct task {
     int64_t sentry_entered;        /* own thread: since when system time counts */
     _Atomic uint64_t voluntary_switches;
     _Atomic uint64_t min_faults;
+    struct io_count io[IO_DIRECTIONS]; /* own thread; others read what may be a little old */
     int nice;
+    int ioprio;          /* ioprio_set(2): class and level; 0: none */
+    int mempolicy;       /* set_mempolicy(2): mode with its flags */
+    bool mempolicy_node; /* ... names node 0, the only one */
     int sched_policy, sched_priority;
     bool sched_reset_on_fork;
     uint64_t affinity[16]; /* cpu mask */
@@ -168,6 +179,7 @@ struct task {
     uint32_t personality;
     int pdeath_signal;
     bool no_new_privs;
+    int mce_kill; /* PR_MCE_KILL: LINUX_PR_MCE_KILL_LATE or EARLY plus one; 0: as the machine */
     uint64_t timer_slack_ns, default_timer_slack_ns;
 };
 DECLARE_REF(task);
@@ -178,6 +190,7 @@ struct cpu_itimer {
     int64_t interval;
 };
 
+struct cgroup;
 struct thread_group {
     struct ref ref;
     struct kernel *kernel;
@@ -197,11 +210,15 @@ struct thread_group {
     struct waitq exec_queue;       /* execve waits here for the other threads to end */
     struct cpu_times dead_cpu;     /* of threads that ended; also signal_lock, as `tasks` */
     struct cpu_times children_cpu; /* of children waited for */
+    struct io_count dead_io[IO_DIRECTIONS];
     uint64_t dead_min_faults, children_min_faults;
     uint64_t dead_switches, children_switches;
     uint64_t maxrss, children_maxrss; /* KiB */
     uint64_t exit_cookie;             /* for container_events.process_exited */
     bool from_outside;                /* started by container_create_process() */
+    struct cgroup *cgroup;            /* reference; NULL until linked (control_group.h) */
+    struct list cgroup_node;          /* in cgroup.groups while a task of it runs ... */
+    unsigned cgroup_live;             /* ... of which there are so many */
 
     /* signal_lock */
     struct mutex signal_lock; /* RANK_SIGHAND */

@@ -18,8 +18,9 @@ struct timer_queue {
     size_t count, capacity;
     struct ktimer *running; /* its fire() is being called */
     bool stopping, stopped;
-    _Atomic uint32_t word;      /* changed: look again */
-    _Atomic uint32_t idle_word; /* changed: `running` or `stopped` has changed */
+    struct deferred *_Atomic deferred; /* newest first: pushed by anyone, taken whole by the thread */
+    _Atomic uint32_t word;             /* changed: look again */
+    _Atomic uint32_t idle_word;        /* changed: `running` or `stopped` has changed */
 };
 HEAP_TYPE(timer_queue, struct timer_queue, 0);
 
@@ -172,12 +173,57 @@ static int64_t fire_next_locked(struct timer_queue *q) REQUIRES(q->lock) {
     return 0;
 }
 
+/* Lock-free, with the thread as the only taker:
+ *     whoever defers                          the thread
+ *     pending false -> true (else: done)
+ *     push onto q->deferred
+ *     q->word++, futex wake                   reads q->word
+ *                                             takes the whole list
+ *                                             pending = false, then run()
+ *                                             sleeps only if q->word is as it was read
+ * A push before the list is taken is run now; one after it has changed q->word, so that the thread does not
+ * sleep. What is deferred again once pending is false may be pushed while its run() is under way: `next` was
+ * read before. */
+bool kernel_defer(struct kernel *k, struct deferred *d) {
+    struct timer_queue *q = k->timers;
+
+    if (atomic_exchange(&d->pending, true))
+        return false;
+    d->next = atomic_load(&q->deferred);
+    while (!atomic_compare_exchange_weak(&q->deferred, &d->next, d)) {
+    }
+    kick(q);
+    return true;
+}
+
+static void run_deferred(struct timer_queue *q) {
+    struct deferred *taken = atomic_exchange(&q->deferred, NULL), *oldest = NULL;
+
+    while (taken) { /* the other way round */
+        struct deferred *next = taken->next;
+        taken->next = oldest;
+        oldest = taken;
+        taken = next;
+    }
+    while (oldest) {
+        struct deferred *d = oldest;
+        oldest = d->next;
+        atomic_store(&d->pending, false);
+        d->run(d);
+    }
+}
+
 static void timer_thread(void *arg) {
     struct timer_queue *q = arg;
 
     mutex_lock(&q->lock);
     while (!q->stopping) {
         uint32_t seen = atomic_load(&q->word);
+        if (atomic_load(&q->deferred)) {
+            mutex_unlock(&q->lock);
+            run_deferred(q);
+            mutex_lock(&q->lock);
+        }
         int64_t until = fire_next_locked(q);
         if (until == 0)
             continue;
@@ -185,6 +231,9 @@ static void timer_thread(void *arg) {
         host_futex_wait(&q->word, seen, until);
         mutex_lock(&q->lock);
     }
+    mutex_unlock(&q->lock);
+    run_deferred(q); /* nothing stays behind */
+    mutex_lock(&q->lock);
     q->stopped = true;
     idle_changed(q);
     mutex_unlock(&q->lock);

@@ -35,5 +35,19 @@ bool ktimer_cancel(struct ktimer *timer);      /* true if it was armed */
 void ktimer_cancel_sync(struct ktimer *timer); /* not from its own fire() */
 int64_t ktimer_deadline(struct ktimer *timer); /* CLOCK_NEVER: not armed */
 
+/* Work that cannot be done where it turns out to be due, with a lock of too high a rank held (a wake-up that
+ * must send a signal). kernel_defer() may be called with any lock and does not block; `run` comes soon after,
+ * on the timer thread, under the rules of ktimer_ops.fire. While it waits to be run, further calls do
+ * nothing: what happens between the call and the run is in one run. The owner keeps the object until it has
+ * run. */
+struct deferred {
+    void (*run)(struct deferred *d);
+    struct deferred *next;
+    _Atomic bool pending;
+};
+/* True if this call made it pending: the owner then takes a reference for the run BEFORE the call, else drops
+ * it. */
+bool kernel_defer(struct kernel *k, struct deferred *d);
+
 int timer_queue_create(struct timer_queue **ret) must_check; /* starts the thread: 0, -ENOMEM, -EAGAIN */
 void timer_queue_destroy(struct timer_queue *q);             /* nothing is armed any more */

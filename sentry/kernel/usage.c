@@ -85,3 +85,42 @@ void usage_times(struct task *t, struct linux_tms *ret) {
     *ret = (struct linux_tms){own.user_ns / tick, own.system_ns / tick, children.user_ns / tick,
                               children.system_ns / tick};
 }
+
+void usage_of_kernel(struct kernel *k, struct kernel_usage *ret) {
+    struct pid_ns *ns = k->root_pid_ns;
+
+    mutex_lock(&k->taskset_lock);
+    *ret = (struct kernel_usage){.user_ns = k->gone_user_ns,
+                                 .system_ns = k->gone_system_ns,
+                                 .switches = k->gone_switches,
+                                 .forks = k->total_forks};
+    for (size_t i = 0; i < ns->table_size; i++) {
+        for (struct pid *p = ns->table[i]; p; p = p->numbers[ns->level].hash_next) {
+            struct task *t = pid_task_locked(p, PID_TASK);
+            if (!t)
+                continue;
+            struct cpu_times cpu = task_cpu_times(t);
+            ret->user_ns += cpu.user_ns;
+            ret->system_ns += cpu.system_ns;
+            ret->switches += t->voluntary_switches;
+            ret->tasks++;
+            ret->running += atomic_load_explicit(&t->state, memory_order_relaxed) == TASK_RUNNING;
+        }
+    }
+    mutex_unlock(&k->taskset_lock);
+}
+
+void usage_of_io(struct thread_group *g, struct io_count *ret) {
+    struct task *t;
+
+    mutex_lock(&g->kernel->taskset_lock);
+    for (int i = 0; i < IO_DIRECTIONS; i++)
+        ret[i] = g->dead_io[i];
+    list_for_each_entry(t, &g->tasks, group_node) {
+        for (int i = 0; i < IO_DIRECTIONS; i++) {
+            ret[i].calls += t->io[i].calls;
+            ret[i].bytes += t->io[i].bytes;
+        }
+    }
+    mutex_unlock(&g->kernel->taskset_lock);
+}

@@ -73,8 +73,8 @@ static bool try_zombie(struct task *t, struct task *child, const struct wait_req
 }
 
 /* Stops and continuations of the whole process; with continued_only, only those. */
-static bool try_report(struct task *t, struct task *child, const struct wait_request *q, struct wait_result *ret,
-                       bool continued_only) {
+static bool try_report(struct task *t, struct task *child, const struct wait_request *q,
+                       struct wait_result *ret, bool continued_only) {
     struct thread_group *g = child->group;
     int report = 0;
 
@@ -106,7 +106,8 @@ static bool try_continued(struct task *t, struct task *child, const struct wait_
 }
 
 /* A stop of a tracee as such. */
-static bool try_traced(struct task *t, struct task *child, const struct wait_request *q, struct wait_result *ret) {
+static bool try_traced(struct task *t, struct task *child, const struct wait_request *q,
+                       struct wait_result *ret) {
     struct task_trace *tr = &child->trace;
 
     mutex_lock(&child->group->signal_lock);
@@ -125,8 +126,8 @@ static bool try_traced(struct task *t, struct task *child, const struct wait_req
 
 /* As scan(), of one child or tracee. A process that somebody else traces shows its own parent neither its end
  * nor its stops by the tracer. */
-static bool try_child(struct task *t, struct task *child, const struct wait_request *q, struct wait_result *ret,
-                      struct task **ret_dead, bool traced) {
+static bool try_child(struct task *t, struct task *child, const struct wait_request *q,
+                      struct wait_result *ret, struct task **ret_dead, bool traced) {
     if (child->trace.tracer && !ptrace_is_reparented_locked(child))
         traced = true;
     if (traced || !child->trace.tracer) {

@@ -22,6 +22,7 @@
 #include "base/ref.h"
 #include "platform/platform.h"
 
+struct aio_table;
 struct as_batch;
 struct file;
 struct kernel;
@@ -137,8 +138,9 @@ struct mm {
     int dumpable;            /* PR_SET_DUMPABLE: 0, 1, 2 */
     struct user_ns *user_ns; /* reference, of the exec: ptrace access checks; NULL until the exec sets it */
     int membarrier_state;
-    struct pid
-        *user; /* reference, or NULL: the process that shmctl(2) names as the last to have (de)tached */
+    bool thp_disabled;     /* PR_SET_THP_DISABLE: kept, without effect on the host */
+    struct pid *user;      /* reference, or NULL: who shmctl(2) says was the last to have (de)tached */
+    struct aio_table *aio; /* lock to set, then its own: contexts of io_setup(2), or NULL */
 };
 DECLARE_REF(mm);
 

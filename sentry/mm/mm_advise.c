@@ -177,6 +177,20 @@ static int populate_range_locked(struct mm *mm, gva_t start, gva_t end, int advi
     return 0;
 }
 
+static int populate_range(struct task *t, struct mm *mm, gva_t start, gva_t end, int advice) {
+    int result = 0;
+
+    for (gva_t at = start; at < end && result == 0; at += MM_POPULATE_PIECE) {
+        if (mm_populate_is_in_vain(t))
+            return -EINTR;
+        mutex_lock(&mm->lock);
+        result = populate_range_locked(mm, at, end - at > MM_POPULATE_PIECE ? at + MM_POPULATE_PIECE : end,
+                                       advice);
+        mutex_unlock(&mm->lock);
+    }
+    return result;
+}
+
 /* MADV_REMOVE: the object's hole is punched with no lock held, as it may take the file's. One area a time. */
 static int remove_range(struct mm *mm, gva_t start, gva_t end) {
     for (gva_t at = start; at < end;) {
@@ -219,10 +233,11 @@ int mm_madvise(struct task *t, struct mm *mm, gva_t addr, uint64_t len, int advi
         return 0;
     if (a.kind == ADVICE_REMOVE)
         return remove_range(mm, addr, end);
+    if (a.kind == ADVICE_POPULATE)
+        return populate_range(t, mm, addr, end, advice);
     list_init(&dead);
     mutex_lock(&mm->lock);
-    int result = a.kind == ADVICE_POPULATE ? populate_range_locked(mm, addr, end, advice)
-                                           : advise_range_locked(mm, addr, end, advice, &a, &dead);
+    int result = advise_range_locked(mm, addr, end, advice, &a, &dead);
     mm_unlock(mm, &dead);
     return result;
 }

@@ -82,11 +82,18 @@ struct map_plan {
     struct file *file;
     uint64_t offset;
     const char *name;
+    bool populate; /* afterwards, piece by piece: too much for AS_POPULATE */
 };
 /* Limits were checked. 0, -ENOMEM. What was there goes to `dead`. */
 int mm_map_locked(struct mm *mm, const struct map_plan *plan, struct list *dead) must_check;
 int mm_unmap_locked(struct mm *mm, gva_t start, gva_t end, struct list *dead) must_check;
 void mm_unlock(struct mm *mm, struct list *dead) RELEASES(mm->lock); /* drops the lock, then frees `dead` */
+
+/* mm_populate.c. A task that is being killed is kept no longer than a piece takes. */
+#define MM_POPULATE_PIECE (32ul << 20)
+bool mm_populate_is_in_vain(struct task *t);
+/* Makes pages present, as locking does; what cannot be had is not an error (it is when touched). */
+void mm_populate(struct task *t, struct mm *mm, gva_t start, gva_t end) EXCLUDES(mm->lock);
 
 /* mm_protect.c: changes flags of every area in [start, end). 0, -ENOMEM. */
 int mm_change_flags_locked(struct mm *mm, gva_t start, gva_t end, uint32_t clear, uint32_t set,

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/aio.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/pid.h"
@@ -75,6 +76,7 @@ static void mm_destroy(struct mm *mm) {
 
     might_block();
     list_init(&dead);
+    aio_table_free(mm->aio);
     mutex_lock(&mm->lock);
     if (mm->as.ops)
         unmap_reused_locked(mm);
@@ -152,6 +154,7 @@ static void copy_layout(struct mm *to, const struct mm *from) {
     to->dumpable = from->dumpable;
     to->user_ns = from->user_ns ? user_ns_ref(from->user_ns) : NULL;
     to->membarrier_state = from->membarrier_state;
+    to->thp_disabled = from->thp_disabled;
     to->user = from->user ? pid_ref(from->user) : NULL;
 }
 

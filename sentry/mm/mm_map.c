@@ -342,6 +342,10 @@ static int64_t mmap_locked(struct task *t, struct mm *mm, const struct mmap_requ
     if (replaced > 0 && mm_is_sealed_locked(mm, p->start, p->end))
         return -EPERM;
     result = mm_check_limits_locked(t, mm, len - replaced, mm_is_data(p->prot, p->flags));
+    if ((p->host_flags & AS_POPULATE) && len > MM_POPULATE_PIECE) {
+        p->host_flags &= ~(uint32_t)AS_POPULATE;
+        p->populate = true;
+    }
     if (result == 0)
         result = mm_map_locked(mm, p, dead);
     return result < 0 ? result : place;
@@ -368,6 +372,8 @@ int64_t mm_mmap(struct task *t, struct mm *mm, const struct mmap_request *r) {
     result = mmap_locked(t, mm, r, len, &p, &dead);
     mm_unlock(mm, &dead);
     mappable_unref(p.mappable);
+    if (result >= 0 && p.populate)
+        mm_populate(t, mm, (gva_t)result, (gva_t)result + len);
     return result;
 }
 

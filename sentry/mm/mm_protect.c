@@ -151,21 +151,6 @@ static uint64_t locked_in_locked(struct mm *mm, gva_t start, gva_t end) {
     return sum;
 }
 
-/* Makes pages present, as locking does; what cannot be had is not an error here (it is when touched). */
-static void populate_locked(struct mm *mm, gva_t start, gva_t end) {
-    for (struct vma *v = vma_find_locked(mm, start); v && v->start < end; v = vma_next(v)) {
-        struct as_batch b = {0};
-        struct as_op op = {.kind = AS_ADVISE, .advice = LINUX_MADV_POPULATE_READ};
-        if ((v->prot & LINUX_PROT_WRITE) && !(v->flags & VMA_SHARED))
-            op.advice = LINUX_MADV_POPULATE_WRITE;
-        gva_t from = MAX(v->start, start), to = MIN(v->end, end);
-        if (v->prot == 0)
-            continue;
-        mm_add_range_ops_locked(mm, from, to, &op, &b);
-        (void)!mm_apply_locked(mm, &b);
-    }
-}
-
 /* ---- mlock ---- */
 
 /* addr and len of the family: *end, page aligned. 0, -EINVAL (wraps). */
@@ -195,12 +180,10 @@ int mm_mlock(struct task *t, gva_t addr, uint64_t len, bool on_fault) {
     if (result == 0 && stop > addr)
         result = mm_change_flags_locked(mm, addr, stop, VMA_LOCKONFAULT,
                                         VMA_LOCKED | (on_fault ? VMA_LOCKONFAULT : 0), &dead);
-    if (result == 0 && !on_fault)
-        populate_locked(mm, addr, stop);
-    if (result == 0 && stop < end)
-        result = -ENOMEM;
     mm_unlock(mm, &dead);
-    return result;
+    if (result == 0 && !on_fault)
+        mm_populate(t, mm, addr, stop);
+    return result == 0 && stop < end ? -ENOMEM : result;
 }
 
 int mm_munlock(struct task *t, gva_t addr, uint64_t len) {
@@ -256,12 +239,11 @@ int mm_mlockall(struct task *t, int flags) {
         result = -ENOMEM;
     if (result == 0)
         mm->default_flags = flags & LINUX_MCL_FUTURE ? set : 0;
-    if (result == 0 && (flags & LINUX_MCL_CURRENT)) {
+    if (result == 0 && (flags & LINUX_MCL_CURRENT))
         result = set_all_locked(mm, set, &dead);
-        if (!(flags & LINUX_MCL_ONFAULT))
-            populate_locked(mm, 0, mm_task_size(mm));
-    }
     mm_unlock(mm, &dead);
+    if (result == 0 && (flags & LINUX_MCL_CURRENT) && !(flags & LINUX_MCL_ONFAULT))
+        mm_populate(t, mm, 0, mm_task_size(mm));
     return result;
 }
 

@@ -302,7 +302,7 @@ ssize_t socket_file_read(struct file *f, struct uio *to, uint64_t *offset) {
         .data = to, .control = &control, .deadline = socket_deadline(s->receive_timeout_ns)};
 
     (void)offset;
-    if (to->remaining == 0 && s->type == LINUX_SOCK_STREAM)
+    if (to->remaining == 0) /* as the first Unix did: read(2) of nothing asks for nothing */
         return 0;
     ssize_t r = s->ops->recv(s, to->task, &m);
     socket_control_done(&control);

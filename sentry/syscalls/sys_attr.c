@@ -7,6 +7,7 @@
 #include "base/abi/linux/time.h"
 #include "base/clock.h"
 #include "sentry/syscalls/sys_files.h"
+#include "sentry/vfs/lease.h"
 
 /* Applies `s` to the path at guest address `name`. */
 static int64_t setattr_path(struct task *t, int dirfd, gva_t name, unsigned flags, const struct setattr *s) {
@@ -229,6 +230,8 @@ int64_t sys_truncate(struct task *t, const struct syscall_args *a) {
     if (r < 0)
         return r;
     r = check_size_limit(t, NULL, (int64_t)a->arg[1]);
+    if (r == 0 && path_permission(&p, task_creds(t), MAY_WRITE) == 0)
+        r = lease_break(t, p.dentry->inode, /* write= */ true, /* nonblock= */ false);
     if (r == 0)
         r = vfs_truncate(&p, a->arg[1], /* opened= */ false, task_creds(t));
     path_put(&p);

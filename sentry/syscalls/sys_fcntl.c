@@ -7,12 +7,13 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/pid.h"
 #include "sentry/syscalls/sys_files.h"
+#include "sentry/vfs/file_async.h"
 #include "sentry/vfs/file_lock.h"
+#include "sentry/vfs/inotify.h"
+#include "sentry/vfs/lease.h"
 #include "sentry/vfs/pipe.h"
 
-enum {
-    SETFL_BITS = LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_DIRECT | LINUX_O_NOATIME | LINUX_O_ASYNC
-};
+enum { SETFL_BITS = LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_DIRECT | LINUX_O_NOATIME };
 
 static int64_t dup_min(struct task *t, struct file *f, uint64_t min, bool cloexec) {
     if (min >= task_limit(t, LINUX_RLIMIT_NOFILE) || min > INT32_MAX)
@@ -23,8 +24,9 @@ static int64_t dup_min(struct task *t, struct file *f, uint64_t min, bool cloexe
     return fd;
 }
 
-static int64_t set_flags(struct task *t, struct file *f, uint64_t arg) {
+static int64_t set_flags(struct task *t, struct file *f, int fd, uint64_t arg) {
     uint32_t old = atomic_load(&f->flags), new = (old & ~(uint32_t)SETFL_BITS) | ((uint32_t)arg & SETFL_BITS);
+    bool async = (uint32_t)arg & LINUX_O_ASYNC;
 
     if (new &LINUX_O_NOATIME && !(old & LINUX_O_NOATIME) && !inode_owner_or_capable(f->inode, task_creds(t)))
         return -EPERM;
@@ -36,6 +38,8 @@ static int64_t set_flags(struct task *t, struct file *f, uint64_t arg) {
             return r;
     }
     atomic_store(&f->flags, new);
+    if (async != !!(old & LINUX_O_ASYNC) && file_can_async(f)) /* others forget it: open(2) */
+        return file_set_async(t, f, fd, async);
     return 0;
 }
 
@@ -150,20 +154,14 @@ static int set_owner(struct task *t, struct file *f, int role, int number) {
         if (!pid)
             return -ESRCH;
     }
-    mutex_lock(&f->lock);
-    struct pid *old = f->owner;
-    f->owner = pid;
-    f->owner_role = role;
-    mutex_unlock(&f->lock);
-    pid_unref(old);
-    return 0;
+    return file_set_owner(t, f, pid, role);
 }
 
 static int get_owner(struct task *t, struct file *f, int *ret_role) {
-    mutex_lock(&f->lock);
-    int number = f->owner ? pid_nr(f->owner, task_pid_ns(t)) : 0;
-    *ret_role = f->owner_role;
-    mutex_unlock(&f->lock);
+    struct pid *pid = file_get_owner(f, ret_role);
+    int number = pid ? pid_nr(pid, task_pid_ns(t)) : 0;
+
+    pid_unref(pid);
     return number;
 }
 
@@ -197,21 +195,54 @@ static int64_t owner_call(struct task *t, struct file *f, int cmd, uint64_t arg)
     case LINUX_F_SETSIG:
         if (number < 0 || number > LINUX_NSIG)
             return -EINVAL;
-        mutex_lock(&f->lock);
-        f->owner_signal = number;
-        mutex_unlock(&f->lock);
-        return 0;
+        return file_set_owner_signal(t, f, number);
     default: /* F_GETSIG */
-        return f->owner_signal;
+        return file_get_owner_signal(f);
     }
 }
 
 /* ---- the call ---- */
 
-static int64_t fcntl_full(struct task *t, struct file *f, int cmd, uint64_t arg) {
+/* Hints of how long what is written lives: kept with the inode, and without effect. */
+static int64_t rw_hint(struct task *t, struct file *f, int cmd, gva_t arg) {
+    enum { RWH_MAX = 5 /* RWH_WRITE_LIFE_EXTREME */ };
+    uint64_t hint = f->inode->rw_hint;
+
+    if (cmd == LINUX_F_GET_RW_HINT)
+        return copy_out(t, arg, &hint, sizeof hint);
+    int r = copy_in(t, &hint, arg, sizeof hint);
+    if (r < 0)
+        return r;
+    if (!inode_owner_or_capable(f->inode, task_creds(t)))
+        return -EPERM;
+    if (hint > RWH_MAX)
+        return -EINVAL;
+    f->inode->rw_hint = (uint8_t)hint;
+    return 0;
+}
+
+static int64_t owner_uids(struct task *t, struct file *f, gva_t arg) {
+    struct file_async *a = file_async_of(t, f);
+    struct user_ns *ns = task_creds(t)->user_ns;
+
+    if (!a)
+        return -ENOMEM;
+    uint32_t uids[2] = {from_kuid(ns, a->uid), from_kuid(ns, a->euid)};
+    return copy_out(t, arg, uids, sizeof uids);
+}
+
+static int64_t dupfd_query(struct task *t, struct file *f, int fd) {
+    struct file *other = fd_get_any(t, fd);
+    int64_t same = other ? other == f : -EBADF;
+
+    file_unref(other);
+    return same;
+}
+
+static int64_t fcntl_full(struct task *t, struct file *f, int fd, int cmd, uint64_t arg) {
     switch (cmd) {
     case LINUX_F_SETFL:
-        return set_flags(t, f, arg);
+        return set_flags(t, f, fd, arg);
     case LINUX_F_GETLK:
         return get_lock(t, f, LOCK_POSIX, arg);
     case LINUX_F_SETLK:
@@ -236,8 +267,17 @@ static int64_t fcntl_full(struct task *t, struct file *f, int cmd, uint64_t arg)
     case LINUX_F_ADD_SEALS:
     case LINUX_F_GET_SEALS:
         return f->ops->seals ? f->ops->seals(f, cmd, (uint32_t)arg) : -EINVAL;
+    case LINUX_F_SETLEASE:
+        return lease_set(t, f, fd, (int)arg);
     case LINUX_F_GETLEASE:
-        return LINUX_F_UNLCK;
+        return lease_get(f);
+    case LINUX_F_NOTIFY:
+        return dnotify_set(t, f, fd, (uint32_t)arg);
+    case LINUX_F_GETOWNER_UIDS:
+        return owner_uids(t, f, arg);
+    case LINUX_F_GET_RW_HINT:
+    case LINUX_F_SET_RW_HINT:
+        return rw_hint(t, f, cmd, arg);
     default:
         return -EINVAL;
     }
@@ -254,8 +294,10 @@ static int64_t do_fcntl(struct task *t, struct file *f, int fd, int cmd, uint64_
         return fd_set_cloexec(t, fd, arg & LINUX_FD_CLOEXEC);
     case LINUX_F_GETFL:
         return atomic_load(&f->flags);
+    case LINUX_F_DUPFD_QUERY:
+        return dupfd_query(t, f, (int)arg);
     default:
-        return f->mode & FILE_PATH ? -EBADF : fcntl_full(t, f, cmd, arg);
+        return f->mode & FILE_PATH ? -EBADF : fcntl_full(t, f, fd, cmd, arg);
     }
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/syscalls/sys_handle.c: file handles. Source: open_by_handle_at(2).
  *
- * A handle is the inode's number, which no file system here uses twice. Only those that can find an inode by its
- * number give handles that can be opened; all give those that AT_HANDLE_FID asks for. A regular file opened so
- * has no place in the tree: its name in /proc/self/fd is unreachable.
+ * A handle is the inode's number, which no file system here uses twice. Only those that can find an inode by
+ * its number give handles that can be opened; all give those that AT_HANDLE_FID asks for. A regular file
+ * opened so has no place in the tree: its name in /proc/self/fd is unreachable.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/syscalls/sys_ioctl.c: ioctl: what every file knows, and what regular files and directories know. The
- * rest is each kind's own (file_ops.ioctl). Source: ioctl(2), ioctl_fionread, ioctl_iflags(2), ioctl_ficlone(2),
- * ioctl_fideduperange(2), ioctl_xfs_fsgetxattr(2).
+ * rest is each kind's own (file_ops.ioctl). Source: ioctl(2), ioctl_fionread, ioctl_iflags(2),
+ * ioctl_ficlone(2), ioctl_fideduperange(2), ioctl_xfs_fsgetxattr(2).
  */
 #include <errno.h>
 
 #include "base/abi/linux/ioctl.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/syscalls/sys_files.h"
+#include "sentry/vfs/file_async.h"
 
 static int64_t set_flag(struct task *t, struct file *f, uint32_t flag, gva_t arg) {
     int32_t on;
@@ -23,15 +24,22 @@ static int64_t set_flag(struct task *t, struct file *f, uint32_t flag, gva_t arg
     return r;
 }
 
+static int64_t set_async(struct task *t, struct file *f, int fd, gva_t arg) {
+    int32_t on;
+    int r = copy_in(t, &on, arg, sizeof on);
+
+    if (r < 0)
+        return r;
+    return file_can_async(f) ? file_set_async(t, f, fd, on) : on ? -ENOTTY : 0;
+}
+
 /* ---- flags of inodes ---- */
 
 static const struct {
     uint32_t flag, xflag;
 } g_xflags[] = {
-    {INODE_SYNC, LINUX_FS_XFLAG_SYNC},
-    {INODE_IMMUTABLE, LINUX_FS_XFLAG_IMMUTABLE},
-    {INODE_APPEND, LINUX_FS_XFLAG_APPEND},
-    {INODE_NODUMP, LINUX_FS_XFLAG_NODUMP},
+    {INODE_SYNC, LINUX_FS_XFLAG_SYNC},       {INODE_IMMUTABLE, LINUX_FS_XFLAG_IMMUTABLE},
+    {INODE_APPEND, LINUX_FS_XFLAG_APPEND},   {INODE_NODUMP, LINUX_FS_XFLAG_NODUMP},
     {INODE_NOATIME, LINUX_FS_XFLAG_NOATIME},
 };
 
@@ -198,7 +206,7 @@ static int64_t do_ioctl(struct task *t, struct file *f, int fd, uint32_t cmd, gv
     case LINUX_FIONBIO:
         return set_flag(t, f, LINUX_O_NONBLOCK, arg);
     case LINUX_FIOASYNC:
-        return set_flag(t, f, LINUX_O_ASYNC, arg);
+        return set_async(t, f, fd, arg);
     default:
         break;
     }

@@ -261,6 +261,16 @@ REFUSED(swapon)
 REFUSED(swapoff)
 REFUSED(acct)
 REFUSED(syslog)
+REFUSED(kexec_load)
+REFUSED(kexec_file_load)
+/* Keyrings, as container clients' own filters refuse them: a kernel's keys are not of a namespace. */
+REFUSED(add_key)
+REFUSED(request_key)
+REFUSED(keyctl)
+/* As where kernel.io_uring_disabled is 2 (docs/kernel.md). */
+REFUSED(io_uring_setup)
+REFUSED(io_uring_enter)
+REFUSED(io_uring_register)
 
 int64_t sys_iopl(struct task *t, const struct syscall_args *a) {
     (void)t;

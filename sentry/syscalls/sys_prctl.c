@@ -12,6 +12,8 @@
 #include "sentry/syscalls/sys_seccomp.h"
 #include "sentry/syscalls/syscalls.h"
 
+enum { PR_GET_MDWE = 66 };
+
 /* ---- capabilities ---- */
 
 static int64_t bounding_drop(struct task *t, uint64_t cap) {
@@ -180,6 +182,43 @@ static int64_t prctl_process(struct task *t, int option, const struct syscall_ar
     }
 }
 
+/* What is kept and given back, without effect. */
+static int64_t mce_kill(struct task *t, const struct syscall_args *a) {
+    if (a->arg[3] || a->arg[4])
+        return -EINVAL;
+    if (a->arg[1] == LINUX_PR_MCE_KILL_CLEAR) {
+        t->mce_kill = a->arg[2] ? t->mce_kill : 0;
+        return a->arg[2] ? -EINVAL : 0;
+    }
+    if (a->arg[1] != LINUX_PR_MCE_KILL_SET || a->arg[2] > LINUX_PR_MCE_KILL_DEFAULT)
+        return -EINVAL;
+    t->mce_kill = a->arg[2] == LINUX_PR_MCE_KILL_DEFAULT ? 0 : (int)a->arg[2] + 1;
+    return 0;
+}
+
+static int64_t prctl_kept(struct task *t, int option, const struct syscall_args *a) {
+    bool rest = a->arg[2] || a->arg[3] || a->arg[4];
+
+    switch (option) {
+    case LINUX_PR_GET_THP_DISABLE:
+        return a->arg[1] || rest ? -EINVAL : t->mm->thp_disabled;
+    case LINUX_PR_SET_THP_DISABLE:
+        if (rest)
+            return -EINVAL;
+        t->mm->thp_disabled = a->arg[1] != 0;
+        return 0;
+    case LINUX_PR_MCE_KILL:
+        return mce_kill(t, a);
+    case LINUX_PR_MCE_KILL_GET:
+        return a->arg[1] || rest ? -EINVAL : t->mce_kill ? t->mce_kill - 1 : LINUX_PR_MCE_KILL_DEFAULT;
+    case LINUX_PR_SET_SYSCALL_USER_DISPATCH:
+        return a->arg[1] == LINUX_PR_SYS_DISPATCH_OFF && !rest ? 0 : -EINVAL;
+    case PR_GET_MDWE:
+        return a->arg[1] || rest ? -EINVAL : 0;
+    }
+    return -EINVAL;
+}
+
 /* Fixed answers. */
 static int64_t prctl_constant(struct task *t, int option, const struct syscall_args *a) {
     int value = LINUX_PR_TSC_ENABLE;
@@ -195,12 +234,6 @@ static int64_t prctl_constant(struct task *t, int option, const struct syscall_a
         return a->arg[1] == LINUX_PR_TSC_ENABLE ? 0 : -EINVAL;
     case LINUX_PR_GET_SECCOMP:
         return t->seccomp_mode;
-    case LINUX_PR_GET_THP_DISABLE:
-        return a->arg[1] || a->arg[2] || a->arg[3] || a->arg[4] ? -EINVAL : 0;
-    case LINUX_PR_SET_THP_DISABLE:
-        return a->arg[2] || a->arg[3] || a->arg[4] ? -EINVAL : 0;
-    case LINUX_PR_MCE_KILL_GET:
-        return a->arg[1] || a->arg[2] || a->arg[3] || a->arg[4] ? -EINVAL : LINUX_PR_MCE_KILL_DEFAULT;
     case LINUX_PR_SET_PTRACER: /* Yama is not there */
     default:
         return -EINVAL;
@@ -228,11 +261,15 @@ int64_t sys_prctl(struct task *t, const struct syscall_args *a) {
     case LINUX_PR_GET_TSC:
     case LINUX_PR_SET_TSC:
     case LINUX_PR_GET_SECCOMP:
-    case LINUX_PR_GET_THP_DISABLE:
-    case LINUX_PR_SET_THP_DISABLE:
-    case LINUX_PR_MCE_KILL_GET:
     case LINUX_PR_SET_PTRACER:
         return prctl_constant(t, option, a);
+    case LINUX_PR_GET_THP_DISABLE:
+    case LINUX_PR_SET_THP_DISABLE:
+    case LINUX_PR_MCE_KILL:
+    case LINUX_PR_MCE_KILL_GET:
+    case LINUX_PR_SET_SYSCALL_USER_DISPATCH:
+    case PR_GET_MDWE:
+        return prctl_kept(t, option, a);
     default:
         return prctl_process(t, option, a);
     }

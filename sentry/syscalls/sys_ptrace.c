@@ -14,7 +14,7 @@
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
-#include "sentry/kernel/ptrace.h"
+#include "sentry/kernel/ptrace_access.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/uaccess.h"
@@ -50,9 +50,8 @@ static int64_t poke(struct task *target, gva_t addr, uint64_t word) {
 static int64_t peek_user(struct task *t, struct task *target, uint64_t offset, gva_t data) {
     if (offset % sizeof(uint64_t) || offset >= sizeof(struct linux_user))
         return -EIO;
-    int r = ptrace_lock_stopped(t, target);
-    if (r < 0)
-        return r;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
     uint64_t value = ptrace_get_user(target, offset);
     mutex_unlock(&target->group->signal_lock);
     return copy_out(t, data, &value, sizeof value);
@@ -61,13 +60,13 @@ static int64_t peek_user(struct task *t, struct task *target, uint64_t offset, g
 static int64_t poke_user(struct task *t, struct task *target, uint64_t offset, uint64_t value) {
     if (offset % sizeof(uint64_t) || offset >= sizeof(struct linux_user))
         return -EIO;
-    int r = ptrace_lock_stopped(t, target);
-    if (r < 0)
-        return r;
-    r = -EIO;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
+    int r = -EIO;
     if (offset < sizeof(struct linux_user_regs))
         r = ptrace_set_reg(target, offset, value);
-    else if (offset >= offsetof(struct linux_user, debugreg) && offset < offsetof(struct linux_user, error_code))
+    else if (offset >= offsetof(struct linux_user, debugreg) &&
+             offset < offsetof(struct linux_user, error_code))
         r = ptrace_set_debugreg(target, (offset - offsetof(struct linux_user, debugreg)) / 8, value);
     mutex_unlock(&target->group->signal_lock);
     return r;
@@ -76,10 +75,8 @@ static int64_t poke_user(struct task *t, struct task *target, uint64_t offset, u
 /* The general registers: `size` bytes of struct user_regs. */
 static int64_t get_regs(struct task *t, struct task *target, gva_t data, size_t size) {
     struct linux_user_regs regs;
-    int r = ptrace_lock_stopped(t, target);
-
-    if (r < 0)
-        return r;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
     ptrace_get_regs(&target->regs, &regs);
     mutex_unlock(&target->group->signal_lock);
     return copy_out(t, data, &regs, size);
@@ -89,10 +86,10 @@ static int64_t set_regs(struct task *t, struct task *target, gva_t data, size_t 
     uint64_t words[sizeof(struct linux_user_regs) / sizeof(uint64_t)];
     int r = copy_in(t, words, data, size);
 
-    if (r == 0)
-        r = ptrace_lock_stopped(t, target);
     if (r < 0)
         return r;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
     for (size_t at = 0; at < size && r == 0; at += sizeof words[0])
         r = ptrace_set_reg(target, at, words[at / sizeof words[0]]);
     mutex_unlock(&target->group->signal_lock);
@@ -106,12 +103,11 @@ static int take_fpu(struct task *t, struct task *target, uint8_t **ret, size_t *
 
     if (!copy)
         return -ENOMEM;
-    int r = ptrace_lock_stopped(t, target);
-    if (r == 0) {
-        if (target->trace.fpu)
+    int r = -ESRCH;
+    if (ptrace_lock_stopped(t, target)) {
+        r = target->trace.fpu ? 0 : -EIO;
+        if (r == 0)
             memcpy(copy, target->trace.fpu, size);
-        else
-            r = -EIO;
         mutex_unlock(&target->group->signal_lock);
     }
     if (r < 0) {
@@ -143,6 +139,17 @@ static bool mxcsr_is_bad(const uint8_t *fpu) {
     return ((const struct linux_fxsave *)fpu)->mxcsr & ~0xffffu;
 }
 
+static int store_fpu(struct task *t, struct task *target, const uint8_t *fpu, size_t size) {
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
+    if (target->trace.fpu) {
+        memcpy(target->trace.fpu, fpu, size);
+        target->trace.fpu_dirty = true;
+    }
+    mutex_unlock(&target->group->signal_lock);
+    return 0;
+}
+
 /* The first `size` bytes: the legacy area, or all of it. */
 static int64_t set_fpu(struct task *t, struct task *target, gva_t data, size_t size) {
     uint8_t *copy;
@@ -165,14 +172,7 @@ static int64_t set_fpu(struct task *t, struct task *target, gva_t data, size_t s
     }
     if (r == 0) {
         memset(copy + offsetof(struct linux_fxsave, sw), 0, sizeof(struct linux_fpx_sw_bytes));
-        r = ptrace_lock_stopped(t, target);
-    }
-    if (r == 0) {
-        if (target->trace.fpu) {
-            memcpy(target->trace.fpu, copy, have);
-            target->trace.fpu_dirty = true;
-        }
-        mutex_unlock(&target->group->signal_lock);
+        r = store_fpu(t, target, copy, have);
     }
     heap_free(copy);
     return r;
@@ -213,7 +213,8 @@ static int64_t regset(struct task *t, struct task *target, uint64_t type, gva_t 
 }
 
 static int64_t arch_prctl(struct task *t, struct task *target, uint64_t code, uint64_t addr) {
-    const size_t fs = offsetof(struct linux_user_regs, fs_base), gs = offsetof(struct linux_user_regs, gs_base);
+    const size_t fs = offsetof(struct linux_user_regs, fs_base),
+                 gs = offsetof(struct linux_user_regs, gs_base);
 
     switch (code) { /* data is the code, addr its argument */
     case LINUX_ARCH_SET_FS:
@@ -233,10 +234,8 @@ static int64_t arch_prctl(struct task *t, struct task *target, uint64_t code, ui
 /* ---- signals ---- */
 
 static int64_t get_siginfo(struct task *t, struct task *target, gva_t data) {
-    int r = ptrace_lock_stopped(t, target);
-
-    if (r < 0)
-        return r;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
     bool has_info = target->trace.has_info;
     struct linux_siginfo info = target->trace.info;
     mutex_unlock(&target->group->signal_lock);
@@ -247,10 +246,10 @@ static int64_t set_siginfo(struct task *t, struct task *target, gva_t data) {
     struct linux_siginfo info;
     int r = copy_in(t, &info, data, sizeof info);
 
-    if (r == 0)
-        r = ptrace_lock_stopped(t, target);
     if (r < 0)
         return r;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
     bool has_info = target->trace.has_info;
     if (has_info)
         target->trace.info = info;
@@ -304,10 +303,10 @@ static int64_t sigmask(struct task *t, struct task *target, uint64_t size, gva_t
     if (size != sizeof mask)
         return -EINVAL;
     int r = set ? copy_in(t, &mask, data, sizeof mask) : 0;
-    if (r == 0)
-        r = ptrace_lock_stopped(t, target);
     if (r < 0)
         return r;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
     if (set) {
         target->blocked = mask & ~SIG_UNBLOCKABLE;
         signal_recalc_locked(target);
@@ -321,10 +320,8 @@ static int64_t sigmask(struct task *t, struct task *target, uint64_t size, gva_t
 /* ---- what it stopped for ---- */
 
 static int64_t event_message(struct task *t, struct task *target, gva_t data) {
-    int r = ptrace_lock_stopped(t, target);
-
-    if (r < 0)
-        return r;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
     uint64_t message = target->trace.message;
     mutex_unlock(&target->group->signal_lock);
     return copy_out(t, data, &message, sizeof message);
@@ -356,26 +353,24 @@ static size_t describe_call(const struct task *target, struct linux_ptrace_sysca
 
 static int64_t syscall_info(struct task *t, struct task *target, uint64_t user_size, gva_t data) {
     struct linux_ptrace_syscall_info info = {.arch = LINUX_AUDIT_ARCH_X86_64};
-    int r = ptrace_lock_stopped(t, target);
-
-    if (r < 0)
-        return r;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
     info.op = target->trace.call_op;
     info.instruction_pointer = target->regs.rip;
     info.stack_pointer = target->regs.rsp;
     size_t size = describe_call(target, &info);
     mutex_unlock(&target->group->signal_lock);
-    r = copy_out(t, data, &info, MIN(size, user_size));
+    int r = copy_out(t, data, &info, MIN(size, user_size));
     return r < 0 ? r : (int64_t)size;
 }
 
 static int64_t set_options(struct task *t, struct task *target, uint64_t options) {
     int r = ptrace_check_options(t, options);
 
-    if (r == 0)
-        r = ptrace_lock_stopped(t, target);
     if (r < 0)
         return r;
+    if (!ptrace_lock_stopped(t, target))
+        return -ESRCH;
     target->trace.options = (uint32_t)options;
     mutex_unlock(&target->group->signal_lock);
     return 0;
@@ -452,7 +447,8 @@ static int64_t resume(struct task *t, struct task *target, int request, uint64_t
 }
 
 /* tidy: table */
-static int64_t request_stopped(struct task *t, struct task *target, int request, uint64_t addr, uint64_t data) {
+static int64_t request_stopped(struct task *t, struct task *target, int request, uint64_t addr,
+                               uint64_t data) {
     switch (request) {
     case LINUX_PTRACE_PEEKTEXT:
     case LINUX_PTRACE_PEEKDATA:

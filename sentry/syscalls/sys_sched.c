@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/syscalls/sys_sched.c: scheduling policies, priorities, affinity. Source: sched(7),
- * sched_setscheduler(2), sched_setattr(2), sched_setaffinity(2), getpriority(2), getcpu(2).
+ * sched_setscheduler(2), sched_setattr(2), sched_setaffinity(2), getpriority(2), ioprio_set(2), getcpu(2).
  *
  * The host schedules; what a guest sets is kept and given back consistently (a thread with no permission for
  * real-time gets EPERM as on Linux), but has no effect on the host. TODO(sched): pass nice on to the stub's
@@ -306,9 +306,10 @@ int64_t sys_getcpu(struct task *t, const struct syscall_args *a) {
 
 struct priority_visit {
     struct task *t;
+    void (*visit)(struct priority_visit *v, struct task *target);
     kuid_t uid;
     bool set;
-    int nice, result; /* get: best so far, as 20 - nice; set: 0 or -errno */
+    int nice, result; /* get: best so far, as 20 - nice (of input and output: as ioprio); set: 0 or -errno */
 };
 
 static void visit_priority(struct priority_visit *v, struct task *target) {
@@ -344,7 +345,7 @@ static int for_priority_targets(struct task *t, int which, int who, struct prior
     if (which == LINUX_PRIO_PROCESS) {
         p = target_of(t, who);
         if (p)
-            visit_priority(v, p);
+            v->visit(v, p);
         task_unref(p);
         return v->result;
     }
@@ -354,7 +355,7 @@ static int for_priority_targets(struct task *t, int which, int who, struct prior
     v->uid = who == 0 ? t->creds->uid : make_kuid(t->creds->user_ns, (uint32_t)who);
     while ((p = task_next_process(task_pid_ns(t), number + 1, &number)) != NULL) {
         if (matches(v, p, which, pgrp))
-            visit_priority(v, p);
+            v->visit(v, p);
         task_unref(p);
     }
     pid_unref(pgrp);
@@ -362,14 +363,79 @@ static int for_priority_targets(struct task *t, int which, int who, struct prior
 }
 
 int64_t sys_getpriority(struct task *t, const struct syscall_args *a) {
-    struct priority_visit v = {.t = t, .result = -ESRCH};
+    struct priority_visit v = {.t = t, .visit = visit_priority, .result = -ESRCH};
 
     return for_priority_targets(t, (int)a->arg[0], (int)a->arg[1], &v);
 }
 
 int64_t sys_setpriority(struct task *t, const struct syscall_args *a) {
-    struct priority_visit v = {
-        .t = t, .set = true, .nice = MIN(MAX((int)a->arg[2], -20), 19), .result = -ESRCH};
+    struct priority_visit v = {.t = t,
+                               .visit = visit_priority,
+                               .set = true,
+                               .nice = MIN(MAX((int)a->arg[2], -20), 19),
+                               .result = -ESRCH};
 
     return for_priority_targets(t, (int)a->arg[0], (int)a->arg[1], &v);
+}
+
+/* ---- priorities of input and output: ioprio_set(2); kept and given back ---- */
+
+enum {
+    IOPRIO_CLASS_SHIFT = 13,
+    IOPRIO_NONE = 0,
+    IOPRIO_RT = 1,
+    IOPRIO_BE = 2,
+    IOPRIO_IDLE = 3,
+    IOPRIO_LEVELS = 8
+};
+
+/* The better of two: a lower class, then a lower level; none counts as the middle of best effort. */
+static int better_ioprio(int a, int b) {
+    const int middle = IOPRIO_BE << IOPRIO_CLASS_SHIFT | IOPRIO_LEVELS / 2;
+
+    a = a ? a : middle;
+    b = b ? b : middle;
+    return MIN(a, b);
+}
+
+static void visit_ioprio(struct priority_visit *v, struct task *target) {
+    if (!v->set) {
+        v->result = v->result == -ESRCH ? target->ioprio : better_ioprio(v->result, target->ioprio);
+        return;
+    }
+    cleanup(creds_unrefp) struct creds *tc = task_get_creds(target);
+    bool allowed = v->t->creds->uid == tc->uid || v->t->creds->euid == tc->uid ||
+                   creds_has_cap_in(v->t->creds, tc->user_ns, LINUX_CAP_SYS_NICE);
+    if (allowed)
+        target->ioprio = v->nice;
+    if (v->result == -ESRCH || !allowed)
+        v->result = allowed ? 0 : -EPERM;
+}
+
+/* IOPRIO_WHO_* are PRIO_* plus one. */
+int64_t sys_ioprio_get(struct task *t, const struct syscall_args *a) {
+    struct priority_visit v = {.t = t, .visit = visit_ioprio, .result = -ESRCH};
+
+    return for_priority_targets(t, (int)a->arg[0] - 1, (int)a->arg[1], &v);
+}
+
+static int check_ioprio(struct task *t, int ioprio) {
+    switch (ioprio >> IOPRIO_CLASS_SHIFT) {
+    case IOPRIO_RT:
+        return task_capable(t, LINUX_CAP_SYS_ADMIN) || task_capable(t, LINUX_CAP_SYS_NICE) ? 0 : -EPERM;
+    case IOPRIO_BE:
+    case IOPRIO_IDLE:
+        return 0;
+    case IOPRIO_NONE:
+        return ioprio & ((1 << IOPRIO_CLASS_SHIFT) - 1) ? -EINVAL : 0;
+    }
+    return -EINVAL;
+}
+
+int64_t sys_ioprio_set(struct task *t, const struct syscall_args *a) {
+    struct priority_visit v = {
+        .t = t, .visit = visit_ioprio, .set = true, .nice = (int)a->arg[2], .result = -ESRCH};
+    int r = check_ioprio(t, v.nice);
+
+    return r < 0 ? r : for_priority_targets(t, (int)a->arg[0] - 1, (int)a->arg[1], &v);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/syscalls/sys_seccomp.c: seccomp(2) and its older form in prctl(2). Source: seccomp(2).
  */
+#include "sentry/syscalls/sys_seccomp.h"
+
 #include <errno.h>
 
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/uaccess.h"
-#include "sentry/syscalls/sys_seccomp.h"
 #include "sentry/syscalls/syscalls.h"
 
 enum {

@@ -108,7 +108,8 @@ int64_t sys_cachestat(struct task *t, const struct syscall_args *a) {
     if (!f)
         return -EBADF;
     int r = copy_in(t, &range, a->arg[1], sizeof range);
-    if (r == 0 && f->inode->type != LINUX_S_IFREG && f->inode->type != LINUX_S_IFBLK && !inode_is_dir(f->inode))
+    if (r == 0 && f->inode->type != LINUX_S_IFREG && f->inode->type != LINUX_S_IFBLK &&
+        !inode_is_dir(f->inode))
         r = -EOPNOTSUPP;
     if (r == 0 && arg_u32(a, 3))
         r = -EINVAL;
@@ -118,7 +119,8 @@ int64_t sys_cachestat(struct task *t, const struct syscall_args *a) {
     if (r < 0)
         return r;
     uint64_t pages = (st.size + PAGE_SIZE - 1) / PAGE_SIZE, first = range.off / PAGE_SIZE;
-    uint64_t last = range.len == 0 || range.off + range.len < range.off ? UINT64_MAX : range.off + range.len - 1;
+    uint64_t last =
+        range.len == 0 || range.off + range.len < range.off ? UINT64_MAX : range.off + range.len - 1;
     if (pages > first)
         cs.nr_cache = MIN(pages - 1, last / PAGE_SIZE) - first + 1;
     return copy_out(t, a->arg[2], &cs, sizeof cs);

@@ -10,6 +10,7 @@
 #include "base/abi/linux/unistd.h"
 #include "base/cleanup.h"
 #include "sentry/fs/pidfd/pidfd.h"
+#include "sentry/fs/cgroup/cgroupfs.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/restart.h"
@@ -112,7 +113,16 @@ int64_t sys_clone3(struct task *t, const struct syscall_args *a) {
         r = copy_in(t, set_tid, c.set_tid, c.set_tid_size * sizeof set_tid[0]);
     if (r < 0)
         return r;
+    struct file *group = NULL;
+    if (c.flags & LINUX_CLONE_INTO_CGROUP) {
+        group = c.cgroup > INT32_MAX ? NULL : fd_get_any(t, (int)c.cgroup);
+        if (!group || !cgroupfs_group_of(group)) {
+            file_unref(group);
+            return -EBADF;
+        }
+    }
     struct clone_request q = {
+        .cgroup = group ? cgroupfs_group_of(group) : NULL,
         .flags = c.flags,
         .exit_signal = (int)c.exit_signal,
         .stack = c.stack + c.stack_size,
@@ -123,7 +133,9 @@ int64_t sys_clone3(struct task *t, const struct syscall_args *a) {
         .set_tid = set_tid,
         .set_tid_count = c.set_tid_size,
     };
-    return task_clone(t, &q);
+    int64_t pid = task_clone(t, &q);
+    file_unref(group);
+    return pid;
 }
 
 int64_t sys_unshare(struct task *t, const struct syscall_args *a) {

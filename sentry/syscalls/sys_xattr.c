@@ -142,11 +142,12 @@ static uint32_t size_of(uint64_t size) {
 static struct xattr_call call_of(const struct syscall_args *a, unsigned lookup) {
     bool named = lookup != NO_NAME;
 
-    return (struct xattr_call){.fd = named ? LINUX_AT_FDCWD : arg_int(a, 0),
-                               .path = named ? a->arg[0] : 0,
-                               .lookup = lookup,
-                               .key = a->arg[1],
-                               .args = {.value = a->arg[2], .size = size_of(a->arg[3]), .flags = arg_u32(a, 4)}};
+    return (struct xattr_call){
+        .fd = named ? LINUX_AT_FDCWD : arg_int(a, 0),
+        .path = named ? a->arg[0] : 0,
+        .lookup = lookup,
+        .key = a->arg[1],
+        .args = {.value = a->arg[2], .size = size_of(a->arg[3]), .flags = arg_u32(a, 4)}};
 }
 
 /* listxattr has no key: buffer and size come one earlier. */

@@ -8,9 +8,10 @@
 
 #include "base/abi/linux/fcntl.h"
 #include "sentry/heap/heap.h"
-#include "sentry/kernel/pid.h"
 #include "sentry/vfs/epoll.h"
+#include "sentry/vfs/file_async.h"
 #include "sentry/vfs/file_lock.h"
+#include "sentry/vfs/lease.h"
 #include "sentry/vfs/vfs_internal.h"
 
 static void file_destroy(struct file *f);
@@ -47,12 +48,16 @@ void file_init(struct file *f, const struct file_ops *ops, const struct path *pa
 static void file_destroy(struct file *f) {
     if (f->mode & FILE_OPENED)
         vfs_notify(f->path.dentry, f->mode & FILE_WRITE ? LINUX_IN_CLOSE_WRITE : LINUX_IN_CLOSE_NOWRITE, 0);
+    file_async_done(f);
+    lease_file_gone(f);
     epoll_file_gone(f);
     file_lock_release(f);
     if (f->mode & FILE_COUNTED) {
         atomic_fetch_sub(&f->inode->write_count, 1);
         atomic_fetch_sub(&f->path.mount->writers, 1);
     }
+    if (f->mode & FILE_READ_COUNTED)
+        atomic_fetch_sub(&f->inode->read_count, 1);
     if (f->mode & FILE_DENY_WRITE)
         atomic_fetch_add(&f->inode->write_count, 1);
     f->ops->release(f);
@@ -63,7 +68,6 @@ void file_done(struct file *f) {
     path_put(&f->path);
     f->inode = NULL;
     creds_unref((struct creds *)(uintptr_t)f->creds);
-    pid_unref(f->owner);
 }
 
 /* ---- readiness ---- */

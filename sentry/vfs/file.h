@@ -22,6 +22,7 @@
 
 struct creds;
 struct file;
+struct file_async;
 struct inode;
 struct kernel;
 struct mappable;
@@ -45,12 +46,15 @@ enum file_mode {
     FILE_PATH = 4 /* O_PATH */,
     FILE_POS = 8 /* has a position: pread, pwrite, lseek work */,
     FILE_STREAM = 32 /* no pread, no lseek: -ESPIPE; a blocking write goes on until all is written */,
-    FILE_BLOCKS = 256 /* read and write block by themselves (sockets, with their time-outs) and give -EAGAIN only when that is the answer */,
+    FILE_BLOCKS = 256 /* read and write block by themselves (sockets, with their time-outs) and give -EAGAIN
+                         only when that is the answer */
+    ,
     FILE_PREAD = 512 /* no position here, but pread and pwrite work (the host keeps the position) */,
     /* vfs's own: */
     FILE_DENY_WRITE = 16 /* opened for exec */,
     FILE_COUNTED = 64 /* counts as a writer of inode and mount */,
     FILE_OPENED = 128 /* inotify saw the open */,
+    FILE_READ_COUNTED = 1024 /* counts as a reader of the inode */,
 };
 
 /* All members optional unless marked; wrappers file_*() give the errno in brackets when absent. All may block
@@ -106,11 +110,10 @@ struct file {
         flags; /* LINUX_O_*: status flags; O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME, O_ASYNC change */
     struct mutex pos_lock; /* RANK_FILE_POS */
     uint64_t pos;
-    const struct creds *creds;    /* reference: the opener's */
-    struct mutex lock;            /* RANK_LEAF; the rest */
-    struct pid *owner;            /* F_SETOWN: reference or NULL */
-    int owner_role, owner_signal; /* enum pid_role; F_SETSIG */
-    struct list epoll_items;      /* of the epoll files that watch this one (epoll.c) */
+    const struct creds *creds; /* reference: the opener's */
+    struct mutex lock;         /* RANK_LEAF; the rest */
+    struct file_async *async;  /* reference, or NULL: who hears of it by a signal (file_async.h) */
+    struct list epoll_items;   /* of the epoll files that watch this one (epoll.c) */
 };
 DECLARE_REF(file);
 

@@ -97,7 +97,8 @@ static ssize_t do_at(struct io *io) {
 }
 
 static bool may_wait(const struct io *io) {
-    return io->task && !(io->file->mode & FILE_BLOCKS) && !(io->rw_flags & LINUX_RWF_NOWAIT) && !file_nonblocking(io->file);
+    return io->task && !(io->file->mode & FILE_BLOCKS) && !(io->rw_flags & LINUX_RWF_NOWAIT) &&
+           !file_nonblocking(io->file);
 }
 
 /* A blocking write to a stream goes on until all is written; everything else is one successful step. */
@@ -133,6 +134,14 @@ static ssize_t transfer_blocking(struct io *io, ssize_t done) {
     return done > 0 ? done : r;
 }
 
+static void count_for(struct task *t, enum direction direction, ssize_t done) {
+    struct io_count *c = &t->io[direction == DIR_READ ? IO_READ : IO_WRITE];
+
+    c->calls++;
+    if (done > 0)
+        c->bytes += (uint64_t)done;
+}
+
 static ssize_t transfer(struct io *io) {
     ssize_t done = 0, r = do_at(io);
 
@@ -142,6 +151,8 @@ static ssize_t transfer(struct io *io) {
         r = transfer_blocking(io, done);
     else if (done > 0)
         r = done;
+    if (io->task)
+        count_for(io->task, io->direction, r);
     if (r > 0)
         vfs_notify(io->file->path.dentry, io->direction == DIR_READ ? LINUX_IN_ACCESS : LINUX_IN_MODIFY, 0);
     if (r >= 0 && io->direction == DIR_WRITE && io->rw_flags & (LINUX_RWF_SYNC | LINUX_RWF_DSYNC) &&

@@ -120,6 +120,7 @@ void inode_init(struct inode *i, const struct inode_ops *ops, struct filesystem 
     list_init(&i->flocks);
     waitq_init(&i->locks_queue);
     list_init(&i->watches);
+    list_init(&i->leases);
 }
 
 static void inode_destroy(struct inode *i) {

@@ -22,7 +22,10 @@
 #include "base/abi/linux/limits.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/pid.h"
 #include "sentry/mm/uaccess.h"
+#include "sentry/vfs/file_async.h"
 #include "sentry/vfs/vfs_internal.h"
 
 enum {
@@ -50,6 +53,8 @@ struct inotify {
     size_t mark_count;
     int last_wd;
     bool closed;
+    struct file_async *teller; /* dnotify: reference of the one who is told of events, which are not queued.
+                                  Constant */
 };
 DECLARE_REF(inotify);
 HEAP_TYPE(inotify, struct inotify, 0);
@@ -86,6 +91,7 @@ static void inotify_destroy(struct inotify *n) {
         event_free(e);
     }
     ASSERT(list_empty(&n->marks));
+    file_async_unref(n->teller);
     heap_free(n);
 }
 DEFINE_REF(inotify, inotify_destroy);
@@ -129,6 +135,11 @@ static bool same_event(const struct event *a, const struct event *b) {
 /* Queues one; no memory counts as an overflow that nobody hears of. */
 static void queue_event(struct inotify *n, int wd, uint32_t mask, uint32_t cookie, const char *name,
                         size_t len) {
+    if (n->teller) {
+        if (name)
+            file_async_tell(n->teller, LINUX_POLLMSG);
+        return;
+    }
     struct event *e = event_new(wd, mask, cookie, name, len);
 
     if (!e)
@@ -258,7 +269,7 @@ static void send_to_marks(struct inode *i, uint32_t mask, uint32_t cookie, const
         mutex_lock(&m->core->lock);
         uint32_t wanted = m->mask;
         mutex_unlock(&m->core->lock);
-        if (wanted & mask & LINUX_IN_ALL_EVENTS) {
+        if (wanted & mask & LINUX_IN_ALL_EVENTS && (name || !m->core->teller)) {
             queue_event(m->core, m->wd, mask, cookie, name, len);
             if (wanted & LINUX_IN_ONESHOT && mark_detach(m, i))
                 mark_put_detached(m, /* ignored= */ true);
@@ -299,7 +310,8 @@ void vfs_notify_self(struct dentry *d, uint32_t mask) {
 void vfs_notify(struct dentry *d, uint32_t mask, uint32_t cookie) {
     if (nobody_watches(d) || !d->inode)
         return;
-    if (inode_is_dir(d->inode) && !(mask & (LINUX_IN_CREATE | LINUX_IN_DELETE | LINUX_IN_MOVE | LINUX_IN_DELETE_SELF)))
+    if (inode_is_dir(d->inode) &&
+        !(mask & (LINUX_IN_CREATE | LINUX_IN_DELETE | LINUX_IN_MOVE | LINUX_IN_DELETE_SELF)))
         mask |= LINUX_IN_ISDIR;
     vfs_notify_parent(d, mask, cookie);
     if (!(mask & (LINUX_IN_CREATE | LINUX_IN_DELETE)))
@@ -409,8 +421,8 @@ static struct mark *next_mark(struct inotify *n, int wd, struct inode **ret_inod
     return found;
 }
 
-static void inotify_release(struct file *f) {
-    struct inotify *n = core_of(f);
+/* No more events: all marks go. */
+static void inotify_close(struct inotify *n) {
     struct inode *i;
     struct mark *m;
 
@@ -424,6 +436,10 @@ static void inotify_release(struct file *f) {
         inode_unref(i);
     }
     inotify_unref(n);
+}
+
+static void inotify_release(struct file *f) {
+    inotify_close(core_of(f));
     file_done(f);
     heap_free(container_of(f, struct inotify_file, base));
 }
@@ -436,6 +452,15 @@ static const struct file_ops inotify_file_ops = {
     .ioctl = inotify_ioctl,
     .release = inotify_release,
 };
+
+static void core_init(struct inotify *n, struct vfs *v) {
+    inotify_ref_init(n);
+    n->vfs = v;
+    waitq_init(&n->queue);
+    mutex_init(&n->lock, RANK_EVENT);
+    list_init(&n->events);
+    list_init(&n->marks);
+}
 
 int inotify_create(struct task *t, uint32_t flags, struct file **ret) {
     struct inotify_file *f = heap_new(inotify_file);
@@ -454,12 +479,7 @@ int inotify_create(struct task *t, uint32_t flags, struct file **ret) {
         heap_free(n);
         return r;
     }
-    inotify_ref_init(n);
-    n->vfs = t->kernel->vfs;
-    waitq_init(&n->queue);
-    mutex_init(&n->lock, RANK_EVENT);
-    list_init(&n->events);
-    list_init(&n->marks);
+    core_init(n, t->kernel->vfs);
     f->core = n;
     *ret = &f->base;
     return 0;
@@ -480,14 +500,9 @@ static int update_locked(struct inotify *n, struct inode *i, uint32_t mask) {
     return 0;
 }
 
-int inotify_add(struct file *f, const struct path *p, uint32_t mask) {
-    struct inode *i = p->dentry->inode;
-    struct mark *m;
+static int mark_add(struct inotify *n, struct inode *i, uint32_t mask) {
+    struct mark *m = heap_new(inotify_mark);
 
-    if (f->ops != &inotify_file_ops)
-        return -EINVAL;
-    struct inotify *n = core_of(f);
-    m = heap_new(inotify_mark);
     if (!m)
         return -ENOMEM;
     mark_ref_init(m);
@@ -518,6 +533,10 @@ int inotify_add(struct file *f, const struct path *p, uint32_t mask) {
     return wd;
 }
 
+int inotify_add(struct file *f, const struct path *p, uint32_t mask) {
+    return f->ops == &inotify_file_ops ? mark_add(core_of(f), p->dentry->inode, mask) : -EINVAL;
+}
+
 int inotify_remove(struct file *f, int wd) {
     struct inode *i;
 
@@ -534,4 +553,80 @@ int inotify_remove(struct file *f, int wd) {
     mark_unref(m);
     inode_unref(i);
     return r;
+}
+
+/* ---- dnotify: an instance with one mark, which tells the owner of the directory's file ---- */
+
+static uint32_t mask_of_dn(uint32_t dn) {
+    static const struct {
+        uint32_t dn, in;
+    } map[] = {
+        {LINUX_DN_ACCESS, LINUX_IN_ACCESS},
+        {LINUX_DN_MODIFY, LINUX_IN_MODIFY},
+        {LINUX_DN_CREATE, LINUX_IN_CREATE | LINUX_IN_MOVED_TO},
+        {LINUX_DN_DELETE, LINUX_IN_DELETE | LINUX_IN_MOVED_FROM},
+        {LINUX_DN_RENAME, LINUX_IN_MOVED_FROM},
+        {LINUX_DN_ATTRIB, LINUX_IN_ATTRIB},
+    };
+    uint32_t mask = dn & LINUX_DN_MULTISHOT ? LINUX_IN_MASK_ADD : LINUX_IN_MASK_ADD | LINUX_IN_ONESHOT;
+
+    for (size_t i = 0; i < ARRAY_SIZE(map); i++)
+        if (dn & map[i].dn)
+            mask |= map[i].in;
+    return mask;
+}
+
+void dnotify_end(struct file_async *a) {
+    mutex_lock(&a->lock);
+    struct inotify *n = a->dnotify;
+    a->dnotify = NULL;
+    mutex_unlock(&a->lock);
+    if (n)
+        inotify_close(n);
+}
+
+/* Without an owner yet, the calling process is it. */
+static int dnotify_owner(struct task *t, struct file *f, int fd, struct file_async **ret) {
+    struct file_async *a = file_async_of(t, f);
+    int role;
+
+    if (!a)
+        return -ENOMEM;
+    struct pid *owner = file_get_owner(f, &role);
+    int r = owner ? 0 : file_set_owner(t, f, pid_ref(t->group->pid), PID_GROUP);
+    pid_unref(owner);
+    mutex_lock(&a->lock);
+    a->fd = fd;
+    mutex_unlock(&a->lock);
+    *ret = a;
+    return r;
+}
+
+int dnotify_set(struct task *t, struct file *f, int fd, uint32_t dn) {
+    struct file_async *a;
+
+    if (!inode_is_dir(f->inode))
+        return -ENOTDIR;
+    int r = dnotify_owner(t, f, fd, &a);
+    if (r < 0)
+        return r;
+    if (!(dn & ~LINUX_DN_MULTISHOT)) {
+        dnotify_end(a);
+        return 0;
+    }
+    if (!a->dnotify) {
+        struct inotify *n = heap_new(inotify);
+        if (!n)
+            return -ENOMEM;
+        core_init(n, t->kernel->vfs);
+        n->teller = file_async_ref(a);
+        mutex_lock(&a->lock);
+        struct inotify *old = a->dnotify;
+        a->dnotify = n;
+        mutex_unlock(&a->lock);
+        if (old)
+            inotify_close(old);
+    }
+    r = mark_add(a->dnotify, f->inode, mask_of_dn(dn));
+    return r < 0 ? r : 0;
 }

@@ -273,7 +273,8 @@ static void restrict_to(struct posix_acl *a, uint32_t *mode) {
     *mode = (*mode & ~0777u) | mode_of(a);
 }
 
-int acl_inherit(struct inode *dir, uint32_t type, uint32_t umask, uint32_t *mode, struct acl_inheritance *ret) {
+int acl_inherit(struct inode *dir, uint32_t type, uint32_t umask, uint32_t *mode,
+                struct acl_inheritance *ret) {
     struct posix_acl *inherited = type == LINUX_S_IFLNK ? NULL : inode_get_acl(dir, ACL_DEFAULT);
 
     *ret = (struct acl_inheritance){0};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/posix_acl.h: POSIX access control lists: their text as an extended attribute, what they allow, how
- * new files inherit them. Source: acl(5), POSIX 1003.1e draft 17.
+ * sentry/vfs/posix_acl.h: POSIX access control lists: their text as an extended attribute, what they allow,
+ * how new files inherit them. Source: acl(5), POSIX 1003.1e draft 17.
  *
  * A list never changes once made; inodes and callers share it by reference. An inode keeps its lists in
  * inode.acls (inode.acl_lock), put there by the file system's set_acl, which is also what says that the file

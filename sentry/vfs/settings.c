@@ -8,8 +8,9 @@
 static const struct {
     int first, max;
 } g_settings[VFS_SETTINGS] = {
-    [VFS_PROTECTED_FIFOS] = {1, 2},    [VFS_PROTECTED_REGULAR] = {2, 2}, [VFS_PROTECTED_SYMLINKS] = {1, 1},
-    [VFS_PROTECTED_HARDLINKS] = {1, 1}, [VFS_LEASES_ENABLE] = {1, 1},     [VFS_LEASE_BREAK_TIME] = {45, INT32_MAX},
+    [VFS_PROTECTED_FIFOS] = {1, 2},    [VFS_PROTECTED_REGULAR] = {2, 2},
+    [VFS_PROTECTED_SYMLINKS] = {1, 1}, [VFS_PROTECTED_HARDLINKS] = {1, 1},
+    [VFS_LEASES_ENABLE] = {1, 1},      [VFS_LEASE_BREAK_TIME] = {45, INT32_MAX},
 };
 
 void vfs_settings_init(struct vfs *v) {

@@ -91,7 +91,7 @@ struct mount_options {
     uint32_t flags;            /* MOUNT_* */
     const struct creds *creds;
     struct user_ns *user_ns;
-    struct pid_ns *pid_ns; /* of the mounter: what proc shows */
+    struct pid_ns *pid_ns;  /* of the mounter: what proc shows */
     struct task *view_task; /* the mounting task, for names and descriptors among the options; NULL: boot */
     struct ipc_ns *ipc_ns;  /* what mqueue shows; NULL: that of view_task */
     void *internal; /* boot's own arguments (gofer connection, overlay layers); type specific; NULL from the
@@ -234,8 +234,8 @@ struct inode_ops {
     /* A list (borrowed; NULL: none any more) and, with an access list, the mode that goes with it. Ends with
        inode_put_acl(). [the file system has none: -EOPNOTSUPP] */
     int (*set_acl)(struct inode *inode, enum acl_kind kind, struct posix_acl *acl, uint32_t mode);
-    /* INODE_* flags of chattr(1) and the like; sets inode.flags. -EOPNOTSUPP for those it does not have. [no such
-       flags: -ENOTTY] */
+    /* INODE_* flags of chattr(1) and the like; sets inode.flags. -EOPNOTSUPP for those it does not have. [no
+       such flags: -ENOTTY] */
     int (*set_flags)(struct inode *inode, uint32_t flags);
     void (*release)(struct inode *inode); /* last reference: free the object. Required */
 };
@@ -272,10 +272,14 @@ struct inode {
     struct list posix_locks, flocks; /* of struct file_lock, by start */
     struct waitq locks_queue;
     _Atomic int32_t write_count; /* open writers > 0, denied (running program) < 0 */
-    struct inode_node *node;     /* FIFO's pipe, bound socket: locks_lock */
-    struct list watches;         /* inotify marks; locks_lock */
+    _Atomic int32_t read_count;  /* files open for reading alone, if a regular file */
+    struct list leases;          /* of struct lease (lease.c); locks_lock */
+    _Atomic uint32_t lease_count;
+    struct inode_node *node; /* FIFO's pipe, bound socket: locks_lock */
+    struct list watches;     /* inotify marks; locks_lock */
     _Atomic uint32_t watch_count;
-    bool dead_dir; /* removed directory: no new entries; dir_lock */
+    uint8_t rw_hint; /* F_SET_RW_HINT: kept only */
+    bool dead_dir;   /* removed directory: no new entries; dir_lock */
 };
 DECLARE_REF(inode);
 
@@ -448,8 +452,8 @@ int vfs_open_exec(const struct vfs_view *v, int dirfd, const char *name, int at_
    and a path to one (takes the inode, also on failure). */
 struct filesystem *anon_filesystem(struct kernel *k); /* borrowed */
 int anon_path_of(struct kernel *k, struct inode *inode, const char *name, struct path *ret) must_check;
-/* A path to an inode (taken, also on failure) of the mount's file system, without a name. A directory must be the
- * root: -ESTALE for others, whose entries would be cached twice. */
+/* A path to an inode (taken, also on failure) of the mount's file system, without a name. A directory must be
+ * the root: -ESTALE for others, whose entries would be cached twice. */
 int path_of_inode(struct mount *m, struct inode *inode, struct path *ret) must_check;
 /* Connecting and binding of unix sockets by name: what hangs on the inode (inode.node). */
 int vfs_bind_socket(const struct vfs_view *v, const char *name, uint32_t mode, struct path *ret) must_check;

@@ -95,7 +95,8 @@ int vfs_mkdir(const struct vfs_view *v, int dirfd, const char *name, uint32_t mo
     c.mode = mode & 01777;
     r = acl_inherit(dir, LINUX_S_IFDIR, v->umask, &c.mode, &c.acl);
     if (r == 0)
-        r = dir->ops->mkdir ? dir->ops->mkdir(dir, c.last.name, c.last.len, c.mode, v->creds, &inode) : -EPERM;
+        r = dir->ops->mkdir ? dir->ops->mkdir(dir, c.last.name, c.last.len, c.mode, v->creds, &inode)
+                            : -EPERM;
     return create_end(&c, r, inode, NULL);
 }
 
@@ -117,7 +118,8 @@ static int make_node(const struct vfs_view *v, int dirfd, const char *name, uint
     else
         r = acl_inherit(dir, type, v->umask, &c.mode, &c.acl);
     if (r == 0 && type == LINUX_S_IFREG)
-        r = dir->ops->create ? dir->ops->create(dir, c.last.name, c.last.len, c.mode, v->creds, &inode) : -EPERM;
+        r = dir->ops->create ? dir->ops->create(dir, c.last.name, c.last.len, c.mode, v->creds, &inode)
+                             : -EPERM;
     else if (r == 0)
         r = dir->ops->mknod
                 ? dir->ops->mknod(dir, c.last.name, c.last.len, type | c.mode, rdev, v->creds, &inode)

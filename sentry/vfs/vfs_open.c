@@ -11,6 +11,7 @@
 
 #include "base/abi/linux/fcntl.h"
 #include "sentry/heap/heap.h"
+#include "sentry/vfs/lease.h"
 #include "sentry/vfs/pipe.h"
 #include "sentry/vfs/vfs_internal.h"
 
@@ -133,6 +134,11 @@ static int open_checked(const struct vfs_view *v, const struct path *p, uint32_t
     struct file *f = NULL;
     int r = 0;
 
+    if (regular && !created) {
+        r = lease_break(v->task, i, access_mask(flags) & MAY_WRITE, flags & LINUX_O_NONBLOCK);
+        if (r < 0)
+            return r;
+    }
     if (how & FILE_DENY_WRITE)
         r = inode_deny_write(i);
     else if (counted || (regular && flags & LINUX_O_TRUNC))
@@ -153,6 +159,10 @@ static int open_checked(const struct vfs_view *v, const struct path *p, uint32_t
         return r;
     }
     f->mode |= how | FILE_OPENED;
+    if (regular && f->mode & FILE_READ && !counted) {
+        f->mode |= FILE_READ_COUNTED;
+        atomic_fetch_add(&i->read_count, 1);
+    }
     if (counted) {
         f->mode |= FILE_COUNTED;
         atomic_fetch_add(&p->mount->writers, 1);
@@ -205,8 +215,8 @@ static int create_locked(struct walk *w, const struct open_request *o, struct de
     return r;
 }
 
-/* protected_regular and protected_fifos (proc(5), "/proc/sys/fs"): in a sticky directory that others can write,
- * O_CREAT does not open what somebody planted there. */
+/* protected_regular and protected_fifos (proc(5), "/proc/sys/fs"): in a sticky directory that others can
+ * write, O_CREAT does not open what somebody planted there. */
 static int check_planted(const struct inode *dir, const struct inode *i, const struct creds *c) {
     bool fifo = i->type == LINUX_S_IFIFO;
     int level = vfs_setting(i->fs->kernel, fifo ? VFS_PROTECTED_FIFOS : VFS_PROTECTED_REGULAR);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/attributes.c: what files have besides mode and times, on tmpfs: POSIX ACLs, inode flags (chattr), extended
- * attributes by *xattrat, file handles, and the planted files that O_CREAT refuses.
+ * tests/conform/attributes.c: what files have besides mode and times, on tmpfs: POSIX ACLs, inode flags
+ * (chattr), extended attributes by *xattrat, file handles, and the planted files that O_CREAT refuses.
  */
 #include "conform.h"
 
@@ -11,9 +11,9 @@
 #include <sys/xattr.h>
 
 #ifndef __NR_setxattrat
-#define __NR_setxattrat 463
-#define __NR_getxattrat 464
-#define __NR_listxattrat 465
+#define __NR_setxattrat    463
+#define __NR_getxattrat    464
+#define __NR_listxattrat   465
 #define __NR_removexattrat 466
 #endif
 
@@ -35,8 +35,8 @@ struct acl_value {
         uint32_t id;
     } e[8];
 };
-#define ACCESS "system.posix_acl_access"
-#define DEFAULT "system.posix_acl_default"
+#define ACCESS      "system.posix_acl_access"
+#define DEFAULT     "system.posix_acl_default"
 #define ACL_SIZE(n) (4 + 8 * (n))
 
 /* A user and a mask besides the owners. */
@@ -181,8 +181,12 @@ CHECK(acl_is_inherited) {
     OK(symlink("x", "d/l"));
     EQ(mode_of("d/l"), 0777);
     int fd = OK(open("d", O_TMPFILE | O_RDWR, 0666));
-    OK(linkat(AT_FDCWD, ({ static char p[64]; snprintf(p, sizeof p, "/proc/self/fd/%d", fd); p; }), AT_FDCWD, "d/t",
-              AT_SYMLINK_FOLLOW));
+    OK(linkat(AT_FDCWD, ({
+                  static char p[64];
+                  snprintf(p, sizeof p, "/proc/self/fd/%d", fd);
+                  p;
+              }),
+              AT_FDCWD, "d/t", AT_SYMLINK_FOLLOW));
     show_acl("d/t", ACCESS);
     OK(removexattr("d", DEFAULT));
     close(OK(open("d/g", O_CREAT | O_RDWR, 0666)));
@@ -324,7 +328,7 @@ struct args {
 
 CHECK(xattr_at) {
     char buf[64] = "";
-    struct args a = {(uintptr_t)"value", 5, 0}, g = {(uintptr_t)buf, sizeof buf, 0};
+    struct args a = {(uintptr_t) "value", 5, 0}, g = {(uintptr_t)buf, sizeof buf, 0};
 
     on_tmpfs();
     errno = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/ptrace.c: who may trace whom, stops by signals and groups, events, waiting, the tracer's end. Registers, memory
- * and system calls are in ptrace_calls.c. Source: ptrace(2).
+ * tests/conform/ptrace.c: who may trace whom, stops by signals and groups, events, waiting, the tracer's end.
+ * Registers, memory and system calls are in ptrace_calls.c. Source: ptrace(2).
  */
 #include "conform.h"
 
@@ -37,10 +37,11 @@ static void end(pid_t pid) {
     OK(kill(pid, SIGKILL));
     do
         EQ(waitpid(pid, &status, __WALL), pid);
-    while (WIFSTOPPED(status) && (status >> 8 != (SIGTRAP | PTRACE_EVENT_EXIT << 8) || trace(PTRACE_CONT, pid, 0, 0) == 0));
+    while (WIFSTOPPED(status) &&
+           (status >> 8 != (SIGTRAP | PTRACE_EVENT_EXIT << 8) || trace(PTRACE_CONT, pid, 0, 0) == 0));
     EQ(status, SIGKILL);
 }
-#define STOPPED(sig) ((sig) << 8 | 0x7f)
+#define STOPPED(sig)      ((sig) << 8 | 0x7f)
 #define EVENT(sig, event) ((event) << 16 | STOPPED(sig))
 
 static void traceme_and_stop(void *arg) {

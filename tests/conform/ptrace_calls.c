@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/ptrace_calls.c: a tracee's system calls, registers, memory and steps. States are in ptrace.c. Source: ptrace(2).
+ * tests/conform/ptrace_calls.c: a tracee's system calls, registers, memory and steps. States are in ptrace.c.
+ * Source: ptrace(2).
  */
 #include "conform.h"
 
@@ -20,9 +21,9 @@ static int wait_any(pid_t pid) {
     EQ(waitpid(pid, &status, __WALL), pid);
     return status;
 }
-#define STOPPED(sig) ((sig) << 8 | 0x7f)
+#define STOPPED(sig)      ((sig) << 8 | 0x7f)
 #define EVENT(sig, event) ((event) << 16 | STOPPED(sig))
-#define CALL_STOP STOPPED(SIGTRAP | 0x80)
+#define CALL_STOP         STOPPED(SIGTRAP | 0x80)
 
 static void end(pid_t pid) {
     OK(kill(pid, SIGKILL));
@@ -277,7 +278,8 @@ CHECK(user_area_bounds) {
     pid_t pid = tracee(calls);
     unsigned long word;
     ERR(trace(PTRACE_PEEKUSER, pid, 1, (unsigned long)&word), EIO);
-    OK(trace(PTRACE_PEEKUSER, pid, sizeof(struct user), (unsigned long)&word)); /* the kernel knows two words more */
+    OK(trace(PTRACE_PEEKUSER, pid, sizeof(struct user),
+             (unsigned long)&word)); /* the kernel knows two words more */
     EQ(word, 0);
     ERR(trace(PTRACE_PEEKUSER, pid, sizeof(struct user) + 16, (unsigned long)&word), EIO);
     ERR(trace(PTRACE_POKEUSER, pid, 3, 0), EIO);
@@ -305,7 +307,8 @@ CHECK(flags_are_filtered) {
 CHECK(all_registers_can_be_set) {
     pid_t pid = tracee(calls);
     struct user_regs_struct r = regs_of(pid), back;
-    r.r15 = 15, r.r14 = 14, r.r13 = 13, r.r12 = 12, r.rbp = 5, r.rbx = 3, r.r11 = 11, r.r10 = 10, r.r9 = 9, r.r8 = 8;
+    r.r15 = 15, r.r14 = 14, r.r13 = 13, r.r12 = 12, r.rbp = 5, r.rbx = 3, r.r11 = 11, r.r10 = 10, r.r9 = 9,
+    r.r8 = 8;
     r.rax = 1, r.rcx = 2, r.rdx = 4, r.rsi = 6, r.rdi = 7, r.rip = 0x1234, r.rsp = 0x5678;
     set_regs(pid, r);
     back = regs_of(pid);
@@ -586,8 +589,9 @@ CHECK(debug_registers_are_checked) {
 /* ---- seccomp ---- */
 
 static void filtered_calls(void) {
-    struct sock_filter f[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
-                              BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE | 55), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_filter f[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE | 55), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     struct sock_fprog prog = {4, f};
     OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     OK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/seccomp.c: strict mode, filters, their actions, limits, threads, inheritance. User notification is in
- * seccomp_notify.c, the tracer's side in ptrace_calls.c. Sources: seccomp(2), prctl(2).
+ * tests/conform/seccomp.c: strict mode, filters, their actions, limits, threads, inheritance. User
+ * notification is in seccomp_notify.c, the tracer's side in ptrace_calls.c. Sources: seccomp(2), prctl(2).
  */
 #include "conform.h"
 
@@ -11,8 +11,8 @@
 #include <sys/ptrace.h>
 #include <ucontext.h>
 
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define RETURN(value) BPF_STMT(BPF_RET | BPF_K, value)
+#define LOAD(field)             BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define RETURN(value)           BPF_STMT(BPF_RET | BPF_K, value)
 #define IF_EQUAL(value, jt, jf) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, jt, jf)
 
 static long seccomp_call(unsigned op, unsigned flags, void *args) {
@@ -27,10 +27,10 @@ static long install_flags(const struct sock_filter *f, unsigned count, unsigned 
 static long install(const struct sock_filter *f, unsigned count) {
     return install_flags(f, count, 0);
 }
-#define INSTALL(...)                                       \
-    ({                                                     \
-        struct sock_filter f_[] = {__VA_ARGS__};           \
-        install(f_, sizeof f_ / sizeof f_[0]);             \
+#define INSTALL(...)                                                                                         \
+    ({                                                                                                       \
+        struct sock_filter f_[] = {__VA_ARGS__};                                                             \
+        install(f_, sizeof f_ / sizeof f_[0]);                                                               \
     })
 
 static void no_new_privs(void) {
@@ -56,13 +56,16 @@ static int status_under(uint32_t action) {
 CHECK(arguments_are_checked) {
     struct sock_filter allow = RETURN(SECCOMP_RET_ALLOW);
     uint32_t action = SECCOMP_RET_ALLOW, unknown = 0x1230000;
-    struct sock_fprog none = {0, &allow}, nowhere = {1, (void *)16}, null = {1, NULL}, long_one = {BPF_MAXINSNS + 1, &allow};
+    struct sock_fprog none = {0, &allow}, nowhere = {1, (void *)16}, null = {1, NULL},
+                      long_one = {BPF_MAXINSNS + 1, &allow};
 
     ERR(seccomp_call(99, 0, NULL), EINVAL);
     ERR(seccomp_call(SECCOMP_SET_MODE_STRICT, 1, NULL), EINVAL);
     ERR(seccomp_call(SECCOMP_SET_MODE_STRICT, 0, &allow), EINVAL);
     ERR(seccomp_call(SECCOMP_SET_MODE_FILTER, 0x8000, &none), EINVAL);
-    ERR(seccomp_call(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_NEW_LISTENER, &none), EINVAL);
+    ERR(seccomp_call(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                     &none),
+        EINVAL);
     ERR(seccomp_call(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &none), EINVAL);
     ERR(seccomp_call(SECCOMP_SET_MODE_FILTER, 0, NULL), EFAULT);
     ERR(seccomp_call(SECCOMP_SET_MODE_FILTER, 0, &none), EINVAL);
@@ -104,7 +107,7 @@ static void bad(struct sock_filter f) {
 static void good(struct sock_filter f) {
     OK(INSTALL(f, RETURN(SECCOMP_RET_ALLOW)));
 }
-#define STMT(code, k) (struct sock_filter) BPF_STMT(code, k)
+#define STMT(code, k)         (struct sock_filter) BPF_STMT(code, k)
 #define JUMP(code, k, jt, jf) (struct sock_filter) BPF_JUMP(code, k, jt, jf)
 
 CHECK(programs_are_checked) {
@@ -144,7 +147,9 @@ CHECK(programs_are_checked) {
 
 CHECK(memory_words_must_be_written_on_every_way) {
     no_new_privs();
-    ERR(INSTALL(LOAD(nr), IF_EQUAL(1, 0, 1), STMT(BPF_ST, 3), STMT(BPF_LD | BPF_MEM, 3), RETURN(SECCOMP_RET_ALLOW)), EINVAL);
+    ERR(INSTALL(LOAD(nr), IF_EQUAL(1, 0, 1), STMT(BPF_ST, 3), STMT(BPF_LD | BPF_MEM, 3),
+                RETURN(SECCOMP_RET_ALLOW)),
+        EINVAL);
     OK(INSTALL(LOAD(nr), IF_EQUAL(1, 0, 2), STMT(BPF_ST, 3), STMT(BPF_JMP | BPF_JA, 1), STMT(BPF_STX, 3),
                STMT(BPF_LD | BPF_MEM, 3), RETURN(SECCOMP_RET_ALLOW)));
 }
@@ -180,7 +185,9 @@ CHECK(strict_mode_is_not_for_the_filtered) {
 }
 
 CHECK(actions_that_end) {
-    struct rlimit { unsigned long a, b; } none = {0, 0};
+    struct rlimit {
+        unsigned long a, b;
+    } none = {0, 0};
 
     OK(syscall(SYS_setrlimit, 4, &none)); /* no core file */
     EQ(status_under(SECCOMP_RET_KILL_PROCESS), SIGSYS);
@@ -211,7 +218,8 @@ CHECK(kill_thread_leaves_the_others) {
 CHECK(errno_action) {
     forbid_getppid(SECCOMP_RET_ERRNO | 77);
     ERR(syscall(SYS_getppid), 77);
-    OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getuid, 0, 1), RETURN(SECCOMP_RET_ERRNO | 0xffff), RETURN(SECCOMP_RET_ALLOW)));
+    OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getuid, 0, 1), RETURN(SECCOMP_RET_ERRNO | 0xffff),
+               RETURN(SECCOMP_RET_ALLOW)));
     ERR(syscall(SYS_getuid), 4095);
     OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_geteuid, 0, 1), RETURN(SECCOMP_RET_ERRNO), RETURN(SECCOMP_RET_ALLOW)));
     EQ(syscall(SYS_geteuid), 0);
@@ -274,7 +282,8 @@ CHECK(getpid_after_a_filter) {
     for (int i = 0; i < 100; i++)
         TRUE(syscall(SYS_getpid) > 0 && getpid() > 0);
     no_new_privs();
-    OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getpid, 0, 1), RETURN(SECCOMP_RET_ERRNO | 78), RETURN(SECCOMP_RET_ALLOW)));
+    OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getpid, 0, 1), RETURN(SECCOMP_RET_ERRNO | 78),
+               RETURN(SECCOMP_RET_ALLOW)));
     for (int i = 0; i < 100; i++) {
         ERR(syscall(SYS_getpid), 78);
         EQ(getpid(), -78);
@@ -299,8 +308,9 @@ CHECK(all_six_arguments) {
             unsigned long args[6] = {0};
             args[i] = 0x1234;
             no_new_privs();
-            OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getppid, 0, 3), STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(16 + 8 * i)),
-                       IF_EQUAL(0x1234, 0, 1), RETURN(SECCOMP_RET_ERRNO | 44), RETURN(SECCOMP_RET_ALLOW)));
+            OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getppid, 0, 3),
+                       STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(16 + 8 * i)), IF_EQUAL(0x1234, 0, 1),
+                       RETURN(SECCOMP_RET_ERRNO | 44), RETURN(SECCOMP_RET_ALLOW)));
             long r = syscall(SYS_getppid, args[0], args[1], args[2], args[3], args[4], args[5]);
             _exit(r == -1 && errno == 44 ? 9 : 1);
         }
@@ -314,8 +324,9 @@ CHECK(arithmetic) {
     /* ((nr * 3 + 7) << 2 ^ 0x55) / 5 - 1 == what getppid's number makes, by both kinds of operands */
     uint32_t want = (((SYS_getppid * 3u + 7) << 2) ^ 0x55) / 5 - 1;
     no_new_privs();
-    OK(INSTALL(STMT(BPF_LDX | BPF_IMM, 3), LOAD(nr), STMT(BPF_ALU | BPF_MUL | BPF_X, 0), STMT(BPF_ALU | BPF_ADD | BPF_K, 7),
-               STMT(BPF_ALU | BPF_LSH | BPF_K, 2), STMT(BPF_ALU | BPF_XOR | BPF_K, 0x55), STMT(BPF_LDX | BPF_IMM, 5),
+    OK(INSTALL(STMT(BPF_LDX | BPF_IMM, 3), LOAD(nr), STMT(BPF_ALU | BPF_MUL | BPF_X, 0),
+               STMT(BPF_ALU | BPF_ADD | BPF_K, 7), STMT(BPF_ALU | BPF_LSH | BPF_K, 2),
+               STMT(BPF_ALU | BPF_XOR | BPF_K, 0x55), STMT(BPF_LDX | BPF_IMM, 5),
                STMT(BPF_ALU | BPF_DIV | BPF_X, 0), STMT(BPF_ALU | BPF_SUB | BPF_K, 1), IF_EQUAL(want, 0, 1),
                RETURN(SECCOMP_RET_ERRNO | 33), RETURN(SECCOMP_RET_ALLOW)));
     ERR(syscall(SYS_getppid), 33);
@@ -325,14 +336,16 @@ CHECK(arithmetic) {
 static void divide_by_zero(void *arg) {
     (void)arg;
     no_new_privs();
-    OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getppid, 0, 2), STMT(BPF_LDX | BPF_IMM, 0), STMT(BPF_ALU | BPF_DIV | BPF_X, 0),
-               RETURN(SECCOMP_RET_ALLOW)));
+    OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getppid, 0, 2), STMT(BPF_LDX | BPF_IMM, 0),
+               STMT(BPF_ALU | BPF_DIV | BPF_X, 0), RETURN(SECCOMP_RET_ALLOW)));
     syscall(SYS_getppid);
     _exit(1);
 }
 
 CHECK(a_division_by_zero_kills) {
-    struct rlimit { unsigned long a, b; } none = {0, 0};
+    struct rlimit {
+        unsigned long a, b;
+    } none = {0, 0};
     OK(syscall(SYS_setrlimit, 4, &none));
     EQ(wait_status(spawn(divide_by_zero, NULL)), SIGSYS);
 }
@@ -340,16 +353,19 @@ CHECK(a_division_by_zero_kills) {
 CHECK(shifts_take_five_bits) {
     no_new_privs();
     OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getppid, 0, 5), STMT(BPF_LDX | BPF_IMM, 33), STMT(BPF_LD | BPF_IMM, 1),
-               STMT(BPF_ALU | BPF_LSH | BPF_X, 0), IF_EQUAL(2, 0, 1), RETURN(SECCOMP_RET_ERRNO | 22), RETURN(SECCOMP_RET_ALLOW)));
+               STMT(BPF_ALU | BPF_LSH | BPF_X, 0), IF_EQUAL(2, 0, 1), RETURN(SECCOMP_RET_ERRNO | 22),
+               RETURN(SECCOMP_RET_ALLOW)));
     ERR(syscall(SYS_getppid), 22);
 }
 
 CHECK(the_strictest_filter_wins) {
     no_new_privs();
-    OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getppid, 0, 1), RETURN(SECCOMP_RET_ERRNO | 11), RETURN(SECCOMP_RET_ALLOW)));
+    OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getppid, 0, 1), RETURN(SECCOMP_RET_ERRNO | 11),
+               RETURN(SECCOMP_RET_ALLOW)));
     OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getppid, 0, 1), RETURN(SECCOMP_RET_LOG), RETURN(SECCOMP_RET_ALLOW)));
     ERR(syscall(SYS_getppid), 11);
-    OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getppid, 0, 1), RETURN(SECCOMP_RET_ERRNO | 12), RETURN(SECCOMP_RET_ALLOW)));
+    OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_getppid, 0, 1), RETURN(SECCOMP_RET_ERRNO | 12),
+               RETURN(SECCOMP_RET_ALLOW)));
     ERR(syscall(SYS_getppid), 12); /* of equals the newest */
 }
 
@@ -375,7 +391,8 @@ CHECK(a_child_inherits) {
 CHECK(execve_keeps_it) {
     if (fork() == 0) {
         no_new_privs();
-        OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_uname, 0, 1), RETURN(SECCOMP_RET_ERRNO | EXDEV), RETURN(SECCOMP_RET_ALLOW)));
+        OK(INSTALL(LOAD(nr), IF_EQUAL(SYS_uname, 0, 1), RETURN(SECCOMP_RET_ERRNO | EXDEV),
+                   RETURN(SECCOMP_RET_ALLOW)));
         int null = open("/dev/null", O_WRONLY);
         dup2(null, 2);
         execl("/bin/uname", "uname", (char *)0);
@@ -391,7 +408,8 @@ CHECK(the_limit_of_all_programs) {
     for (int i = 0; i < 4096; i++)
         f[i] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
     no_new_privs();
-    /* counted in Linux's own instructions: a return is two, a program has three more, and each but the newest costs four */
+    /* counted in Linux's own instructions: a return is two, a program has three more, and each but the newest
+     * costs four */
     for (int i = 0; i < 3; i++)
         OK(install(f, 4096));
     ERR(install(f, 4096), ENOMEM);
@@ -427,7 +445,8 @@ CHECK(a_filter_is_a_threads_own) {
 
 CHECK(tsync_takes_all_threads) {
     pthread_t t;
-    struct sock_filter f[] = {LOAD(nr), IF_EQUAL(SYS_getppid, 0, 1), RETURN(SECCOMP_RET_ERRNO | 15), RETURN(SECCOMP_RET_ALLOW)};
+    struct sock_filter f[] = {LOAD(nr), IF_EQUAL(SYS_getppid, 0, 1), RETURN(SECCOMP_RET_ERRNO | 15),
+                              RETURN(SECCOMP_RET_ALLOW)};
     EQ(pthread_create(&t, NULL, waits_then_calls, NULL), 0);
     WAIT_UNTIL(g_ready);
     no_new_privs();

@@ -18,11 +18,13 @@
 
 /* A listener for getppid, with these further flags. */
 static int listen_for(int nr, unsigned flags) {
-    struct sock_filter f[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 1),
-                              BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_filter f[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     struct sock_fprog prog = {4, f};
     OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER | flags, &prog);
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER | flags,
+                        &prog);
 }
 
 static int g_socket[2];
@@ -30,7 +32,8 @@ static int g_socket[2];
 static void send_fd(int fd) {
     char c = 'x', control[CMSG_SPACE(sizeof fd)] = {0};
     struct iovec v = {&c, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
     h->cmsg_level = SOL_SOCKET;
     h->cmsg_type = SCM_RIGHTS;
@@ -42,7 +45,8 @@ static void send_fd(int fd) {
 static int receive_fd(void) {
     char c, control[CMSG_SPACE(sizeof(int))];
     struct iovec v = {&c, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     int fd;
     OK(recvmsg(g_socket[0], &m, 0));
     memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
@@ -180,8 +184,13 @@ static int installs_nothing(void) {
     return pread((int)r, &c, 1, 0) == 1 && c == 'f' ? (int)r : 102;
 }
 
-static void add(int l, uint64_t id, uint32_t flags, int srcfd, int newfd, uint32_t newfd_flags, int want, int error) {
-    struct seccomp_notif_addfd a = {.id = id, .flags = flags, .srcfd = (uint32_t)srcfd, .newfd = (uint32_t)newfd, .newfd_flags = newfd_flags};
+static void add(int l, uint64_t id, uint32_t flags, int srcfd, int newfd, uint32_t newfd_flags, int want,
+                int error) {
+    struct seccomp_notif_addfd a = {.id = id,
+                                    .flags = flags,
+                                    .srcfd = (uint32_t)srcfd,
+                                    .newfd = (uint32_t)newfd,
+                                    .newfd_flags = newfd_flags};
     int r = ioctl(l, SECCOMP_IOCTL_NOTIF_ADDFD, &a);
     if (error) {
         EQ(r, -1);

@@ -57,7 +57,6 @@
 #define LINUX_F_SHLCK             8
 #define LINUX_F_SETLEASE          1024
 #define LINUX_F_GETLEASE          1025
-#define LINUX_F_CANCELLK          1029
 #define LINUX_F_DUPFD_QUERY       1027
 #define LINUX_F_CREATED_QUERY     1028
 #define LINUX_F_CANCELLK          1029
@@ -150,15 +149,15 @@
 #define LINUX_SYNC_FILE_RANGE_WRITE_AND_WAIT 0x7
 
 /* preadv2(2) and pwritev2(2) */
-#define LINUX_RWF_HIPRI  0x1
-#define LINUX_RWF_DSYNC  0x2
-#define LINUX_RWF_SYNC   0x4
-#define LINUX_RWF_NOWAIT 0x8
-#define LINUX_RWF_APPEND 0x10
-#define LINUX_RWF_NOAPPEND 0x20
-#define LINUX_RWF_ATOMIC   0x40
+#define LINUX_RWF_HIPRI     0x1
+#define LINUX_RWF_DSYNC     0x2
+#define LINUX_RWF_SYNC      0x4
+#define LINUX_RWF_NOWAIT    0x8
+#define LINUX_RWF_APPEND    0x10
+#define LINUX_RWF_NOAPPEND  0x20
+#define LINUX_RWF_ATOMIC    0x40
 #define LINUX_RWF_DONTCACHE 0x80
-#define LINUX_RWF_NOSIGNAL 0x100
+#define LINUX_RWF_NOSIGNAL  0x100
 
 /* memfd_create(2) */
 #define LINUX_MFD_CLOEXEC       0x1

@@ -125,7 +125,7 @@
 #define LINUX_FS_DIRSYNC_FL   0x10000
 
 /* A request's parts: direction (1: the kernel reads, 2: it writes), size of the argument, type, number. */
-#define LINUX_IOC(dir, type, nr, size) \
+#define LINUX_IOC(dir, type, nr, size)                                                                       \
     ((uint32_t)(dir) << 30 | (uint32_t)(size) << 16 | (uint32_t)(type) << 8 | (uint32_t)(nr))
 #define LINUX_IOC_SIZE(request) ((request) >> 16 & 0x3fff)
 

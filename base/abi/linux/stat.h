@@ -28,25 +28,25 @@
 #define LINUX_S_IXOTH  01
 
 /* statx(2) mask */
-#define LINUX_STATX_TYPE        0x1
-#define LINUX_STATX_MODE        0x2
-#define LINUX_STATX_NLINK       0x4
-#define LINUX_STATX_UID         0x8
-#define LINUX_STATX_GID         0x10
-#define LINUX_STATX_ATIME       0x20
-#define LINUX_STATX_MTIME       0x40
-#define LINUX_STATX_CTIME       0x80
-#define LINUX_STATX_INO         0x100
-#define LINUX_STATX_SIZE        0x200
-#define LINUX_STATX_BLOCKS      0x400
-#define LINUX_STATX_BASIC_STATS 0x7ff
-#define LINUX_STATX_BTIME       0x800
-#define LINUX_STATX_MNT_ID      0x1000
-#define LINUX_STATX_DIOALIGN    0x2000
+#define LINUX_STATX_TYPE          0x1
+#define LINUX_STATX_MODE          0x2
+#define LINUX_STATX_NLINK         0x4
+#define LINUX_STATX_UID           0x8
+#define LINUX_STATX_GID           0x10
+#define LINUX_STATX_ATIME         0x20
+#define LINUX_STATX_MTIME         0x40
+#define LINUX_STATX_CTIME         0x80
+#define LINUX_STATX_INO           0x100
+#define LINUX_STATX_SIZE          0x200
+#define LINUX_STATX_BLOCKS        0x400
+#define LINUX_STATX_BASIC_STATS   0x7ff
+#define LINUX_STATX_BTIME         0x800
+#define LINUX_STATX_MNT_ID        0x1000
+#define LINUX_STATX_DIOALIGN      0x2000
 #define LINUX_STATX_MNT_ID_UNIQUE 0x4000
-#define LINUX_STATX_SUBVOL      0x8000
-#define LINUX_STATX__RESERVED   0x80000000u
-#define LINUX_STATX_ALL         0xfff
+#define LINUX_STATX_SUBVOL        0x8000
+#define LINUX_STATX__RESERVED     0x80000000u
+#define LINUX_STATX_ALL           0xfff
 
 /* statx(2) attributes */
 #define LINUX_STATX_ATTR_COMPRESSED 0x4

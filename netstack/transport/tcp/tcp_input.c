@@ -355,16 +355,24 @@ static bool parse(struct tcp_rx *rx) {
     return true;
 }
 
+/* A filter that drops a segment loses it; one that would shorten it lets it be, as text cannot be cut out of
+ * a stream. */
+static bool filtered(const struct nsock *s, const struct tcp_rx *rx) {
+    return nsock_filter(s, rx->p, rx->p->trans_off) == 0;
+}
+
 static void demux(struct tcp_rx *rx) {
     struct tcp_ep *ep = tcp_ep_find(rx->ns, &rx->p->dst, rx->h.dport, &rx->p->src, rx->h.sport);
     if (ep) {
+        if (ep->ops == &tcp_sock_ep_ops && filtered(&container_of(ep, struct tcp_sock, ep)->base, rx))
+            return;
         ep->ops->input(ep, rx);
         return;
     }
     struct tcp_sock *l = tcp_listener_find(rx);
-    if (l)
+    if (l && !filtered(&l->base, rx))
         tcp_listen_input(l, rx);
-    else
+    else if (!l)
         tcp_send_reset_for(rx);
 }
 

@@ -24,12 +24,12 @@ enum {
     TCP_MAX_SEG = 65535 - 60 - 60, /* payload of a super-segment with its headers in one IP packet */
     TCP_QUICKACK_SEGS = 16,
 };
-#define TCP_RTO_INIT SEC(1)   /* RFC 6298 section 2.1 */
-#define TCP_RTO_MIN MSEC(200) /* as Linux; RFC 6298 (2.4) says 1 s SHOULD */
-#define TCP_RTO_MAX SEC(120)
+#define TCP_RTO_INIT   SEC(1)    /* RFC 6298 section 2.1 */
+#define TCP_RTO_MIN    MSEC(200) /* as Linux; RFC 6298 (2.4) says 1 s SHOULD */
+#define TCP_RTO_MAX    SEC(120)
 #define TCP_DELACK_MIN MSEC(40)
 #define TCP_DELACK_MAX MSEC(200) /* RFC 9293 section 3.8.6.3 allows 500 ms */
-#define TCP_TIMEWAIT SEC(60)
+#define TCP_TIMEWAIT   SEC(60)
 
 /* The segment under work: a parameter, never a global. */
 struct tcp_rx {
@@ -131,6 +131,7 @@ struct tcp_sock {
     bool fin_seen;
     bool urg_valid; /* rcv_up is the urgent byte's sequence number, not yet passed */
     bool has_oob;   /* oob_byte waits for MSG_OOB */
+    bool oob_read;  /* it was fetched already */
     uint8_t oob_byte;
     struct tcp_sack_block sacks[TCP_MAX_SACK_BLOCKS]; /* most recent first */
     uint8_t sack_count;
@@ -334,6 +335,7 @@ void tcp_urg_input(struct tcp_sock *tp, struct tcp_rx *rx);
 uint32_t tcp_select_window(struct tcp_sock *tp);
 uint32_t tcp_receive_window(const struct tcp_sock *tp);
 void tcp_init_rcv_window(struct tcp_sock *tp);
+void tcp_info_fill(const struct tcp_sock *tp, struct ns_tcp_info *ret);
 ssize_t tcp_recv_data(struct nsock *s, struct ns_msg *m);
 ssize_t tcp_recv_pkt(struct nsock *s, struct ns_msg *m, size_t skip, size_t max, struct pkt **ret);
 void tcp_consume(struct nsock *s, size_t n);

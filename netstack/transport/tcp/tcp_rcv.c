@@ -368,7 +368,7 @@ void tcp_urg_input(struct tcp_sock *tp, struct tcp_rx *rx) {
         return;
     tp->rcv_up = at;
     tp->urg_valid = true;
-    tp->has_oob = false;
+    tp->has_oob = tp->oob_read = false;
     nsock_wake(&tp->base, NS_POLLPRI);
 }
 
@@ -438,7 +438,7 @@ static void autotune(struct tcp_sock *tp) {
 static ssize_t recv_oob(struct tcp_sock *tp, struct ns_msg *m) {
     struct nsock *s = &tp->base;
     if (s->f.oobinline || !tp->urg_valid || !tp->has_oob)
-        return tp->urg_valid && !tp->has_oob && !s->f.oobinline ? -EAGAIN : -EINVAL;
+        return tp->urg_valid && !tp->has_oob && !tp->oob_read && !s->f.oobinline ? -EAGAIN : -EINVAL;
     bool peek = m->flags & NS_MSG_PEEK;
     m->flags = NS_MSG_OOB;
     if (ns_iov_len(m) == 0)
@@ -449,8 +449,10 @@ static ssize_t recv_oob(struct tcp_sock *tp, struct ns_msg *m) {
             break;
         }
     }
-    if (!peek)
+    if (!peek) {
+        tp->oob_read = true;
         tp->has_oob = false; /* the mark itself stays until reading passes it */
+    }
     return 1;
 }
 

@@ -66,8 +66,11 @@ static int tcp_shutdown(struct nsock *s, int how) {
         }
         return 0;
     }
-    if (tp->state == NS_TCP_CLOSE)
+    if (tp->state == NS_TCP_CLOSE) { /* as Linux: it fails and counts all the same */
+        s->shut |= (uint8_t)how;
+        nsock_wake(s, NS_POLLIN | NS_POLLOUT | NS_POLLHUP);
         return -ENOTCONN;
+    }
     if (tp->state == NS_TCP_SYN_SENT) {
         tcp_fail(tp, 0);
         return 0;
@@ -202,7 +205,8 @@ static int tcp_unsent(struct nsock *s) {
     struct tcp_sock *tp = tcp_of(s);
     if (tp->state == NS_TCP_LISTEN)
         return -EINVAL;
-    return tp->state == NS_TCP_SYN_SENT || tp->state == NS_TCP_SYN_RECV ? 0 : (int)(tp->write_seq - tp->snd_nxt);
+    return tp->state == NS_TCP_SYN_SENT || tp->state == NS_TCP_SYN_RECV ? 0
+                                                                        : (int)(tp->write_seq - tp->snd_nxt);
 }
 
 static int tcp_at_mark(struct nsock *s) {

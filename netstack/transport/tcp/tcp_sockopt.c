@@ -133,6 +133,8 @@ static int set_int(struct tcp_sock *tp, int name, int v) {
             return -EINVAL;
         tp->user_timeout_ms = (uint32_t)v;
         return 0;
+    case 17: /* TCP_THIN_DUPACK */
+        return v < 0 || v > 1 ? -EINVAL : 0;
     case NS_TCP_NOTSENT_LOWAT:
         tp->notsent_lowat = (uint32_t)v;
         return 0;
@@ -157,7 +159,9 @@ int tcp_setopt(struct nsock *s, int level, int name, const void *val, size_t len
     if (level != NS_SOL_TCP)
         return -ENOPROTOOPT;
     if (name == NS_TCP_CONGESTION)
-        return set_congestion(tp, val, len);
+        return len < 1 ? -EINVAL : set_congestion(tp, val, len);
+    if (name == 31 /* TCP_ULP: there is no such protocol */)
+        return len < 1 ? -EINVAL : -ENOENT;
     int rc = opt_get_int(val, len, &v);
     return rc < 0 ? rc : set_int(tp, name, v);
 }
@@ -183,7 +187,7 @@ static void info_flight(const struct tcp_sock *tp, struct ns_tcp_info *i) {
     i->delivered_ce = (unsigned)(tp->delivered_ce / mss);
 }
 
-static void info_fill(const struct tcp_sock *tp, struct ns_tcp_info *i) {
+void tcp_info_fill(const struct tcp_sock *tp, struct ns_tcp_info *i) {
     *i = (struct ns_tcp_info){
         .state = tp->state,
         .ca_state = tp->ca_state,
@@ -258,9 +262,23 @@ int tcp_getopt(struct nsock *s, int level, int name, void *val, size_t *len) {
     struct tcp_sock *tp = tcp_of(s);
     const struct netns_sysctl *ctl = &s->ns->ctl;
     struct ns_tcp_info info;
+    if (level == NS_SOL_SOCKET && name == NS_SO_MAX_PACING_RATE) {
+        uint64_t rate = tp->pacing_rate ? tp->pacing_rate : UINT64_MAX;
+        uint32_t narrow = (uint32_t)MIN(rate, (uint64_t)UINT32_MAX);
+        return *len >= sizeof(rate) ? opt_put(val, len, &rate, sizeof(rate))
+                                    : opt_put(val, len, &narrow, sizeof(narrow));
+    }
     if (level != NS_SOL_TCP)
         return -ENOPROTOOPT;
     switch (name) {
+    case NS_TCP_TIMESTAMP:
+        return opt_put_int(val, len, (int)tcp_ts_clock(s->ns->st, tp->ts_offset));
+    case 17: /* TCP_THIN_DUPACK: gone since Linux 4.19, reads as zero */
+        return opt_put_int(val, len, 0);
+    case 26: /* TCP_CC_INFO: cubic and reno have none */
+    case 31: /* TCP_ULP: none */
+        *len = 0;
+        return 0;
     case NS_TCP_NODELAY:
         return opt_put_int(val, len, tp->nodelay);
     case NS_TCP_CORK:
@@ -290,7 +308,7 @@ int tcp_getopt(struct nsock *s, int level, int name, void *val, size_t *len) {
     case NS_TCP_CONGESTION:
         return get_congestion(tp, val, len);
     case NS_TCP_INFO:
-        info_fill(tp, &info);
+        tcp_info_fill(tp, &info);
         return opt_put(val, len, &info, sizeof(info));
     default:
         return -ENOPROTOOPT;

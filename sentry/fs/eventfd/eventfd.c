@@ -112,6 +112,10 @@ static const struct file_ops eventfd_ops = {
     .release = eventfd_release,
 };
 
+bool is_eventfd(const struct file *f) {
+    return f->ops == &eventfd_ops;
+}
+
 int eventfd_create(struct task *t, uint32_t count, uint32_t flags, struct file **ret) {
     struct eventfd *e = heap_new(eventfd);
 

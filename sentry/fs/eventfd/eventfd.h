@@ -9,4 +9,5 @@ struct file;
 struct task;
 
 /* flags: LINUX_EFD_*. */
+bool is_eventfd(const struct file *f);
 int eventfd_create(struct task *t, uint32_t count, uint32_t flags, struct file **ret) must_check;

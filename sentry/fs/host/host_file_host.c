@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/host/host_file_host.c: descriptors of the host as guest files (host.h): pipes, sockets, terminals as plain streams, regular files, devices such as
- * /dev/null. Source: read(2), preadv2(2) RWF_NOWAIT, poll(2).
+ * sentry/fs/host/host_file_host.c: descriptors of the host as guest files (host.h): pipes, sockets, terminals
+ * as plain streams, regular files, devices such as /dev/null. Source: read(2), preadv2(2) RWF_NOWAIT,
+ * poll(2).
  *
- * The sentry never blocks in a read or write here: it asks with RWF_NOWAIT, or where the kind of file does not know that, only after poll(2) has said that the call
- * will not wait. O_NONBLOCK is never set: the host's other users of the description would see it.
+ * The sentry never blocks in a read or write here: it asks with RWF_NOWAIT, or where the kind of file does
+ * not know that, only after poll(2) has said that the call will not wait. O_NONBLOCK is never set: the host's
+ * other users of the description would see it.
  */
 #include <errno.h>
 #include <poll.h>
@@ -27,7 +29,10 @@
 #include "sentry/mm/uaccess.h"
 #include "sentry/vfs/vfs.h"
 
-enum { CHUNK = 65536, SURE_WRITE = 4096 /* PIPE_BUF: a pipe that polls writable takes so much without waiting */ };
+enum {
+    CHUNK = 65536,
+    SURE_WRITE = 4096 /* PIPE_BUF: a pipe that polls writable takes so much without waiting */
+};
 
 struct host_file {
     struct file file; /* first */
@@ -253,7 +258,8 @@ static int open_mode(int fd, uint32_t *ret_flags, uint32_t *ret_mode) {
         return -errno;
     if (flags & O_PATH)
         return -EINVAL;
-    /* O_NONBLOCK is the host's: a guest that finds it set would get EAGAIN where natively its own descriptor would be the same. */
+    /* O_NONBLOCK is the host's: a guest that finds it set would get EAGAIN where natively its own descriptor
+     * would be the same. */
     *ret_flags = (uint32_t)flags & (O_ACCMODE | O_APPEND | O_NONBLOCK);
     *ret_mode = file_mode_of(*ret_flags);
     return 0;
@@ -268,7 +274,12 @@ int host_file_new(struct kernel *k, int fd, const struct creds *c, struct file *
     if (r == 0 && host_fstat(fd, &st) < 0)
         r = -errno;
     if (r == 0)
-        r = file_init_anon(&h->file, &host_file_ops, S_ISFIFO(st.st_mode) ? "pipe" : S_ISSOCK(st.st_mode) ? "socket" : "host", st.st_mode & S_IFMT, flags, mode | (S_ISREG(st.st_mode) ? FILE_PREAD : FILE_STREAM), c);
+        r = file_init_anon(&h->file, &host_file_ops,
+                           S_ISFIFO(st.st_mode)   ? "pipe"
+                           : S_ISSOCK(st.st_mode) ? "socket"
+                                                  : "host",
+                           st.st_mode & S_IFMT, flags,
+                           mode | (S_ISREG(st.st_mode) ? FILE_PREAD : FILE_STREAM), c);
     if (r < 0) {
         heap_free(h);
         close_fd(fd);

@@ -161,6 +161,20 @@ static int node_make(struct inode *dir, const char *name, size_t len, uint32_t m
     return no_entry(dir);
 }
 
+static int node_mkdir(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct creds *c,
+                      struct inode **ret) {
+    struct kernfs_inode *n = kernfs_of(dir);
+
+    return n->kops->mkdir ? n->kops->mkdir(n, name, len, c, ret) : node_make(dir, name, len, mode, c, ret);
+}
+
+static int node_rmdir(struct inode *dir, const char *name, size_t len, struct inode *target) {
+    struct kernfs_inode *n = kernfs_of(dir);
+
+    (void)name, (void)len;
+    return n->kops->rmdir ? n->kops->rmdir(n, kernfs_of(target)) : -EPERM;
+}
+
 static int node_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev,
                       const struct creds *c, struct inode **ret) {
     (void)name, (void)len, (void)mode, (void)rdev, (void)c, (void)ret;
@@ -194,7 +208,8 @@ static void node_release(struct inode *inode) {
 #define NODE_OPS                                                                                             \
     .name = "kernfs", .lookup = node_lookup, .readlink = node_readlink, .getattr = node_getattr,             \
     .setattr = node_setattr, .permission = node_permission, .open = kernfs_open, .create = node_make,        \
-    .mkdir = node_make, .mknod = node_mknod, .symlink = node_symlink, .release = node_release
+    .mkdir = node_mkdir, .rmdir = node_rmdir, .mknod = node_mknod, .symlink = node_symlink,                  \
+    .release = node_release
 static const struct inode_ops kernfs_inode_ops = {NODE_OPS};
 static const struct inode_ops kernfs_magic_inode_ops = {NODE_OPS, .magic_link = node_magic_link};
 

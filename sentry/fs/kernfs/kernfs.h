@@ -21,8 +21,8 @@ struct kernfs_inode;
 struct kernfs_watch {
     struct waitq *queue;
     const _Atomic uint64_t *event; /* counts changes */
-    bool seen_by_poll;             /* poll(2) itself takes note of a change (mounts); else a read does (cgroup) */
-    void *object;                  /* reference that keeps both; let go of by drop */
+    bool seen_by_poll; /* poll(2) itself takes note of a change (mounts); else a read does (cgroup) */
+    void *object;      /* reference that keeps both; let go of by drop */
     void (*drop)(void *object);
 };
 
@@ -35,12 +35,17 @@ struct kernfs_entry {
    kernel's own reads. May block; no locks held but the directory's for lookup. */
 struct kernfs_ops {
     uint32_t mode;                      /* LINUX_S_IFDIR | 0555 ... */
+    int gone_errno;                     /* of reads and writes once `valid` says no; 0: the kind\'s own */
     const struct kernfs_entry *entries; /* a directory's fixed names, ended by {NULL} */
     /* Names besides the fixed ones. lookup: new inode, -ENOENT. list: calls emit for each name after position
      * `from` (1, 2, ... the kind's own count); stops when it says so. */
     int (*lookup)(struct kernfs_inode *dir, const char *name, size_t len, struct inode **ret);
     int (*list)(struct kernfs_inode *dir, uint64_t from, struct dir_emit *e);
     int (*show)(struct kernfs_inode *n, struct task *t, struct text *out);
+    /* Directories that guests make: a new inode; removal of `target`. Absent: as in create_errno, -EPERM. */
+    int (*mkdir)(struct kernfs_inode *dir, const char *name, size_t len, const struct creds *c,
+                 struct inode **ret);
+    int (*rmdir)(struct kernfs_inode *dir, struct kernfs_inode *target);
     /* Binary or huge files: reads at *offset themselves. */
     ssize_t (*read)(struct kernfs_inode *n, struct task *t, struct uio *to, uint64_t *offset);
     /* What a write(2) brought, copied, NUL-terminated behind len, at most 64 KiB. Bytes taken or -errno. */
@@ -48,8 +53,9 @@ struct kernfs_ops {
     ssize_t (*write)(struct kernfs_inode *n, struct task *t, struct uio *from, uint64_t *offset);
     int (*link)(struct kernfs_inode *n, struct task *t, char **ret); /* symlink text, heap memory */
     int (*magic_link)(struct kernfs_inode *n, struct task *t, struct path *ret);
-    int (*open_check)(struct kernfs_inode *n, const struct creds *c, uint32_t flags); /* at open; 0 or -errno */
-    int (*watch)(struct kernfs_inode *n, struct kernfs_watch *ret);                   /* at open; 0 or -errno */
+    int (*open_check)(struct kernfs_inode *n, const struct creds *c,
+                      uint32_t flags);                              /* at open; 0 or -errno */
+    int (*watch)(struct kernfs_inode *n, struct kernfs_watch *ret); /* at open; 0 or -errno */
     int (*permission)(struct kernfs_inode *n, const struct creds *c, unsigned mask);
     void (*owner)(struct kernfs_inode *n, kuid_t *uid, kgid_t *gid); /* of the moment; absent: as made */
     uint32_t (*permissions)(struct kernfs_inode *n); /* of the moment, 07777; absent: as in mode */

@@ -29,10 +29,17 @@ static struct kernfs_inode *node_of(struct file *f) {
     return kernfs_of(f->inode);
 }
 
+static int check_gone(struct kernfs_inode *n) {
+    return n->kops->gone_errno && !n->kops->valid(n) ? -n->kops->gone_errno : 0;
+}
+
 static ssize_t file_read_text(struct file *f, struct uio *to, uint64_t *offset) {
     struct kernfs_file *kf = file_of(f);
     struct kernfs_inode *n = node_of(f);
 
+    int r = check_gone(n);
+    if (r < 0)
+        return r;
     if (n->kops->read)
         return n->kops->read(n, uio_reader(to), to, offset);
     if (!n->kops->show)
@@ -41,7 +48,7 @@ static ssize_t file_read_text(struct file *f, struct uio *to, uint64_t *offset) 
         text_done(&kf->text);
         if (kf->watch.queue)
             atomic_store(&kf->seen, atomic_load(kf->watch.event));
-        int r = n->kops->show(n, uio_reader(to), &kf->text);
+        r = n->kops->show(n, uio_reader(to), &kf->text);
         if (r < 0 || kf->text.failed) {
             text_done(&kf->text);
             kf->made = false;
@@ -61,6 +68,9 @@ static ssize_t file_read_text(struct file *f, struct uio *to, uint64_t *offset) 
 static ssize_t file_write_text(struct file *f, struct uio *from, uint64_t *offset) {
     struct kernfs_inode *n = node_of(f);
 
+    int gone = check_gone(n);
+    if (gone < 0)
+        return gone;
     if (n->kops->write)
         return n->kops->write(n, uio_reader(from), from, offset);
     if (!n->kops->store)

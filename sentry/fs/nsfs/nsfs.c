@@ -10,14 +10,17 @@
 #include "base/abi/linux/fcntl.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/ipc/ipc_ns.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/uaccess.h"
+#include "sentry/vfs/fd_table.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
-enum { NS_GET_NSTYPE = 0xb703 };
+enum { NS_GET_USERNS = 0xb701, NS_GET_PARENT, NS_GET_NSTYPE, NS_GET_OWNER_UID };
 
 struct ns_inode {
     struct inode base;
@@ -41,25 +44,90 @@ const struct ns_set *nsfs_set(struct file *f, uint64_t *ret_flag) {
 }
 
 static uint64_t number_of(const struct ns_set *s) {
-    const struct simple_ns *simple = s->cgroup ? s->cgroup : s->time;
-
-    return s->user  ? s->user->inode
-           : s->uts ? s->uts->inode
-           : s->mnt ? s->mnt->inode
-           : s->pid ? s->pid->inode
-           : s->net ? s->net->inode
-           : s->ipc ? s->ipc->inode
-                    : simple->inode;
+    return s->user     ? s->user->inode
+           : s->uts    ? s->uts->inode
+           : s->mnt    ? s->mnt->inode
+           : s->pid    ? s->pid->inode
+           : s->net    ? s->net->inode
+           : s->ipc    ? s->ipc->inode
+           : s->cgroup ? s->cgroup->inode
+                       : s->time->inode;
 }
 
 /* ---- the open file ---- */
 
+static struct user_ns *owner_of(const struct ns_set *s) {
+    return s->user     ? s->user->parent
+           : s->uts    ? s->uts->user_ns
+           : s->mnt    ? s->mnt->user_ns
+           : s->pid    ? s->pid->user_ns
+           : s->net    ? s->net->user_ns
+           : s->ipc    ? s->ipc->user_ns
+           : s->cgroup ? s->cgroup->user_ns
+                       : s->time->user_ns;
+}
+
+static int ns_path(struct kernel *k, uint64_t flag, const struct ns_set *set, const char *name,
+                   struct path *ret);
+static int ns_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c,
+                   struct file **ret);
+
+/* A descriptor for a related namespace; takes what is in `set`. */
+static int64_t open_related(struct task *t, uint64_t flag, const char *name, const struct ns_set *set) {
+    struct path p;
+    struct file *f;
+    int r = ns_path(t->kernel, flag, set, name, &p);
+
+    if (r < 0)
+        return r;
+    r = ns_open(p.dentry->inode, &p, LINUX_O_RDONLY, task_creds(t), &f);
+    path_put(&p);
+    if (r < 0)
+        return r;
+    r = fd_install(t, f, 0, /* cloexec= */ true);
+    if (r < 0)
+        file_unref(f);
+    return r;
+}
+
+/* What is not below the caller's own is not to be seen: ioctl_ns(2). */
+static int64_t get_owner(struct task *t, const struct ns_set *s) {
+    struct user_ns *owner = owner_of(s);
+
+    if (!owner || !user_ns_within(owner, task_creds(t)->user_ns))
+        return -EPERM;
+    return open_related(t, LINUX_CLONE_NEWUSER, "user", &(struct ns_set){.user = user_ns_ref(owner)});
+}
+
+static int64_t get_parent(struct task *t, const struct ns_set *s) {
+    if (s->user)
+        return get_owner(t, s);
+    if (!s->pid)
+        return -EINVAL;
+    struct pid_ns *parent = s->pid->parent;
+    if (!parent || !pid_ns_within(parent, task_pid_ns(t)))
+        return -EPERM;
+    return open_related(t, LINUX_CLONE_NEWPID, "pid", &(struct ns_set){.pid = pid_ns_ref(parent)});
+}
+
 static int64_t ns_ioctl(struct file *f, struct task *t, uint32_t cmd, uint64_t arg) {
     const struct ns_inode *n = ns_inode_of(f->inode);
 
-    (void)t;
-    (void)arg;
-    return cmd == NS_GET_NSTYPE ? (int64_t)n->flag : -ENOTTY;
+    switch (cmd) {
+    case NS_GET_NSTYPE:
+        return (int64_t)n->flag;
+    case NS_GET_USERNS:
+        return get_owner(t, &n->set);
+    case NS_GET_PARENT:
+        return get_parent(t, &n->set);
+    case NS_GET_OWNER_UID: {
+        if (!n->set.user)
+            return -EINVAL;
+        uint32_t uid = from_kuid(task_creds(t)->user_ns, n->set.user->owner);
+        return copy_out(t, arg, &uid, sizeof uid);
+    }
+    }
+    return -ENOTTY;
 }
 
 static void ns_file_release(struct file *f) {
@@ -101,10 +169,26 @@ static void ns_release(struct inode *i) {
 static const struct inode_ops g_ns_inode_ops = {
     .name = "nsfs", .getattr = ns_getattr, .open = ns_open, .release = ns_release};
 
-int nsfs_path(struct task *target, uint64_t flag, bool for_children, const char *name, struct path *ret) {
-    struct kernel *k = target->kernel;
-    struct ns_set set;
+/* A path to an inode for it; takes what is in `set`, also on failure. */
+static int ns_path(struct kernel *k, uint64_t flag, const struct ns_set *set, const char *name,
+                   struct path *ret) {
+    struct ns_inode *n = heap_new(ns_inode);
+    struct ns_set taken = *set;
     char text[64];
+
+    if (!n) {
+        ns_set_done(&taken);
+        return -ENOMEM;
+    }
+    n->flag = flag;
+    n->set = taken;
+    inode_init(&n->base, &g_ns_inode_ops, anon_filesystem(k), number_of(set), LINUX_S_IFREG | 0444, 0, 0);
+    snprintf(text, sizeof text, "%s:[%lu]", name, (unsigned long)number_of(set));
+    return anon_path_of(k, &n->base, text, ret);
+}
+
+int nsfs_path(struct task *target, uint64_t flag, bool for_children, const char *name, struct path *ret) {
+    struct ns_set set;
 
     int r = ns_set_of_task(target, flag, &set);
     if (r < 0)
@@ -117,14 +201,5 @@ int nsfs_path(struct task *target, uint64_t flag, bool for_children, const char 
         if (!set.pid)
             return -ESRCH;
     }
-    struct ns_inode *n = heap_new(ns_inode);
-    if (!n) {
-        ns_set_done(&set);
-        return -ENOMEM;
-    }
-    n->flag = flag;
-    n->set = set;
-    inode_init(&n->base, &g_ns_inode_ops, anon_filesystem(k), number_of(&set), LINUX_S_IFREG | 0444, 0, 0);
-    snprintf(text, sizeof text, "%s:[%lu]", name, (unsigned long)number_of(&set));
-    return anon_path_of(k, &n->base, text, ret);
+    return ns_path(target->kernel, flag, &set, name, ret);
 }

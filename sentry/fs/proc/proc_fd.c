@@ -11,6 +11,7 @@
 #include "sentry/fs/proc/proc_internal.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/ipc/ipc_ns.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/fs/nsfs/nsfs.h"
 #include "sentry/kernel/net_ns.h"

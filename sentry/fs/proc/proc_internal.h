@@ -19,7 +19,7 @@ extern const struct kernfs_ops proc_tgid_dir;           /* /proc/PID */
 extern const struct kernfs_ops proc_tid_dir;            /* /proc/PID/task/TID */
 extern const struct kernfs_entry proc_system_entries[]; /* fixed names of the root that tell of the system */
 extern const struct kernfs_ops proc_sys_dir, proc_fd_dir, proc_fdinfo_dir, proc_ns_dir, proc_task_dir,
-    proc_net_dir;
+    proc_net_dir, proc_sys_net_dir;
 extern const struct kernfs_ops proc_sysvipc_dir;
 extern const struct kernfs_ops proc_sys_shmmax, proc_sys_shmall, proc_sys_shmmni, proc_sys_msgmax,
     proc_sys_msgmnb, proc_sys_msgmni, proc_sys_sem;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/proc/proc_pid.c: the directory of a process or thread: links, memory views, names, identifiers, namespaces, its threads. The numbers of
- * stat, status and the like are in proc_status.c, descriptors in proc_fd.c, mounts in proc_mounts.c. Source: proc(5).
+ * sentry/fs/proc/proc_pid.c: the directory of a process or thread: links, memory views, names, identifiers,
+ * namespaces, its threads. The numbers of stat, status and the like are in proc_status.c, descriptors in
+ * proc_fd.c, mounts in proc_mounts.c. Source: proc(5).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -8,8 +9,10 @@
 
 #include "base/abi/linux/dirent.h"
 #include "base/abi/linux/stat.h"
-#include "sentry/fs/proc/proc_internal.h"
+#include "sentry/fs/proc/proc_machine.h"
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/control_group.h"
+#include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -98,7 +101,8 @@ static int cmdline_show(struct kernfs_inode *n, struct task *t, struct text *out
     if (!mm)
         return 0;
     append_memory(mm, mm->arg_start, mm->arg_end, out);
-    /* setproctitle: a program that has overwritten the last NUL goes on in its environment, up to the first NUL. */
+    /* setproctitle: a program that has overwritten the last NUL goes on in its environment, up to the first
+     * NUL. */
     if (out->len > 0 && !out->failed && out->data[out->len - 1] != '\0' && mm->env_start == mm->arg_end) {
         append_memory(mm, mm->env_start, mm->env_end, out);
         if (!out->failed)
@@ -169,7 +173,8 @@ static ssize_t mem_read(struct kernfs_inode *n, struct task *t, struct uio *to, 
         return 0;
     while (to->remaining > 0) {
         char chunk[READ_CHUNK];
-        ssize_t got = mm_read(mm, chunk, *offset, MIN(to->remaining, (uint64_t)sizeof chunk), /* force= */ true);
+        ssize_t got =
+            mm_read(mm, chunk, *offset, MIN(to->remaining, (uint64_t)sizeof chunk), /* force= */ true);
         ssize_t put = got > 0 ? uio_write(to, chunk, (size_t)got) : got;
         if (put <= 0) {
             done = done > 0 ? done : -EIO;
@@ -252,7 +257,8 @@ static int task_dir_lookup(struct kernfs_inode *dir, const char *name, size_t le
     mutex_unlock(&k->taskset_lock);
     if (!pid)
         return -ENOENT;
-    int r = kernfs_new(dir->inode.fs, &proc_tid_dir, kernfs_child_ino(dir->inode.ino, name, len), 0, 0, pid, NULL, 0, ret);
+    int r = kernfs_new(dir->inode.fs, &proc_tid_dir, kernfs_child_ino(dir->inode.ino, name, len), 0, 0, pid,
+                       NULL, 0, ret);
     if (r < 0)
         pid_unref(pid);
     return r;
@@ -285,8 +291,11 @@ static uint64_t task_dir_nlink(struct kernfs_inode *n) {
     return 2 + count;
 }
 
-const struct kernfs_ops proc_task_dir = {
-    .mode = LINUX_S_IFDIR | 0555, .lookup = task_dir_lookup, .list = task_dir_list, .nlink = task_dir_nlink, PROC_PID_NODE};
+const struct kernfs_ops proc_task_dir = {.mode = LINUX_S_IFDIR | 0555,
+                                         .lookup = task_dir_lookup,
+                                         .list = task_dir_list,
+                                         .nlink = task_dir_nlink,
+                                         PROC_PID_NODE};
 
 /* ---- small ones ---- */
 
@@ -307,10 +316,21 @@ static int personality_show(struct kernfs_inode *n, struct task *viewer, struct 
     return 0;
 }
 
-static int cgroup_show(struct kernfs_inode *n, struct task *t, struct text *out) {
-    (void)n, (void)t;
-    text_printf(out, "0::/\n");
-    return 0;
+/* As the reader's cgroup namespace has it. */
+static int cgroup_show(struct kernfs_inode *n, struct task *viewer, struct text *out) {
+    struct task *t = proc_task(n);
+    struct cgroup *c = t ? task_get_cgroup(t) : NULL;
+    struct nsproxy *ns = viewer ? task_get_nsproxy(viewer) : NULL;
+    char *path = c && ns ? cgroup_path(c, ns->cgroup->root) : NULL;
+    int r = path ? 0 : -ESRCH;
+
+    if (path)
+        text_printf(out, "0::%s\n", path);
+    heap_free(path);
+    nsproxy_unref(ns);
+    cgroup_unref(c);
+    task_unref(t);
+    return r;
 }
 
 static int loginuid_show(struct kernfs_inode *n, struct task *t, struct text *out) {
@@ -319,40 +339,64 @@ static int loginuid_show(struct kernfs_inode *n, struct task *t, struct text *ou
     return 0;
 }
 
-#define FILE_NODE(perm, ...) {.mode = LINUX_S_IFREG | (perm), __VA_ARGS__, PROC_PID_NODE}
+#define FILE_NODE(perm, ...)                                                                                 \
+    { .mode = LINUX_S_IFREG | (perm), __VA_ARGS__, PROC_PID_NODE }
 static const struct kernfs_ops proc_cmdline = FILE_NODE(0444, .show = cmdline_show);
-static const struct kernfs_ops proc_environ = FILE_NODE(0400, .show = environ_show, .open_check = proc_pid_open_private);
-static const struct kernfs_ops proc_auxv = FILE_NODE(0400, .show = auxv_show, .open_check = proc_pid_open_private);
-static const struct kernfs_ops proc_maps = FILE_NODE(0444, .show = maps_show, .open_check = proc_pid_open_private);
-static const struct kernfs_ops proc_smaps = FILE_NODE(0444, .show = smaps_show, .open_check = proc_pid_open_private);
-static const struct kernfs_ops proc_smaps_rollup = FILE_NODE(0444, .show = smaps_rollup_show, .open_check = proc_pid_open_private);
-static const struct kernfs_ops proc_mem = FILE_NODE(0600, .read = mem_read, .write = mem_write, .open_check = proc_pid_open_private);
+static const struct kernfs_ops proc_environ =
+    FILE_NODE(0400, .show = environ_show, .open_check = proc_pid_open_private);
+static const struct kernfs_ops proc_auxv =
+    FILE_NODE(0400, .show = auxv_show, .open_check = proc_pid_open_private);
+static const struct kernfs_ops proc_maps =
+    FILE_NODE(0444, .show = maps_show, .open_check = proc_pid_open_private);
+static const struct kernfs_ops proc_smaps =
+    FILE_NODE(0444, .show = smaps_show, .open_check = proc_pid_open_private);
+static const struct kernfs_ops proc_smaps_rollup =
+    FILE_NODE(0444, .show = smaps_rollup_show, .open_check = proc_pid_open_private);
+static const struct kernfs_ops proc_mem =
+    FILE_NODE(0600, .read = mem_read, .write = mem_write, .open_check = proc_pid_open_private);
 static const struct kernfs_ops proc_comm = FILE_NODE(0644, .show = comm_show, .store = comm_store);
 static const struct kernfs_ops proc_wchan = FILE_NODE(0444, .show = wchan_show);
-static const struct kernfs_ops proc_personality = FILE_NODE(0400, .show = personality_show, .open_check = proc_pid_open_private);
+static const struct kernfs_ops proc_personality =
+    FILE_NODE(0400, .show = personality_show, .open_check = proc_pid_open_private);
 static const struct kernfs_ops proc_cgroup = FILE_NODE(0444, .show = cgroup_show);
 static const struct kernfs_ops proc_loginuid = FILE_NODE(0644, .show = loginuid_show);
 static const struct kernfs_ops proc_sessionid = FILE_NODE(0444, .show = loginuid_show);
-static const struct kernfs_ops proc_cwd = {.mode = LINUX_S_IFLNK | 0777, .magic_link = cwd_link, PROC_PID_NODE};
-static const struct kernfs_ops proc_rootlink = {.mode = LINUX_S_IFLNK | 0777, .magic_link = root_link, PROC_PID_NODE};
-static const struct kernfs_ops proc_exe = {.mode = LINUX_S_IFLNK | 0777, .magic_link = exe_link, PROC_PID_NODE};
+static const struct kernfs_ops proc_cwd = {
+    .mode = LINUX_S_IFLNK | 0777, .magic_link = cwd_link, PROC_PID_NODE};
+static const struct kernfs_ops proc_rootlink = {
+    .mode = LINUX_S_IFLNK | 0777, .magic_link = root_link, PROC_PID_NODE};
+static const struct kernfs_ops proc_exe = {
+    .mode = LINUX_S_IFLNK | 0777, .magic_link = exe_link, PROC_PID_NODE};
 
-#define COMMON_ENTRIES                                                                                        \
-    {"auxv", &proc_auxv}, {"cgroup", &proc_cgroup}, {"cmdline", &proc_cmdline}, {"comm", &proc_comm},         \
-        {"cwd", &proc_cwd}, {"environ", &proc_environ}, {"exe", &proc_exe}, {"fd", &proc_fd_dir},             \
-        {"fdinfo", &proc_fdinfo_dir}, {"gid_map", &proc_gid_map}, {"io", &proc_io}, {"limits", &proc_limits}, \
-        {"loginuid", &proc_loginuid}, {"maps", &proc_maps}, {"mem", &proc_mem},                               \
-        {"mountinfo", &proc_mountinfo}, {"mounts", &proc_mounts}, {"net", &proc_net_dir},                     \
-        {"ns", &proc_ns_dir}, {"oom_adj", &proc_oom_adj}, {"oom_score", &proc_oom_score},                     \
-        {"oom_score_adj", &proc_oom_score_adj}, {"personality", &proc_personality}, {"root", &proc_rootlink}, \
-        {"sched", &proc_sched}, {"schedstat", &proc_schedstat}, {"sessionid", &proc_sessionid},               \
-        {"setgroups", &proc_setgroups}, {"smaps", &proc_smaps}, {"smaps_rollup", &proc_smaps_rollup},         \
-        {"stat", &proc_stat}, {"statm", &proc_statm}, {"status", &proc_status}, {"uid_map", &proc_uid_map},   \
-        {"wchan", &proc_wchan}
+#define COMMON_ENTRIES                                                                                       \
+    {"arch_status", &proc_arch_status}, {"attr", &proc_attr_dir}, {"clear_refs", &proc_clear_refs},          \
+        {"cpuset", &proc_cpuset}, {"ksm_merging_pages", &proc_ksm_merging_pages},                            \
+        {"ksm_stat", &proc_ksm_stat}, {"numa_maps", &proc_numa_maps}, {"pagemap", &proc_pagemap},            \
+        {"projid_map", &proc_projid_map}, {"stack", &proc_stack}, {"syscall", &proc_syscall},                \
+        {"auxv", &proc_auxv}, {"cgroup", &proc_cgroup}, {"cmdline", &proc_cmdline}, {"comm", &proc_comm},    \
+        {"cwd", &proc_cwd}, {"environ", &proc_environ}, {"exe", &proc_exe}, {"fd", &proc_fd_dir},            \
+        {"fdinfo", &proc_fdinfo_dir}, {"gid_map", &proc_gid_map}, {"io", &proc_io},                          \
+        {"limits", &proc_limits}, {"loginuid", &proc_loginuid}, {"maps", &proc_maps}, {"mem", &proc_mem},    \
+        {"mountinfo", &proc_mountinfo}, {"mounts", &proc_mounts}, {"net", &proc_net_dir},                    \
+        {"ns", &proc_ns_dir}, {"oom_adj", &proc_oom_adj}, {"oom_score", &proc_oom_score},                    \
+        {"oom_score_adj", &proc_oom_score_adj}, {"personality", &proc_personality},                          \
+        {"root", &proc_rootlink}, {"sched", &proc_sched}, {"schedstat", &proc_schedstat},                    \
+        {"sessionid", &proc_sessionid}, {"setgroups", &proc_setgroups}, {"smaps", &proc_smaps},              \
+        {"smaps_rollup", &proc_smaps_rollup}, {"stat", &proc_stat}, {"statm", &proc_statm},                  \
+        {"status", &proc_status}, {"uid_map", &proc_uid_map}, {                                              \
+        "wchan", &proc_wchan                                                                                 \
+    }
 
-static const struct kernfs_entry tgid_entries[] = {
-    COMMON_ENTRIES, {"mountstats", &proc_mountstats}, {"task", &proc_task_dir}, {"timerslack_ns", &proc_timerslack}, {NULL, NULL}};
+static const struct kernfs_entry tgid_entries[] = {COMMON_ENTRIES,
+                                                   {"mountstats", &proc_mountstats},
+                                                   {"autogroup", &proc_autogroup},
+                                                   {"timens_offsets", &proc_timens_offsets},
+                                                   {"timers", &proc_timers},
+                                                   {"task", &proc_task_dir},
+                                                   {"timerslack_ns", &proc_timerslack},
+                                                   {NULL, NULL}};
 static const struct kernfs_entry tid_entries[] = {COMMON_ENTRIES, {NULL, NULL}};
 
-const struct kernfs_ops proc_tgid_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = tgid_entries, PROC_PID_NODE};
+const struct kernfs_ops proc_tgid_dir = {
+    .mode = LINUX_S_IFDIR | 0555, .entries = tgid_entries, PROC_PID_NODE};
 const struct kernfs_ops proc_tid_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = tid_entries, PROC_PID_NODE};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/proc/proc_sys.c: /proc/sys: what programs read and what a container may set; and /proc/PID/net
- * until netstack is there. Values that nothing here enforces are constants, read-only, as in a container
+ * sentry/fs/proc/proc_sys.c: /proc/sys: what programs read and what a container may set; its net/ is in
+ * proc_sys_net.c. Values that nothing here enforces are constants, read-only, as in a container
  * whose /proc/sys is mounted read-only. Source: proc(5), sysctl.
  */
 #include <errno.h>
@@ -31,10 +31,8 @@ CONSTANT(max_map_count, "65530");
 CONSTANT(mmap_min_addr, "65536");
 CONSTANT(swappiness, "60");
 CONSTANT(overcommit_ratio, "50");
-CONSTANT(somaxconn, "4096");
 CONSTANT(entropy, "256");
 CONSTANT(poolsize, "256");
-CONSTANT(port_range, "32768\t60999");
 
 static int osrelease_show(struct kernfs_inode *n, struct task *t, struct text *out) {
     (void)t;
@@ -147,53 +145,22 @@ DIRECTORY(random_dir, {"boot_id", &boot_id}, {"entropy_avail", &entropy}, {"pool
 DIRECTORY(seccomp_dir, {"actions_avail", &seccomp_actions}, {"actions_logged", &seccomp_logged});
 DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pattern},
           {"core_uses_pid", &zero_value}, {"domainname", &domainname}, {"dmesg_restrict", &one_value},
-          {"hostname", &hostname}, {"kptr_restrict", &two_value}, {"msgmax", &proc_sys_msgmax},
+          {"hostname", &hostname}, {"io_uring_disabled", &two_value}, {"kptr_restrict", &two_value}, {"msgmax", &proc_sys_msgmax},
           {"msgmnb", &proc_sys_msgmnb}, {"msgmni", &proc_sys_msgmni}, {"ngroups_max", &ngroups_max},
           {"osrelease", &osrelease}, {"ostype", &ostype}, {"overflowgid", &overflow_id},
           {"overflowuid", &overflow_id}, {"perf_event_paranoid", &perf_paranoid}, {"pid_max", &pid_max},
           {"printk", &printk}, {"random", &random_dir}, {"randomize_va_space", &two_value},
-          {"sched_rt_runtime_us", &sched_rt}, {"seccomp", &seccomp_dir}, {"sem", &proc_sys_sem}, {"shmall", &proc_sys_shmall},
-          {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value}, {"shmmni", &proc_sys_shmmni},
-          {"tainted", &tainted}, {"threads-max", &threads_max}, {"unprivileged_userns_clone", &one_value},
-          {"version", &version});
+          {"sched_rt_runtime_us", &sched_rt}, {"seccomp", &seccomp_dir}, {"sem", &proc_sys_sem},
+          {"shmall", &proc_sys_shmall}, {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value},
+          {"shmmni", &proc_sys_shmmni}, {"tainted", &tainted}, {"threads-max", &threads_max},
+          {"unprivileged_userns_clone", &one_value}, {"version", &version});
 DIRECTORY(vm_dir, {"max_map_count", &max_map_count}, {"mmap_min_addr", &mmap_min_addr},
           {"overcommit_memory", &zero_value}, {"overcommit_ratio", &overcommit_ratio},
           {"swappiness", &swappiness});
 DIRECTORY(user_dir, {"max_user_namespaces", &threads_max}, {"max_mnt_namespaces", &threads_max},
           {"max_pid_namespaces", &threads_max});
-DIRECTORY(net_core_dir, {"somaxconn", &somaxconn});
-DIRECTORY(net_ipv4_dir, {"ip_local_port_range", &port_range}, {"ip_unprivileged_port_start", &zero_value});
-DIRECTORY(net_sys_dir, {"core", &net_core_dir}, {"ipv4", &net_ipv4_dir});
 
-static const struct kernfs_entry sys_entries[] = {{"fs", &proc_sys_fs_dir},       {"kernel", &kernel_dir},
-                                                  {"net", &net_sys_dir}, {"user", &user_dir},
-                                                  {"vm", &vm_dir},       {NULL, NULL}};
+static const struct kernfs_entry sys_entries[] = {{"fs", &proc_sys_fs_dir}, {"kernel", &kernel_dir},
+                                                  {"net", &proc_sys_net_dir},    {"user", &user_dir},
+                                                  {"vm", &vm_dir},          {NULL, NULL}};
 const struct kernfs_ops proc_sys_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = sys_entries};
-
-/* ---- /proc/PID/net: what is true without a network stack: headers only ---- */
-
-#define HEADER(name, header)                                                                                 \
-    static int name##_show(struct kernfs_inode *n, struct task *t, struct text *out) {                       \
-        (void)n, (void)t;                                                                                    \
-        text_printf(out, "%s", header);                                                                      \
-        return 0;                                                                                            \
-    }                                                                                                        \
-    static const struct kernfs_ops name = {.mode = LINUX_S_IFREG | 0444, .show = name##_show}
-HEADER(net_dev, "Inter-|   Receive                                                |  Transmit\n"
-                " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs "
-                "drop fifo colls carrier compressed\n");
-HEADER(net_tcp,
-       "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n");
-HEADER(net_udp, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout "
-                "inode ref pointer drops\n");
-HEADER(net_route, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n");
-
-static int net_unix_show(struct kernfs_inode *n, struct task *t, struct text *out) {
-    (void)n, (void)t;
-    text_printf(out, "Num       RefCount Protocol Flags    Type St Inode Path\n");
-    return 0;
-}
-static const struct kernfs_ops net_unix = {.mode = LINUX_S_IFREG | 0444, .show = net_unix_show};
-static const struct kernfs_entry net_entries[] = {{"dev", &net_dev}, {"route", &net_route}, {"tcp", &net_tcp},
-                                                  {"udp", &net_udp}, {"unix", &net_unix},   {NULL, NULL}};
-const struct kernfs_ops proc_net_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = net_entries, PROC_PID_NODE};

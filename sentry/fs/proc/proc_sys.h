@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/proc/proc_sys.h: how the files of /proc/sys are written down: constants that nothing here enforces
- * are read-only, as in a container whose /proc/sys is mounted read-only.
+ * sentry/fs/proc/proc_sys.h: how the files of /proc/sys are written down: constants that nothing here
+ * enforces are read-only, as in a container whose /proc/sys is mounted read-only.
  */
 #pragma once
 

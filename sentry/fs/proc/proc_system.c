@@ -4,15 +4,18 @@
  */
 #include <cpuid.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/abi/linux/stat.h"
 #include "base/clock.h"
-#include "sentry/fs/proc/proc_internal.h"
+#include "sentry/fs/proc/proc_machine.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/kernel_host.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/usage.h"
 #include "sentry/mm/memfile.h"
 
 static struct kernel *kernel_of(struct kernfs_inode *n) {
@@ -35,15 +38,21 @@ static int version_show(struct kernfs_inode *n, struct task *t, struct text *out
     return 0;
 }
 
+/* The load is the host's, as in sysinfo(2): what a program goes by that wants to know whether to wait. */
 static int loadavg_show(struct kernfs_inode *n, struct task *t, struct text *out) {
     struct kernel *k = kernel_of(n);
+    struct kernel_usage u;
+    uint64_t loads[3];
 
     (void)t;
+    usage_of_kernel(k, &u);
+    host_load_average(loads);
     mutex_lock(&k->taskset_lock);
-    unsigned long long count = k->task_count;
     int last = proc_ns(n)->last_number;
     mutex_unlock(&k->taskset_lock);
-    text_printf(out, "0.00 0.00 0.00 1/%llu %d\n", count, last);
+    for (int i = 0; i < 3; i++)
+        text_printf(out, "%lu.%02lu ", loads[i] >> 16, (loads[i] & 0xffff) * 100 >> 16);
+    text_printf(out, "%u/%u %d\n", MAX(u.running, 1u), u.tasks, last);
     return 0;
 }
 
@@ -247,22 +256,36 @@ static int cpuinfo_show(struct kernfs_inode *n, struct task *t, struct text *out
     return 0;
 }
 
+enum { TICK_NS = NSEC_PER_SEC / 100 };
+
+/* One line: user, nice, system, idle and so on, in ticks. Which cpu ran what is not known: each gets its
+ * part. */
+static void append_cpu(struct text *out, const char *name, int64_t user_ns, int64_t system_ns,
+                       int64_t all_ns) {
+    int64_t idle = MAX(all_ns - user_ns - system_ns, 0);
+
+    text_printf(out, "%s %lld 0 %lld %lld 0 0 0 0 0 0\n", name, (long long)(user_ns / TICK_NS),
+                (long long)(system_ns / TICK_NS), (long long)(idle / TICK_NS));
+}
+
 static int stat_show(struct kernfs_inode *n, struct task *t, struct text *out) {
     struct kernel *k = kernel_of(n);
-    int64_t boot = realtime_ns() + k->realtime_offset_ns - (monotonic_ns() - k->boot_time_ns);
-    long long up = (monotonic_ns() - k->boot_time_ns) / (NSEC_PER_SEC / 100);
+    int64_t up = monotonic_ns() - k->boot_time_ns, boot = realtime_ns() + k->realtime_offset_ns - up;
+    struct kernel_usage u;
+    char name[16];
 
     (void)t;
-    text_printf(out, "cpu  0 0 0 %lld 0 0 0 0 0 0\n", up * k->cpu_count);
-    for (unsigned i = 0; i < k->cpu_count; i++)
-        text_printf(out, "cpu%u 0 0 0 %lld 0 0 0 0 0 0\n", i, up);
-    mutex_lock(&k->taskset_lock);
-    unsigned long long forks = k->total_forks;
-    mutex_unlock(&k->taskset_lock);
-    text_printf(out,
-                "intr 0\nctxt 0\nbtime %lld\nprocesses %llu\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 "
-                "0 0 0 0 0 0 0 0\n",
-                (long long)(boot / NSEC_PER_SEC), forks);
+    usage_of_kernel(k, &u);
+    append_cpu(out, "cpu ", u.user_ns, u.system_ns, up * k->cpu_count);
+    for (unsigned i = 0; i < k->cpu_count; i++) {
+        snprintf(name, sizeof name, "cpu%u", i);
+        append_cpu(out, name, u.user_ns / k->cpu_count, u.system_ns / k->cpu_count, up);
+    }
+    text_printf(
+        out,
+        "intr 0\nctxt %lu\nbtime %lld\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\nsoftirq 0 0 0 0 0 "
+        "0 0 0 0 0 0\n",
+        u.switches, (long long)(boot / NSEC_PER_SEC), u.forks, MAX(u.running, 1u));
     return 0;
 }
 
@@ -327,24 +350,50 @@ TEXT_FILE(system_uptime, 0444, uptime_show);
 TEXT_FILE(system_version, 0444, version_show);
 TEXT_FILE(system_vmstat, 0444, vmstat_show);
 
-const struct kernfs_entry proc_system_entries[] = {{"cmdline", &system_cmdline},
-                                                   {"cpuinfo", &system_cpuinfo},
-                                                   {"devices", &system_devices},
-                                                   {"filesystems", &system_filesystems},
-                                                   {"interrupts", &system_empty},
-                                                   {"loadavg", &system_loadavg},
-                                                   {"meminfo", &system_meminfo},
-                                                   {"modules", &system_empty},
-                                                   {"mounts", &proc_self_mounts_link},
-                                                   {"net", &proc_self_net_link},
-                                                   {"partitions", &system_partitions},
-                                                   {"self", &proc_self_link},
-                                                   {"stat", &system_stat},
-                                                   {"swaps", &system_swaps},
-                                                   {"sys", &proc_sys_dir},
-                                                   {"sysvipc", &proc_sysvipc_dir},
-                                                   {"thread-self", &proc_thread_self_link},
-                                                   {"uptime", &system_uptime},
-                                                   {"version", &system_version},
-                                                   {"vmstat", &system_vmstat},
-                                                   {NULL, NULL}};
+const struct kernfs_entry proc_system_entries[] = {
+    {"buddyinfo", &proc_buddyinfo},
+    {"bus", &proc_empty_dir},
+    {"cgroups", &proc_cgroups},
+    {"cmdline", &system_cmdline},
+    {"consoles", &proc_nothing},
+    {"cpuinfo", &system_cpuinfo},
+    {"crypto", &proc_nothing},
+    {"devices", &system_devices},
+    {"diskstats", &proc_nothing},
+    {"dma", &proc_dma},
+    {"driver", &proc_empty_dir},
+    {"execdomains", &proc_execdomains},
+    {"filesystems", &system_filesystems},
+    {"fs", &proc_empty_dir},
+    {"interrupts", &proc_interrupts},
+    {"iomem", &proc_nothing_private},
+    {"ioports", &proc_nothing_private},
+    {"irq", &proc_empty_dir},
+    {"kallsyms", &proc_nothing},
+    {"kmsg", &proc_kmsg},
+    {"loadavg", &system_loadavg},
+    {"locks", &proc_nothing},
+    {"meminfo", &system_meminfo},
+    {"misc", &proc_nothing},
+    {"modules", &system_empty},
+    {"mounts", &proc_self_mounts_link},
+    {"net", &proc_self_net_link},
+    {"pagetypeinfo", &proc_pagetypeinfo},
+    {"partitions", &system_partitions},
+    {"pressure", &proc_pressure_dir},
+    {"self", &proc_self_link},
+    {"slabinfo", &proc_slabinfo},
+    {"softirqs", &proc_softirqs},
+    {"stat", &system_stat},
+    {"swaps", &system_swaps},
+    {"sys", &proc_sys_dir},
+    {"sysvipc", &proc_sysvipc_dir},
+    {"thread-self", &proc_thread_self_link},
+    {"timer_list", &proc_nothing_private},
+    {"tty", &proc_tty_dir},
+    {"uptime", &system_uptime},
+    {"version", &system_version},
+    {"vmallocinfo", &proc_nothing_private},
+    {"vmstat", &system_vmstat},
+    {"zoneinfo", &proc_zoneinfo},
+    {NULL, NULL}};

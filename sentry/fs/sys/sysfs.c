@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/sys/sysfs.c: what programs read of /sys: cpus, NUMA nodes, memory settings, empty classes.
- * Source: sysfs(5), Documentation/ABI. There are no devices: classes and buses are empty directories. cgroup
- * and network come with their own issues.
+ * Source: sysfs(5), Documentation/ABI. There are no devices but network interfaces
+ * (sysfs_net.c): other classes and buses are empty directories. cgroup comes with its own issue.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "base/abi/linux/dirent.h"
 #include "base/abi/linux/stat.h"
-#include "sentry/fs/kernfs/kernfs.h"
+#include "sentry/fs/sys/sysfs_internal.h"
 #include "sentry/kernel/kernel.h"
 
 enum { SYSFS_MAGIC = 0x62656572 };
@@ -130,7 +130,7 @@ DIRECTORY(kernel_dir, {"mm", &kernel_mm}, {"security", &empty_dir}, );
 DIRECTORY(devices_system, {"cpu", &cpus}, {"node", &nodes}, );
 DIRECTORY(devices, {"system", &devices_system}, {"virtual", &empty_dir}, );
 DIRECTORY(fs_dir, {"cgroup", &empty_dir}, );
-DIRECTORY(class_dir, {"net", &empty_dir}, {"power_supply", &empty_dir}, {"tty", &empty_dir}, );
+DIRECTORY(class_dir, {"net", &sysfs_net_dir}, {"power_supply", &empty_dir}, {"tty", &empty_dir}, );
 DIRECTORY(root, {"block", &empty_dir}, {"bus", &empty_dir}, {"class", &class_dir}, {"dev", &empty_dir},
           {"devices", &devices}, {"firmware", &empty_dir}, {"fs", &fs_dir}, {"kernel", &kernel_dir},
           {"module", &empty_dir}, {"power", &empty_dir}, );

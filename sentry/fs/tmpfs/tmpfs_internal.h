@@ -24,7 +24,7 @@ struct tmpfs {
     _Atomic uint64_t used_bytes;
     _Atomic uint64_t used_inodes;
     _Atomic uint64_t next_ino;
-    struct mutex by_ino_lock; /* RANK_LEAF */
+    struct mutex by_ino_lock;                  /* RANK_LEAF */
     RB_HEAD(tmpfs_by_ino, tmpfs_inode) by_ino; /* every inode, without a reference */
 };
 
@@ -45,7 +45,7 @@ struct tmpfs_dir {
     RB_HEAD(tmpfs_entries, tmpfs_entry) entries;
     struct tmpfs_entry **buckets; /* power of two, grows; NULL while empty */
     size_t bucket_count;
-    _Atomic size_t count;         /* changed with dir_lock; read by getattr without */
+    _Atomic size_t count; /* changed with dir_lock; read by getattr without */
     uint64_t last_cookie;
 };
 

@@ -19,6 +19,8 @@
 
 HEAP_TYPE(tmpfs, struct tmpfs, 0);
 
+enum { TMPFS_INODE_COST = 1024 }; /* bytes of the heap, about */
+
 struct options {
     uint64_t max_bytes, max_inodes;
     uint32_t mode;
@@ -150,6 +152,9 @@ static int tmpfs_statfs(struct filesystem *base, struct kstatfs *ret) {
 
     if (max == 0 && base->layer > 0) /* what programs want to know of an overlay: how much they may write */
         max = base->kernel->total_memory;
+    if (base->layer >
+        0) /* files without bytes take memory too; and nothing looks like a disk with nothing on it */
+        used += inodes * TMPFS_INODE_COST;
 
     ret->blocks = max / PAGE_SIZE;
     ret->bfree = ret->bavail = max > used ? (max - used) / PAGE_SIZE : 0;

@@ -38,7 +38,8 @@ static int number_in(const void *data, size_t size, int *ret) {
     return 0;
 }
 
-static int socket_in(struct inet_socket *s, struct task *t, struct ns_cmsg *c, int type, const void *data, size_t size) {
+static int socket_in(struct inet_socket *s, struct task *t, struct ns_cmsg *c, int type, const void *data,
+                     size_t size) {
     int v;
 
     switch (type) {
@@ -54,7 +55,9 @@ static int socket_in(struct inet_socket *s, struct task *t, struct ns_cmsg *c, i
     }
     case LINUX_SO_TIMESTAMPING_OLD:
     case LINUX_SO_TIMESTAMPING_NEW:
-        return size == sizeof(uint32_t) ? 0 : -EINVAL; /* no transmit time stamps are made: SO_TIMESTAMPING is refused */
+        return size == sizeof(uint32_t)
+                   ? 0
+                   : -EINVAL; /* no transmit time stamps are made: SO_TIMESTAMPING is refused */
     case LINUX_SCM_RIGHTS:
     case LINUX_SCM_CREDENTIALS:
         return 0; /* passed over: sock_cmsg_send's callers leave them to AF_UNIX */
@@ -142,7 +145,8 @@ static int udp_in(struct ns_cmsg *c, int type, const void *data, size_t size) {
     return 0;
 }
 
-int inet_op_control_in(struct socket *base, struct task *t, struct socket_message *m, const struct linux_cmsghdr *h, const void *data, size_t size) {
+int inet_op_control_in(struct socket *base, struct task *t, struct socket_message *m,
+                       const struct linux_cmsghdr *h, const void *data, size_t size) {
     struct inet_socket *s = inet_of(base);
     bool datagram = base->type != LINUX_SOCK_STREAM && base->family != LINUX_AF_PACKET;
 
@@ -186,7 +190,12 @@ static int put_error(struct control_out *o, bool v6, const struct ns_cmsg *c) {
     struct {
         struct extended_err e;
         struct linux_sockaddr_in6 from; /* or sockaddr_in: the offender, if there is one */
-    } body = {.e = {.err = c->ee_errno, .origin = c->ee_origin, .type = c->ee_type, .code = c->ee_code, .info = c->ee_info, .data = c->ee_data}};
+    } body = {.e = {.err = c->ee_errno,
+                    .origin = c->ee_origin,
+                    .type = c->ee_type,
+                    .code = c->ee_code,
+                    .info = c->ee_info,
+                    .data = c->ee_data}};
     bool offender = c->ee_origin == NS_EE_ORIGIN_ICMP || c->ee_origin == NS_EE_ORIGIN_ICMP6;
     struct socket_address a = {0};
     struct ns_addr name = c->offender;
@@ -198,7 +207,8 @@ static int put_error(struct control_out *o, bool v6, const struct ns_cmsg *c) {
         memcpy(&body.from, &a.storage, a.len);
     }
     size_t size = sizeof body.e + (v6 ? sizeof(struct linux_sockaddr_in6) : sizeof(struct linux_sockaddr_in));
-    return control_put(o, v6 ? LINUX_SOL_IPV6 : LINUX_SOL_IP, v6 ? LINUX_IPV6_RECVERR : LINUX_IP_RECVERR, &body, size);
+    return control_put(o, v6 ? LINUX_SOL_IPV6 : LINUX_SOL_IP, v6 ? LINUX_IPV6_RECVERR : LINUX_IP_RECVERR,
+                       &body, size);
 }
 
 static int put_ip(struct control_out *o, bool v6, const struct ns_cmsg *c) {
@@ -212,10 +222,18 @@ static int put_ip(struct control_out *o, bool v6, const struct ns_cmsg *c) {
         r = v6 ? control_put(o, LINUX_SOL_IPV6, LINUX_IPV6_TCLASS, &c->tos, sizeof c->tos)
                : control_put(o, LINUX_SOL_IP, LINUX_IP_TOS, &tos, sizeof tos);
     }
+    if (r == 0 && c->have & NS_CMSG_ORIGDST) {
+        struct ns_addr name = {.family = v6 ? LINUX_AF_INET6 : LINUX_AF_INET, .ip = c->dst, .port = c->dport};
+        struct socket_address a;
+        inet_address_out(&name, &a);
+        r = v6 ? control_put(o, LINUX_SOL_IPV6, LINUX_IPV6_ORIGDSTADDR, &a.storage, a.len)
+               : control_put(o, LINUX_SOL_IP, LINUX_IP_ORIGDSTADDR, &a.storage, a.len);
+    }
     return r;
 }
 
-int inet_op_control_out(struct socket *base, struct task *t, struct socket_message *m, struct control_out *o) {
+int inet_op_control_out(struct socket *base, struct task *t, struct socket_message *m,
+                        struct control_out *o) {
     struct inet_socket *s = inet_of(base);
     const struct ns_cmsg *c = &m->net;
     bool v6 = base->family == LINUX_AF_INET6;

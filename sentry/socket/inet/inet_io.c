@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/inet/inet_io.c: sending and receiving. Source: send(2), recv(2), tcp(7), udp(7), ip(7) MSG_ERRQUEUE.
+ * sentry/socket/inet/inet_io.c: sending and receiving. Source: send(2), recv(2), tcp(7), udp(7), ip(7)
+ * MSG_ERRQUEUE.
  *
- * Bytes of a stream move once: out of guest memory straight into packet memory, which the send queue, the packets and the receive queue share,
- * and from there into the reader's memory; the stack's lock is not held over either copy. Readers of one stream take turns (read_lock), so that
- * what could not be copied out (a bad address) is still there for the next call. A datagram is taken off the queue first, as on Linux.
+ * Bytes of a stream move once: out of guest memory straight into packet memory, which the send queue, the
+ * packets and the receive queue share, and from there into the reader's memory; the stack's lock is not held
+ * over either copy. Readers of one stream take turns (read_lock), so that what could not be copied out (a bad
+ * address) is still there for the next call. A datagram is taken off the queue first, as on Linux.
  */
 #include <errno.h>
 
@@ -15,9 +17,9 @@
 #include "sentry/socket/inet/inet_internal.h"
 
 enum {
-    SMALL = 2048,        /* up to here bytes go by the stack and are packed together by the library */
+    SMALL = 2048, /* up to here bytes go by the stack and are packed together by the library */
     DATAGRAM_MAX = 65535,
-    FRAME_MAX = 131072,  /* a packet socket's: checked against the interface by the library */
+    FRAME_MAX = 131072, /* a packet socket's: checked against the interface by the library */
 };
 #define SEND_FLAGS (NS_MSG_OOB | NS_MSG_DONTROUTE | NS_MSG_MORE | NS_MSG_FASTOPEN)
 #define RECV_FLAGS (NS_MSG_OOB | NS_MSG_PEEK | NS_MSG_TRUNC | NS_MSG_ERRQUEUE)
@@ -39,7 +41,8 @@ struct chunk {
     size_t left;
 };
 
-static int chunk_fill(struct inet_socket *s, struct uio *from, size_t size, unsigned char *small, struct chunk *ret) {
+static int chunk_fill(struct inet_socket *s, struct uio *from, size_t size, unsigned char *small,
+                      struct chunk *ret) {
     uint8_t *at = small;
     struct pkt *p = NULL;
 
@@ -78,7 +81,8 @@ static ssize_t chunk_send(struct inet_socket *s, struct chunk *c, struct ns_msg 
 }
 
 /* All of the chunk, waiting for room where that is allowed. 0, or -errno with c->left bytes not sent. */
-static int chunk_send_all(struct inet_socket *s, struct task *t, struct socket_message *m, struct chunk *c, struct ns_msg *msg) {
+static int chunk_send_all(struct inet_socket *s, struct task *t, struct socket_message *m, struct chunk *c,
+                          struct ns_msg *msg) {
     struct inet_wait w = {0};
     int r = 0;
 
@@ -93,7 +97,8 @@ static int chunk_send_all(struct inet_socket *s, struct task *t, struct socket_m
     return r;
 }
 
-static ssize_t send_stream(struct inet_socket *s, struct task *t, struct socket_message *m, struct ns_msg *msg) {
+static ssize_t send_stream(struct inet_socket *s, struct task *t, struct socket_message *m,
+                           struct ns_msg *msg) {
     unsigned char small[SMALL];
     uint32_t flags = msg->flags;
     ssize_t done = 0;
@@ -122,7 +127,8 @@ static ssize_t send_stream(struct inet_socket *s, struct task *t, struct socket_
     return done > 0 ? done : r;
 }
 
-static ssize_t send_datagram(struct inet_socket *s, struct task *t, struct socket_message *m, struct ns_msg *msg) {
+static ssize_t send_datagram(struct inet_socket *s, struct task *t, struct socket_message *m,
+                             struct ns_msg *msg) {
     unsigned char small[SMALL], *data = small;
     size_t size = (size_t)m->data->remaining;
     struct inet_wait w = {0};
@@ -210,16 +216,43 @@ static size_t peek_base(const struct inet_socket *s, const struct socket_message
     return m->flags & LINUX_MSG_PEEK && at > 0 ? (size_t)at : 0;
 }
 
+/* recv(2) of no bytes waits until there are some, and leaves them. */
+static ssize_t recv_nothing(struct inet_socket *s, struct task *t, struct socket_message *m) {
+    struct inet_wait w = {0};
+    ssize_t r;
+
+    for (;;) {
+        struct ns_msg msg = {.flags = NS_MSG_PEEK};
+        struct pkt *p;
+        r = nsock_recv_pkt(s->nsock, &msg, 0, 1, &p);
+        if (r > 0) {
+            nsock_recv_done(s->nsock, p, 0);
+            r = 0;
+        }
+        if (r != -EAGAIN || !may_wait(&s->socket, t, m))
+            break;
+        r = inet_wait(s, t, &w, LINUX_POLLIN | LINUX_POLLRDHUP, deadline_of(m));
+        if (r < 0)
+            break;
+    }
+    inet_wait_done(&w);
+    return r;
+}
+
 static ssize_t recv_stream(struct inet_socket *s, struct task *t, struct socket_message *m) {
     size_t want = (size_t)m->data->remaining, base = peek_base(s, m);
-    size_t target = m->flags & LINUX_MSG_WAITALL ? want : MIN((size_t)MAX(s->socket.receive_low_water, 1), want);
+    size_t target =
+        m->flags & LINUX_MSG_WAITALL ? want : MIN((size_t)MAX(s->socket.receive_low_water, 1), want);
     bool peek = m->flags & LINUX_MSG_PEEK;
     struct inet_wait w = {0};
     size_t done = 0;
     ssize_t r = 0;
 
+    if (want == 0)
+        return recv_nothing(s, t, m);
     while (done < want) {
-        if (done > 0 && (done >= target || nsock_ready(s->nsock) & NS_POLLERR)) /* the error is the next call's */
+        if (done > 0 &&
+            (done >= target || nsock_ready(s->nsock) & NS_POLLERR)) /* the error is the next call's */
             break;
         r = stream_step(s, m, peek ? base + done : 0);
         if (r > 0) {
@@ -301,7 +334,9 @@ ssize_t inet_op_recv(struct socket *base, struct task *t, struct socket_message 
 
     if (m->address)
         m->address->len = 0;
-    if (m->flags & (LINUX_MSG_OOB | LINUX_MSG_ERRQUEUE))
+    bool udp = base->type == LINUX_SOCK_DGRAM &&
+               base->protocol == LINUX_IPPROTO_UDP; /* MSG_OOB means nothing to it */
+    if (m->flags & (udp ? LINUX_MSG_ERRQUEUE : LINUX_MSG_OOB | LINUX_MSG_ERRQUEUE))
         return recv_special(s, m);
     return base->type == LINUX_SOCK_STREAM ? recv_stream(s, t, m) : recv_datagram(s, t, m);
 }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/inet/inet_opt.c: socket options. The library knows most; here are privileges, and what belongs to the open file rather than to
- * the protocol. Source: socket(7), ip(7), ipv6(7), tcp(7), capabilities(7).
+ * sentry/socket/inet/inet_opt.c: socket options. The library knows most; here are privileges, and what
+ * belongs to the open file rather than to the protocol. Source: socket(7), ip(7), ipv6(7), tcp(7),
+ * capabilities(7).
  */
 #include <errno.h>
 #include <string.h>
 
+#include "base/abi/linux/seccomp.h"
+#include "netstack/stack/sock_filter.h"
+#include "sentry/heap/heap.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/uaccess.h"
 #include "sentry/socket/inet/inet_internal.h"
 
 static int number_of(const void *value, uint32_t len, int32_t *ret) {
@@ -33,7 +38,9 @@ void inet_peek_moved(struct inet_socket *s, int by) {
 static int check_privilege(struct inet_socket *s, struct task *t, int name, int32_t v) {
     switch (name) {
     case LINUX_SO_PRIORITY:
-        return v >= 0 && v <= 6 ? 0 : inet_capable(s, t, CAP_NET_RAW_NR) || inet_capable(s, t, CAP_NET_ADMIN_NR) ? 0 : -EPERM;
+        return v >= 0 && v <= 6                                                             ? 0
+               : inet_capable(s, t, CAP_NET_RAW_NR) || inet_capable(s, t, CAP_NET_ADMIN_NR) ? 0
+                                                                                            : -EPERM;
     case LINUX_SO_MARK:
     case LINUX_SO_RCVMARK:
         return inet_capable(s, t, CAP_NET_RAW_NR) || inet_capable(s, t, CAP_NET_ADMIN_NR) ? 0 : -EPERM;
@@ -46,7 +53,8 @@ static int check_privilege(struct inet_socket *s, struct task *t, int name, int3
     return 0;
 }
 
-/* Linux 5.7 on: a socket that is not bound to an interface may be by anybody; changing that takes CAP_NET_RAW. */
+/* Linux 5.7 on: a socket that is not bound to an interface may be by anybody; changing that takes
+ * CAP_NET_RAW. */
 static int may_bind_device(struct inet_socket *s, struct task *t) {
     int32_t now = 0;
     size_t len = sizeof now;
@@ -57,19 +65,42 @@ static int may_bind_device(struct inet_socket *s, struct task *t) {
 }
 
 static bool is_timestamp(int name) {
-    return name == LINUX_SO_TIMESTAMP_OLD || name == LINUX_SO_TIMESTAMP_NEW || name == LINUX_SO_TIMESTAMPNS_OLD || name == LINUX_SO_TIMESTAMPNS_NEW;
+    return name == LINUX_SO_TIMESTAMP_OLD || name == LINUX_SO_TIMESTAMP_NEW ||
+           name == LINUX_SO_TIMESTAMPNS_OLD || name == LINUX_SO_TIMESTAMPNS_NEW;
 }
 
 /* The library knows two: with micro- and with nanoseconds. */
 static int timestamp_name(int name) {
-    return name == LINUX_SO_TIMESTAMP_OLD || name == LINUX_SO_TIMESTAMP_NEW ? NS_SO_TIMESTAMP : NS_SO_TIMESTAMPNS;
+    return name == LINUX_SO_TIMESTAMP_OLD || name == LINUX_SO_TIMESTAMP_NEW ? NS_SO_TIMESTAMP
+                                                                            : NS_SO_TIMESTAMPNS;
+}
+
+static int attach_filter(struct inet_socket *s, struct task *t, const void *value, uint32_t len) {
+    struct linux_sock_fprog prog;
+
+    if (len != sizeof prog)
+        return -EINVAL;
+    memcpy(&prog, value, sizeof prog);
+    if (prog.len == 0 || prog.len > BPF_MAX_INSNS || !prog.filter)
+        return -EINVAL;
+    struct bpf_insn *insns = heap_alloc_bytes(prog.len * sizeof *insns);
+    if (!insns)
+        return -ENOMEM;
+    int r = copy_in(t, insns, prog.filter, prog.len * sizeof *insns);
+    if (r == 0)
+        r = nsock_set_filter(s->nsock, insns, prog.len);
+    heap_free(insns);
+    return r;
 }
 
 static int set_socket(struct inet_socket *s, struct task *t, int name, const void *value, uint32_t len) {
     int32_t v = 0;
 
-    if (name == LINUX_SO_RCVTIMEO_OLD || name == LINUX_SO_SNDTIMEO_OLD || name == LINUX_SO_RCVTIMEO_NEW || name == LINUX_SO_SNDTIMEO_NEW)
+    if (name == LINUX_SO_RCVTIMEO_OLD || name == LINUX_SO_SNDTIMEO_OLD || name == LINUX_SO_RCVTIMEO_NEW ||
+        name == LINUX_SO_SNDTIMEO_NEW)
         return 1;
+    if (name == LINUX_SO_ATTACH_FILTER)
+        return attach_filter(s, t, value, len);
     if (name == LINUX_SO_BINDTODEVICE) {
         int r = may_bind_device(s, t);
         return r < 0 ? r : nsock_setopt(s->nsock, LINUX_SOL_SOCKET, name, value, len);
@@ -82,11 +113,21 @@ static int set_socket(struct inet_socket *s, struct task *t, int name, const voi
     if (r < 0)
         return r;
     switch (name) {
+    case LINUX_SO_DETACH_FILTER:
+        return nsock_set_filter(s->nsock, NULL, 0);
+    case LINUX_SO_LOCK_FILTER:
+        return nsock_lock_filter(s->nsock, v != 0);
+    case LINUX_SO_ATTACH_BPF: /* there are no such programs: bpf(2) is not built */
+    case LINUX_SO_ATTACH_REUSEPORT_EBPF:
+        return v < 0 ? -EBADF : -EINVAL;
     case LINUX_SO_PEEK_OFF:
+        if (s->socket.type == LINUX_SOCK_RAW || s->socket.family == LINUX_AF_PACKET)
+            return -EOPNOTSUPP;
         atomic_store(&s->peek_offset, v);
         return 0;
     case LINUX_SO_ZEROCOPY:
-        if (s->socket.family == LINUX_AF_PACKET || (s->socket.protocol != LINUX_IPPROTO_TCP && s->socket.protocol != LINUX_IPPROTO_UDP))
+        if (s->socket.family == LINUX_AF_PACKET ||
+            (s->socket.protocol != LINUX_IPPROTO_TCP && s->socket.protocol != LINUX_IPPROTO_UDP))
             return -EOPNOTSUPP;
         if (v < 0 || v > 1)
             return -EINVAL;
@@ -113,12 +154,14 @@ static int set_socket(struct inet_socket *s, struct task *t, int name, const voi
     return nsock_setopt(s->nsock, LINUX_SOL_SOCKET, name, value, len);
 }
 
-int inet_op_set_option(struct socket *base, struct task *t, int level, int name, const void *value, uint32_t len) {
+int inet_op_set_option(struct socket *base, struct task *t, int level, int name, const void *value,
+                       uint32_t len) {
     struct inet_socket *s = inet_of(base);
 
     if (level == LINUX_SOL_SOCKET)
         return set_socket(s, t, name, value, len);
-    if ((level == LINUX_SOL_IP && name == LINUX_IP_TRANSPARENT) || (level == LINUX_SOL_IPV6 && name == LINUX_IPV6_TRANSPARENT))
+    if ((level == LINUX_SOL_IP && name == LINUX_IP_TRANSPARENT) ||
+        (level == LINUX_SOL_IPV6 && name == LINUX_IPV6_TRANSPARENT))
         if (!inet_capable(s, t, CAP_NET_RAW_NR) && !inet_capable(s, t, CAP_NET_ADMIN_NR))
             return -EPERM;
     return nsock_setopt(s->nsock, level, name, value, len);
@@ -126,10 +169,42 @@ int inet_op_set_option(struct socket *base, struct task *t, int level, int name,
 
 /* ---- getting ---- */
 
+static int get_peer_name(struct inet_socket *s, void *value, uint32_t *len) {
+    struct socket_address a;
+    struct ns_addr peer;
+    int r = nsock_peer(s->nsock, &peer);
+
+    if (r < 0)
+        return r;
+    inet_address_out(&peer, &a);
+    if (*len > a.len)
+        return -EINVAL;
+    memcpy(value, &a.storage, *len);
+    return 0;
+}
+
 static int get_socket(struct inet_socket *s, int name, void *value, uint32_t *len) {
     size_t room = *len;
 
     switch (name) {
+    case LINUX_SO_GET_FILTER: { /* in and out in instructions, not bytes */
+        size_t max = room / sizeof(struct bpf_insn), count = nsock_get_filter(s->nsock, NULL, 0);
+        if (count > 0 && *len != 0)
+            count = *len < count || max < count ? SIZE_MAX : nsock_get_filter(s->nsock, value, max);
+        if (count == SIZE_MAX)
+            return -EINVAL;
+        *len = (uint32_t)count;
+        return 0;
+    }
+    case LINUX_SO_LOCK_FILTER:
+        return put_number(value, len, nsock_filter_locked(s->nsock));
+    case LINUX_SO_PEERNAME:
+        return get_peer_name(s, value, len);
+    case LINUX_SO_PASSCRED:
+    case LINUX_SO_PASSSEC:
+        return -EOPNOTSUPP;
+    case LINUX_SO_NETNS_COOKIE:
+        return -EINVAL;
     case LINUX_SO_RCVTIMEO_OLD:
     case LINUX_SO_SNDTIMEO_OLD:
     case LINUX_SO_RCVTIMEO_NEW:

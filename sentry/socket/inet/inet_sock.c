@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/inet/inet_sock.c: open sockets of the TCP/IP stack: birth and end, names, connecting and accepting, readiness. Source:
- * socket(2), ip(7), raw(7), connect(2), accept(2), listen(2), shutdown(2), poll(2).
+ * sentry/socket/inet/inet_sock.c: open sockets of the TCP/IP stack: birth and end, names, connecting and
+ * accepting, readiness. Source: socket(2), ip(7), raw(7), connect(2), accept(2), listen(2), shutdown(2),
+ * poll(2).
  */
 #include <errno.h>
 
@@ -11,6 +12,7 @@
 #include "sentry/kernel/restart.h"
 #include "sentry/kernel/task.h"
 #include "sentry/socket/inet/inet_internal.h"
+#include "sentry/vfs/vfs.h"
 
 HEAP_TYPE(inet_socket, struct inet_socket, 0);
 
@@ -34,7 +36,8 @@ bool inet_notify_hold(void *user) {
 
 /* poll(2)'s bits as the library gives them, with those that Linux always raises together. */
 static uint32_t poll_bits(uint32_t events) {
-    return events | (events & NS_POLLIN ? LINUX_POLLRDNORM : 0) | (events & NS_POLLOUT ? LINUX_POLLWRNORM : 0);
+    return events | (events & NS_POLLIN ? LINUX_POLLRDNORM : 0) |
+           (events & NS_POLLOUT ? LINUX_POLLWRNORM : 0);
 }
 
 void inet_notify(void *user, uint32_t events) {
@@ -56,16 +59,24 @@ int inet_wait(struct inet_socket *s, struct task *t, struct inet_wait *w, uint32
     return r == -ETIMEDOUT ? -EAGAIN : r;
 }
 
+void inet_owner(void *user, struct user_ns *viewer, uint32_t *ret_uid, uint32_t *ret_inode) {
+    const struct inet_socket *s = user;
+
+    *ret_uid = from_kuid(viewer, s->socket.file.creds->euid);
+    *ret_inode = (uint32_t)s->socket.file.inode->ino;
+}
+
 /* ---- birth and end ---- */
 
 bool inet_capable(const struct inet_socket *s, struct task *t, int cap) {
     return task_capable_in(t, s->net->user_ns, cap);
 }
 
-int inet_socket_new(struct task *t, struct net_namespace *net, struct nsock *n, int family, int type, int protocol, uint32_t flags,
-                    struct inet_socket **ret) {
+int inet_socket_new(struct task *t, struct net_namespace *net, struct nsock *n, int family, int type,
+                    int protocol, uint32_t flags, struct inet_socket **ret) {
     struct inet_socket *s = heap_new(inet_socket);
-    int r = s ? socket_init(&s->socket, &inet_file_ops, &inet_socket_ops, t, family, type, protocol, flags) : -ENOMEM;
+    int r = s ? socket_init(&s->socket, &inet_file_ops, &inet_socket_ops, t, family, type, protocol, flags)
+              : -ENOMEM;
 
     if (r < 0) {
         heap_free(s);
@@ -207,7 +218,8 @@ static void inherit(struct socket *to, const struct socket *from) {
     to->receive_low_water = from->receive_low_water;
 }
 
-static int op_accept(struct socket *base, struct task *t, uint32_t flags, struct socket_address *ret_peer, struct file **ret) {
+static int op_accept(struct socket *base, struct task *t, uint32_t flags, struct socket_address *ret_peer,
+                     struct file **ret) {
     struct inet_socket *s = inet_of(base), *child;
     int64_t deadline = socket_deadline(base->receive_timeout_ns);
     bool wait = !file_nonblocking(&base->file);

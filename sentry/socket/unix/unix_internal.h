@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/socket/unix/unix_internal.h: AF_UNIX sockets. Source: unix(7).
  *
- * A struct unix_sock is one end: what its file, its peer, its name and the accept queue it waits in refer to, so it outlives its file. unix_socket is
- * the open file. Data lies in the RECEIVER's queue as messages; a stream joins and splits them.
+ * A struct unix_sock is one end: what its file, its peer, its name and the accept queue it waits in refer to,
+ * so it outlives its file. unix_socket is the open file. Data lies in the RECEIVER's queue as messages; a
+ * stream joins and splits them.
  *
- * References: file -> sock; sock.peer -> peer (both ways while connected; a closing end clears its own and marks itself dead); a name's table entry or inode borrows the
- * sock and takes it by unix_sock_tryref(); a listening sock holds those that wait to be accepted.
- * Locks: sock.lock (RANK_SOCKET); two by address order, through lock_two() only. The table of abstract names has its own lock inside.
+ * References: file -> sock; sock.peer -> peer (both ways while connected; a closing end clears its own and
+ * marks itself dead); a name's table entry or inode borrows the sock and takes it by unix_sock_tryref(); a
+ * listening sock holds those that wait to be accepted. Locks: sock.lock (RANK_SOCKET); two by address order,
+ * through lock_two() only. The table of abstract names has its own lock inside.
  *
- * Files in flight that refer to each other in a ring (a socket sent over itself) are found by no one: they are freed with the sandbox. The number in
- * flight is bounded by the sender's RLIMIT_NOFILE (ETOOMANYREFS), as on Linux.
+ * Files in flight that refer to each other in a ring (a socket sent over itself) are found by no one: they
+ * are freed with the sandbox. The number in flight is bounded by the sender's RLIMIT_NOFILE (ETOOMANYREFS),
+ * as on Linux.
  */
 #pragma once
 
@@ -21,9 +24,9 @@ enum { UNIX_SHUT_READ = 1, UNIX_SHUT_WRITE = 2, UNIX_DGRAM_QUEUE_MAX = 11, UNIX_
 
 struct unix_name {
     struct ref ref;
-    uint32_t len;                  /* of sockaddr_un, family included */
+    uint32_t len; /* of sockaddr_un, family included */
     struct linux_sockaddr_un address;
-    struct path path;              /* reference, of a bound node; empty: abstract */
+    struct path path; /* reference, of a bound node; empty: abstract */
 };
 DECLARE_REF(unix_name);
 
@@ -36,41 +39,44 @@ struct unix_message {
 };
 
 struct unix_credentials {
-    struct pid *pid;               /* reference; NULL: none */
+    struct pid *pid; /* reference; NULL: none */
     kuid_t uid;
     kgid_t gid;
-    kgid_t *groups;                /* heap array */
+    kgid_t *groups; /* heap array */
     size_t group_count;
 };
 
 struct unix_sock {
     struct ref ref;
-    int type;                      /* LINUX_SOCK_STREAM, DGRAM, SEQPACKET */
-    struct inode_node node;        /* what a bound inode points at */
-    struct mutex lock;             /* RANK_SOCKET; the rest */
+    struct list all_node;   /* of those with a file: unix_names.lock */
+    uint64_t inode;         /* of that file */
+    int type;               /* LINUX_SOCK_STREAM, DGRAM, SEQPACKET */
+    struct inode_node node; /* what a bound inode points at */
+    struct mutex lock;      /* RANK_SOCKET; the rest */
     enum unix_state state;
-    bool dead;                     /* its file is closed */
-    bool reset;                    /* the peer went with unread data: ECONNRESET once */
-    unsigned shutdown;             /* of this end: UNIX_SHUT_* */
-    struct unix_sock *peer;        /* reference */
-    struct unix_name *name;        /* reference */
-    struct list messages;          /* of unix_message: to be received here */
+    bool dead;              /* its file is closed */
+    bool reset;             /* the peer went with unread data: ECONNRESET once */
+    unsigned shutdown;      /* of this end: UNIX_SHUT_* */
+    struct unix_sock *peer; /* reference */
+    struct unix_name *name; /* reference */
+    struct list messages;   /* of unix_message: to be received here */
     size_t queued_bytes, queued_messages;
-    size_t send_limit;             /* bytes that the peer's queue may hold of ours: SO_SNDBUF */
-    struct list connectors;        /* datagrams: socks connected to this one; nodes: connector_node, under this lock */
+    size_t send_limit; /* bytes that the peer's queue may hold of ours: SO_SNDBUF */
+    struct list
+        connectors; /* datagrams: socks connected to this one; nodes: connector_node, under this lock */
     struct list connector_node;
-    struct list accept_queue;      /* listening: socks of accept_node, each with a reference */
+    struct list accept_queue; /* listening: socks of accept_node, each with a reference */
     struct list accept_node;
     size_t accept_count, backlog;
-    struct unix_credentials own;   /* taken at listen, connect or pair: what the peer's SO_PEERCRED shows */
+    struct unix_credentials own; /* taken at listen, connect or pair: what the peer's SO_PEERCRED shows */
     struct unix_credentials peer_credentials;
-    struct waitq queue;            /* poll: readers, writers, accepters */
-    struct waitq space_queue;      /* senders and connecters that wait for room here */
+    struct waitq queue;       /* poll: readers, writers, accepters */
+    struct waitq space_queue; /* senders and connecters that wait for room here */
 };
 DECLARE_REF(unix_sock);
 
 struct unix_socket {
-    struct socket socket; /* first */
+    struct socket socket;   /* first */
     struct unix_sock *sock; /* reference */
     int peek_offset;        /* SO_PEEK_OFF; -1: off */
 };
@@ -81,18 +87,25 @@ static inline struct unix_socket *unix_of(struct socket *s) {
 
 /* ---- unix_sock.c: objects ---- */
 struct unix_sock *unix_sock_new(int type);
-int unix_socket_new(struct task *t, struct unix_sock *sock /* reference taken on success */, int protocol, uint32_t flags, struct file **ret);
+int unix_socket_new(struct task *t, struct unix_sock *sock /* reference taken on success */, int protocol,
+                    uint32_t flags, struct file **ret);
 void unix_lock_two(struct unix_sock *a, struct unix_sock *b) NO_TSA;
 void unix_unlock_two(struct unix_sock *a, struct unix_sock *b) NO_TSA;
 void unix_message_free(struct unix_message *m);
-void unix_credentials_take(struct unix_credentials *c, struct task *t);          /* replaces */
+void unix_credentials_take(struct unix_credentials *c, struct task *t); /* replaces */
 void unix_credentials_copy(struct unix_credentials *to, const struct unix_credentials *from);
 void unix_credentials_done(struct unix_credentials *c);
 /* Peer of a sock: new reference or NULL. */
 struct unix_sock *unix_peer(struct unix_sock *s);
 
 /* ---- unix_name.c: names ---- */
-/* Checks and completes an address; *ret_path points into it (paths) or is NULL (abstract, unnamed). -EINVAL. */
+/* The list of socks that have a file. */
+void unix_list_add(struct kernel *k, struct unix_sock *s);
+void unix_list_remove(struct unix_sock *s);
+/* Takes over the reference `after` (NULL: from the start); new reference, or NULL at the end. */
+struct unix_sock *unix_list_next(struct kernel *k, struct unix_sock *after);
+/* Checks and completes an address; *ret_path points into it (paths) or is NULL (abstract, unnamed). -EINVAL.
+ */
 int unix_address_check(const struct socket_address *a, bool *ret_unnamed, bool *ret_abstract);
 int unix_bind_name(struct unix_sock *s, struct task *t, const struct socket_address *a);
 /* Who is bound there: new reference, of the wanted type (-EPROTOTYPE). -ECONNREFUSED, -ENOENT, -EACCES ... */
@@ -104,7 +117,8 @@ void unix_name_fill(const struct unix_name *name, struct socket_address *ret);
 int unix_op_bind(struct socket *s, struct task *t, const struct socket_address *a);
 int unix_op_connect(struct socket *s, struct task *t, const struct socket_address *a);
 int unix_op_listen(struct socket *s, int backlog);
-int unix_op_accept(struct socket *s, struct task *t, uint32_t flags, struct socket_address *ret_peer, struct file **ret);
+int unix_op_accept(struct socket *s, struct task *t, uint32_t flags, struct socket_address *ret_peer,
+                   struct file **ret);
 int unix_op_get_name(struct socket *s, bool peer, struct socket_address *ret);
 int unix_op_shutdown(struct socket *s, int how);
 void unix_sock_close(struct unix_sock *s);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/unix/unix_name.c: names of unix sockets: nodes in file systems and the abstract table. Source: unix(7) "Address format", "Autobind feature".
+ * sentry/socket/unix/unix_name.c: names of unix sockets: nodes in file systems and the abstract table.
+ * Source: unix(7) "Address format", "Autobind feature".
  *
- * Abstract names belong to a network namespace, whose identity (nsproxy.net) is part of the key. The table is a chained hash in the heap, one a kernel.
+ * Abstract names belong to a network namespace, whose identity (nsproxy.net) is part of the key. The table is
+ * a chained hash in the heap, one a kernel.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -39,6 +41,7 @@ HEAP_TYPE(unix_abstract, struct abstract_entry, 0);
 struct unix_names {
     struct mutex lock; /* RANK_EVENT */
     struct abstract_entry *buckets[BUCKETS];
+    struct list all; /* of unix_sock.all_node */
 };
 HEAP_TYPE(unix_names, struct unix_names, 0);
 
@@ -48,11 +51,56 @@ static struct unix_names *names_of(struct kernel *k) {
     mutex_lock(&making);
     if (!k->unix_names) {
         k->unix_names = heap_new(unix_names);
-        if (k->unix_names)
+        if (k->unix_names) {
             mutex_init(&k->unix_names->lock, RANK_EVENT);
+            list_init(&k->unix_names->all);
+        }
     }
     mutex_unlock(&making);
     return k->unix_names;
+}
+
+void unix_list_add(struct kernel *k, struct unix_sock *s) {
+    struct unix_names *names = names_of(k);
+
+    if (!names)
+        return;
+    mutex_lock(&names->lock);
+    list_add_tail(&names->all, &s->all_node);
+    mutex_unlock(&names->lock);
+}
+
+void unix_list_remove(struct unix_sock *s) {
+    struct unix_names *names = ((struct kernel *)heap_root())->unix_names;
+
+    if (!names)
+        return;
+    mutex_lock(&names->lock);
+    list_del(&s->all_node);
+    mutex_unlock(&names->lock);
+}
+
+struct unix_sock *unix_list_next(struct kernel *k, struct unix_sock *after) {
+    struct unix_names *names = names_of(k);
+    struct unix_sock *next = NULL;
+
+    if (!names) {
+        unix_sock_unref(after);
+        return NULL;
+    }
+    mutex_lock(&names->lock);
+    /* `after` may have left the list meanwhile: then its node points at itself and the walk ends */
+    for (struct list *at = after ? after->all_node.next : names->all.next; at != &names->all && !next;
+         at = at->next) {
+        struct unix_sock *s = container_of(at, struct unix_sock, all_node);
+        if (s == after)
+            break;
+        if (unix_sock_tryref(s))
+            next = s;
+    }
+    mutex_unlock(&names->lock);
+    unix_sock_unref(after);
+    return next;
 }
 
 int unix_address_check(const struct socket_address *a, bool *ret_unnamed, bool *ret_abstract) {
@@ -77,10 +125,12 @@ static uint64_t net_of(struct task *t) {
     return t->nsproxy->net->inode;
 }
 
-static struct abstract_entry *find_locked(struct unix_names *names, uint64_t net, const struct linux_sockaddr_un *un, uint32_t len) {
+static struct abstract_entry *find_locked(struct unix_names *names, uint64_t net,
+                                          const struct linux_sockaddr_un *un, uint32_t len) {
     struct abstract_entry *e = names->buckets[hash_name(net, un->path, len - PATH_OFFSET)];
 
-    while (e && !(e->net == net && e->name->len == len && memcmp(e->name->address.path, un->path, len - PATH_OFFSET) == 0))
+    while (e && !(e->net == net && e->name->len == len &&
+                  memcmp(e->name->address.path, un->path, len - PATH_OFFSET) == 0))
         e = e->next;
     return e;
 }
@@ -95,7 +145,8 @@ static int insert(struct task *t, struct unix_sock *s, struct unix_name *name) {
     mutex_lock(&names->lock);
     bool taken = find_locked(names, e->net, &name->address, name->len) != NULL;
     if (!taken) {
-        struct abstract_entry **bucket = &names->buckets[hash_name(e->net, name->address.path, name->len - PATH_OFFSET)];
+        struct abstract_entry **bucket =
+            &names->buckets[hash_name(e->net, name->address.path, name->len - PATH_OFFSET)];
         e->next = *bucket;
         *bucket = e;
     }
@@ -142,7 +193,8 @@ static void node_gone(struct inode_node *node) {
 }
 static const struct inode_node_ops unix_node_ops = {.name = "unix", .release = node_gone};
 
-static int bind_path(struct unix_sock *s, struct task *t, const struct linux_sockaddr_un *un, uint32_t len, struct unix_name **ret) {
+static int bind_path(struct unix_sock *s, struct task *t, const struct linux_sockaddr_un *un, uint32_t len,
+                     struct unix_name **ret) {
     char path[LINUX_UNIX_PATH_MAX + 1];
     size_t size = strnlen(un->path, len - PATH_OFFSET);
     struct vfs_view view;
@@ -208,7 +260,8 @@ int unix_bind_name(struct unix_sock *s, struct task *t, const struct socket_addr
     return lost ? -EINVAL : 0;
 }
 
-static int find_by_path(struct task *t, const struct linux_sockaddr_un *un, uint32_t len, struct unix_sock **ret) {
+static int find_by_path(struct task *t, const struct linux_sockaddr_un *un, uint32_t len,
+                        struct unix_sock **ret) {
     char path[LINUX_UNIX_PATH_MAX + 1];
     size_t size = strnlen(un->path, len - PATH_OFFSET);
     struct vfs_view view;
@@ -227,7 +280,9 @@ static int find_by_path(struct task *t, const struct linux_sockaddr_un *un, uint
         r = -ECONNREFUSED;
     if (r == 0) {
         mutex_lock(&inode->locks_lock);
-        struct unix_sock *s = inode->node && inode->node->ops == &unix_node_ops ? container_of(inode->node, struct unix_sock, node) : NULL;
+        struct unix_sock *s = inode->node && inode->node->ops == &unix_node_ops
+                                  ? container_of(inode->node, struct unix_sock, node)
+                                  : NULL;
         if (!s || !unix_sock_tryref(s))
             r = -ECONNREFUSED;
         else

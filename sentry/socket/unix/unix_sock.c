@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/unix/unix_sock.c: the objects of AF_UNIX, their files and options. Source: unix(7), socketpair(2).
+ * sentry/socket/unix/unix_sock.c: the objects of AF_UNIX, their files and options. Source: unix(7),
+ * socketpair(2).
  */
 #include <errno.h>
 #include <string.h>
@@ -10,7 +11,9 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/uaccess.h"
+#include "sentry/socket/inet/netdev.h"
 #include "sentry/socket/unix/unix_internal.h"
+#include "sentry/vfs/vfs.h"
 
 HEAP_TYPE(unix_sock, struct unix_sock, 0);
 HEAP_TYPE(unix_socket, struct unix_socket, 0);
@@ -79,6 +82,7 @@ struct unix_sock *unix_sock_new(int type) {
     unix_sock_ref_init(s);
     s->type = type;
     mutex_init(&s->lock, RANK_SOCKET);
+    list_init(&s->all_node);
     list_init(&s->messages);
     list_init(&s->connectors);
     list_init(&s->connector_node);
@@ -116,7 +120,8 @@ struct unix_sock *unix_peer(struct unix_sock *s) {
 
 /* ---- options ---- */
 
-static int set_option(struct socket *s, struct task *t, int level, int name, const void *value, uint32_t len) {
+static int set_option(struct socket *s, struct task *t, int level, int name, const void *value,
+                      uint32_t len) {
     (void)t;
     if (level != LINUX_SOL_SOCKET)
         return -EOPNOTSUPP;
@@ -203,7 +208,7 @@ static int64_t op_ioctl(struct socket *s, struct task *t, uint32_t cmd, uint64_t
         number = peer ? (int32_t)unix_bytes_queued(peer, /* first_only= */ false) : 0;
         unix_sock_unref(peer);
     } else {
-        return -ENOTTY;
+        return netdev_ioctl(task_net_namespace(t), t, cmd, arg);
     }
     return copy_out(t, arg, &number, sizeof number);
 }
@@ -221,6 +226,7 @@ static int64_t file_ioctl(struct file *f, struct task *t, uint32_t cmd, uint64_t
 static void file_release(struct file *f) {
     struct unix_socket *u = unix_of(container_of(f, struct socket, file));
 
+    unix_list_remove(u->sock);
     unix_sock_close(u->sock);
     unix_sock_unref(u->sock);
     file_done(f);
@@ -256,12 +262,15 @@ int unix_socket_new(struct task *t, struct unix_sock *sock, int protocol, uint32
 
     if (!u)
         return -ENOMEM;
-    int r = socket_init(&u->socket, &unix_file_ops, &unix_socket_ops, t, LINUX_AF_UNIX, sock->type, protocol, flags);
+    int r = socket_init(&u->socket, &unix_file_ops, &unix_socket_ops, t, LINUX_AF_UNIX, sock->type, protocol,
+                        flags);
     if (r < 0) {
         heap_free(u);
         return r;
     }
     u->sock = sock;
+    sock->inode = u->socket.file.inode->ino;
+    unix_list_add(t->kernel, sock);
     u->peek_offset = -1;
     *ret = &u->socket.file;
     return 0;
@@ -272,7 +281,9 @@ static int check_type(int *type, int protocol) {
         return -EPROTONOSUPPORT;
     if (*type == LINUX_SOCK_RAW) /* unix(7): as datagrams */
         *type = LINUX_SOCK_DGRAM;
-    return *type == LINUX_SOCK_STREAM || *type == LINUX_SOCK_DGRAM || *type == LINUX_SOCK_SEQPACKET ? 0 : -ESOCKTNOSUPPORT;
+    return *type == LINUX_SOCK_STREAM || *type == LINUX_SOCK_DGRAM || *type == LINUX_SOCK_SEQPACKET
+               ? 0
+               : -ESOCKTNOSUPPORT;
 }
 
 static int family_create(struct task *t, int type, int protocol, uint32_t flags, struct file **ret) {
@@ -295,7 +306,8 @@ static int family_create_pair(struct task *t, int type, int protocol, uint32_t f
     return r < 0 ? r : unix_pair(t, type, protocol, flags, ret);
 }
 
-static struct socket_family g_unix_family = {.family = LINUX_AF_UNIX, .create = family_create, .create_pair = family_create_pair};
+static struct socket_family g_unix_family = {
+    .family = LINUX_AF_UNIX, .create = family_create, .create_pair = family_create_pair};
 
 __attribute__((constructor)) static void register_unix(void) {
     socket_family_register(&g_unix_family);

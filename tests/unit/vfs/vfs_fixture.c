@@ -8,6 +8,7 @@
 #include "platform/fake/fake.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/timer.h"
@@ -43,6 +44,7 @@ static void make_kernel(struct fixture *f) {
     k->users = user_table_new();
     k->root_user_ns = user_ns_new(k, NULL, NULL);
     k->root_pid_ns = pid_ns_new(k, NULL, k->root_user_ns);
+    k->root_cgroup = cgroup_new_root(k);
     ASSERT_OK(timer_queue_create(&k->timers));
     ASSERT_OK(memfile_create(k, &k->memfile, NULL));
     ASSERT_OK(vfs_create(k));
@@ -73,7 +75,7 @@ struct task *fixture_task(struct fixture *f, bool thread) {
         t->files = fd_table_new();
         t->fs = fs_context_new(&root, &root, 022);
         path_put(&root);
-        t->nsproxy = nsproxy_new(k, k->root_user_ns, k->root_pid_ns, f->ns, "test");
+        t->nsproxy = nsproxy_new(k, k->root_user_ns, k->root_pid_ns, f->ns, k->root_cgroup, "test");
         ASSERT_OK(mm_create(k, &t->mm));
         t->mm->mmap_base = 0x700000000000;
     } else {
@@ -120,6 +122,7 @@ void fixture_done(struct fixture *f) {
     timer_queue_destroy(k->timers);
     memfile_destroy(k->memfile);
     pid_ns_unref(k->root_pid_ns);
+    cgroup_unref(k->root_cgroup);
     user_ns_unref(k->root_user_ns);
     user_table_free(k->users);
     ASSERT_EQ(heap_lint(stderr), 0);

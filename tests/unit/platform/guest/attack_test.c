@@ -4,6 +4,7 @@
  * host, disturb another address space, or make the sentry wait for ever; at the end of each test the address
  * space still works.
  */
+#include "platform/systrap/systrap_internal.h"
 #include "tests/unit/platform/guest/guest.h"
 
 #include "base/clock.h"
@@ -456,6 +457,39 @@ TEST(forged_slot_words) {
         ASSERT_TRUE(g.event.kind == EVENT_DEAD || g.event.kind == EVENT_INTERRUPT);
         pthread_join(t, NULL);
         start_over(&g);
+    }
+    still_works(&g);
+    guest_end(&g);
+}
+
+/* What a slot says of operands, forged in every field: what the sentry believes of it lies within the slot's
+ * data and the guest's addresses. */
+TEST(forged_operand_lists) {
+    static const uint64_t addresses[] = {0,        DATA_ADDRESS, STUB_BASE - 8, STUB_BASE,
+                                         STUB_CMD, 1ull << 63,   ~0ull - 7,     ~0ull};
+    static const uint32_t numbers[] = {
+        0,         1,          8,          OPERAND_MAX - 1, OPERAND_MAX, OPERAND_MAX + 1, SLOT_DATA_SIZE,
+        SLOT_SIZE, 0x80000000, 0xfffffff8, 0xffffffff};
+    struct guest g;
+    start_systrap(&g);
+    if (systrap(&g)) {
+        struct systrap_context *c = systrap_context_of(g.context);
+        guest_enter(&g, GUEST(guest_getpid));
+        guest_run(&g);
+        for (size_t i = 0; i < ARRAY_SIZE(addresses) * ARRAY_SIZE(numbers) * ARRAY_SIZE(numbers); i++) {
+            uint32_t size = numbers[i / ARRAY_SIZE(addresses) % ARRAY_SIZE(numbers)];
+            uint32_t at = numbers[i / ARRAY_SIZE(addresses) / ARRAY_SIZE(numbers)];
+            struct stub_operand forged = {addresses[i % ARRAY_SIZE(addresses)], size, at};
+            c->slot->in_count = c->slot->out_count = numbers[i % ARRAY_SIZE(numbers)];
+            for (int k = 0; k < OPERANDS_IN; k++)
+                c->slot->in[k] = c->slot->out[k] = forged;
+            systrap_take_operands(c);
+            ASSERT_LE(c->operands.in_count, OPERANDS_IN);
+            ASSERT_LE(c->operands.out_count, OPERANDS_OUT);
+            bool good = size > 0 && (uint64_t)at + size <= OPERAND_MAX && forged.address < STUB_BASE &&
+                        size <= STUB_BASE - forged.address;
+            ASSERT_TRUE(good || (c->operands.in_count == 0 && c->operands.out_count == 0));
+        }
     }
     still_works(&g);
     guest_end(&g);

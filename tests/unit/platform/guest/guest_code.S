@@ -47,6 +47,33 @@ guest_count:                        /* the call %r12, %r13 times; the result is 
     mov     $110, %eax
     syscall
 
+    .globl guest_wrapped, guest_wrapped_site, guest_wrapped_after, guest_wrapped_behind
+guest_wrapped:                      /* as guest_hot, by the pattern of libc's syscall(); errors go to %rbp */
+    mov     $102, %eax
+    nop
+guest_wrapped_site:
+    syscall
+guest_wrapped_after:
+    cmp     $-4095, %rax
+guest_wrapped_behind:
+    jae     1f
+    mov     %rax, %rbx
+    jmp     guest_wrapped
+1:  mov     %rax, %rbp
+    jmp     guest_wrapped
+
+    .globl guest_jumped_to, guest_jumped_to_site
+guest_jumped_to:                    /* the same, but somebody jumps behind the call */
+    mov     $102, %eax
+    nop
+guest_jumped_to_site:
+    syscall
+1:  cmp     $-4095, %rax
+    jae     guest_jumped_to
+    test    %rax, %rax
+    js      1b
+    jmp     guest_jumped_to
+
     .globl guest_spin
 guest_spin:
     incq    (%rdi)
