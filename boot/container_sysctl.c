@@ -15,6 +15,8 @@
 #include "boot/spec/spec.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
 #include "sentry/mm/uaccess.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
@@ -116,6 +118,25 @@ static int apply_one(struct task *t, const struct vfs_view *v, const struct spec
     return r;
 }
 
+/* Init has not run yet; while settings are written in its name it has all capabilities, as a runtime has before
+ * it gives them up. */
+static int apply_all(struct task *init, const struct vfs_view *v, const struct spec_map *all, struct err **err) {
+    struct creds *own = task_get_creds(init), *lent = creds_copy(own);
+    int dumpable = init->mm->dumpable, r = 0;
+
+    if (!lent) {
+        creds_unref(own);
+        return err_set(err, ENOMEM, "out-of-memory", "linux.sysctl");
+    }
+    lent->permitted = lent->effective = CAP_FULL_SET;
+    task_set_creds(init, lent);
+    for (size_t i = 0; r == 0 && i < all->count; i++)
+        r = apply_one(init, v, &all->items[i], err);
+    task_set_creds(init, own);
+    init->mm->dumpable = dumpable;
+    return r;
+}
+
 int boot_sysctls_apply(struct boot_container *c, struct err **err) {
     const struct spec_map *all = &c->spec->linux_.sysctl;
     struct kernel *k = c->kernel->kernel;
@@ -135,8 +156,7 @@ int boot_sysctls_apply(struct boot_container *c, struct err **err) {
     } else {
         struct path root = {.mount = m, .dentry = fs->root};
         struct vfs_view v = {.root = root, .cwd = root, .creds = creds, .task = c->container->init};
-        for (size_t i = 0; r == 0 && i < all->count; i++)
-            r = apply_one(c->container->init, &v, &all->items[i], err);
+        r = apply_all(c->container->init, &v, all, err);
     }
     mount_unref(m);
     if (fs)

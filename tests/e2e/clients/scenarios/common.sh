@@ -247,9 +247,9 @@ long_container_namespaces() {
 long_sysctl() {
     c run --rm $N --sysctl net.ipv4.ip_forward=1 $I cat /proc/sys/net/ipv4/ip_forward
     c run --rm $N --sysctl kernel.msgmax=1000 $I cat /proc/sys/kernel/msgmax
-    c run --rm $N --sysctl kernel.shm_rmid_forced=1 $I cat /proc/sys/kernel/shm_rmid_forced
     fails "" c run --rm $N --sysctl kernel.nosuch=1 $I true
 }
+long_sysctl_shm() { c run --rm $N --sysctl kernel.shm_rmid_forced=1 $I cat /proc/sys/kernel/shm_rmid_forced; }
 long_oom_score() {
     c run --rm $N --oom-score-adj 500 $I cat /proc/self/oom_score_adj
     c run -d --name one $N --oom-score-adj 300 $I sleep 1000 >/dev/null
