@@ -118,9 +118,10 @@ static int apply_one(struct task *t, const struct vfs_view *v, const struct spec
     return r;
 }
 
-/* Init has not run yet; while settings are written in its name it has all capabilities, as a runtime has before
- * it gives them up. */
-static int apply_all(struct task *init, const struct vfs_view *v, const struct spec_map *all, struct err **err) {
+/* Init has not run yet; while settings are written in its name it has all capabilities, as a runtime has
+ * before it gives them up. */
+static int apply_all(struct task *init, const struct vfs_view *v, const struct spec_map *all,
+                     struct err **err) {
     struct creds *own = task_get_creds(init), *lent = creds_copy(own);
     int dumpable = init->mm->dumpable, r = 0;
 

@@ -50,11 +50,11 @@ struct boot_container {
     struct container *container;
     const struct spec *spec; /* borrowed */
     char *id;
-    struct gofer_session *gofer; /* reference or NULL */
-    struct user_ns *user_ns;     /* reference: the container's, or the sandbox's first */
-    struct filesystem *devpts;   /* reference: the instance at /dev/pts, or one without a place */
-    struct mutex lock;           /* RANK_CONTROL + 1; the list */
-    struct list processes;       /* of boot_process_entry.node */
+    struct gofer_session *gofer;       /* reference or NULL */
+    struct user_ns *user_ns;           /* reference: the container's, or the sandbox's first */
+    struct filesystem *devpts;         /* reference: the instance at /dev/pts, or one without a place */
+    struct mutex lock;                 /* RANK_CONTROL + 1; the list */
+    struct list processes;             /* of boot_process_entry.node */
     struct linux_sock_filter *seccomp; /* malloc'd; NULL: no profile */
     size_t seccomp_count;
     bool seccomp_log;

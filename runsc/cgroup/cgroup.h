@@ -50,6 +50,8 @@ void cgroup_move_all(const struct cgroup *from, struct cgroup *to);
 int cgroup_remove(struct cgroup *g, struct err **err) must_check;
 /* What the groups say of use and limits, as runc's `events` shows it; new reference. */
 json_t *cgroup_stats(struct cgroup *g);
+/* How many processes the host has killed for want of memory. */
+int64_t cgroup_oom_kills(struct cgroup *g);
 /* A descriptor that becomes readable when a process of the container has been killed for want of memory; and
  * whether that was it (*count: begins as 0). */
 int cgroup_watch_oom(struct cgroup *g, struct err **err) must_check;

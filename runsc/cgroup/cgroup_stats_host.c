@@ -244,6 +244,14 @@ int cgroup_watch_oom(struct cgroup *g, struct err **err) {
               : err_set(err, ENOTSUP, "cgroup.no-controller", "the host has no cgroup controller memory");
 }
 
+int64_t cgroup_oom_kills(struct cgroup *g) {
+    const struct cgroup_hierarchy *h = cgroup_find(g, "memory");
+    cleanup(json_decrefp) json_t *now =
+        flat_keyed(h ? h : cgroup_find_v2(g), h ? "memory.oom_control" : "memory.events");
+
+    return field(now, "oom_kill");
+}
+
 bool cgroup_oom_happened(struct cgroup *g, int fd, int64_t *count) {
     const struct cgroup_hierarchy *h = cgroup_find(g, "memory");
     char buffer[4096];

@@ -241,9 +241,11 @@ int standin_spawn(struct standin *s, int flags, struct child *ret, struct err **
     if (s->pid_ns_fd >= 0 && (own < 0 || setns(s->pid_ns_fd, CLONE_NEWPID) < 0))
         return err_set(err, errno, "standin.join", "joining the container's pid namespace");
     int r = child_spawn(&spawn, ret, err);
-    /* In a user namespace (rootless podman) there is no way back, and none is needed unless hooks are to be born yet. */
+    /* In a user namespace (rootless podman) there is no way back, and none is needed unless hooks are to be
+     * born yet. */
     if (own >= 0 && setns(own, CLONE_NEWPID) < 0 && r >= 0 &&
-        (errno != EPERM || (s->spec && (s->spec->hooks.prestart.count || s->spec->hooks.create_runtime.count))))
+        (errno != EPERM ||
+         (s->spec && (s->spec->hooks.prestart.count || s->spec->hooks.create_runtime.count))))
         r = err_set(err, errno, "standin.join", "returning to our own pid namespace");
     return r;
 }
