@@ -253,11 +253,11 @@ static int remove_tree(const char *directory) {
 }
 
 int cgroup_remove(struct cgroup *g, struct err **err) {
-    int result = 0;
+    int result = 0, pause_ms = 1; /* about a second for all together */
 
     for (size_t i = 0; i < g->count; i++) {
         int r = g->items[i].directory ? remove_tree(g->items[i].directory) : 0;
-        for (int pause_ms = 1; r == -EBUSY && pause_ms <= 512; pause_ms *= 2) {
+        for (; r == -EBUSY && pause_ms <= 512; pause_ms *= 2) {
             struct timespec t = {.tv_nsec = pause_ms * 1000000L};
             nanosleep(&t, NULL);
             r = remove_tree(g->items[i].directory);
