@@ -104,7 +104,8 @@ static int put_up_walls(struct sandbox *s, const struct boot_options *o, struct 
 static int make_platform(struct sandbox *s, const struct boot_options *o, struct err **err) {
     if (strcmp(o->platform, "none") == 0) /* tests of boot/ and runsc/ with the fake kernel */
         return 0;
-    struct platform_config config = {.proc_fd = s->proc_fd, .no_privilege = o->zero_privilege};
+    struct platform_config config = {
+        .proc_fd = s->proc_fd, .kvm_fd = o->kvm_fd, .no_privilege = o->zero_privilege};
     int r = platform_create(o->platform, &config, &s->platform, err);
     if (r == -ENOENT && err && !*err) {
         (void)err_set(err, ENOENT, "platform.unknown", "there is no platform \"%s\" in this build",

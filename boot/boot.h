@@ -16,6 +16,7 @@ struct boot_options {
     int strace_fd;        /* -1: off; taken */
     int namespaces;       /* CLONE_NEW* that it was born into */
     const char *platform; /* "ptrace", "auto", ... */
+    int kvm_fd;           /* platform_config.kvm_fd */
     bool zero_privilege, xray;
 };
 

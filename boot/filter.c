@@ -154,7 +154,7 @@ static bool is_listed(int number) {
     return false;
 }
 
-static int add_rules(scmp_filter_ctx ctx, const int *platform_calls) {
+static int add_rules(scmp_filter_ctx ctx, const int *platform_calls, const unsigned long *platform_ioctls) {
     int r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 
     /* The C library looks for files of the host now and then (malloc: /proc/sys/vm/overcommit_memory): for it
@@ -168,10 +168,14 @@ static int add_rules(scmp_filter_ctx ctx, const int *platform_calls) {
     for (; r >= 0 && platform_calls && *platform_calls >= 0; platform_calls++)
         if (!is_listed(*platform_calls)) /* a rule without checks would undo those with */
             r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *platform_calls, 0);
+    for (; r >= 0 && platform_ioctls && *platform_ioctls; platform_ioctls++) {
+        struct scmp_arg_cmp request = ARG_IS(1, *platform_ioctls);
+        r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &request);
+    }
     return r;
 }
 
-int filter_export(const int *platform_calls, int fd) {
+int filter_export(const int *platform_calls, const unsigned long *platform_ioctls, int fd) {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
 
     if (!ctx)
@@ -180,7 +184,7 @@ int filter_export(const int *platform_calls, int fd) {
     if (r >= 0)
         r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (r >= 0)
-        r = add_rules(ctx, platform_calls);
+        r = add_rules(ctx, platform_calls, platform_ioctls);
     if (r >= 0)
         r = seccomp_export_bpf(ctx, fd);
     seccomp_release(ctx);

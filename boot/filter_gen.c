@@ -27,7 +27,7 @@ static int print_program(const char *name) {
     struct instruction in;
     int fd = memfd_create("filter", MFD_CLOEXEC), count = 0;
 
-    if (fd < 0 || filter_export(strcmp(name, "none") == 0 ? NULL : platform_host_calls(name), fd) < 0 ||
+    if (fd < 0 || filter_export(platform_host_calls(name), platform_host_ioctls(name), fd) < 0 ||
         lseek(fd, 0, SEEK_SET) < 0)
         return -1;
     printf("static const struct sock_filter g_filter_%s[] = {\n", name);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * boot/kernel_real.c: the kernel seam on sentry/kernel: kernel, containers, signals, ends.
  */
-#include "boot/container_cgroup.h"
 #include "boot/kernel_real.h"
 
 #include <errno.h>
@@ -17,6 +16,7 @@
 #include "base/abi/linux/termios.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "boot/container_cgroup.h"
 #include "sentry/kernel/control_group.h"
 #include "sentry/fs/devpts/tty.h"
 #include "sentry/fs/gofer/gofer.h"

@@ -34,8 +34,10 @@ int platform_create(const char *name, const struct platform_config *config, stru
         return platform_ptrace_create(config, ret, err);
     if (strcmp(name, "systrap") == 0)
         return platform_systrap_create(config, ret, err);
+    if (strcmp(name, "kvm") == 0)
+        return platform_kvm_create(config, ret, err);
     err_set(err, ENOENT, "platform.unknown", "platform \"%s\" is not known", name);
-    err_explain(err, NULL, "use --platform=auto, systrap or ptrace");
+    err_explain(err, NULL, "use --platform=auto, systrap, ptrace or kvm");
     return -ENOENT;
 }
 
@@ -44,5 +46,11 @@ const int *platform_host_calls(const char *name) {
         return ptrace_host_calls;
     if (strcmp(name, "systrap") == 0)
         return systrap_host_calls;
+    if (strcmp(name, "kvm") == 0)
+        return kvm_host_calls;
     return NULL;
+}
+
+const unsigned long *platform_host_ioctls(const char *name) {
+    return strcmp(name, "kvm") == 0 ? kvm_host_ioctls : NULL;
 }

@@ -208,7 +208,7 @@ struct platform_ops {
        guest code (give). The caller has checked that the range is below max_address.
        take: what lies at `from`, or lay there when the call was made. give: nobody sees it before
        settle or the next switch; a range that turns out not to be writable then gives the guest -EFAULT.
-       Both return bytes, from the start; give all or nothing. 0: use as_copy_*. Optional: all three or none. */
+       Both return bytes, from the start; give all or nothing. 0: use as_copy_*. Optional: all or none. */
     size_t (*context_take)(struct context *c, void *to, gva_t from, size_t size);
     size_t (*context_give)(struct context *c, gva_t to, const void *from, size_t size);
     /* Own thread: puts in place what was given, and forgets what was brought: before the task waits, gets a
@@ -235,8 +235,9 @@ struct platform {
 
 struct platform_config {
     const char *cgroup_note; /* for error texts only */
-    int proc_fd;       /* directory descriptor of a procfs of this pid namespace (DESIGN 2), borrowed for the
-                          platform's life; -1: none */
+    int proc_fd; /* directory descriptor of a procfs of this pid namespace (DESIGN 2), borrowed for the
+                    platform's life; -1: none */
+    int kvm_fd;  /* what platform_kvm_open() gave, borrowed until the platform is made; 0: open it now */
     bool no_privilege; /* --zero-privilege: ptrace and process_vm_* may be denied */
     bool no_patches;   /* systrap: never patch a guest's call sites */
     int pin_cpus;      /* 0: pin a stub thread to its sentry thread's cpu (default); -1: never pin (tests) */
@@ -256,3 +257,8 @@ int platform_create(const char *name, const struct platform_config *config, stru
 /* Host calls that the sandbox process makes on behalf of the platform, with any arguments, beside those of
    boot/filter.c's own list. Ends with -1. */
 const int *platform_host_calls(const char *name);
+/* ioctl requests likewise, ending with 0; NULL: none. */
+const unsigned long *platform_host_ioctls(const char *name);
+
+/* /dev/kvm, for platform_config.kvm_fd: a process opens it while it still may. Descriptor or -errno. */
+int platform_kvm_open(void);

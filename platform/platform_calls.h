@@ -6,3 +6,5 @@
 /* Host calls of the sandbox process, ending with -1 (platform_host_calls()). */
 extern const int ptrace_host_calls[];
 extern const int systrap_host_calls[];
+extern const int kvm_host_calls[];
+extern const unsigned long kvm_host_ioctls[];

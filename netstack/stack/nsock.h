@@ -23,6 +23,8 @@ struct nsock_ops {
     /* Required. */
     ssize_t (*send)(struct nsock *s, struct ns_msg *m);
     ssize_t (*recv)(struct nsock *s, struct ns_msg *m);
+    /* Does: is there a peer to name now? Optional (absent: when connected). */
+    bool (*has_peer)(const struct nsock *s);
     /* Streams: nsock_send_pkt() and nsock_recv_pkt(); `consume` of what was read. Optional (absent: a
      * datagram protocol). */
     ssize_t (*send_pkt)(struct nsock *s, struct ns_msg *m, struct pkt *p);

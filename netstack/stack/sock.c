@@ -528,7 +528,8 @@ int nsock_local(struct nsock *s, struct ns_addr *ret) {
 
 int nsock_peer(struct nsock *s, struct ns_addr *ret) {
     mutex_lock(&s->ns->st->lock);
-    int rc = s->connected ? 0 : -ENOTCONN;
+    bool has = s->ops->has_peer ? s->ops->has_peer(s) : s->connected;
+    int rc = has ? 0 : -ENOTCONN;
     if (rc == 0)
         nsock_fill_addr(s, ret, &s->raddr, s->rport, s->scope_id);
     mutex_unlock(&s->ns->st->lock);

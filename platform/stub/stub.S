@@ -316,8 +316,8 @@ stub_atomic_fault:
     ret
 
 /*
- * Copies between guest memory and the slot, by the guest thread itself. A fault in [copy_start, copy_end) goes
- * on at stub_copy_stop with what is left in %rcx, one in [touch_start, touch_end) at stub_touch_stop.
+ * Copies between guest memory and the slot, by the guest thread itself. A fault in [copy_start, copy_end)
+ * goes on at stub_copy_stop with what is left in %rcx, one in [touch_start, touch_end) at stub_touch_stop.
  *
  * size_t stub_copy(to, from, size): bytes that were not copied
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * runsc/cmd/boot.c: hidden: becomes the sandbox process (boot/boot.h). Its descriptors come at fixed numbers
- * from launch.c: control 4, listening socket 5, status 6, debug log 7, strace 8. Number 3 stays free for
- * boot's procfs.
+ * from launch.c: control 4, listening socket 5, status 6, debug log 7, strace 8, /dev/kvm 9. Number 3 stays
+ * free for boot's procfs.
  */
+#include <errno.h>
 #include <fcntl.h>
 
 #include "base/log.h"
@@ -33,7 +34,7 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     if (fcntl(SPAWN_FIRST_FD, F_GETFD) < 0 || !a->platform)
         return err_set(err, 0, "usage", "boot is started by runsc itself only");
     bool listens = fcntl(SPAWN_FIRST_FD + 1, F_GETFD) >= 0; /* not for a probe */
-    for (int fd = SPAWN_FIRST_FD; fd < SPAWN_FIRST_FD + 5; fd++)
+    for (int fd = SPAWN_FIRST_FD; fd < SPAWN_FIRST_FD + 6; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     spawn_no_leak_check();
     if (log_init("boot", log, a->log_level) < 0)
@@ -44,6 +45,7 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
                              .strace_fd = a->strace ? SPAWN_FIRST_FD + 4 : -1,
                              .namespaces = (int)a->namespaces,
                              .platform = a->platform,
+                             .kvm_fd = fcntl(SPAWN_FIRST_FD + 5, F_GETFD) >= 0 ? SPAWN_FIRST_FD + 5 : -ENOENT,
                              .zero_privilege = a->zero_privilege,
                              .xray = a->xray};
     return boot_main(&o);

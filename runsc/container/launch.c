@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "boot/boot.h"
+#include "platform/platform.h"
 #include "runsc/container/container.h"
 #include "runsc/container/launch.h"
 #include "runsc/container/seccomp_profile.h"
@@ -51,13 +52,27 @@ static int listen_on(struct container *c, struct err **err) {
     return steal_fd(&fd);
 }
 
+/* For --platform=kvm: the sandbox is born without the right to open it. -1: not needed. */
+static int open_kvm(const struct cli *cli, int *ret, struct err **err) {
+    *ret = -1;
+    if (strcmp(cli->platform, "kvm") != 0)
+        return 0;
+    *ret = platform_kvm_open();
+    if (*ret >= 0)
+        return 0;
+    int r = err_set(err, -*ret, "platform.kvm", "opening /dev/kvm");
+    err_explain(err, NULL, "load the kvm module and give this user access, or use --platform=systrap");
+    return r;
+}
+
 static int run_sandbox(void *arg, int status_fd, int namespaces, struct err **err) {
     struct launch *l = arg;
     const struct cli *cli = l->container->cli;
     char born[32], platform[64], level[256];
     char *argv[16] = {(char *)(uintptr_t) "runsc", (char *)(uintptr_t) "boot", born, platform};
-    int fds[] = {l->control[1], l->listen_fd, status_fd, cli->debug_log_fd,
-                 cli->strace ? cli->debug_log_fd : -1};
+    int fds[] = {
+        l->control[1], l->listen_fd, status_fd, cli->debug_log_fd, cli->strace ? cli->debug_log_fd : -1,
+        l->kvm_fd};
     size_t n = 4;
 
     snprintf(born, sizeof born, "--namespaces=%d", namespaces);
@@ -98,9 +113,12 @@ static int spawn_sandbox(struct launch *l, struct err **err) {
     int r = l->listen_fd = listen_on(l->container, err);
 
     if (r >= 0)
+        r = open_kvm(l->container->cli, &l->kvm_fd, err);
+    if (r >= 0)
         r = socket_pair(SOCK_STREAM, l->control, err);
     if (r >= 0)
         r = child_spawn(&s, &l->sandbox, err);
+    l->kvm_fd = close_fd(l->kvm_fd);
     return r;
 }
 
@@ -109,8 +127,12 @@ int sandbox_probe(struct cli *cli, json_t **ret_walls, struct err **err) {
     struct container c = {
         .cli = &lenient, .id = (char *)(uintptr_t) "probe", .root_fd = -1, .dir_fd = -1, .lock_fd = -1};
     struct create_options o = {.keep_stderr = true};
-    struct launch l = {
-        .container = &c, .options = &o, .sandbox = CHILD_NONE, .listen_fd = -1, .control = {-1, -1}};
+    struct launch l = {.container = &c,
+                       .options = &o,
+                       .sandbox = CHILD_NONE,
+                       .listen_fd = -1,
+                       .kvm_fd = -1,
+                       .control = {-1, -1}};
     struct spawn s = {.who = "sandbox",
                       .run = run_sandbox,
                       .arg = &l,
@@ -120,7 +142,9 @@ int sandbox_probe(struct cli *cli, json_t **ret_walls, struct err **err) {
     cleanup(freep) char *text = NULL;
 
     lenient.zero_privilege = true;
-    int r = socket_pair(SOCK_STREAM, l.control, err);
+    int r = open_kvm(cli, &l.kvm_fd, err);
+    if (r >= 0)
+        r = socket_pair(SOCK_STREAM, l.control, err);
     if (r >= 0)
         r = child_spawn(&s, &l.sandbox, err);
     if (r >= 0)
@@ -131,6 +155,7 @@ int sandbox_probe(struct cli *cli, json_t **ret_walls, struct err **err) {
     child_end(&l.sandbox);
     close_fd(l.control[0]);
     close_fd(l.control[1]);
+    close_fd(l.kvm_fd);
     return r;
 }
 
@@ -436,6 +461,7 @@ int runsc_container_create(struct cli *cli, const struct create_options *o, stru
                        .gofer = CHILD_NONE,
                        .standin = CHILD_NONE,
                        .listen_fd = -1,
+                       .kvm_fd = -1,
                        .control = {-1, -1},
                        .gofer_socket = {-1, -1},
                        .exit_fd = -1,

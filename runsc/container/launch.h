@@ -14,6 +14,7 @@ struct launch {
     struct container *container;
     const struct create_options *options;
     struct child sandbox, gofer, standin;
+    int kvm_fd; /* /dev/kvm, while the sandbox starts */
     int listen_fd, control[2], gofer_socket[2], exit_fd;
     int standin_socket;           /* the sandbox's end of the stand-in's owner connection; -1: none */
     struct membership membership; /* sandbox_id NULL: `sandbox` is started for it */

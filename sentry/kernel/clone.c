@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/abi/linux/fcntl.h"
 #include "sentry/fs/pidfd/pidfd.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/ipc/sem.h"
@@ -42,8 +43,6 @@ static int check_flags(struct task *t, uint64_t f) {
     if (f & LINUX_CLONE_THREAD) {
         if ((f & (LINUX_CLONE_NEWUSER | LINUX_CLONE_NEWPID)) ||
             t->nsproxy->pid_for_children != task_pid_ns(t))
-            return -EINVAL;
-        if (f & LINUX_CLONE_PIDFD)
             return -EINVAL;
     }
     if ((f & LINUX_CLONE_NEWIPC) && (f & LINUX_CLONE_SYSVSEM))
@@ -302,7 +301,7 @@ static int tell_parent(struct task *t, struct pid *pid, const struct clone_reque
     int number = pid_nr(pid, task_pid_ns(t));
 
     if (q->flags & LINUX_CLONE_PIDFD) {
-        int r = pidfd_new(t, pid, 0, ret_pidfd);
+        int r = pidfd_new(t, pid, q->flags & LINUX_CLONE_THREAD ? LINUX_O_EXCL : 0, ret_pidfd);
         if (r < 0)
             return r;
         *ret_fd = fd_reserve(t, 0, /* cloexec= */ true);

@@ -102,6 +102,8 @@ void ptrace_exec_done(struct task *t, int old_tid_of_tracer);
 int ptrace_signal(struct task *t, int signo, struct linux_siginfo *info);
 /* A single step has ended with the set-up of a handler. */
 void ptrace_notify_step(struct task *t);
+/* Fills trace.fpu with what the task has now; NULL if there is none to be had. */
+void ptrace_save_fpu(struct task *t);
 bool ptrace_suspends_seccomp(struct task *t);
 /* Is a trap (group stop, interrupt, notification) due? signal_lock held. Then ptrace_trap() without it. */
 bool ptrace_trap_due_locked(struct task *t);

@@ -153,8 +153,20 @@ static void for_each_area(struct mm *mm, struct task *viewer, struct text *out,
         path_put(root);
 }
 
-void mm_proc_maps(struct mm *mm, struct task *viewer, struct text *out) {
+void mm_proc_areas(struct mm *mm, struct task *viewer, struct text *out) {
     for_each_area(mm, viewer, out, NULL, NULL);
+}
+
+/* The page of the old fixed calls is not an area of ours: calls into it are served, reads of it fault. */
+static const struct area g_vsyscall = {.start = 0xffffffffff600000,
+                                       .end = 0xffffffffff601000,
+                                       .prot = LINUX_PROT_EXEC,
+                                       .flags = VMA_SPECIAL,
+                                       .name = "[vsyscall]"};
+
+void mm_proc_maps(struct mm *mm, struct task *viewer, struct text *out) {
+    mm_proc_areas(mm, viewer, out);
+    append_line(out, &g_vsyscall, NULL);
 }
 
 /* ---- smaps ---- */

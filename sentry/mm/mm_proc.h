@@ -14,6 +14,8 @@ struct task;
 struct text;
 
 void mm_proc_maps(struct mm *mm, struct task *viewer, struct text *out);
+/* The same without the vsyscall page. */
+void mm_proc_areas(struct mm *mm, struct task *viewer, struct text *out);
 void mm_proc_smaps(struct mm *mm, struct task *viewer, struct text *out);
 void mm_proc_smaps_rollup(struct mm *mm, struct task *viewer, struct text *out);
 

@@ -160,7 +160,7 @@ static struct task **pgrp_snapshot(struct kernel *k, struct pid *pgrp, size_t *r
     return list;
 }
 
-static int kill_pgrp(struct task *t, struct pid *pgrp, int signo) {
+int kill_pgrp(struct task *t, struct pid *pgrp, int signo) {
     size_t count;
     struct task **list = pgrp_snapshot(t->kernel, pgrp, &count);
     int r = -ESRCH;

@@ -7,8 +7,11 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 
+struct pid;
 struct task;
 
+/* kill(2) of a process group: -ESRCH, -EPERM if none could be told. In sys_signal.c. OWN THREAD. */
+int kill_pgrp(struct task *t, struct pid *pgrp, int signo);
 /* struct timespec at `at`: 0 and ns (cut at the top), -EFAULT, -EINVAL (negative or not normal). */
 int copy_in_timespec(struct task *t, gva_t at, int64_t *ret_ns) must_check;
 /* A relative timeout: the host's monotonic deadline. A zero `at`: CLOCK_NEVER. */

@@ -110,9 +110,9 @@ struct fd_table *fd_table_copy(struct fd_table *from) {
     return to;
 }
 
-/* What closing a descriptor means, after it has left the table. */
-static int close_file(struct fd_table *table, struct file *f) {
-    int r = f->ops->flush && !(f->mode & FILE_PATH) ? f->ops->flush(f) : 0;
+/* What closing a descriptor means, after it has left the table. t: who closes it, NULL at exit and exec. */
+static int close_file(struct fd_table *table, struct file *f, struct task *t) {
+    int r = f->ops->flush && !(f->mode & FILE_PATH) ? f->ops->flush(f, t) : 0;
 
     file_lock_close(table, f);
     file_unref(f);
@@ -122,7 +122,7 @@ static int close_file(struct fd_table *table, struct file *f) {
 static void fd_table_destroy(struct fd_table *table) {
     for (size_t i = 0; i < table->capacity; i++)
         if (table->files[i])
-            (void)close_file(table, table->files[i]);
+            (void)close_file(table, table->files[i], NULL);
     heap_free(table->files);
     heap_free(table->used);
     heap_free(table->cloexec);
@@ -299,7 +299,7 @@ int fd_close(struct task *t, int fd) {
     mutex_lock(&table->lock);
     struct file *f = take_locked(table, (size_t)fd);
     mutex_unlock(&table->lock);
-    return f ? close_file(table, f) : -EBADF;
+    return f ? close_file(table, f, t) : -EBADF;
 }
 
 int fd_dup2(struct task *t, int from, int to, bool cloexec) {
@@ -323,7 +323,7 @@ int fd_dup2(struct task *t, int from, int to, bool cloexec) {
     }
     mutex_unlock(&table->lock);
     if (old)
-        (void)close_file(table, old);
+        (void)close_file(table, old, NULL);
     return r < 0 ? r : to;
 }
 
@@ -337,7 +337,7 @@ static void close_range_in(struct fd_table *table, size_t first, size_t last) {
         struct file *f = take_locked(table, fd);
         mutex_unlock(&table->lock);
         if (f)
-            (void)close_file(table, f);
+            (void)close_file(table, f, NULL);
     }
 }
 
@@ -386,6 +386,6 @@ void fd_table_close_on_exec(struct task *t) {
         struct file *f = bit(table->cloexec, fd) ? take_locked(table, fd) : NULL;
         mutex_unlock(&table->lock);
         if (f)
-            (void)close_file(table, f);
+            (void)close_file(table, f, NULL);
     }
 }

@@ -90,8 +90,9 @@ struct file_ops {
     int (*set_flags)(struct file *f, uint32_t flags); /* F_SETFL: check; the caller stores [allowed] */
     /* F_ADD_SEALS (arg) and F_GET_SEALS [-EINVAL] */
     int (*seals)(struct file *f, int cmd, uint32_t arg);
-    /* A descriptor for this file was closed: flush errors show here. [0] */
-    int (*flush)(struct file *f);
+    /* A descriptor for this file was closed by `t` (NULL: by its exit, dup2, exec, which wait for nothing):
+       flush errors show here. May block. [0] */
+    int (*flush)(struct file *f, struct task *t);
     /* Last reference is gone: let go of everything, file_done(), heap_free() the object. May block; no locks
      * held. Required. */
     void (*release)(struct file *f);

@@ -324,6 +324,8 @@ CHECK(reset) {
     close(s[0]);
     WAIT_UNTIL(ready(s[1], POLLIN) & POLLERR);
     EQ(ready(s[1], POLLIN | POLLOUT | POLLRDHUP), POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP);
+    struct sockaddr_in peer;
+    ERR(getpeername(s[1], (void *)&peer, &(socklen_t){sizeof peer}), ENOTCONN);
     ERR(read(s[1], b, 8), ECONNRESET);
     EQ(read(s[1], b, 8), 0);
     ERR(send(s[1], "x", 1, MSG_NOSIGNAL), EPIPE);
@@ -341,6 +343,33 @@ static volatile sig_atomic_t g_pipes;
 static void on_pipe(int sig) {
     (void)sig;
     g_pipes++;
+}
+
+CHECK(reset_behind_text) {
+    struct linger now = {1, 0};
+    char b[8];
+    int s[2];
+
+    tcp_pair(s);
+    EQ(write(s[0], "text", 4), 4);
+    OK(setsockopt(s[0], SOL_SOCKET, SO_LINGER, &now, sizeof now));
+    close(s[0]);
+    WAIT_UNTIL(ready(s[1], POLLIN) & POLLERR);
+    EQ(read(s[1], b, 8), 4);
+    ERR(read(s[1], b, 8), ECONNRESET);
+}
+
+CHECK(lingering_close) {
+    struct linger wait = {1, 5};
+    char b[8];
+    int s[2];
+
+    tcp_pair(s);
+    EQ(write(s[0], "all", 3), 3);
+    OK(setsockopt(s[0], SOL_SOCKET, SO_LINGER, &wait, sizeof wait));
+    close(s[0]);
+    EQ(recv(s[1], b, 8, 0), 3);
+    EQ(recv(s[1], b, 8, 0), 0);
 }
 
 CHECK(sigpipe) {

@@ -201,6 +201,12 @@ static int tcp_outq(struct nsock *s) {
     return (int)(tp->write_seq - tp->snd_una);
 }
 
+/* As Linux: not before the handshake, nor after a reset. */
+static bool tcp_has_peer(const struct nsock *s) {
+    const struct tcp_sock *tp = container_of(s, struct tcp_sock, base);
+    return s->connected && tp->state != NS_TCP_CLOSE && tp->state != NS_TCP_SYN_SENT;
+}
+
 static int tcp_unsent(struct nsock *s) {
     struct tcp_sock *tp = tcp_of(s);
     if (tp->state == NS_TCP_LISTEN)
@@ -233,6 +239,7 @@ static const struct nsock_ops tcp_ops = {
     .inq = tcp_inq,
     .outq = tcp_outq,
     .unsent = tcp_unsent,
+    .has_peer = tcp_has_peer,
     .at_mark = tcp_at_mark,
     .type = &t_tcp,
 };

@@ -31,6 +31,14 @@ struct pid *pidfd_pid(struct file *f) {
     return f->ops == &g_pidfd_ops ? pidfd_of(f)->pid : NULL;
 }
 
+bool pidfd_is_thread(struct file *f) {
+    return atomic_load(&f->flags) & LINUX_O_EXCL;
+}
+
+static enum pid_role role_of(struct file *f) {
+    return pidfd_is_thread(f) ? PID_TASK : PID_GROUP;
+}
+
 int pidfd_new(struct task *t, struct pid *pid, uint32_t flags, struct file **ret) {
     struct pidfd *p = heap_new(pidfd);
 
@@ -42,6 +50,7 @@ int pidfd_new(struct task *t, struct pid *pid, uint32_t flags, struct file **ret
         heap_free(p);
         return r;
     }
+    atomic_fetch_or(&p->file.flags, flags & LINUX_O_EXCL); /* file_init() takes it for a flag of opening */
     p->pid = pid_ref(pid);
     *ret = &p->file;
     return 0;
@@ -52,8 +61,9 @@ static uint32_t pidfd_ready(struct file *f, uint32_t events) {
     struct kernel *k = heap_root();
 
     mutex_lock(&k->taskset_lock);
-    struct task *t = pid_task_locked(pid, PID_GROUP);
-    bool alive = t && !(atomic_load(&t->state) >= TASK_ZOMBIE && t->group->task_count <= 1);
+    struct task *t = pid_task_locked(pid, role_of(f));
+    bool ended = t && atomic_load(&t->state) >= TASK_ZOMBIE;
+    bool alive = t && !(ended && (pidfd_is_thread(f) || t->group->task_count <= 1));
     bool gone = !t;
     mutex_unlock(&k->taskset_lock);
     uint32_t now = alive ? 0 : LINUX_POLLIN | LINUX_POLLRDNORM | (gone ? LINUX_POLLHUP : 0);
@@ -69,7 +79,7 @@ static size_t pidfd_show_fdinfo(struct file *f, char *buf, size_t size) {
     struct kernel *k = heap_root();
 
     mutex_lock(&k->taskset_lock);
-    bool gone = !pid_task_locked(pid, PID_GROUP);
+    bool gone = !pid_task_locked(pid, role_of(f));
     mutex_unlock(&k->taskset_lock);
     int n = snprintf(buf, size, "Pid:\t%d\nNSpid:\t%d\n", gone ? -1 : pid->numbers[pid->level].number,
                      gone ? -1 : pid->numbers[pid->level].number);
@@ -99,7 +109,7 @@ int pidfd_task(struct task *t, int fd, struct task **ret) {
 
     if (pid) {
         mutex_lock(&t->kernel->taskset_lock);
-        struct task *target = pid_task_locked(pid, PID_GROUP);
+        struct task *target = pid_task_locked(pid, role_of(f));
         if (target) {
             *ret = task_ref(target);
             r = 0;

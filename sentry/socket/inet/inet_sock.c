@@ -95,6 +95,23 @@ int inet_socket_new(struct task *t, struct net_namespace *net, struct nsock *n, 
     return 0;
 }
 
+/* socket(7), SO_LINGER: the last close waits until the peer has acknowledged everything, or the time is over. A
+ * signal ends the wait, not the close. */
+static int file_flush(struct file *f, struct task *t) {
+    struct inet_socket *s = inet_of(container_of(f, struct socket, file));
+    bool last = atomic_load(&f->ref.count) == 1;
+
+    if (!t || !last || !s->socket.linger_on || s->socket.linger_seconds <= 0 || s->socket.type != LINUX_SOCK_STREAM ||
+        nsock_shutdown(s->nsock, LINUX_SHUT_WR) < 0)
+        return 0;
+    int64_t deadline = clock_add(monotonic_ns(), (int64_t)s->socket.linger_seconds * NSEC_PER_SEC);
+    struct inet_wait w = {0};
+    while (nsock_outq(s->nsock) > 0 && inet_wait(s, t, &w, LINUX_POLLOUT, deadline) == 0) {
+    }
+    inet_wait_done(&w);
+    return 0;
+}
+
 static void file_release(struct file *f) {
     struct inet_socket *s = inet_of(container_of(f, struct socket, file));
 
@@ -275,6 +292,7 @@ static const struct file_ops inet_file_ops = {
     .ready = file_ready_now,
     .poll_queue = file_queue,
     .ioctl = file_ioctl,
+    .flush = file_flush,
     .release = file_release,
 };
 

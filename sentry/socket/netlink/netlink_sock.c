@@ -121,6 +121,14 @@ static bool queue(struct netlink_socket *s, const void *data, size_t len, uint32
     return ok;
 }
 
+bool is_netlink_file(const struct file *f) {
+    return f->ops == &netlink_file_ops;
+}
+
+void netlink_deliver(struct file *f, const void *data, size_t len) {
+    (void)queue(netlink_of(container_of(f, struct socket, file)), data, len, /* from= */ 0, /* group= */ 0);
+}
+
 static bool in_group(const struct netlink_socket *s, unsigned group) {
     return group > 0 && group <= 32 * GROUP_WORDS && s->groups[(group - 1) / 32] >> ((group - 1) % 32) & 1;
 }

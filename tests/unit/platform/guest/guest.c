@@ -14,6 +14,8 @@ void guest_start_platform(struct guest *g) {
     g_proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     ASSERT_OK(g_proc_fd);
     struct platform_config config = {.proc_fd = g_proc_fd};
+    if (strcmp(TEST_PLATFORM, "kvm") == 0 && access("/dev/kvm", R_OK | W_OK) < 0)
+        test_skip("/dev/kvm: cannot be opened");
     int r = platform_create(TEST_PLATFORM, &config, &g->platform, &err);
     if (r) {
         char *text = err_text(err);

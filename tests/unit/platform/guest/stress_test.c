@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/platform/guest/stress_test.c: everything at once for a while: threads that make calls, fault,
- * step, use the FPU and atomic operations, are interrupted at random, fork, and have their address spaces
- * killed. No wake-up may be lost (each worker must keep getting on), no state mixed up.
- * RUNSC_STRESS_SECONDS=600 for the long run.
+ * tests/unit/platform/guest/stress_test.c: everything at once for a while: threads that make calls with and
+ * without operands, fault, step, use the FPU and atomic operations, are interrupted at random, fork, and have
+ * their address spaces killed. No wake-up may be lost (each worker must keep getting on), no state mixed
+ * up. RUNSC_STRESS_SECONDS=600 for the long run.
  */
 #include "tests/unit/platform/guest/guest.h"
 
@@ -76,6 +76,38 @@ static bool do_calls(struct worker *w, struct guest *g) {
             return false;
         if (g->event.kind != EVENT_SYSCALL || g->regs.rip != after || (i && g->regs.r15 != w->seed))
             fail(w, "a call went wrong", (int)g->event.kind);
+    }
+    return true;
+}
+
+/* Calls from a site whose comparison moves, with operands both ways: what was written is read back, through
+ * whatever way the bytes take. */
+static bool do_operands(struct worker *w, struct guest *g) {
+    uint64_t wrote = 0, read;
+    guest_enter(g, GUEST(guest_wrapped_site));
+    for (unsigned i = 0; i < 40; i++) {
+        g->regs.rip = GUEST(guest_wrapped_site);
+        g->regs.rax = i & 1; /* read and write, by turns */
+        g->regs.rsi = DATA_ADDRESS + 0x8000;
+        g->regs.rdx = sizeof(wrote);
+        if (!step_on(w, g, false))
+            return false;
+        if (g->event.kind != EVENT_SYSCALL || g->regs.rip != GUEST(guest_wrapped_after))
+            fail(w, "a call went wrong", (int)g->event.kind);
+        if (!g->ops->context_take)
+            continue;
+        if (i & 1) {
+            if (g->ops->context_take(g->context, &read, g->regs.rsi, sizeof(read)) == sizeof(read) &&
+                read != wrote)
+                fail(w, "an operand is not what was given", (int)i);
+            continue;
+        }
+        uint64_t value = next(w);
+        if (g->ops->context_give(g->context, g->regs.rsi, &value, sizeof(value)) ||
+            g->ops->as_copy_out(g->as, g->regs.rsi, &value, sizeof(value)) == sizeof(value))
+            wrote = value;
+        if (next(w) % 8 == 0)
+            g->ops->context_settle(g->context, next(w) & 1);
     }
     return true;
 }
@@ -208,6 +240,9 @@ static bool one_round(struct worker *w) {
         return do_memory(w, &g);
     case 5:
         return do_fork(w, &g);
+    case 6:
+    case 7:
+        return do_operands(w, &g);
     default:
         return do_calls(w, &g);
     }
