@@ -8,12 +8,12 @@
  * (queue_lock, RANK_LEAF) and an eventfd. So a container whose gofer hangs can still be killed. It sleeps in
  * epoll_wait without a time-out.
  *
- * Requests, one JSON object a line (boot/control_channel.h); answers repeat "id" and have "ok": true, or false
- * and "error":
+ * Requests, one JSON object a line (boot/control_channel.h); answers repeat "id" and have "ok": true, or
+ * false and "error":
  *
  * - hello -> version, walls, platform, containers
- * - create: container, spec, [overlay, policy, init_killable, join] + fds: gofers..., stdio..., tty, status file,
- *   extra..., owner -> pid
+ * - create: container, spec, [overlay, policy, init_killable, join] + fds: gofers..., stdio..., tty, status
+ *   file, extra..., owner -> pid
  * - start: container, [network] + fds of the network (boot/network_setup.h)
  * - exec: container, process, [extra] + fds: stdio..., tty, extra..., owner -> pid
  * - signal: container, signal, [pid, scope: "process"|"foreground"|"all"]

@@ -16,10 +16,10 @@
 #include "runsc/network/uplink_start.h"
 
 /* Nobody gave it a network namespace, or only the host's own. */
-static int start_uplink(struct container *c, struct network_handover *h, struct child *ret, struct err **err) {
-    struct uplink_options plain = {.log_fd = c->cli->debug_log_fd,
-                                   .log_level = c->cli->log_level,
-                                   .may_lack = c->cli->zero_privilege};
+static int start_uplink(struct container *c, struct network_handover *h, struct child *ret,
+                        struct err **err) {
+    struct uplink_options plain = {
+        .log_fd = c->cli->debug_log_fd, .log_level = c->cli->log_level, .may_lack = c->cli->zero_privilege};
     int r = uplink_start(c->uplink ? c->uplink : &plain, h, ret, err);
 
     if (r >= 0)

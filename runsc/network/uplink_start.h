@@ -17,8 +17,8 @@ struct uplink_options {
 };
 
 /* Starts it; the network for the sandbox in *ret, the process in *ret_child. With an egress policy it has
- * reported that it serves, so that nothing starts under a policy that does not hold; else uplink_started() waits
- * for that, while the sandbox starts. Nothing is left on failure. */
+ * reported that it serves, so that nothing starts under a policy that does not hold; else uplink_started()
+ * waits for that, while the sandbox starts. Nothing is left on failure. */
 int uplink_start(const struct uplink_options *o, struct network_handover *ret, struct child *ret_child,
                  struct err **err) must_check;
 /* Once, after uplink_start(): it serves, or an error that says why not. */
