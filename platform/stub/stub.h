@@ -63,10 +63,10 @@ struct stub_cpus {
 
 struct stub_pair {
     struct stub_cpus *cpus;
-    pid_t tid, own_tid;  /* the guest thread and its sentry thread */
-    struct list link;    /* cpus->pairs */
-    int guest_cpu;       /* index to which the guest thread is pinned, -1: unknown */
-    int cpu;             /* index; -1: not pinned. Owner's, taken from `inside` on the way out */
+    pid_t tid, own_tid;    /* the guest thread and its sentry thread */
+    struct list link;      /* cpus->pairs */
+    _Atomic int guest_cpu; /* index to which the guest thread is pinned, -1: unknown */
+    int cpu;               /* index; -1: not pinned. Owner's, taken from `inside` on the way out */
     _Atomic int inside;  /* index of the cpu on which it is inside context_switch(), -1: it is not; others may
                             change it to move it */
     _Atomic bool moving; /* somebody is pinning it elsewhere */

@@ -183,7 +183,9 @@ static struct stub_pair *claim_locked(struct stub_cpus *c, int here) {
     int from = p ? atomic_load(&p->inside) : -1;
     if (from < 0 || from == here)
         return NULL;
-    atomic_store(&p->moving, true);
+    bool unmoved = false; /* one mover at a time: its end of `moving` must not be taken for another's */
+    if (!atomic_compare_exchange_strong(&p->moving, &unmoved, true))
+        return NULL;
     if (!atomic_compare_exchange_strong(&p->inside, &from, here)) {
         atomic_store(&p->moving, false);
         return NULL;

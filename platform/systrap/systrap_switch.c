@@ -309,7 +309,6 @@ static enum verdict decode(struct systrap_context *c, struct guest_regs *regs, b
 /* Lets the thread go, and waits until it has come back. What it could not put in place is copied by us; if
  * that fails as well, memory has changed since it made the call. */
 static bool go(struct systrap_context *c) {
-    systrap_gate_enter(c->space);
     systrap_spin_begin(c);
     systrap_resume(c, REQUEST_RUN);
     bool back = systrap_await(c);
@@ -322,7 +321,6 @@ static bool go(struct systrap_context *c) {
         back = systrap_await(c);
     }
     systrap_forget_operands(c);
-    systrap_gate_leave(c->space);
     return back;
 }
 
@@ -335,9 +333,9 @@ static enum verdict run(struct systrap_context *c, struct guest_regs *regs, bool
         regs->orig_rax = ~0ull;
         return EVENT_THERE;
     }
-    bool back = store_registers(c, regs, step);
-    if (back)
-        back = go(c);
+    systrap_gate_enter(c->space); /* first: where a thread goes on depends on what is patched */
+    bool back = store_registers(c, regs, step) && go(c);
+    systrap_gate_leave(c->space);
     atomic_store(&c->running, 0);
     return back ? decode(c, regs, step, ev) : GONE;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/network/netns_guard_host.c: an nf_tables table that keeps the host's kernel silent and deaf in a network
- * namespace whose interfaces the sandbox's own stack serves (network.h).
+ * runsc/network/netns_guard_host.c: an nf_tables table that keeps the host's kernel silent and deaf in a
+ * network namespace whose interfaces the sandbox's own stack serves (network.h).
  *
  * Addresses and routes stay where the client put them: CNI's DEL and CHECK, `nsenter`, and docker's embedded
  * resolver, which forwards names from inside the namespace, need them. Packet sockets see frames before these
@@ -24,7 +24,7 @@
 #include "runsc/network/network.h"
 #include "runsc/network/rtnl.h"
 
-#define TABLE "runsc"
+#define TABLE    "runsc"
 #define DNS_PORT 53
 enum { PRIORITY_RAW = -300, ND_FIRST = 133, ND_LAST = 136 };
 

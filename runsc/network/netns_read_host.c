@@ -128,11 +128,11 @@ static int each_link(void *arg, const struct nlmsghdr *m) {
     uint32_t gso = MIN(rtnl_u32(a[IFLA_GSO_MAX_SIZE], 0), 65535u);
     r->h->fds[r->h->fd_count] = fd;
     r->index[r->count++] = (unsigned)head->ifi_index;
-    return json_array_append_new(
-        r->links, json_pack("{s:s,s:o,s:i,s:i,s:i,s:b,s:i,s:[]}", "name", name, "mac", mac, "mtu",
-                            (int)rtnl_u32(a[IFLA_MTU], 1500), "txqlen", (int)rtnl_u32(a[IFLA_TXQLEN], 1000), "gso",
-                            (int)gso, "up", head->ifi_flags & IFF_UP, "fd", (int)r->h->fd_count++,
-                            "addresses"));
+    return json_array_append_new(r->links, json_pack("{s:s,s:o,s:i,s:i,s:i,s:b,s:i,s:[]}", "name", name,
+                                                     "mac", mac, "mtu", (int)rtnl_u32(a[IFLA_MTU], 1500),
+                                                     "txqlen", (int)rtnl_u32(a[IFLA_TXQLEN], 1000), "gso",
+                                                     (int)gso, "up", head->ifi_flags & IFF_UP, "fd",
+                                                     (int)r->h->fd_count++, "addresses"));
 }
 
 static int each_address(void *arg, const struct nlmsghdr *m) {
@@ -204,9 +204,9 @@ static int each_route(void *arg, const struct nlmsghdr *m) {
     if (!dev && head->rtm_type == RTN_UNICAST)
         return 0; /* by loopback or an interface that is not taken over */
     json_t *o = json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:s*}", "family", head->rtm_family, "prefix",
-                          head->rtm_dst_len, "table", (int)table, "metric",
-                          (int)rtnl_u32(a[RTA_PRIORITY], 0), "type", head->rtm_type, "scope",
-                          head->rtm_scope, "protocol", head->rtm_protocol, "tos", head->rtm_tos, "dev", dev);
+                          head->rtm_dst_len, "table", (int)table, "metric", (int)rtnl_u32(a[RTA_PRIORITY], 0),
+                          "type", head->rtm_type, "scope", head->rtm_scope, "protocol", head->rtm_protocol,
+                          "tos", head->rtm_tos, "dev", dev);
     set_address(o, "to", head->rtm_family, a[RTA_DST]);
     set_address(o, "via", head->rtm_family, gateway);
     set_address(o, "src", head->rtm_family, a[RTA_PREFSRC]);
@@ -250,8 +250,9 @@ static int each_neighbour(void *arg, const struct nlmsghdr *m) {
         json_decref(address);
         return 0;
     }
-    return json_array_append_new(r->neighbours, json_pack("{s:o,s:s,s:o,s:b}", "address", address, "dev", dev, "mac",
-                                                          mac, "permanent", head->ndm_state & NUD_PERMANENT));
+    return json_array_append_new(r->neighbours,
+                                 json_pack("{s:o,s:s,s:o,s:b}", "address", address, "dev", dev, "mac", mac,
+                                           "permanent", head->ndm_state & NUD_PERMANENT));
 }
 
 /* ---- all of it ---- */
@@ -268,7 +269,8 @@ int netns_read(int rtnl, struct network_handover *h, struct err **err) {
                  {RTM_GETRULE, each_rule, "routing rules"},
                  {RTM_GETNEIGH, each_neighbour, "neighbours"}};
 
-    h->document = json_pack("{s:[],s:[],s:[],s:[],s:[]}", "links", "routes", "rules", "neighbours", "resolvers");
+    h->document =
+        json_pack("{s:[],s:[],s:[],s:[],s:[]}", "links", "routes", "rules", "neighbours", "resolvers");
     r.links = json_object_get(h->document, "links");
     r.routes = json_object_get(h->document, "routes");
     r.rules = json_object_get(h->document, "rules");

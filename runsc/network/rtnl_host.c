@@ -134,7 +134,8 @@ int rtnl_dump(int fd, uint16_t type, uint8_t family, rtnl_each_fn each, void *ar
         rtnl_begin(&b, type, NLM_F_DUMP, &general, sizeof general);
     if (send(fd, b.bytes, b.len, 0) < 0)
         return -errno;
-    int r = 0; /* the first error of `each`; the rest is read all the same, so that the socket can be used on */
+    int r =
+        0; /* the first error of `each`; the rest is read all the same, so that the socket can be used on */
     for (;;) {
         ssize_t n = receive(fd, answer, sizeof answer);
         if (n < 0)

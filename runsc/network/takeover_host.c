@@ -23,7 +23,7 @@
 #include "runsc/network/network.h"
 #include "runsc/network/rtnl.h"
 
-#define DNS_PORT 53
+#define DNS_PORT        53
 #define RESOLV_CONF_MAX 65536
 
 void network_handover_done(struct network_handover *h) {
@@ -46,8 +46,7 @@ static int add_resolver(struct network_handover *h, const char *text) {
     if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0)
         return -errno;
     h->fds[h->fd_count] = steal_fd(&fd);
-    return json_array_append_new(list,
-                                 json_pack("{s:s,s:i}", "address", text, "fd", (int)h->fd_count++));
+    return json_array_append_new(list, json_pack("{s:s,s:i}", "address", text, "fd", (int)h->fd_count++));
 }
 
 static int add_resolvers(struct network_handover *h, char *text) {
@@ -87,7 +86,8 @@ static int silence_kernel(int rtnl, struct err **err) {
     log_info(LOG_CLI, "the host has no nf_tables here (%s): addresses are removed from its interfaces",
              strerror(-r));
     r = netns_strip_addresses(rtnl);
-    return r < 0 ? err_set(err, -r, "network.strip", "taking the addresses of the container's interfaces") : 0;
+    return r < 0 ? err_set(err, -r, "network.strip", "taking the addresses of the container's interfaces")
+                 : 0;
 }
 
 static int take_over(struct network_handover *h, char *resolv_conf, struct err **err) {

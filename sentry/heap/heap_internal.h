@@ -27,20 +27,23 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/lsan_interface.h>
 /* So that malloc'd things behind hostrefs do not look lost. */
-#define arena_is_root(p, n) __lsan_register_root_region(p, n)
+#define arena_is_root(p, n)    __lsan_register_root_region(p, n)
 #define arena_is_no_root(p, n) __lsan_unregister_root_region(p, n)
-#define poison(p, n) __asan_poison_memory_region(p, n)
-#define unpoison(p, n) __asan_unpoison_memory_region(p, n)
-#define NO_ASAN __attribute__((no_sanitize_address))
+#define poison(p, n)           __asan_poison_memory_region(p, n)
+#define unpoison(p, n)         __asan_unpoison_memory_region(p, n)
+#define NO_ASAN                __attribute__((no_sanitize_address))
 enum { HEAP_REDZONE = 16 }; /* behind every object; its last 8 bytes hold the size asked for */
 #else
-#define arena_is_root(p, n) ((void)(p), (void)(n))
+#define arena_is_root(p, n)    ((void)(p), (void)(n))
 #define arena_is_no_root(p, n) ((void)(p), (void)(n))
-#define poison(p, n) ((void)(p), (void)(n))
-#define unpoison(p, n) ((void)(p), (void)(n))
+#define poison(p, n)           ((void)(p), (void)(n))
+#define unpoison(p, n)         ((void)(p), (void)(n))
 #define NO_ASAN
 enum { HEAP_REDZONE = 0 };
 #endif
+
+/* For what reads objects whole, whatever their words are: locks' and counters' too, which are atomic. */
+#define NO_TSAN __attribute__((no_sanitize("thread")))
 
 /* Number of types is fixed by the build, not by a guest: a build with more fails at heap_init(). */
 enum {
@@ -51,8 +54,8 @@ enum {
     PAGE_BINS = 32,
     LARGE_PAGES = 16, /* runs of at least this many pages are zeroed and given back by the host */
 };
-#define HEAP_MAGIC 0x3170616568636e72ull
-#define HEAP_MAX_BYTES (1ull << 40)
+#define HEAP_MAGIC      0x3170616568636e72ull
+#define HEAP_MAX_BYTES  (1ull << 40)
 #define HEAP_BASE_ALIGN (2ull << 20)
 
 struct heap_cache {

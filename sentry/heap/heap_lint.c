@@ -15,7 +15,7 @@
 
 /* Sanitizer shadow lies below this; PIE, malloc, mmap and stacks above. */
 #define POINTERS_START 0x500000000000ull
-#define POINTERS_END 0x800000000000ull
+#define POINTERS_END   0x800000000000ull
 
 enum { MAX_RANGES = 16 };
 struct range {
@@ -101,7 +101,7 @@ static bool is_bad(const struct image *image, uint64_t word) {
     return where == NOT_IN_IMAGE && heap_host_mapped(word);
 }
 
-NO_ASAN static void lint_words(struct lint *l, const char *name, void *object, size_t size) {
+NO_ASAN NO_TSAN static void lint_words(struct lint *l, const char *name, void *object, size_t size) {
     const uint64_t *words = object;
 
     for (size_t i = 0; i < size / sizeof *words; i++) {

@@ -149,7 +149,7 @@ static struct task *new_task(struct container *c, const struct process_spec *spe
     else
         container_default_limits(k, g->limits);
     g->exit_cookie = spec->cookie;
-    g->from_outside = true;
+    g->from_outside = !spec->internal;
     t->creds = creds_ref(spec->creds);
     t->nsproxy = nsproxy_ref(c->nsproxy);
     t->no_new_privs = spec->no_new_privs;

@@ -2,7 +2,7 @@
  * sentry/kernel/control_group.c: the tree of control groups and who is in it. See control_group.h. Freezing,
  * killing, moving: control_group_move.c.
  */
-#include "sentry/kernel/control_group_internal.h"
+#include "sentry/kernel/control_group.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 
 #include "base/abi/linux/poll.h"
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/control_group_internal.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"

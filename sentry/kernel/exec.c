@@ -124,6 +124,7 @@ static void replace_mm(struct task *t, struct exec_state *x) {
     /* prctl(2), PR_SET_DUMPABLE */
     mm->dumpable = c->euid == c->uid && c->egid == c->gid && !x->secure;
     mm->user_ns = user_ns_ref(c->user_ns);
+    mm->dump_filter = t->mm->dump_filter;
     futex_exit_robust_list(t);
     t->robust_list = 0;
     task_release_mm(t);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "sentry/kernel/control_group.h"
+#include "sentry/kernel/core_dump.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/itimer.h"
 #include "sentry/kernel/ipc/sem.h"
@@ -89,6 +90,8 @@ static bool stop_taking_signals(struct task *t, int *status) {
     if (g->exiting)
         *status = g->exit_status;
     t->exiting = true;
+    if (unlikely(atomic_load(&g->dump)))
+        core_dump_leaving_locked(t);
     bool last = --g->live_count == 0;
     signal_retarget_locked(t, ~t->blocked);
     bool report = signal_stop_counted_off_locked(t) && !last;
@@ -117,7 +120,7 @@ static void fill_exit_info(struct task *t, struct task *parent, int signo, struc
     cleanup(creds_unrefp) struct creds *pc = task_get_creds(parent);
 
     *info =
-        (struct linux_siginfo){.signo = signo, .code = status & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED};
+        (struct linux_siginfo){.signo = signo, .code = end_code_of(status)};
     info->chld.pid = task_tid_in(t, task_pid_ns(parent));
     info->chld.uid = from_kuid(pc->user_ns, t->creds->uid);
     info->chld.status = status & 0x7f ? status & 0x7f : status >> 8;

@@ -39,6 +39,7 @@ static int create_own_parts(struct kernel *k, const struct kernel_config *config
     k->next_inode = FIRST_INODE;
     k->release = "6.12.0-runsc";
     k->version = "#1 SMP PREEMPT_DYNAMIC";
+    core_settings_init(&k->core);
     int r = host_random(k->boot_id, sizeof k->boot_id);
     if (r < 0)
         return r;

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/mutex.h"
 #include "platform/platform.h"
+#include "sentry/kernel/core_pattern.h"
 #include "sentry/kernel/pid.h"
 
 struct cgroup;
@@ -61,6 +62,7 @@ struct kernel {
     _Atomic uint64_t next_inode; /* of anonymous objects and namespaces */
     const char *release;         /* uname release, "6.x..." */
     const char *version;         /* uname version, "#1 SMP ..." */
+    struct core_settings core;
     unsigned char boot_id[16];   /* random, of this sandbox */
 };
 
@@ -120,6 +122,7 @@ struct process_spec {
     size_t seccomp_count;
     bool seccomp_log;
     uint64_t cookie; /* for process_exited */
+    bool internal;   /* the kernel's own helper: nobody outside hears of its end */
 };
 
 /* mnt_ns: reference taken. hostname may be NULL. Its pid namespace exists from here on (for mounting proc);

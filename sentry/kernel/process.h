@@ -63,6 +63,10 @@ static inline int status_exited(int code) {
 static inline int status_killed(int signo) {
     return signo & 0x7f;
 }
+/* LINUX_CLD_* of a wait status. */
+static inline int end_code_of(int status) {
+    return !(status & 0x7f) ? LINUX_CLD_EXITED : status & 0x80 ? LINUX_CLD_DUMPED : LINUX_CLD_KILLED;
+}
 /* Ends the calling task; its wait status is `status` unless its group is exiting with another. OWN THREAD;
  * task_run then leaves. */
 void task_exit(struct task *t, int status);

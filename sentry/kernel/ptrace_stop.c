@@ -31,8 +31,7 @@ static void tell_tracer_locked(struct task *t, int why) {
     signal_report_child_locked(t, tracer, why, status & 0x7f);
 }
 
-/* Saves what the tracer may want to see, without a lock. */
-static void save_fpu(struct task *t) {
+void ptrace_save_fpu(struct task *t) {
     const struct platform *p = kernel_platform(t->kernel);
 
     t->trace.fpu_dirty = false;
@@ -125,7 +124,7 @@ static int stop(struct task *t, const struct stop *s, struct linux_siginfo *ret_
     struct thread_group *g = t->group;
 
     might_block();
-    save_fpu(t);
+    ptrace_save_fpu(t);
     mutex_lock(&k->taskset_lock);
     mutex_lock(&g->signal_lock);
     bool begun = begin_locked(t, s), group_stop_done = false;

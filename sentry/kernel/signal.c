@@ -10,6 +10,7 @@
 
 #include "base/abi/linux/poll.h"
 #include "sentry/heap/heap.h"
+#include "sentry/kernel/core_dump.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_internal.h"
@@ -278,6 +279,8 @@ int signal_send_locked(struct task *t, const struct linux_siginfo *info, enum si
 
     mutex_assert_held(&g->signal_lock);
     ASSERT(signo >= 1 && signo <= LINUX_NSIG);
+    if (signo == LINUX_SIGKILL && unlikely(atomic_load(&g->dump)))
+        core_dump_abort_locked(g);
     if (g->exiting || g->live_count == 0 || (target == SIGNAL_TASK && t->exiting))
         return 0;
     if (SIGBIT(signo) & SIG_STOPS)

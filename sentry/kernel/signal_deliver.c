@@ -9,6 +9,7 @@
 #include "base/abi/linux/unistd.h"
 #include "base/log.h"
 #include "sentry/kernel/control_group.h"
+#include "sentry/kernel/core_dump.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/restart.h"
@@ -164,7 +165,10 @@ static struct linux_sigaction take_action_locked(struct thread_group *g, int sig
 /* A default action that ends the process: the core file first, while all is still there. */
 static void end_process(struct task *t, const struct delivery *d) {
     log_info(LOG_SIGNAL, "pid %d is killed by signal %d code %d", task_tgid(t), d->signo, d->info.code);
-    thread_group_exit(t->group, status_killed(d->signo));
+    if (SIGBIT(d->signo) & SIG_CORE)
+        core_dump_and_exit(t, &d->info);
+    else
+        thread_group_exit(t->group, status_killed(d->signo));
 }
 
 /* The tracer has its say. False: nothing is left to deliver. */
@@ -342,6 +346,8 @@ bool signal_deliver(struct task *t, bool in_syscall) {
     for (;;) {
         enum next n = next_thing(t, &d);
         if (n == NEXT_END) {
+            if (unlikely(atomic_load(&t->group->dump)))
+                core_dump_await(t);
             task_exit(t, t->exit_request >= 0 ? t->exit_request : status_killed(LINUX_SIGKILL));
             return false;
         }

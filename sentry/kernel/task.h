@@ -34,6 +34,7 @@
 #include "sentry/kernel/waitq.h"
 
 struct container;
+struct core_dump;
 struct fd_table;
 struct fs_context;
 struct kernel;
@@ -122,9 +123,9 @@ struct task {
     _Atomic uint32_t wake_word; /* futex: 1 when woken or interrupted since task_block() last returned */
     _Atomic uint32_t
         pending_work; /* enum task_work: looked at before every return to the guest and in task_block() */
-    _Atomic bool in_guest;  /* own thread writes: pending_work was looked at and context_switch() is coming or
-                               running */
-    struct task *pi_waits_for;   /* futex_table.pi_chain_lock; borrowed: owner of the lock that it waits for */
+    _Atomic bool in_guest; /* own thread writes: pending_work was looked at and context_switch() is coming or
+                              running */
+    struct task *pi_waits_for; /* futex_table.pi_chain_lock; borrowed: owner of the lock that it waits for */
     _Atomic uint32_t pi_waiters; /* tasks that wait for a lock of its: changed under their pi bucket's lock */
     _Atomic uint32_t state; /* enum task_state: own thread writes, from TASK_ZOMBIE on under taskset_lock */
 
@@ -132,12 +133,13 @@ struct task {
     sigset_word blocked; /* own thread may read it without the lock */
     sigset_word sigwait; /* sigtimedwait: wakes for these although they are blocked */
     struct sigpending pending;
-    bool exiting;                          /* takes no more signals */
-    bool stop_counted;                     /* has yet to be counted off group->stop_pending_count */
-    uint8_t seccomp_mode;                  /* LINUX_SECCOMP_MODE_*; own thread may read */
-    struct seccomp_filter *seccomp_filter; /* reference or NULL; own thread may read: seccomp.h */
-    _Atomic uint32_t syscall_work;         /* enum syscall_work; anybody may read */
-    struct task_trace trace;               /* ptrace.h: locks of its own rules */
+    bool exiting;                                  /* takes no more signals */
+    bool dump_halted;                              /* has come to a halt for a core dump of its process */
+    bool stop_counted;                             /* has yet to be counted off group->stop_pending_count */
+    _Atomic uint8_t seccomp_mode;                  /* LINUX_SECCOMP_MODE_*; own thread may read */
+    struct seccomp_filter *_Atomic seccomp_filter; /* reference or NULL; own thread may read: seccomp.h */
+    _Atomic uint32_t syscall_work;                 /* enum syscall_work; anybody may read */
+    struct task_trace trace;                       /* ptrace.h: locks of its own rules */
 
     /* lock */
     struct mutex lock; /* RANK_TASK */
@@ -178,8 +180,8 @@ struct task {
     int oom_score_adj;
     uint32_t personality;
     int pdeath_signal;
-    bool no_new_privs;
-    int mce_kill; /* PR_MCE_KILL: LINUX_PR_MCE_KILL_LATE or EARLY plus one; 0: as the machine */
+    _Atomic bool no_new_privs; /* TSYNC sets it from another thread */
+    int mce_kill;              /* PR_MCE_KILL: LINUX_PR_MCE_KILL_LATE or EARLY plus one; 0: as the machine */
     uint64_t timer_slack_ns, default_timer_slack_ns;
 };
 DECLARE_REF(task);
@@ -224,8 +226,9 @@ struct thread_group {
     struct mutex signal_lock; /* RANK_SIGHAND */
     struct sighand *sighand;  /* reference; replaced at execve */
     struct sigpending shared_pending;
-    struct waitq signalfd_queue; /* woken when a signal is queued: signalfd's poll and read */
-    bool exiting;                /* exit_group or a fatal signal: all tasks are on their way out */
+    struct waitq signalfd_queue;    /* woken when a signal is queued: signalfd's poll and read */
+    struct core_dump *_Atomic dump; /* under way: core_dump.h. Written under the lock */
+    bool exiting;                   /* exit_group or a fatal signal: all tasks are on their way out */
     bool unkillable; /* init of a pid namespace: signals without a handler do nothing to it from inside */
     int exit_status; /* then: wait status of the whole group */
     struct task *exec_task;  /* execve waits for the others to end */

@@ -7,6 +7,7 @@
 
 #include "base/abi/linux/mman.h"
 #include "base/log.h"
+#include "sentry/kernel/current.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/kernel_host.h"
 #include "sentry/kernel/process.h"
@@ -158,8 +159,16 @@ static void stub_is_dead(struct task *t, const struct platform_event *event) {
     thread_group_exit(t->group, status_killed(LINUX_SIGKILL));
 }
 
+static _Thread_local struct task *t_current;
+
+struct task *task_current(void) {
+    return t_current;
+}
+
 void task_run(struct task *t) {
     bool in_syscall = false;
+
+    t_current = t;
 
     t->sentry_entered = monotonic_ns();
     if (t->set_child_tid) { /* a bad address is the guest's own loss: clone(2) */

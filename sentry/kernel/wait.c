@@ -49,7 +49,7 @@ static bool try_zombie(struct task *t, struct task *child, const struct wait_req
     int status = task_status_locked(child);
     fill_result(t, child, ret);
     ret->wait_status = status;
-    ret->code = status & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED;
+    ret->code = end_code_of(status);
     ret->status = status & 0x7f ? status & 0x7f : status >> 8;
     if (q->options & LINUX_WNOWAIT)
         return true;

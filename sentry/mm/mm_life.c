@@ -43,6 +43,7 @@ static struct mm *mm_alloc(struct kernel *k) {
     mutex_init(&mm->lock, RANK_MM);
     RB_INIT(&mm->areas);
     mm->dumpable = 1;
+    mm->dump_filter = 0x33;
     return mm;
 }
 
@@ -152,6 +153,7 @@ static void copy_layout(struct mm *to, const struct mm *from) {
         to->auxv[i] = from->auxv[i];
     to->auxv_words = from->auxv_words;
     to->dumpable = from->dumpable;
+    to->dump_filter = from->dump_filter;
     to->user_ns = from->user_ns ? user_ns_ref(from->user_ns) : NULL;
     to->membarrier_state = from->membarrier_state;
     to->thp_disabled = from->thp_disabled;

@@ -178,8 +178,8 @@ static int tree_open(struct task *t, const struct syscall_args *a, struct file *
     struct vfs_view v;
     struct path p;
 
-    if (flags & ~(uint32_t)(TREE_LOOKUP | LINUX_AT_RECURSIVE | LINUX_OPEN_TREE_CLONE |
-                            LINUX_OPEN_TREE_CLOEXEC))
+    if (flags &
+        ~(uint32_t)(TREE_LOOKUP | LINUX_AT_RECURSIVE | LINUX_OPEN_TREE_CLONE | LINUX_OPEN_TREE_CLOEXEC))
         return -EINVAL;
     if (flags & LINUX_AT_RECURSIVE && !clone)
         return -EINVAL;
@@ -235,8 +235,7 @@ int64_t sys_move_mount(struct task *t, const struct syscall_args *a) {
 
     if (!may_mount(t))
         return -EPERM;
-    if (flags & ~known ||
-        (flags & LINUX_MOVE_MOUNT_BENEATH && flags & LINUX_MOVE_MOUNT_SET_GROUP))
+    if (flags & ~known || (flags & LINUX_MOVE_MOUNT_BENEATH && flags & LINUX_MOVE_MOUNT_SET_GROUP))
         return -EINVAL;
     int r = lookup_user(t, arg_int(a, 0), a->arg[1],
                         (flags & LINUX_MOVE_MOUNT_F_SYMLINKS ? LOOKUP_FOLLOW : 0u) |
@@ -390,7 +389,8 @@ int64_t sys_fsmount(struct task *t, const struct syscall_args *a) {
 
     if (!may_mount(t))
         return -EPERM;
-    if (flags & ~(uint32_t)LINUX_FSMOUNT_CLOEXEC || attrs & ~(uint32_t)ATTRS || atime_flags(attrs, &atime) < 0)
+    if (flags & ~(uint32_t)LINUX_FSMOUNT_CLOEXEC || attrs & ~(uint32_t)ATTRS ||
+        atime_flags(attrs, &atime) < 0)
         return -EINVAL;
     struct file *config = fd_get(t, arg_int(a, 0));
     if (!config)

@@ -101,8 +101,8 @@ static void put_numbers(struct answer *a, const struct mount *m, int parent_id, 
         a->s.propagate_from = (uint64_t)m->master_group;
     if (want & LINUX_STATMOUNT_SUPPORTED_MASK)
         a->s.supported_mask = STATMOUNT_KNOWN;
-    a->s.mask |= want & (LINUX_STATMOUNT_SB_BASIC | LINUX_STATMOUNT_MNT_BASIC | LINUX_STATMOUNT_PROPAGATE_FROM |
-                         LINUX_STATMOUNT_SUPPORTED_MASK);
+    a->s.mask |= want & (LINUX_STATMOUNT_SB_BASIC | LINUX_STATMOUNT_MNT_BASIC |
+                         LINUX_STATMOUNT_PROPAGATE_FROM | LINUX_STATMOUNT_SUPPORTED_MASK);
 }
 
 /* Options of the file system: one text, or one text each. */
@@ -211,7 +211,8 @@ static void collect(const struct mount *m, int parent_id, const char *mountpoint
         return;
     if (c->count == c->capacity) {
         size_t more = c->capacity ? c->capacity * 2 : 64;
-        uint64_t *ids = c->ids ? heap_realloc(c->ids, more * sizeof *ids) : heap_alloc_bytes(more * sizeof *ids);
+        uint64_t *ids =
+            c->ids ? heap_realloc(c->ids, more * sizeof *ids) : heap_alloc_bytes(more * sizeof *ids);
         if (!ids) {
             c->failed = true;
             return;
@@ -223,7 +224,8 @@ static void collect(const struct mount *m, int parent_id, const char *mountpoint
 }
 
 /* Those after `last` in the order asked for (0: from the start), at most `max`, to `out`. */
-static size_t select_ids(const struct collected *c, uint64_t last, uint64_t max, bool reverse, uint64_t *out) {
+static size_t select_ids(const struct collected *c, uint64_t last, uint64_t max, bool reverse,
+                         uint64_t *out) {
     size_t n = 0;
 
     for (size_t i = 0; i < c->count && n < max; i++) {
@@ -243,7 +245,8 @@ static int64_t list_below(struct task *t, const struct path *top, const struct l
         r = -ENOMEM;
     if (r == 0 && c.count > 0) {
         uint64_t *out = heap_alloc_bytes(c.count * sizeof *out);
-        size_t n = out ? select_ids(&c, q->param, a->arg[2], arg_u32(a, 3) & LINUX_LISTMOUNT_REVERSE, out) : 0;
+        size_t n =
+            out ? select_ids(&c, q->param, a->arg[2], arg_u32(a, 3) & LINUX_LISTMOUNT_REVERSE, out) : 0;
         r = out ? copy_out(t, a->arg[1], out, n * sizeof *out) : -ENOMEM;
         r = r < 0 ? r : (int64_t)n;
         heap_free(out);

@@ -47,7 +47,7 @@ void file_init(struct file *f, const struct file_ops *ops, const struct path *pa
 
 static void file_destroy(struct file *f) {
     if (f->mode & FILE_OPENED)
-        vfs_notify(f->path.dentry, f->mode & FILE_WRITE ? LINUX_IN_CLOSE_WRITE : LINUX_IN_CLOSE_NOWRITE, 0);
+        vfs_notify_path(&f->path, f->mode & FILE_WRITE ? LINUX_IN_CLOSE_WRITE : LINUX_IN_CLOSE_NOWRITE);
     file_async_done(f);
     lease_file_gone(f);
     epoll_file_gone(f);
@@ -146,7 +146,7 @@ int file_readdir(struct file *f, struct dir_emit *e) {
     int r = f->inode->dead_dir ? -ENOENT : f->ops->readdir(f, e);
     mutex_unlock(&f->pos_lock);
     if (r == 0)
-        vfs_notify(f->path.dentry, LINUX_IN_ACCESS, 0);
+        vfs_notify_path(&f->path, LINUX_IN_ACCESS);
     return r;
 }
 

@@ -9,11 +9,13 @@
  */
 #include <errno.h>
 
+#include "base/abi/linux/fanotify.h"
 #include "base/abi/linux/fcntl.h"
 #include "base/clock.h"
 #include "sentry/kernel/restart.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/uaccess.h"
+#include "sentry/vfs/fanotify.h"
 #include "sentry/vfs/vfs_internal.h"
 
 enum direction { DIR_READ, DIR_WRITE };
@@ -143,8 +145,13 @@ static void count_for(struct task *t, enum direction direction, ssize_t done) {
 }
 
 static ssize_t transfer(struct io *io) {
-    ssize_t done = 0, r = do_at(io);
+    ssize_t done = 0, r = 0;
 
+    if (io->direction == DIR_READ && io->file->inode->type == LINUX_S_IFREG &&
+        !(io->file->mode & FILE_SILENT))
+        r = fanotify_permission(io->task, &io->file->path, LINUX_FAN_ACCESS_PERM);
+    if (r == 0)
+        r = do_at(io);
     if (r > 0)
         done = r;
     if ((r == -EAGAIN || wants_more(io, r)) && may_wait(io))
@@ -153,8 +160,8 @@ static ssize_t transfer(struct io *io) {
         r = done;
     if (io->task)
         count_for(io->task, io->direction, r);
-    if (r > 0)
-        vfs_notify(io->file->path.dentry, io->direction == DIR_READ ? LINUX_IN_ACCESS : LINUX_IN_MODIFY, 0);
+    if (r > 0 && !(io->file->mode & FILE_SILENT))
+        vfs_notify_path(&io->file->path, io->direction == DIR_READ ? LINUX_IN_ACCESS : LINUX_IN_MODIFY);
     if (r >= 0 && io->direction == DIR_WRITE && io->rw_flags & (LINUX_RWF_SYNC | LINUX_RWF_DSYNC) &&
         io->file->ops->fsync) {
         int synced = file_fsync(io->file, /* data_only= */ !(io->rw_flags & LINUX_RWF_SYNC));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/vfs/fs_config.c: see fs_config.h. Source: fsopen(2), fsconfig(2), fsmount(2), fspick(2); messages and
- * errors as observed (tests/conform/mount_api.c).
+ * sentry/vfs/fs_config.c: see fs_config.h. Source: fsopen(2), fsconfig(2), fsmount(2), fspick(2); messages
+ * and errors as observed (tests/conform/mount_api.c).
  */
 #include "sentry/vfs/fs_config.h"
 
@@ -23,9 +23,9 @@ enum { MESSAGES_MAX = 8, MESSAGE_SIZE = 128, OPTIONS_MAX = 4096 };
 struct fs_config {
     struct file base;
     const struct fs_type *type;
-    struct pid_ns *pid_ns; /* reference: of the opener */
+    struct pid_ns *pid_ns;   /* reference: of the opener */
     struct user_ns *user_ns; /* reference */
-    struct mutex lock;     /* RANK_INODE; all below */
+    struct mutex lock;       /* RANK_INODE; all below */
     enum phase phase;
     struct filesystem *fs; /* reference, once made or picked */
     bool readonly;
@@ -61,9 +61,7 @@ static ssize_t config_read(struct file *f, struct uio *to, uint64_t *offset) {
 
     (void)offset;
     mutex_lock(&c->lock);
-    ssize_t r = c->message_count == 0                         ? -ENODATA
-                : strlen(c->messages[0]) > to->remaining ? -EMSGSIZE
-                                                         : 0;
+    ssize_t r = c->message_count == 0 ? -ENODATA : strlen(c->messages[0]) > to->remaining ? -EMSGSIZE : 0;
     if (r == 0) {
         memcpy(text, c->messages[0], sizeof text);
         memmove(c->messages[0], c->messages[1], --c->message_count * MESSAGE_SIZE);
@@ -167,8 +165,8 @@ static int append_locked(struct fs_config *c, const char *item) {
 
 /* Flags of every file system; those without effect here are taken too. */
 static bool general_flag_locked(struct fs_config *c, const char *key) {
-    static const char *const without_effect[] = {"sync",  "async",  "dirsync", "lazytime", "nolazytime",
-                                                 "mand", "nomand"};
+    static const char *const without_effect[] = {"sync",       "async", "dirsync", "lazytime",
+                                                 "nolazytime", "mand",  "nomand"};
 
     if (strcmp(key, "ro") == 0 || strcmp(key, "rw") == 0) {
         c->readonly = key[1] == 'o';
@@ -195,7 +193,8 @@ static int set_locked(struct fs_config *c, struct task *t, const char *key, cons
     struct mount_options o = options_locked(c, t, item);
     int r = c->type->check_option ? c->type->check_option(t->kernel, &o) : -ENOENT;
     if (r < 0)
-        complain(c, r == -ENOENT ? "e %s: Unknown parameter '%s'" : "e %s: Bad value for '%s'", c->type->name, key);
+        complain(c, r == -ENOENT ? "e %s: Unknown parameter '%s'" : "e %s: Bad value for '%s'", c->type->name,
+                 key);
     if (r == -ENOENT)
         r = -EINVAL;
     if (r == 0)

@@ -10,6 +10,7 @@
 #include "base/abi/linux/capability.h"
 #include "base/clock.h"
 #include "sentry/heap/heap.h"
+#include "sentry/vfs/fanotify.h"
 #include "sentry/vfs/file_lock.h"
 #include "sentry/vfs/inotify.h"
 #include "sentry/vfs/vfs_internal.h"
@@ -71,6 +72,7 @@ int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesy
  * fact none do). */
 static void filesystem_destroy(struct filesystem *fs) {
     inotify_fs_gone(fs);
+    fanotify_fs_gone(fs);
     if (fs->root) {
         dentry_prune_tree(fs->root);
         fs->root = dentry_unref(fs->root);

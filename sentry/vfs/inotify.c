@@ -25,6 +25,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/pid.h"
 #include "sentry/mm/uaccess.h"
+#include "sentry/vfs/fanotify.h"
 #include "sentry/vfs/file_async.h"
 #include "sentry/vfs/vfs_internal.h"
 
@@ -218,6 +219,7 @@ static size_t collect_marks(struct inode *i, struct mark **ret, size_t max) {
 void inode_drop_watches(struct inode *i) {
     struct mark *m;
 
+    fanotify_inode_gone(i);
     while (atomic_load(&i->watch_count) > 0 && collect_marks(i, &m, 1) == 1) {
         if (mark_detach(m, i))
             mark_put_detached(m, /* ignored= */ true);
@@ -297,8 +299,12 @@ void vfs_notify_parent(struct dentry *d, uint32_t mask, uint32_t cookie) {
     if (nobody_watches(d))
         return;
     struct dentry *parent = dentry_parent_and_name(d, name, &len);
-    if (parent != d && parent->inode)
+    if (parent != d && parent->inode) {
         send_to_marks(parent->inode, mask, cookie, name, len);
+        if (mask & (LINUX_IN_CREATE | LINUX_IN_DELETE))
+            fanotify_name_event(parent->inode, name, len, d->inode,
+                                mask & (LINUX_IN_CREATE | LINUX_IN_DELETE));
+    }
     dentry_unref(parent);
 }
 
@@ -318,12 +324,21 @@ void vfs_notify(struct dentry *d, uint32_t mask, uint32_t cookie) {
         send_to_marks(d->inode, mask, cookie, NULL, 0);
 }
 
+void vfs_notify_path(const struct path *p, uint32_t mask) {
+    if (nobody_watches(p->dentry))
+        return;
+    fanotify_path_event(p, mask);
+    vfs_notify(p->dentry, mask, 0);
+}
+
 void vfs_notify_rename(struct inode *from_dir, const char *from, size_t from_len, struct inode *to_dir,
                        const char *to, size_t to_len, struct dentry *moved, uint32_t cookie) {
     uint32_t dir_bit = inode_is_dir(moved->inode) ? LINUX_IN_ISDIR : 0u;
 
     send_to_marks(from_dir, LINUX_IN_MOVED_FROM | dir_bit, cookie, from, from_len);
     send_to_marks(to_dir, LINUX_IN_MOVED_TO | dir_bit, cookie, to, to_len);
+    fanotify_name_event(from_dir, from, from_len, moved->inode, LINUX_IN_MOVED_FROM);
+    fanotify_name_event(to_dir, to, to_len, moved->inode, LINUX_IN_MOVED_TO);
     send_to_marks(moved->inode, LINUX_IN_MOVE_SELF, 0, NULL, 0); /* events of oneself never say ISDIR */
 }
 

@@ -202,6 +202,8 @@ int vfs_create(struct kernel *k) {
     list_init(&v->grouped);
     list_init(&v->blocked_locks);
     vfs_settings_init(v);
+    list_init(&v->fan_marks);
+    mutex_init(&v->fan_lock, RANK_LEAF);
     v->mount_hash = heap_alloc_array(MOUNT_BUCKETS, sizeof *v->mount_hash);
     int r = v->mount_hash ? dcache_create(v) : -ENOMEM;
     for (size_t i = 0; r == 0 && i < MOUNT_BUCKETS; i++)

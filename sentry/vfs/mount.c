@@ -14,6 +14,7 @@
 
 #include "base/abi/linux/mount.h"
 #include "sentry/heap/heap.h"
+#include "sentry/vfs/fanotify.h"
 #include "sentry/vfs/vfs_internal.h"
 
 HEAP_TYPE(mount, struct mount, 0);
@@ -59,6 +60,7 @@ static void mount_destroy(struct mount *m) {
     ASSERT(list_empty(&m->children));
     ASSERT(!m->parent);
     ASSERT(!m->ns);
+    fanotify_mount_gone(m);
     if (!list_empty(&m->peer_node)) {
         struct vfs *v = vfs_of(m->fs);
         mutex_lock(&v->mounts_lock);
@@ -276,8 +278,8 @@ bool path_cross_mounts(struct path *p) {
         struct mount *m = mount_on_locked(v, p->mount, p->dentry);
         struct path next = {m ? mount_ref(m) : NULL, m ? dentry_ref(m->root) : NULL};
         if (m && m->flags & MOUNT_EXPIRY_MARK)
-            m->flags &= m->flags & MOUNT_EXPIRY_FRESH ? ~(uint32_t)MOUNT_EXPIRY_FRESH
-                                                      : ~(uint32_t)MOUNT_EXPIRY_MARK;
+            m->flags &=
+                m->flags & MOUNT_EXPIRY_FRESH ? ~(uint32_t)MOUNT_EXPIRY_FRESH : ~(uint32_t)MOUNT_EXPIRY_MARK;
         mutex_unlock(&v->mounts_lock);
         if (!m)
             break;

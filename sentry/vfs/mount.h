@@ -68,12 +68,12 @@ struct mnt_ns {
     struct kernel *kernel;
     struct user_ns *user_ns; /* reference */
     uint64_t inode;
-    _Atomic uint64_t event;  /* counts changes, for poll on /proc/PID/mounts; changed with RANK_MOUNTS */
-    struct mount *root;      /* reference */
-    struct list mounts;      /* RANK_MOUNTS; by id */
-    size_t count;            /* at most MOUNTS_MAX: -ENOSPC */
-    struct waitq changed;    /* LINUX_POLLPRI|POLLERR of /proc/PID/mounts */
-    bool anonymous;          /* a detached tree's: no task is in it. Constant */
+    _Atomic uint64_t event; /* counts changes, for poll on /proc/PID/mounts; changed with RANK_MOUNTS */
+    struct mount *root;     /* reference */
+    struct list mounts;     /* RANK_MOUNTS; by id */
+    size_t count;           /* at most MOUNTS_MAX: -ENOSPC */
+    struct waitq changed;   /* LINUX_POLLPRI|POLLERR of /proc/PID/mounts */
+    bool anonymous;         /* a detached tree's: no task is in it. Constant */
 };
 enum { MOUNTS_MAX = 100000 };
 DECLARE_REF(mnt_ns);
@@ -93,9 +93,10 @@ int vfs_mount_fs(struct mnt_ns *ns, struct filesystem *fs, const struct path *at
                  const char *source) must_check;
 int vfs_mount_bind(struct mnt_ns *ns, const struct path *from, const struct path *at,
                    bool recursive) must_check;
-/* `from` is a mount of the namespace, or the top of a detached tree. beneath: below the topmost mount on `at`,
- * which must be the root of that mount. */
-int vfs_mount_move(struct mnt_ns *ns, const struct path *from, const struct path *at, bool beneath) must_check;
+/* `from` is a mount of the namespace, or the top of a detached tree. beneath: below the topmost mount on
+ * `at`, which must be the root of that mount. */
+int vfs_mount_move(struct mnt_ns *ns, const struct path *from, const struct path *at,
+                   bool beneath) must_check;
 int vfs_umount(struct mnt_ns *ns, const struct path *at, int flags /* LINUX_MNT_* */) must_check;
 /* Flags of one mount (MS_REMOUNT|MS_BIND); vfs_remount_fs: of the file system too, with its options. */
 int vfs_remount(struct mnt_ns *ns, const struct path *at, uint32_t flags) must_check;

@@ -158,8 +158,9 @@ struct delivery {
     struct mount *to, *copy;
 };
 
-/* Which earlier copy (or the original, for `parent` itself) the one for `to` is made of: a peer's, else one of
- * its master's group. Receivers come breadth first, so that a group's copy is there before its slaves need it. */
+/* Which earlier copy (or the original, for `parent` itself) the one for `to` is made of: a peer's, else one
+ * of its master's group. Receivers come breadth first, so that a group's copy is there before its slaves need
+ * it. */
 static struct mount *copy_of_group(const struct delivery *done, size_t count, struct mount *tree,
                                    const struct mount *parent, int group) {
     if (!group)

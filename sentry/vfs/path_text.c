@@ -59,7 +59,8 @@ static bool write_names(struct front *b, struct path *p, const struct path *root
 
 /* Also a terminal of a container without a devpts of its own: it is on no mount. */
 static bool is_anonymous(const struct path *p) {
-    return !p->mount || (p->mount->flags & MOUNT_INTERNAL && p->dentry != p->mount->root && p->dentry->parent == p->dentry);
+    return !p->mount || (p->mount->flags & MOUNT_INTERNAL && p->dentry != p->mount->root &&
+                         p->dentry->parent == p->dentry);
 }
 
 int path_text(const struct path *p, const struct path *root, char **ret) {

@@ -381,6 +381,6 @@ int vfs_set_acl(const struct path *p, enum acl_kind kind, const void *value, siz
         r = set_acl(i, kind, a, c);
     posix_acl_unref(a);
     if (r == 0)
-        vfs_notify(p->dentry, LINUX_IN_ATTRIB, 0);
+        vfs_notify_path(p, LINUX_IN_ATTRIB);
     return r;
 }

@@ -458,12 +458,6 @@ int path_of_inode(struct mount *m, struct inode *inode, struct path *ret) must_c
 /* Connecting and binding of unix sockets by name: what hangs on the inode (inode.node). */
 int vfs_bind_socket(const struct vfs_view *v, const char *name, uint32_t mode, struct path *ret) must_check;
 
-/* A mount of `fs` that no namespace shows; and an open file of one of its inodes, not by a name and without
- * any check. New references. */
-int vfs_layer_mount(struct filesystem *fs, struct mount **ret) must_check;
-int vfs_layer_open(struct mount *m, struct inode *inode, uint32_t flags, const struct creds *c,
-                   struct file **ret) must_check;
-
 /* Event for inotify (LINUX_IN_*) on the inode and, with its name, on its parent; CREATE: on the parent only.
  * Costs nothing while no one watches. */
 void vfs_notify(struct dentry *d, uint32_t mask, uint32_t cookie);

@@ -92,7 +92,7 @@ int vfs_setattr(const struct path *p, const struct setattr *s, const struct cred
     if (r == 0 && checked.mask & SETATTR_MODE)
         r = acl_chmod(i, checked.mode);
     if (r == 0)
-        vfs_notify(p->dentry, LINUX_IN_ATTRIB, 0);
+        vfs_notify_path(p, LINUX_IN_ATTRIB);
     return r;
 }
 
@@ -121,7 +121,7 @@ int vfs_truncate(const struct path *p, uint64_t size, bool opened, const struct 
         atomic_fetch_sub(&i->write_count, 1);
     }
     if (r == 0)
-        vfs_notify(p->dentry, LINUX_IN_MODIFY, 0);
+        vfs_notify_path(p, LINUX_IN_MODIFY);
     return r;
 }
 

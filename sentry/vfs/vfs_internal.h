@@ -38,6 +38,9 @@ struct vfs {
     _Atomic uint32_t watches;          /* inotify marks in all: events cost nothing when 0 */
     struct mutex marks_lock;           /* RANK_LEAF */
     struct list marks;                 /* all of them */
+    struct list fan_marks;             /* of struct fan_mark (fanotify.h) */
+    struct mutex fan_lock;             /* RANK_LEAF */
+    _Atomic uint32_t fan_mark_count;   /* of that list */
     struct mutex epoll_graph;          /* RANK_EPOLL_GRAPH: who watches whom, for loop checks */
     struct mutex lock_graph;           /* RANK_FILE_LOCK_GRAPH: waiting POSIX lock owners */
     struct list blocked_locks;         /* of file_lock.c's waiters */
@@ -126,6 +129,11 @@ int mount_propagate_attach_locked(struct vfs *v, struct mount *tree, struct moun
                                   struct list *gone) must_check;
 void mount_propagate_detach_locked(struct vfs *v, struct mount *m, struct list *gone);
 
+/* vfs's own bit of file.mode: fanotify's view of the file, which makes no events. */
+enum { FILE_SILENT = 2048 };
+/* vfs_open.c: as vfs_open_path(), for such a file. */
+int vfs_open_silent(const struct vfs_view *v, const struct path *p, uint32_t flags,
+                    struct file **ret) must_check;
 /* vfs_open.c: one more writer; -ETXTBSY. */
 int inode_get_write(struct inode *i) must_check;
 
@@ -134,7 +142,8 @@ int name_may_delete(struct inode *dir, const struct dentry *victim, bool want_di
                     const struct creds *c) must_check;
 void names_notify_removed(struct dentry *d);
 
-/* inotify.c */
+/* inotify.c. An event of a path, for inotify and fanotify. */
+void vfs_notify_path(const struct path *p, uint32_t mask);
 void vfs_notify_parent(struct dentry *d, uint32_t mask, uint32_t cookie);
 void vfs_notify_self(struct dentry *d, uint32_t mask);
 void vfs_notify_rename(struct inode *from_dir, const char *from, size_t from_len, struct inode *to_dir,

@@ -9,8 +9,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/abi/linux/fanotify.h"
 #include "base/abi/linux/fcntl.h"
 #include "sentry/heap/heap.h"
+#include "sentry/vfs/fanotify.h"
 #include "sentry/vfs/lease.h"
 #include "sentry/vfs/pipe.h"
 #include "sentry/vfs/vfs_internal.h"
@@ -125,7 +127,7 @@ static int truncate_at_open(const struct path *p) {
     return i->ops->setattr ? i->ops->setattr(i, &s) : -EPERM;
 }
 
-/* Everything after the checks. `how`: FILE_DENY_WRITE or 0. */
+/* Everything after the checks. `how`: FILE_DENY_WRITE, FILE_SILENT or 0. */
 static int open_checked(const struct vfs_view *v, const struct path *p, uint32_t flags, bool created,
                         uint32_t how, struct file **ret) {
     struct inode *i = p->dentry->inode;
@@ -134,7 +136,13 @@ static int open_checked(const struct vfs_view *v, const struct path *p, uint32_t
     struct file *f = NULL;
     int r = 0;
 
-    if (regular && !created) {
+    if (!created && !(how & FILE_SILENT))
+        r = fanotify_permission(v->task, p,
+                                how & FILE_DENY_WRITE ? LINUX_FAN_OPEN_PERM | LINUX_FAN_OPEN_EXEC_PERM
+                                                      : LINUX_FAN_OPEN_PERM);
+    if (r < 0)
+        return r;
+    if (regular && !created && !(how & FILE_SILENT)) {
         r = lease_break(v->task, i, access_mask(flags) & MAY_WRITE, flags & LINUX_O_NONBLOCK);
         if (r < 0)
             return r;
@@ -158,7 +166,7 @@ static int open_checked(const struct vfs_view *v, const struct path *p, uint32_t
         file_unref(f);
         return r;
     }
-    f->mode |= how | FILE_OPENED;
+    f->mode |= how | (how & FILE_SILENT ? 0 : FILE_OPENED);
     if (regular && f->mode & FILE_READ && !counted) {
         f->mode |= FILE_READ_COUNTED;
         atomic_fetch_add(&i->read_count, 1);
@@ -167,7 +175,10 @@ static int open_checked(const struct vfs_view *v, const struct path *p, uint32_t
         f->mode |= FILE_COUNTED;
         atomic_fetch_add(&p->mount->writers, 1);
     }
-    vfs_notify(p->dentry, LINUX_IN_OPEN, 0);
+    if (!(how & FILE_SILENT))
+        vfs_notify_path(p, LINUX_IN_OPEN);
+    if (how & FILE_DENY_WRITE)
+        fanotify_path_event(p, LINUX_FAN_OPEN_EXEC);
     *ret = f;
     return 0;
 }
@@ -177,6 +188,12 @@ int vfs_open_path(const struct vfs_view *v, const struct path *p, uint32_t flags
         return open_path_only(p, flags, v->creds, ret);
     int r = may_open(p, flags, /* created= */ false, v->creds);
     return r < 0 ? r : open_checked(v, p, flags, /* created= */ false, 0, ret);
+}
+
+int vfs_open_silent(const struct vfs_view *v, const struct path *p, uint32_t flags, struct file **ret) {
+    int r = may_open(p, flags, /* created= */ false, v->creds);
+
+    return r < 0 ? r : open_checked(v, p, flags, /* created= */ false, FILE_SILENT, ret);
 }
 
 /* ---- creating ---- */

@@ -85,7 +85,7 @@ int vfs_setxattr(const struct path *p, const char *name, const void *value, size
         return -EOPNOTSUPP;
     r = i->ops->setxattr(i, name, value, size, flags);
     if (r == 0)
-        vfs_notify(p->dentry, LINUX_IN_ATTRIB, 0);
+        vfs_notify_path(p, LINUX_IN_ATTRIB);
     return r;
 }
 
@@ -104,7 +104,7 @@ int vfs_removexattr(const struct path *p, const char *name, const struct creds *
         return -EOPNOTSUPP;
     r = i->ops->removexattr(i, name);
     if (r == 0)
-        vfs_notify(p->dentry, LINUX_IN_ATTRIB, 0);
+        vfs_notify_path(p, LINUX_IN_ATTRIB);
     return r;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 static void own_namespace(void) {
     if (!is_root())
@@ -260,6 +261,41 @@ CHECK(notification) {
     OK(mq_send(q, "1", 1, 0));
     OK(mq_notify(q, &e));
     EQ(g_signals, 2);
+}
+
+static void on_message_thread(union sigval v) {
+    g_value = v.sival_int;
+    g_signals++;
+}
+
+CHECK(notification_by_thread) {
+    struct sigevent e = {
+        .sigev_notify = SIGEV_THREAD, .sigev_notify_function = on_message_thread, .sigev_value.sival_int = 7};
+
+    own_namespace();
+    mqd_t q = make("/n", 4, 64, 0);
+    OK(mq_notify(q, &e));
+    OK(mq_send(q, "x", 1, 0));
+    WAIT_UNTIL(g_signals == 1);
+    EQ(g_value, 7);
+    expect(q, "x", 0);
+    e.sigev_value.sival_int = 8;
+    OK(mq_notify(q, &e));
+    OK(mq_notify(q, NULL));
+    OK(mq_send(q, "x", 1, 0));
+    sleep_ms(20);
+    EQ(g_signals, 1);
+    /* Called directly, with what is no netlink socket. */
+    char cookie[32] = {0};
+    e.sigev_signo = 0;
+    e.sigev_value.sival_ptr = cookie;
+    ERR(syscall(SYS_mq_notify, q, &e), ENOTSOCK);
+    e.sigev_signo = 99;
+    ERR(syscall(SYS_mq_notify, q, &e), EBADF);
+    e.sigev_signo = OK(socket(AF_UNIX, SOCK_DGRAM, 0));
+    ERR(syscall(SYS_mq_notify, q, &e), EINVAL);
+    e.sigev_value.sival_ptr = (void *)16;
+    ERR(syscall(SYS_mq_notify, q, &e), EFAULT);
 }
 
 CHECK(poll_and_epoll) {

@@ -228,6 +228,14 @@ static int dir_symlink(struct inode *dir, const char *name, size_t len, const ch
 
 /* ---- linking and removing ---- */
 
+static bool has_place(struct gofer_inode *i) {
+    struct gofer_fs *g = gfs_of(&i->inode);
+    mutex_lock(&g->tree_lock);
+    bool has = i->parent != NULL;
+    mutex_unlock(&g->tree_lock);
+    return has;
+}
+
 static int dir_link(struct inode *inode, const char *name, size_t len, struct inode *target) {
     struct gofer_inode *dir = gino_of(inode), *i = gino_of(target);
     struct gofer_attr attr;
@@ -252,7 +260,7 @@ static int dir_link(struct inode *inode, const char *name, size_t len, struct in
     if (rc < 0)
         return rc;
     gino_attr_set(i, &attr, seq);
-    if (!i->parent) /* an O_TMPFILE's first name */
+    if (!has_place(i)) /* an O_TMPFILE's first name */
         gino_moved(i, dir, name, len);
     return 0;
 }

@@ -27,6 +27,18 @@ struct mqueue_entry {
     uint64_t cookie;
 };
 
+enum { NOTIFY_COOKIE = 32, NOTIFY_WOKEN = 1, NOTIFY_REMOVED = 2 }; /* <linux/mqueue.h> */
+
+/* Who wants to hear of the next message to an empty queue: mq_notify(3). */
+struct mqueue_notice {
+    struct pid *process; /* reference; NULL: nobody */
+    struct file *file;   /* borrowed: through which it was asked for */
+    struct file *socket; /* reference, of SIGEV_THREAD: the netlink socket at which libc's thread reads */
+    int kind, signal;
+    uint64_t value;
+    unsigned char cookie[NOTIFY_COOKIE]; /* what it reads; the last byte says why */
+};
+
 struct mqueue_inode {
     struct inode base;
     int64_t atime_ns, mtime_ns, ctime_ns; /* base.lock */
@@ -43,11 +55,7 @@ struct mqueue_inode {
     struct list messages;         /* of message.node: by priority (message.type), then oldest first */
     uint64_t count, bytes;
     unsigned receivers; /* that sleep: no notification then */
-    /* mq_notify(3) */
-    struct pid *notify_process; /* reference; NULL: none */
-    struct file *notify_file;   /* borrowed: through which it was asked for */
-    int notify_kind, notify_signal;
-    uint64_t notify_value;
+    struct mqueue_notice notice;
 };
 
 static inline struct mqueue_inode *mqueue_inode_of(struct inode *i) {

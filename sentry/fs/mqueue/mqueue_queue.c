@@ -2,8 +2,7 @@
  * sentry/fs/mqueue/mqueue_queue.c: a POSIX message queue once it is open: sending, receiving, notification,
  * poll, and the text that read(2) gives. Source: mq_send(3), mq_receive(3), mq_notify(3), mq_overview(7).
  *
- * SIGEV_THREAD is made by libc of a netlink socket that is handed in, which we do not take: EBADF, as for a
- * descriptor that is no such socket.
+ * SIGEV_THREAD is made by libc of a netlink socket that it hands in and at which a thread of its own reads.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +16,8 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/uaccess.h"
+#include "sentry/socket/netlink/netlink.h"
+#include "sentry/vfs/fd_table.h"
 
 HEAP_TYPE(mqueue_file, struct file, 0);
 
@@ -32,11 +33,16 @@ static struct mqueue_inode *queue_of(struct file *f) {
     return mqueue_inode_of(f->inode);
 }
 
+static void notice_done(struct mqueue_notice *n) {
+    pid_unref(n->process);
+    file_unref(n->socket);
+}
+
 void mqueue_init(struct mqueue_inode *q) {
     mutex_init(&q->lock, RANK_EVENT);
     waitq_init(&q->queue);
     list_init(&q->messages);
-    q->notify_kind = LINUX_SIGEV_NONE;
+    q->notice.kind = LINUX_SIGEV_NONE;
 }
 
 void mqueue_done(struct mqueue_inode *q) {
@@ -46,7 +52,7 @@ void mqueue_done(struct mqueue_inode *q) {
         list_del(&m->node);
         message_free(m);
     }
-    pid_unref(q->notify_process);
+    notice_done(&q->notice);
 }
 
 uint64_t mqueue_message_size(struct file *f) {
@@ -74,33 +80,29 @@ static void touch(struct mqueue_inode *q) {
 
 /* ---- notification ---- */
 
-struct notification {
-    struct pid *process; /* reference, or NULL: none is due */
-    int kind, signal;
-    uint64_t value;
-};
-
-/* A message has come to an empty queue at which nobody waits: the registration is used up. */
-static void take_notification_locked(struct mqueue_inode *q, struct notification *ret) {
-    *ret = (struct notification){.process = q->notify_process,
-                                 .kind = q->notify_kind,
-                                 .signal = q->notify_signal,
-                                 .value = q->notify_value};
-    q->notify_process = NULL;
-    q->notify_file = NULL;
+/* A message has come to an empty queue at which nobody waits, or it is wanted no more: the registration is
+ * used up. */
+static void take_notice_locked(struct mqueue_inode *q, struct mqueue_notice *ret) {
+    *ret = q->notice;
+    q->notice = (struct mqueue_notice){.kind = LINUX_SIGEV_NONE};
 }
 
-static void deliver(struct task *sender, struct notification *n) {
+static void tell_thread(struct mqueue_notice *n, int why) {
+    if (!n->socket)
+        return;
+    n->cookie[NOTIFY_COOKIE - 1] = (unsigned char)why;
+    netlink_deliver(n->socket, n->cookie, sizeof n->cookie);
+}
+
+static void send_signal(struct task *sender, const struct mqueue_notice *n) {
     struct kernel *k = sender->kernel;
 
-    if (!n->process)
-        return;
     mutex_lock(&k->taskset_lock);
     struct task *target = pid_task_locked(n->process, PID_GROUP);
     if (target)
         task_ref(target);
     mutex_unlock(&k->taskset_lock);
-    if (target && n->kind == LINUX_SIGEV_SIGNAL && n->signal != 0) {
+    if (target) {
         struct linux_siginfo info;
         siginfo_user(&info, n->signal, sender, target);
         info.code = LINUX_SI_MESGQ;
@@ -108,39 +110,60 @@ static void deliver(struct task *sender, struct notification *n) {
         (void)!signal_send(target, &info, SIGNAL_GROUP);
     }
     task_unref(target);
-    pid_unref(n->process);
 }
 
-static int check_event(const struct linux_sigevent *e) {
+static void deliver(struct task *sender, struct mqueue_notice *n) {
+    if (n->process && n->kind == LINUX_SIGEV_SIGNAL && n->signal != 0)
+        send_signal(sender, n);
+    tell_thread(n, NOTIFY_WOKEN);
+    notice_done(n);
+}
+
+/* What an event asks for, with references: -EINVAL, -EFAULT, -EBADF, -ENOTSOCK. */
+static int make_notice(struct task *t, struct file *f, const struct linux_sigevent *e,
+                       struct mqueue_notice *ret) {
     if (e->notify != LINUX_SIGEV_NONE && e->notify != LINUX_SIGEV_SIGNAL && e->notify != LINUX_SIGEV_THREAD)
         return -EINVAL;
     if (e->notify == LINUX_SIGEV_SIGNAL && (e->signo < 0 || e->signo > LINUX_NSIG))
         return -EINVAL;
-    return e->notify == LINUX_SIGEV_THREAD ? -EBADF : 0;
+    *ret = (struct mqueue_notice){.file = f, .kind = e->notify, .signal = e->signo, .value = e->value};
+    if (e->notify == LINUX_SIGEV_THREAD) {
+        if (copy_in(t, ret->cookie, e->value, sizeof ret->cookie) < 0)
+            return -EFAULT;
+        ret->socket = fd_get(t, e->signo);
+        int result = !ret->socket                                 ? -EBADF
+                     : ret->socket->inode->type != LINUX_S_IFSOCK ? -ENOTSOCK
+                     : !is_netlink_file(ret->socket)              ? -EINVAL
+                                                                  : 0;
+        if (result < 0) {
+            file_unref(ret->socket);
+            return result;
+        }
+    }
+    ret->process = pid_ref(t->group->pid);
+    return 0;
 }
 
 int mqueue_notify(struct task *t, struct file *f, const struct linux_sigevent *event) {
     struct mqueue_inode *q = queue_of(f);
-    struct pid *dropped = NULL;
-    int result = event ? check_event(event) : 0;
+    struct mqueue_notice fresh = {0}, old = {0};
+    int result = event ? make_notice(t, f, event, &fresh) : 0;
 
     if (result < 0)
         return result;
     mutex_lock(&q->lock);
-    if (!event && q->notify_process == t->group->pid) {
-        dropped = TAKE(q->notify_process);
-        q->notify_file = NULL;
-    } else if (event && q->notify_process) {
+    if (!event && q->notice.process == t->group->pid) {
+        take_notice_locked(q, &old);
+    } else if (event && q->notice.process) {
         result = -EBUSY;
     } else if (event) {
-        q->notify_process = pid_ref(t->group->pid);
-        q->notify_file = f;
-        q->notify_kind = event->notify;
-        q->notify_signal = event->signo;
-        q->notify_value = event->value;
+        q->notice = fresh;
+        fresh = (struct mqueue_notice){0};
     }
     mutex_unlock(&q->lock);
-    pid_unref(dropped);
+    tell_thread(&old, NOTIFY_REMOVED);
+    notice_done(&old);
+    notice_done(&fresh);
     if (result == 0)
         touch(q);
     return result;
@@ -158,12 +181,12 @@ static void insert_locked(struct mqueue_inode *q, struct message *m) {
     q->bytes += m->size;
 }
 
-static int send_once(struct mqueue_inode *q, struct message *m, struct notification *n) {
+static int send_once(struct mqueue_inode *q, struct message *m, struct mqueue_notice *n) {
     mutex_lock(&q->lock);
     int result = q->count < (uint64_t)q->max_messages ? 0 : -EAGAIN;
     if (result == 0) {
         if (q->count == 0 && q->receivers == 0)
-            take_notification_locked(q, n);
+            take_notice_locked(q, n);
         insert_locked(q, m);
     }
     mutex_unlock(&q->lock);
@@ -174,7 +197,7 @@ static int send_once(struct mqueue_inode *q, struct message *m, struct notificat
 
 int mqueue_send(struct task *t, struct file *f, struct message *m, int64_t deadline) {
     struct mqueue_inode *q = queue_of(f);
-    struct notification n = {0};
+    struct mqueue_notice n = {0};
     struct waiter w;
     int result = send_once(q, m, &n);
 
@@ -244,7 +267,7 @@ int mqueue_receive(struct task *t, struct file *f, int64_t deadline, struct mess
 /* ---- as a file ---- */
 
 static int notify_pid_locked(struct mqueue_inode *q, struct pid_ns *ns) {
-    return q->notify_process && ns ? pid_nr(q->notify_process, ns) : 0;
+    return q->notice.process && ns ? pid_nr(q->notice.process, ns) : 0;
 }
 
 /* mq_overview(7), "Mounting the message queue filesystem". */
@@ -254,10 +277,10 @@ static ssize_t mqueue_read(struct file *f, struct uio *to, uint64_t *offset) {
     char text[STATUS_SIZE];
 
     mutex_lock(&q->lock);
-    bool told = q->notify_process;
+    bool told = q->notice.process;
     int n = snprintf(text, sizeof text, "QSIZE:%-10lu NOTIFY:%-5d SIGNO:%-5d NOTIFY_PID:%-6d\n",
-                     (unsigned long)q->bytes, told ? q->notify_kind : 0,
-                     told && q->notify_kind == LINUX_SIGEV_SIGNAL ? q->notify_signal : 0,
+                     (unsigned long)q->bytes, told ? q->notice.kind : 0,
+                     told && q->notice.kind == LINUX_SIGEV_SIGNAL ? q->notice.signal : 0,
                      notify_pid_locked(q, ns));
     mutex_unlock(&q->lock);
     if (*offset >= (uint64_t)n)
@@ -289,15 +312,14 @@ static struct waitq *mqueue_poll_queue(struct file *f) {
 /* mq_close(3): a registration made through this description ends with it. */
 static void mqueue_file_release(struct file *f) {
     struct mqueue_inode *q = queue_of(f);
-    struct pid *dropped = NULL;
+    struct mqueue_notice old = {0};
 
     mutex_lock(&q->lock);
-    if (q->notify_file == f) {
-        dropped = TAKE(q->notify_process);
-        q->notify_file = NULL;
-    }
+    if (q->notice.file == f)
+        take_notice_locked(q, &old);
     mutex_unlock(&q->lock);
-    pid_unref(dropped);
+    tell_thread(&old, NOTIFY_REMOVED);
+    notice_done(&old);
     file_done(f);
     heap_free(f);
 }

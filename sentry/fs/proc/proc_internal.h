@@ -27,7 +27,7 @@ extern const struct kernfs_ops proc_sys_mq_queues_max, proc_sys_mq_msg_max, proc
     proc_sys_mq_msg_default, proc_sys_mq_msgsize_default;
 extern const struct kernfs_ops proc_mounts, proc_mountinfo, proc_mountstats;
 extern const struct kernfs_ops proc_stat, proc_statm, proc_status, proc_limits, proc_io, proc_oom_score,
-    proc_oom_score_adj, proc_oom_adj, proc_sched, proc_schedstat, proc_timerslack;
+    proc_coredump_filter, proc_oom_score_adj, proc_oom_adj, proc_sched, proc_schedstat, proc_timerslack;
 extern const struct kernfs_ops proc_uid_map, proc_gid_map, proc_setgroups;
 extern const struct kernfs_ops proc_self_link, proc_thread_self_link, proc_self_mounts_link,
     proc_self_net_link;

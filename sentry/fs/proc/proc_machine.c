@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/proc/proc_machine.c: files of /proc that tell of the machine below the system: memory zones,
- * interrupts, drivers, devices. A sandbox has one zone of memory and no devices, so most are short. What is left
- * out of a real kernel's tree, and why: docs/vfs.md, "proc and sys". Source: proc(5).
+ * interrupts, drivers, devices. A sandbox has one zone of memory and no devices, so most are short. What is
+ * left out of a real kernel's tree, and why: docs/vfs.md, "proc and sys". Source: proc(5).
  */
 #include "sentry/fs/proc/proc_machine.h"
 
@@ -113,23 +113,27 @@ TEXT(, proc_nothing_private, 0400, "");
 TEXT(, proc_dma, 0444, " 4: cascade\n");
 TEXT(, proc_execdomains, 0444, "0-0\tLinux           \t[kernel]\n");
 TEXT(, proc_slabinfo, 0400,
-     "slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> "
+     "slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize> <objperslab> "
+     "<pagesperslab> "
      ": tunables <limit> <batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
 TEXT(, proc_pagetypeinfo, 0400, "Page block order: 9\nPages per block:  512\n\n");
 TEXT(static, g_ldiscs, 0444, "n_tty       0\nn_null     27\n");
 TEXT(static, g_tty_drivers, 0444,
-            "/dev/tty             /dev/tty        5       0 system:/dev/tty\n"
-            "/dev/console         /dev/console    5       1 system:console\n"
-            "/dev/ptmx            /dev/ptmx       5       2 system\n"
-            "pty_slave            /dev/pts      136 0-1048575 pty:slave\n"
-            "pty_master           /dev/ptm      128 0-1048575 pty:master\n");
+     "/dev/tty             /dev/tty        5       0 system:/dev/tty\n"
+     "/dev/console         /dev/console    5       1 system:console\n"
+     "/dev/ptmx            /dev/ptmx       5       2 system\n"
+     "pty_slave            /dev/pts      136 0-1048575 pty:slave\n"
+     "pty_master           /dev/ptm      128 0-1048575 pty:master\n");
 TEXT(static, g_pressure_cpu, 0644,
-            "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
+     "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
 
 static const struct kernfs_entry pressure_entries[] = {
     {"cpu", &g_pressure_cpu}, {"io", &g_pressure_cpu}, {"memory", &g_pressure_cpu}, {NULL, NULL}};
 const struct kernfs_ops proc_pressure_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = pressure_entries};
-static const struct kernfs_entry tty_entries[] = {
-    {"driver", &g_empty_dir}, {"drivers", &g_tty_drivers}, {"ldisc", &g_empty_dir}, {"ldiscs", &g_ldiscs}, {NULL, NULL}};
+static const struct kernfs_entry tty_entries[] = {{"driver", &g_empty_dir},
+                                                  {"drivers", &g_tty_drivers},
+                                                  {"ldisc", &g_empty_dir},
+                                                  {"ldiscs", &g_ldiscs},
+                                                  {NULL, NULL}};
 const struct kernfs_ops proc_tty_dir = {.mode = LINUX_S_IFDIR | 0555, .entries = tty_entries};
 const struct kernfs_ops proc_empty_dir = {.mode = LINUX_S_IFDIR | 0555};

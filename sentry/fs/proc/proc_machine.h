@@ -5,9 +5,9 @@
 
 #include "sentry/fs/proc/proc_internal.h"
 
-extern const struct kernfs_ops proc_buddyinfo, proc_zoneinfo, proc_interrupts, proc_softirqs, proc_cgroups, proc_kmsg,
-    proc_nothing, proc_nothing_private, proc_dma, proc_execdomains, proc_slabinfo, proc_pagetypeinfo,
-    proc_pressure_dir, proc_tty_dir, proc_empty_dir;
+extern const struct kernfs_ops proc_buddyinfo, proc_zoneinfo, proc_interrupts, proc_softirqs, proc_cgroups,
+    proc_kmsg, proc_nothing, proc_nothing_private, proc_dma, proc_execdomains, proc_slabinfo,
+    proc_pagetypeinfo, proc_pressure_dir, proc_tty_dir, proc_empty_dir;
 
 /* Of processes and threads. */
 extern const struct kernfs_ops proc_numa_maps, proc_pagemap, proc_stack, proc_syscall, proc_timens_offsets,

@@ -375,16 +375,16 @@ static const struct kernfs_ops proc_exe = {
         {"ksm_stat", &proc_ksm_stat}, {"numa_maps", &proc_numa_maps}, {"pagemap", &proc_pagemap},            \
         {"projid_map", &proc_projid_map}, {"stack", &proc_stack}, {"syscall", &proc_syscall},                \
         {"auxv", &proc_auxv}, {"cgroup", &proc_cgroup}, {"cmdline", &proc_cmdline}, {"comm", &proc_comm},    \
-        {"cwd", &proc_cwd}, {"environ", &proc_environ}, {"exe", &proc_exe}, {"fd", &proc_fd_dir},            \
-        {"fdinfo", &proc_fdinfo_dir}, {"gid_map", &proc_gid_map}, {"io", &proc_io},                          \
-        {"limits", &proc_limits}, {"loginuid", &proc_loginuid}, {"maps", &proc_maps}, {"mem", &proc_mem},    \
-        {"mountinfo", &proc_mountinfo}, {"mounts", &proc_mounts}, {"net", &proc_net_dir},                    \
-        {"ns", &proc_ns_dir}, {"oom_adj", &proc_oom_adj}, {"oom_score", &proc_oom_score},                    \
-        {"oom_score_adj", &proc_oom_score_adj}, {"personality", &proc_personality},                          \
-        {"root", &proc_rootlink}, {"sched", &proc_sched}, {"schedstat", &proc_schedstat},                    \
-        {"sessionid", &proc_sessionid}, {"setgroups", &proc_setgroups}, {"smaps", &proc_smaps},              \
-        {"smaps_rollup", &proc_smaps_rollup}, {"stat", &proc_stat}, {"statm", &proc_statm},                  \
-        {"status", &proc_status}, {"uid_map", &proc_uid_map}, {                                              \
+        {"coredump_filter", &proc_coredump_filter}, {"cwd", &proc_cwd}, {"environ", &proc_environ},          \
+        {"exe", &proc_exe}, {"fd", &proc_fd_dir}, {"fdinfo", &proc_fdinfo_dir}, {"gid_map", &proc_gid_map},  \
+        {"io", &proc_io}, {"limits", &proc_limits}, {"loginuid", &proc_loginuid}, {"maps", &proc_maps},      \
+        {"mem", &proc_mem}, {"mountinfo", &proc_mountinfo}, {"mounts", &proc_mounts},                        \
+        {"net", &proc_net_dir}, {"ns", &proc_ns_dir}, {"oom_adj", &proc_oom_adj},                            \
+        {"oom_score", &proc_oom_score}, {"oom_score_adj", &proc_oom_score_adj},                              \
+        {"personality", &proc_personality}, {"root", &proc_rootlink}, {"sched", &proc_sched},                \
+        {"schedstat", &proc_schedstat}, {"sessionid", &proc_sessionid}, {"setgroups", &proc_setgroups},      \
+        {"smaps", &proc_smaps}, {"smaps_rollup", &proc_smaps_rollup}, {"stat", &proc_stat},                  \
+        {"statm", &proc_statm}, {"status", &proc_status}, {"uid_map", &proc_uid_map}, {                      \
         "wchan", &proc_wchan                                                                                 \
     }
 

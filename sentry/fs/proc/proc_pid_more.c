@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/proc/proc_pid_more.c: the rarer files of /proc/PID: page maps, policies, attributes. Source: proc(5),
- * Documentation/admin-guide/mm/pagemap.
+ * sentry/fs/proc/proc_pid_more.c: the rarer files of /proc/PID: page maps, policies, attributes. Source:
+ * proc(5), Documentation/admin-guide/mm/pagemap.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -31,7 +31,8 @@ PID_TEXT(proc_cpuset, 0444, "/\n");
 PID_TEXT(proc_autogroup, 0644, "/autogroup-1 nice 0\n");
 PID_TEXT(proc_arch_status, 0444, "AVX512_elapsed_ms:\t-1\n");
 PID_TEXT(proc_ksm_merging_pages, 0400, "0\n");
-PID_TEXT(proc_ksm_stat, 0400, "ksm_rmap_items 0\nksm_zero_pages 0\nksm_merging_pages 0\nksm_process_profit 0\n");
+PID_TEXT(proc_ksm_stat, 0400,
+         "ksm_rmap_items 0\nksm_zero_pages 0\nksm_merging_pages 0\nksm_process_profit 0\n");
 PID_TEXT(proc_timers, 0444, "");
 PID_TEXT(proc_syscall, 0400, "running\n");
 
@@ -65,7 +66,7 @@ static ssize_t attr_store(struct kernfs_inode *n, struct task *t, const char *da
 static const struct kernfs_ops g_attr = PID_FILE(0666, .show = attr_show, .store = attr_store);
 static const struct kernfs_ops g_attr_prev = PID_FILE(0444, .show = attr_show);
 static const struct kernfs_entry attr_entries[] = {
-    {"current", &g_attr},   {"exec", &g_attr},      {"fscreate", &g_attr}, {"keycreate", &g_attr},
+    {"current", &g_attr},   {"exec", &g_attr},       {"fscreate", &g_attr}, {"keycreate", &g_attr},
     {"prev", &g_attr_prev}, {"sockcreate", &g_attr}, {NULL, NULL}};
 const struct kernfs_ops proc_attr_dir = {
     .mode = LINUX_S_IFDIR | 0555, .entries = attr_entries, PROC_PID_NODE};

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/abi/linux/resource.h"
@@ -350,6 +351,34 @@ static ssize_t oom_score_adj_store(struct kernfs_inode *n, struct task *viewer, 
     return r < 0 ? r : (ssize_t)len;
 }
 
+/* ---- coredump_filter ---- */
+
+static int coredump_filter_show(struct kernfs_inode *n, struct task *viewer, struct text *out) {
+    struct mm *mm = proc_mm(n);
+
+    (void)viewer;
+    if (mm)
+        text_printf(out, "%08x\n", mm->dump_filter);
+    mm_unref(mm);
+    return 0;
+}
+
+static ssize_t coredump_filter_store(struct kernfs_inode *n, struct task *viewer, const char *data,
+                                     size_t len) {
+    struct mm *mm = proc_mm(n);
+    char *end;
+    uint64_t value = strtoull(data, &end, 0);
+
+    (void)viewer;
+    if (!mm)
+        return -ESRCH;
+    ssize_t r = end == data || value > UINT32_MAX ? -EINVAL : (ssize_t)len;
+    if (r >= 0)
+        mm->dump_filter = value & 0x1ff;
+    mm_unref(mm);
+    return r;
+}
+
 static int oom_adj_show(struct kernfs_inode *n, struct task *viewer, struct text *out) {
     struct task *t = proc_task(n);
 
@@ -479,6 +508,7 @@ FILE_OPS(proc_status, 0444, .show = status_show);
 FILE_OPS(proc_limits, 0444, .show = limits_show);
 FILE_OPS(proc_io, 0400, .show = io_show, .open_check = proc_pid_open_private);
 FILE_OPS(proc_oom_score, 0444, .show = oom_score_show);
+FILE_OPS(proc_coredump_filter, 0644, .show = coredump_filter_show, .store = coredump_filter_store);
 FILE_OPS(proc_oom_score_adj, 0644, .show = oom_score_adj_show, .store = oom_score_adj_store);
 FILE_OPS(proc_oom_adj, 0644, .show = oom_adj_show);
 FILE_OPS(proc_sched, 0644, .show = sched_show);

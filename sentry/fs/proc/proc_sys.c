@@ -3,11 +3,12 @@
  * proc_sys_net.c. Values that nothing here enforces are constants, read-only, as in a container
  * whose /proc/sys is mounted read-only. Source: proc(5), sysctl.
  */
+#include "sentry/fs/proc/proc_sys.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "sentry/fs/proc/proc_sys.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
@@ -20,7 +21,6 @@ CONSTANT(cap_last_cap, "40");
 CONSTANT(ngroups_max, "65536");
 CONSTANT(overflow_id, "65534");
 CONSTANT(threads_max, "192729");
-CONSTANT(core_pattern, "core");
 CONSTANT(printk, "4\t4\t1\t7");
 CONSTANT(tainted, "0");
 CONSTANT(seccomp_actions, "kill_process kill_thread trap errno user_notif trace log allow");
@@ -60,9 +60,11 @@ static int show_uts(struct kernfs_inode *n, struct task *t, bool domain, struct 
     (void)n;
     if (!ns)
         return -ESRCH;
+    char name[65];
     mutex_lock(&ns->uts->lock);
-    text_printf(out, "%s\n", domain ? ns->uts->domainname : ns->uts->nodename);
+    snprintf(name, sizeof name, "%s", domain ? ns->uts->domainname : ns->uts->nodename);
     mutex_unlock(&ns->uts->lock);
+    text_printf(out, "%s\n", name);
     nsproxy_unref(ns);
     return 0;
 }
@@ -95,6 +97,58 @@ static ssize_t store_uts(struct task *t, bool domain, const char *data, size_t l
     nsproxy_unref(ns);
     return r;
 }
+
+/* ---- core files ---- */
+
+static int core_pattern_show(struct kernfs_inode *n, struct task *t, struct text *out) {
+    struct core_settings *s = &n->inode.fs->kernel->core;
+
+    (void)t;
+    char pattern[CORE_PATTERN_MAX];
+    mutex_lock(&s->lock);
+    memcpy(pattern, s->pattern, sizeof pattern);
+    mutex_unlock(&s->lock);
+    text_printf(out, "%s\n", pattern);
+    return 0;
+}
+
+static bool may_set_core(struct kernfs_inode *n, struct task *t) {
+    return t && creds_has_cap_in(task_creds(t), n->inode.fs->kernel->root_user_ns, CAP_SYS_ADMIN_NR);
+}
+
+static ssize_t core_pattern_store(struct kernfs_inode *n, struct task *t, const char *data, size_t len) {
+    struct core_settings *s = &n->inode.fs->kernel->core;
+    size_t size = MIN(strcspn(data, "\n"), sizeof s->pattern - 1);
+
+    if (!may_set_core(n, t))
+        return -EPERM;
+    mutex_lock(&s->lock);
+    memset(s->pattern, 0, sizeof s->pattern);
+    memcpy(s->pattern, data, size);
+    mutex_unlock(&s->lock);
+    return (ssize_t)len;
+}
+
+static int core_uses_pid_show(struct kernfs_inode *n, struct task *t, struct text *out) {
+    (void)t;
+    text_printf(out, "%d\n", n->inode.fs->kernel->core.uses_pid);
+    return 0;
+}
+
+static ssize_t core_uses_pid_store(struct kernfs_inode *n, struct task *t, const char *data, size_t len) {
+    int64_t value;
+    int r = may_set_core(n, t) ? proc_parse_store(data, len, 0, INT32_MAX, &value) : -EPERM;
+
+    if (r < 0)
+        return r;
+    n->inode.fs->kernel->core.uses_pid = value != 0;
+    return (ssize_t)len;
+}
+
+static const struct kernfs_ops core_pattern = {
+    .mode = LINUX_S_IFREG | 0644, .show = core_pattern_show, .store = core_pattern_store};
+static const struct kernfs_ops core_uses_pid = {
+    .mode = LINUX_S_IFREG | 0644, .show = core_uses_pid_show, .store = core_uses_pid_store};
 
 static ssize_t hostname_store(struct kernfs_inode *n, struct task *t, const char *data, size_t len) {
     (void)n;
@@ -144,16 +198,17 @@ DIRECTORY(random_dir, {"boot_id", &boot_id}, {"entropy_avail", &entropy}, {"pool
           {"uuid", &uuid});
 DIRECTORY(seccomp_dir, {"actions_avail", &seccomp_actions}, {"actions_logged", &seccomp_logged});
 DIRECTORY(kernel_dir, {"cap_last_cap", &cap_last_cap}, {"core_pattern", &core_pattern},
-          {"core_uses_pid", &zero_value}, {"domainname", &domainname}, {"dmesg_restrict", &one_value},
-          {"hostname", &hostname}, {"io_uring_disabled", &two_value}, {"kptr_restrict", &two_value}, {"msgmax", &proc_sys_msgmax},
-          {"msgmnb", &proc_sys_msgmnb}, {"msgmni", &proc_sys_msgmni}, {"ngroups_max", &ngroups_max},
-          {"osrelease", &osrelease}, {"ostype", &ostype}, {"overflowgid", &overflow_id},
-          {"overflowuid", &overflow_id}, {"perf_event_paranoid", &perf_paranoid}, {"pid_max", &pid_max},
-          {"printk", &printk}, {"random", &random_dir}, {"randomize_va_space", &two_value},
-          {"sched_rt_runtime_us", &sched_rt}, {"seccomp", &seccomp_dir}, {"sem", &proc_sys_sem},
-          {"shmall", &proc_sys_shmall}, {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value},
-          {"shmmni", &proc_sys_shmmni}, {"tainted", &tainted}, {"threads-max", &threads_max},
-          {"unprivileged_userns_clone", &one_value}, {"version", &version});
+          {"core_uses_pid", &core_uses_pid}, {"domainname", &domainname}, {"dmesg_restrict", &one_value},
+          {"hostname", &hostname}, {"io_uring_disabled", &two_value}, {"kptr_restrict", &two_value},
+          {"msgmax", &proc_sys_msgmax}, {"msgmnb", &proc_sys_msgmnb}, {"msgmni", &proc_sys_msgmni},
+          {"ngroups_max", &ngroups_max}, {"osrelease", &osrelease}, {"ostype", &ostype},
+          {"overflowgid", &overflow_id}, {"overflowuid", &overflow_id},
+          {"perf_event_paranoid", &perf_paranoid}, {"pid_max", &pid_max}, {"printk", &printk},
+          {"random", &random_dir}, {"randomize_va_space", &two_value}, {"sched_rt_runtime_us", &sched_rt},
+          {"seccomp", &seccomp_dir}, {"sem", &proc_sys_sem}, {"shmall", &proc_sys_shmall},
+          {"shmmax", &proc_sys_shmmax}, {"shm_rmid_forced", &zero_value}, {"shmmni", &proc_sys_shmmni},
+          {"tainted", &tainted}, {"threads-max", &threads_max}, {"unprivileged_userns_clone", &one_value},
+          {"version", &version});
 DIRECTORY(vm_dir, {"max_map_count", &max_map_count}, {"mmap_min_addr", &mmap_min_addr},
           {"overcommit_memory", &zero_value}, {"overcommit_ratio", &overcommit_ratio},
           {"swappiness", &swappiness});

@@ -89,6 +89,11 @@ void netlink_destroy(struct kernel *k);
 bool netlink_has_listeners(struct net_namespace *net, int protocol, uint32_t mask);
 /* One datagram to every socket of the namespace that joined the group. Does not block. */
 void netlink_multicast(struct net_namespace *net, int protocol, unsigned group, const void *data, size_t len);
+/* For mq_notify(3): is `f` a netlink socket; and one datagram of plain bytes to it, from the kernel. Does not
+ * block. */
+struct file;
+bool is_netlink_file(const struct file *f);
+void netlink_deliver(struct file *f, const void *data, size_t len);
 bool netlink_capable(struct netlink_request *r, int cap);
 
 /* All netlink sockets of a namespace, for /proc/net/netlink and sock_diag. Called with RANK_NETLINK held. */

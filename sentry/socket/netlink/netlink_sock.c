@@ -122,6 +122,15 @@ static bool queue(struct netlink_socket *s, const void *data, size_t len, uint32
     return ok;
 }
 
+bool is_netlink_file(const struct file *f) {
+    return f->ops == &netlink_file_ops;
+}
+
+void netlink_deliver(struct file *f, const void *data, size_t len) {
+    (void)queue(netlink_of(container_of(f, struct socket, file)), data, len, /* from= */ 0, /* group= */ 0,
+                /* bounded= */ true);
+}
+
 /* Is there more than a receive buffer's worth that nobody has read? */
 static bool clogged(struct netlink_socket *s) {
     mutex_lock(&s->lock);

@@ -64,3 +64,11 @@ notify() { config "$(deny mkdir SCMP_ACT_NOTIFY)" true; refused "SCMP_ACT_NOTIFY
 check notify_is_refused notify
 flag() { config '{"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_NONSENSE"]}' true; refused "NONSENSE" runsc run --bundle "$bundle_root" sf; }
 check unknown_flag_is_refused flag
+# bubblewrap brings a filter of its own, as compiled bytes on a descriptor: mkdir gives EXDEV.
+printf '\x20\0\0\0\0\0\0\0\x15\0\0\x01\x53\0\0\0\x06\0\0\0\x12\0\x05\0\x06\0\0\0\0\0\xff\x7f' >"$state/filter"
+bubblewrap() {
+    local text
+    text=$(runsc do -- sh -c 'bwrap --ro-bind / / --tmpfs /tmp --proc /proc --dev /dev --unshare-all --seccomp 9 mkdir /tmp/x 9<"$0"' "$state/filter" 2>&1)
+    contains "$text" "nvalid cross-device link"
+}
+check bubblewrap_with_a_filter bubblewrap

@@ -80,7 +80,9 @@ TEST(harness_finds_what_is_left) {
 TEST(harness_outlives_crashes_and_hangs) {
     expect("exits", "fail", "exit status 3");
     expect("hangs", "fail", "did not end in time");
-#ifndef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_THREAD__)
+    expect("crashes", "fail", "ThreadSanitizer");
+#elif !defined(__SANITIZE_ADDRESS__)
     expect("crashes", "fail", "killed by signal SEGV");
 #endif
 }

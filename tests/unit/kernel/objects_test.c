@@ -162,7 +162,9 @@ TEST(timers_fire_in_order_and_not_early) {
     for (int i = 0; i < COUNT; i++) {
         ktimer_init(&probes[i].timer, f.kernel, &g_probe_ops);
         probes[i].count = &count;
-        ktimer_arm(&probes[i].timer, start + 1000000 + (i * 37 % COUNT) * 200000);
+        /* The first two do not come to fire. */
+        ktimer_arm(&probes[i].timer,
+                   start + (i < 2 ? 3600 * NSEC_PER_SEC : 1000000 + (i * 37 % COUNT) * 200000));
     }
     ASSERT_TRUE(ktimer_cancel(&probes[0].timer));
     ASSERT_FALSE(ktimer_cancel(&probes[0].timer));
