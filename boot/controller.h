@@ -9,17 +9,23 @@
  * epoll_wait without a time-out.
  *
  * Requests, one JSON object a line (boot/control_channel.h); answers repeat "id" and have "ok": true, or
- * false and "error": hello                                     -> version, walls, platform, containers create
- * container, spec, [overlay, policy, init_killable, share, pod, hostname] + fds: gofers..., stdio..., tty,
- * status file, extra..., owner   -> pid start   container exec    container, process, [extra] + fds:
- * stdio..., tty, extra..., owner                                -> pid signal  container, signal, [pid,
- * scope: "process"|"foreground"|"all"] wait    container, [pid]                  -> status, reason, why (when
- * it has ended) state   container                         -> status, pid ps      container -> pids winsize
- * container, rows, columns, [pid] pause, resume, destroy   container "fds_gofer": n, "fds_stdio":
- * [bool,bool,bool], "fds_tty": bool, "fds_status": bool, "fds_extra": n, "fds_owner": n say which come. An
- * *owner* is a connection that stands for one process: it gets {"event":"exit",...} when that ends, may send
- * signal and winsize without naming anything, and its end kills the process (a stand-in that was killed takes
- * its guest process along).
+ * false and "error":
+ *
+ * - hello -> version, walls, platform, containers
+ * - create: container, spec, [overlay, policy, init_killable, join, share, pod, hostname] + fds: gofers..., stdio..., tty, status
+ *   file, extra..., owner -> pid
+ * - start: container, [network] + fds of the network (boot/network_setup.h)
+ * - exec: container, process, [extra] + fds: stdio..., tty, extra..., owner -> pid
+ * - signal: container, signal, [pid, scope: "process"|"foreground"|"all"]
+ * - wait: container, [pid] -> status, reason, why (when it has ended)
+ * - state: container -> status, pid; ps: container -> pids; winsize: container, rows, columns, [pid]
+ * - forward: container, port + fd: a connection for a port of the sandbox
+ * - pause, resume, destroy: container
+ *
+ * "fds_gofer": n, "fds_stdio": [bool,bool,bool], "fds_tty": bool, "fds_status": bool, "fds_extra": n,
+ * "fds_owner": n say which descriptors come. An *owner* is a connection that stands for one process: it gets
+ * {"event":"exit",...} when that ends, may send signal and winsize without naming anything, and its end kills
+ * the process (a stand-in that was killed takes its guest process along).
  */
 #pragma once
 

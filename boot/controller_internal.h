@@ -86,6 +86,8 @@ struct job {
     struct boot_share *shares;
     struct boot_process process;
     int extra_fds[CONTROL_MAX_FDS], gofer_fds[CONTROL_MAX_FDS];
+    int network_fds[CONTROL_MAX_FDS]; /* start: those of request's "network"; -1 once taken */
+    size_t network_fd_count;
     /* job: out */
     int result;
     struct err *err;

@@ -49,6 +49,8 @@ void job_free(struct job *j) {
         return;
     for (size_t i = 0; i < j->owner_count; i++)
         close_fd(j->owner_fds[i]);
+    for (size_t i = 0; i < j->network_fd_count; i++)
+        close_fd(j->network_fds[i]);
     json_decref(j->request);
     spec_free(j->process_spec);
     err_free(j->err);
@@ -57,12 +59,20 @@ void job_free(struct job *j) {
     free(j);
 }
 
+static int work_start(struct job *j) {
+    const json_t *network = json_object_get(j->request, "network");
+    int r = network ? boot_network_configure(j->kernel, network, j->network_fds, j->network_fd_count, &j->err)
+                    : 0;
+
+    return r < 0 ? r : boot_container_start(j->kernel_container, &j->err);
+}
+
 static int job_work(struct job *j) {
     switch (j->kind) {
     case JOB_CREATE:
         return boot_container_create(j->kernel, &j->config, &j->kernel_container, &j->pid, &j->err);
     case JOB_START:
-        return boot_container_start(j->kernel_container, &j->err);
+        return work_start(j);
     case JOB_EXEC:
         return boot_exec(j->kernel_container, &j->process, &j->pid, &j->err);
     case JOB_PAUSE:

@@ -237,7 +237,15 @@ static int verb_start(struct request *q, struct err **err) {
         return err_set(err, EBUSY, "container.running", "cannot start an already running container");
     if (q->target->state == CONTROLLED_STOPPED)
         return err_set(err, EINVAL, "container.stopped", "cannot start a container that has stopped");
-    return start_job(q, JOB_START, err);
+    struct job *j = job_new(q->c, JOB_START, q->target, q->from, q->json);
+    if (!j)
+        return err_set(err, ENOMEM, "out-of-memory", "starting a container");
+    for (; j->network_fd_count < q->fd_count; j->network_fd_count++)
+        j->network_fds[j->network_fd_count] = steal_fd(&q->fds[j->network_fd_count]);
+    int r = job_start(j, err);
+    if (r < 0)
+        job_free(j);
+    return r;
 }
 
 static int verb_exec(struct request *q, struct err **err) {
@@ -352,6 +360,15 @@ static int verb_wait(struct request *q, struct err **err) {
     return 0;
 }
 
+static int verb_forward(struct request *q, struct err **err) {
+    json_int_t port = json_integer_value(json_object_get(q->json, "port"));
+
+    if (port < 1 || port > UINT16_MAX || q->fd_count != 1)
+        return bad(err, "forward needs a port and one descriptor");
+    int r = boot_port_forward(q->c->kernel, next_fd(q), (uint16_t)port, err);
+    return r < 0 ? r : answer(q, json_object());
+}
+
 static int verb_state(struct request *q, struct err **err) {
     static const char *const names[] = {"creating", "created", "running", "paused", "stopped"};
 
@@ -394,6 +411,7 @@ static const struct {
     {"start", verb_start, true, true},      {"exec", verb_exec, true, true},
     {"signal", verb_signal, true, false},   {"wait", verb_wait, true, false},
     {"state", verb_state, true, false},     {"ps", verb_ps, true, false},
+    {"forward", verb_forward, true, false},
     {"winsize", verb_winsize, true, false}, {"pause", verb_pause, true, true},
     {"resume", verb_resume, true, true},    {"destroy", verb_destroy, true, true},
 };

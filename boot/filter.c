@@ -96,6 +96,7 @@ static const struct filter_rule g_rules[] = {
     ALLOW(sendmsg, "control, gofer, descriptors to stubs"),
     ALLOW(recvfrom, "sockets"),
     ALLOW(sendto, "sockets"),
+    ALLOW(recvmmsg, "bursts of frames from packet sockets handed in"),
     ALLOW(shutdown, "sockets"),
     ALLOW(accept4, "control socket"),
     ALLOW(getsockopt, "sockets"),

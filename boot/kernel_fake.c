@@ -61,6 +61,18 @@ int boot_kernel_create(const struct boot_kernel_config *config, struct boot_kern
     return 0;
 }
 
+int boot_port_forward(struct boot_kernel *k, int fd, uint16_t port, struct err **err) {
+    (void)k, (void)port;
+    close_fd(fd);
+    return err_set(err, ENOSYS, "network.forward", "the fake kernel has no network");
+}
+
+int boot_network_configure(struct boot_kernel *k, const json_t *document, int *fds, size_t fd_count,
+                           struct err **err) {
+    (void)k, (void)document, (void)fds, (void)fd_count, (void)err;
+    return 0;
+}
+
 void boot_kernel_destroy(struct boot_kernel *k) {
     free(k);
 }

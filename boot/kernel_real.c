@@ -17,12 +17,14 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "boot/container_cgroup.h"
-#include "sentry/kernel/control_group.h"
+#include "boot/network_setup.h"
 #include "sentry/fs/devpts/tty.h"
 #include "sentry/fs/gofer/gofer.h"
 #include "sentry/fs/host/host.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/creds.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/signal.h"
@@ -341,6 +343,27 @@ int boot_container_start(struct boot_container *c, struct err **err) {
     return r < 0 ? err_set(err, -r, "container.start", "starting container \"%s\"", c->id) : 0;
 }
 
+int boot_network_configure(struct boot_kernel *k, const json_t *document, int *fds, size_t fd_count,
+                           struct err **err) {
+    struct netns *ns = net_namespace_netns(net_namespace_initial(k->kernel));
+
+    network_config_lock(k->kernel);
+    int r = network_configure(ns, document, fds, fd_count, &k->network, err);
+    network_config_unlock(k->kernel);
+    return r;
+}
+
+int boot_port_forward(struct boot_kernel *k, int fd, uint16_t port, struct err **err) {
+    struct netns *ns = net_namespace_netns(net_namespace_initial(k->kernel));
+    int r = k->network.forwards ? 0 : port_forwards_new(&k->network.forwards);
+
+    if (r < 0)
+        close_fd(fd);
+    else
+        r = port_forward_start(k->network.forwards, ns, fd, port);
+    return r < 0 ? err_set(err, -r, "network.forward", "connecting to port %u of the container", port) : 0;
+}
+
 int boot_exec(struct boot_container *c, const struct boot_process *process, boot_pid_t *ret_pid,
               struct err **err) {
     struct boot_process_entry *e;
@@ -374,7 +397,10 @@ void boot_kernel_destroy(struct boot_kernel *k) {
     while (!list_empty(&k->containers))
         boot_container_destroy(list_first_entry(&k->containers, struct boot_container, node));
     host_poll_destroy(k->kernel);
+    resolver_relay_stop(k->network.relay);
+    port_forwards_free(k->network.forwards);
     kernel_destroy(k->kernel);
+    packet_capture_free(k->network.capture);
     close_fd(k->config.strace_fd);
     free(k);
 }

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/mutex.h"
 #include "boot/kernel_seam.h"
+#include "boot/network_setup.h"
 
 struct container;
 struct creds;
@@ -29,8 +30,8 @@ struct vfs_view;
 struct boot_kernel {
     struct boot_kernel_config config;
     struct kernel *kernel;
-    struct mutex
-        lock; /* RANK_CONTROL: outside all of the sentry's; nothing that blocks is called with it held */
+    struct network_parts network; /* set before the first process runs */
+    struct mutex lock;      /* RANK_CONTROL; nothing is called with it held */
     struct list containers; /* of boot_container.node */
 };
 

@@ -113,6 +113,13 @@ int boot_container_create(struct boot_kernel *k, const struct boot_container_con
                           struct boot_container **ret, boot_pid_t *ret_pid, struct err **err) must_check;
 /* Once. */
 int boot_container_start(struct boot_container *c, struct err **err) must_check;
+/* Carries a client's connection (taken) on to a port of the sandbox's loopback. The control server's thread.
+ * Does not block. */
+int boot_port_forward(struct boot_kernel *k, int fd, uint16_t port, struct err **err) must_check;
+/* The sandbox's network, from the document and the descriptors that came with the root container's start
+ * (boot/network_setup.h). Descriptors that are used become -1. */
+int boot_network_configure(struct boot_kernel *k, const json_t *document, int *fds, size_t fd_count,
+                           struct err **err) must_check;
 /* A further process in a container that is created, running or paused (the caller checks which of these the
  * client may). */
 int boot_exec(struct boot_container *c, const struct boot_process *process, boot_pid_t *ret_pid,

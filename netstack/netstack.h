@@ -363,6 +363,13 @@ must_check int nsock_listen(struct nsock *s, int backlog);
  * are not told, so look at nsock_ready() afterwards. The caller owns it. */
 must_check int nsock_accept(struct nsock *s, struct nsock **ret, struct ns_addr *ret_peer);
 void nsock_set_user(struct nsock *s, void *user);
+/* Instead of socket_notify(): for sockets that the creator's own threads use beside those of its users. */
+struct nsock_watch_ops {
+    /* Does: tells that readiness came up. Caller holds: nothing of the stack. May block: no. Required. */
+    void (*ready)(void *ctx, uint32_t events);
+};
+/* Does: has `ready` called from now on. `ctx` is no memory of the allocator's; it must outlive the stack. */
+void nsock_watch(struct nsock *s, const struct nsock_watch_ops *ops, void *ctx);
 /* Never waits. Bytes moved, or a negative errno; -EAGAIN when the caller would have to wait. */
 must_check ssize_t nsock_send(struct nsock *s, struct ns_msg *m);
 must_check ssize_t nsock_recv(struct nsock *s, struct ns_msg *m);

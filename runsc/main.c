@@ -49,6 +49,10 @@ static int check_globals(struct cli *cli, struct err **err) {
                        cli->log_format);
     if (!cli->platform)
         cli->platform = "auto";
+    if (!cli->network)
+        cli->network = "sandbox";
+    if (strcmp(cli->network, "sandbox") != 0 && strcmp(cli->network, "none") != 0)
+        return err_set(err, EINVAL, "usage", "--network must be sandbox or none, not \"%s\"", cli->network);
     return open_debug_log(cli, err);
 }
 

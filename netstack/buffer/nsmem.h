@@ -19,8 +19,8 @@ struct netstack_type {
     struct netstack_type *next; /* netstack_types() */
 };
 
-/* At file scope, once a type. Types are registered at program start, before constructors without a priority run,
- * so that a creator can give each one a cache of its own: it finds it by `id`. */
+/* At file scope, once a type. Types are registered at program start, before constructors without a priority
+ * run, so that a creator can give each one a cache of its own: it finds it by `id`. */
 #define NETSTACK_TYPE(tag, t)                                                                                \
     static struct netstack_type tag = {.name = #t, .size = sizeof(t), .align = _Alignof(t)};                 \
     __attribute__((constructor(200))) static void register_##tag(void) {                                     \

@@ -34,7 +34,7 @@ static void channel_detach(struct nic *nic) {
 
 static const struct link_ops channel_ops = {.xmit = channel_xmit, .detach = channel_detach};
 
-static int channel_new_locked(struct netns *ns, const struct channel_config *c, struct nic **ret) {
+static int channel_link_new_locked(struct netns *ns, const struct channel_config *c, struct nic **ret) {
     struct channel *ch = nsmem_alloc(&ns->st->mem, &t_channel);
     if (!ch)
         return -ENOMEM;
@@ -55,14 +55,14 @@ static int channel_new_locked(struct netns *ns, const struct channel_config *c, 
     return rc;
 }
 
-int channel_new(struct netns *ns, const struct channel_config *c, struct nic **ret) {
+int channel_link_new(struct netns *ns, const struct channel_config *c, struct nic **ret) {
     stack_enter(ns->st);
-    int rc = channel_new_locked(ns, c, ret);
+    int rc = channel_link_new_locked(ns, c, ret);
     stack_leave(ns->st);
     return rc;
 }
 
-ssize_t channel_read(struct nic *nic, void *buf, size_t size, struct channel_frame *ret) {
+ssize_t channel_link_read(struct nic *nic, void *buf, size_t size, struct channel_frame *ret) {
     ssize_t rc = -EAGAIN;
     mutex_lock(&nic->st->lock);
     struct channel *ch = nic->link;

@@ -23,7 +23,7 @@ struct channel_frame {
     uint16_t csum_start, csum_offset;
 };
 
-must_check int channel_new(struct netns *ns, const struct channel_config *c, struct nic **ret);
+must_check int channel_link_new(struct netns *ns, const struct channel_config *c, struct nic **ret);
 /* Does: takes the oldest queued frame out and copies it. Returns: its length (frames longer than `size` are
  * cut), or -EAGAIN. Locks by itself. */
-must_check ssize_t channel_read(struct nic *nic, void *buf, size_t size, struct channel_frame *ret);
+must_check ssize_t channel_link_read(struct nic *nic, void *buf, size_t size, struct channel_frame *ret);

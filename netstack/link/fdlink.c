@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/link/fdlink.c: packets to and from frames with virtio-net headers (fdlink.h). No host calls here.
- *
- * A header that comes in was written by the host's kernel, but is checked against the frame all the same.
  */
 #include "netstack/link/fdlink.h"
 
@@ -9,7 +7,6 @@
 
 #include "netstack/link/fdlink_internal.h"
 #include "netstack/stack/stack_core.h"
-#include "netstack/wire/wire_tcp.h"
 
 struct fdlink {
     struct hostref port; /* host.ptr: struct fdlink_port */
@@ -23,64 +20,6 @@ static void release_port(struct hostref *h) {
 
 static const struct hostref_ops port_ref_ops = {.name = "fdlink", .release = release_port};
 
-/* ---- headers ---- */
-
-bool fdlink_parse(const struct vnet_hdr *h, struct pkt *p) {
-    if (h->flags & VNET_NEEDS_CSUM) {
-        if ((uint32_t)h->csum_start + h->csum_offset + 2 > p->len)
-            return false;
-        p->csum = CSUM_PARTIAL;
-        p->csum_start = h->csum_start;
-        p->csum_offset = h->csum_offset;
-    } else if (h->flags & VNET_DATA_VALID) {
-        p->csum = CSUM_VERIFIED;
-    }
-    switch (h->gso_type & ~VNET_GSO_ECN) {
-    case VNET_GSO_NONE:
-        return true;
-    case VNET_GSO_TCPV4:
-    case VNET_GSO_TCPV6:
-        p->gso = GSO_TCP;
-        break;
-    case VNET_GSO_UDP_L4:
-        p->gso = GSO_UDP;
-        break;
-    default:
-        return false;
-    }
-    p->gso_size = h->gso_size;
-    if (p->csum == CSUM_NONE) /* merged by the host, which summed every part */
-        p->csum = CSUM_VERIFIED;
-    return h->gso_size > 0;
-}
-
-static uint8_t gso_type(struct pkt *p, uint16_t *ret_hdr_len) {
-    const uint8_t *h = pkt_header(p, MIN(p->len, (uint32_t)p->trans_off + TCP_MIN_HLEN));
-    if (!h)
-        return VNET_GSO_NONE;
-    if (p->gso == GSO_UDP) {
-        *ret_hdr_len = (uint16_t)(p->trans_off + UDP_HLEN);
-        return VNET_GSO_UDP_L4;
-    }
-    const uint8_t *th = h + p->trans_off;
-    *ret_hdr_len = (uint16_t)(p->trans_off + (th[12] >> 4) * 4);
-    uint8_t type = h[p->net_off] >> 4 == 4 ? VNET_GSO_TCPV4 : VNET_GSO_TCPV6;
-    return th[13] & TH_CWR ? type | VNET_GSO_ECN : type;
-}
-
-void fdlink_build(struct pkt *p, struct vnet_hdr *ret) {
-    *ret = (struct vnet_hdr){.hdr_len = 0};
-    if (p->csum == CSUM_PARTIAL) {
-        ret->flags = VNET_NEEDS_CSUM;
-        ret->csum_start = p->csum_start;
-        ret->csum_offset = p->csum_offset;
-    }
-    if (p->gso != GSO_NONE) {
-        ret->gso_size = p->gso_size;
-        ret->gso_type = gso_type(p, &ret->hdr_len);
-    }
-}
-
 /* ---- receiving ---- */
 
 static bool fill_slot(struct netstack *st, struct fdlink_slot *s) {
@@ -90,16 +29,19 @@ static bool fill_slot(struct netstack *st, struct fdlink_slot *s) {
             return false;
         (void)pkt_put(s->p, FDLINK_ROOM); /* it has the room */
     }
-    if (!s->spare) {
-        s->spare = pkt_new(&st->mem, 0, FDLINK_SPARE);
-        if (!s->spare)
-            return false;
-        (void)pkt_put(s->spare, FDLINK_SPARE);
-    }
-    const struct view *a = &s->p->first, *b = &s->spare->first;
+    const struct view *a = &s->p->first;
     s->iov[0] = (struct iovec){&s->hdr, sizeof(s->hdr)};
     s->iov[1] = (struct iovec){a->blk->bytes + a->off, FDLINK_ROOM};
-    s->iov[2] = (struct iovec){b->blk->bytes + b->off, FDLINK_SPARE};
+    for (size_t i = 0; i < FDLINK_SPARES; i++) {
+        if (!s->spare[i]) {
+            s->spare[i] = pkt_new(&st->mem, 0, PKT_BLOCK_MAX);
+            if (!s->spare[i])
+                return false;
+            (void)pkt_put(s->spare[i], PKT_BLOCK_MAX);
+        }
+        a = &s->spare[i]->first;
+        s->iov[2 + i] = (struct iovec){a->blk->bytes + a->off, PKT_BLOCK_MAX};
+    }
     return true;
 }
 
@@ -121,35 +63,41 @@ void fdlink_empty(struct netstack *st, struct fdlink_slot *slots, size_t count) 
     mutex_lock(&st->lock);
     for (size_t i = 0; i < count; i++) {
         pkt_free(TAKE(slots[i].p));
-        pkt_free(TAKE(slots[i].spare));
+        for (size_t k = 0; k < FDLINK_SPARES; k++)
+            pkt_free(TAKE(slots[i].spare[k]));
     }
     mutex_unlock(&st->lock);
 }
 
-/* The part that lies in the spare moves with its block if it is long. */
-static bool take_rest(struct fdlink_slot *s, uint32_t rest) {
+/* The part of a frame that lies in spare `i`: moves with its block if it is long. */
+static bool take_rest(struct fdlink_slot *s, size_t i, uint32_t rest) {
     uint32_t done;
     if (rest < FDLINK_COPY)
-        return pkt_append_copy(s->p, s->iov[2].iov_base, rest, &done) == 0;
-    pkt_trim_to(s->spare, rest);
-    if (pkt_absorb(s->p, s->spare) < 0) {
-        pkt_free(TAKE(s->spare));
-        return false;
-    }
-    s->spare = NULL;
-    return true;
+        return pkt_append_copy(s->p, s->iov[2 + i].iov_base, rest, &done) == 0;
+    struct pkt *spare = TAKE(s->spare[i]);
+    pkt_trim_to(spare, rest);
+    if (pkt_absorb(s->p, spare) == 0)
+        return true;
+    pkt_free(spare);
+    return false;
 }
 
 /* The frame of a slot as a packet; NULL if it is none. */
 static struct pkt *take_frame(struct fdlink_slot *s) {
     size_t len = s->len;
-    if (!s->p || len < sizeof(s->hdr) || len > sizeof(s->hdr) + FDLINK_ROOM + FDLINK_SPARE)
+    if (!s->p || len < sizeof(s->hdr) || len > sizeof(s->hdr) + FDLINK_ROOM + FDLINK_SPARES * PKT_BLOCK_MAX)
         return NULL;
     len -= sizeof(s->hdr);
     pkt_trim_to(s->p, (uint32_t)MIN(len, (size_t)FDLINK_ROOM));
-    bool ok = len <= FDLINK_ROOM || take_rest(s, (uint32_t)len - FDLINK_ROOM);
+    len -= s->p->len;
+    bool ok = true;
+    for (size_t i = 0; ok && len > 0; i++) {
+        uint32_t rest = (uint32_t)MIN(len, (size_t)PKT_BLOCK_MAX);
+        ok = take_rest(s, i, rest);
+        len -= rest;
+    }
     struct pkt *p = TAKE(s->p);
-    if (ok && fdlink_parse(&s->hdr, p))
+    if (ok && vnet_parse(&s->hdr, p))
         return p;
     pkt_free(p);
     return NULL;
@@ -200,7 +148,7 @@ static int fdlink_xmit(struct nic *nic, struct pkt *p) {
     struct vnet_hdr hdr;
     struct iovec iov[FDLINK_IOV + 1];
 
-    fdlink_build(p, &hdr);
+    vnet_build(p, &hdr);
     iov[0] = (struct iovec){&hdr, sizeof(hdr)};
     int n = gather(p, iov + 1);
     if (n < 0) {

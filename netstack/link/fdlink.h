@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/link/fdlink.h: a link on a descriptor of the host: an AF_PACKET socket bound to one interface, or a
- * TAP device. Both speak virtio-net headers, so that super-segments and unfinished checksums pass in both
+ * netstack/link/fdlink.h: a link on a descriptor of the host: an AF_PACKET socket bound to one interface, or
+ * a TAP device. Both speak virtio-net headers, so that super-segments and unfinished checksums pass in both
  * directions.
  *
  * One thread per link, the dispatcher, sleeps in the host until frames come, takes a burst of them in one

@@ -2,8 +2,9 @@
  * netstack/link/fdlink_host.c: the host calls of a link on a descriptor: its dispatcher thread, receiving in
  * bursts, sending (fdlink.h).
  *
- * The thread owns nothing of the stack but the packets in its slots, which it gives back before it ends. Life:
- * started -> (detach, with the stack's lock held: nic = NULL, `end` written) -> thread frees slots and port.
+ * The thread owns nothing of the stack but the packets in its slots, which it gives back before it ends.
+ * Life: started -> (detach, with the stack's lock held: nic = NULL, `end` written) -> thread frees slots and
+ * port.
  */
 #include <errno.h>
 #include <poll.h>
@@ -70,7 +71,8 @@ int fdlink_port_new(struct netstack *st, enum fdlink_kind kind, int fd, struct f
     }
     *port = (struct fdlink_port){.st = st, .kind = kind, .fd = fd, .end_fd = end};
     for (size_t i = 0; i < FDLINK_BURST; i++)
-        port->msgs[i].msg_hdr = (struct msghdr){.msg_iov = port->slots[i].iov, .msg_iovlen = 3};
+        port->msgs[i].msg_hdr =
+            (struct msghdr){.msg_iov = port->slots[i].iov, .msg_iovlen = ARRAY_SIZE(port->slots[i].iov)};
     *ret = port;
     return 0;
 }
@@ -93,7 +95,7 @@ static int receive_packets(struct fdlink_port *port, size_t room) {
 static int receive_tap(struct fdlink_port *port, size_t room) {
     size_t n = 0;
     while (n < room) {
-        ssize_t len = readv(port->fd, port->slots[n].iov, 3);
+        ssize_t len = readv(port->fd, port->slots[n].iov, ARRAY_SIZE(port->slots[n].iov));
         if (len < 0 && errno == EINTR)
             continue;
         if (len < 0 && errno != EAGAIN && n == 0)
@@ -115,7 +117,7 @@ static bool wait_for_frames(struct fdlink_port *port, int fd) {
 
 static size_t filled(const struct fdlink_port *port) {
     size_t n = 0;
-    while (n < FDLINK_BURST && port->slots[n].p && port->slots[n].spare)
+    while (n < FDLINK_BURST && port->slots[n].p && port->slots[n].spare[FDLINK_SPARES - 1])
         n++;
     return n;
 }
@@ -128,8 +130,7 @@ static void *dispatch(void *arg) {
     (void)prctl(PR_SET_NAME, "link");
     while (more) {
         size_t room = filled(port);
-        int n = room == 0 ? -ENOMEM
-                          : (port->kind == FDLINK_TAP ? receive_tap : receive_packets)(port, room);
+        int n = room == 0 ? -ENOMEM : (port->kind == FDLINK_TAP ? receive_tap : receive_packets)(port, room);
         if (n < 0) {
             log_error(LOG_NET, "a link has failed: %s", strerror(-n));
             break;

@@ -10,29 +10,21 @@
 
 #include "base/hostref.h"
 #include "netstack/link/fdlink.h"
-
-/* struct virtio_net_hdr, the legacy 10 bytes that packet sockets and TAP use by default. */
-struct vnet_hdr {
-    uint8_t flags, gso_type;
-    uint16_t hdr_len, gso_size, csum_start, csum_offset;
-};
-enum { VNET_NEEDS_CSUM = 1, VNET_DATA_VALID = 2 };
-enum { VNET_GSO_NONE = 0, VNET_GSO_TCPV4 = 1, VNET_GSO_UDP = 3, VNET_GSO_TCPV6 = 4, VNET_GSO_UDP_L4 = 5 };
-enum { VNET_GSO_ECN = 0x80 };
+#include "netstack/link/vnet.h"
 
 enum {
     FDLINK_BURST = 32,
-    FDLINK_ROOM = 1920,   /* of the first block: an ordinary frame; with headroom 2 KiB */
-    FDLINK_SPARE = 65536, /* what is longer goes on here */
-    FDLINK_COPY = 16384,  /* shorter rests are copied out of the spare, so that they pin no more than they are */
+    FDLINK_ROOM = 1920,  /* of the first block: an ordinary frame; with headroom 2 KiB */
+    FDLINK_SPARES = 2,   /* what is longer goes on in these blocks, of PKT_BLOCK_MAX each */
+    FDLINK_COPY = 16384, /* shorter rests are copied out of them, so that they pin no more than they are */
     FDLINK_IOV = 48,
 };
 
-/* Where one frame is received: header, first block, spare. */
+/* Where one frame is received: header, first block, spares. */
 struct fdlink_slot {
     struct vnet_hdr hdr;
-    struct pkt *p, *spare;
-    struct iovec iov[3];
+    struct pkt *p, *spare[FDLINK_SPARES];
+    struct iovec iov[2 + FDLINK_SPARES];
     size_t len; /* received, header included */
 };
 
@@ -44,10 +36,6 @@ bool fdlink_refill(struct netstack *st, struct fdlink_slot *slots, size_t count)
 /* Hands the first `count` slots to the interface, if it is still there (*nic, read with the lock held). */
 void fdlink_deliver(struct netstack *st, struct nic *const *nic, struct fdlink_slot *slots, size_t count);
 void fdlink_empty(struct netstack *st, struct fdlink_slot *slots, size_t count);
-/* Notes of a received packet from its header. False: the header makes no sense for a packet of this length. */
-bool fdlink_parse(const struct vnet_hdr *h, struct pkt *p);
-/* The header for a packet that is sent. */
-void fdlink_build(struct pkt *p, struct vnet_hdr *ret);
 
 /* ---- fdlink_host.c ---- */
 /* Takes fd. The thread is started by fdlink_port_start(); until then fdlink_port_end() frees it. */

@@ -394,7 +394,8 @@ static bool parse_link(struct nic *n, struct pkt *p) {
     const uint8_t *h = pkt_header(p, 1);
     if (!h)
         return false;
-    p->ethertype = h[0] >> 4 == 6 ? ETYPE_IPV6 : ETYPE_IPV4;
+    if (!p->from_loop || p->ethertype == 0) /* what loopback carries is known, and need not be IP */
+        p->ethertype = h[0] >> 4 == 6 ? ETYPE_IPV6 : ETYPE_IPV4;
     p->net_off = p->l2_len = 0;
     p->type = PKT_HOST;
     return true;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/hostref.h"
 #include "netstack/stack/sock_filter.h"
 #include "netstack/stack/stack_core.h"
 
@@ -84,6 +85,8 @@ struct nsock {
     const struct nsock_ops *ops;
     struct netns *ns;
     void *user;
+    const struct nsock_watch_ops *watch; /* instead of `user` */
+    struct hostref watcher;              /* host.ptr: its ctx */
     uint32_t refs;
     bool weak_ns; /* an orphan: it does not keep the namespace */
     uint16_t family;

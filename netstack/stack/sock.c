@@ -65,7 +65,7 @@ void nsock_put(struct nsock *s) {
 }
 
 void nsock_wake(struct nsock *s, uint32_t events) {
-    if (!s->user)
+    if (!s->user && !s->watch)
         return;
     s->notify_events |= events;
     if (list_empty(&s->notify_link))
@@ -388,6 +388,8 @@ void nsock_close(struct nsock *s) {
     struct netstack *st = s->ns->st;
     stack_enter(st);
     s->user = NULL;
+    s->watch = NULL;
+    hostref_release(&s->watcher);
     list_del(&s->notify_link);
     s->ops->close(s);
     nsock_put(s);
@@ -397,6 +399,19 @@ void nsock_close(struct nsock *s) {
 void nsock_set_user(struct nsock *s, void *user) {
     stack_enter(s->ns->st);
     s->user = user;
+    stack_leave(s->ns->st);
+}
+
+static void release_watcher(struct hostref *h) {
+    (void)h; /* the creator's own */
+}
+
+static const struct hostref_ops watcher_ref_ops = {.name = "nsock watcher", .release = release_watcher};
+
+void nsock_watch(struct nsock *s, const struct nsock_watch_ops *ops, void *ctx) {
+    stack_enter(s->ns->st);
+    s->watch = ops;
+    s->watcher = (struct hostref){.ops = &watcher_ref_ops, .host.ptr = ctx};
     stack_leave(s->ns->st);
 }
 

@@ -61,6 +61,7 @@ static void run_backlog(struct netstack *st) {
 
 struct notice {
     void *user;
+    const struct nsock_watch_ops *watch; /* then `user` is its ctx */
     uint32_t events;
 };
 
@@ -70,11 +71,11 @@ static int collect_notices(struct netstack *st, struct notice *out) {
     while (n < NOTIFY_BATCH && !list_empty(&st->notify)) {
         struct nsock *s = list_first_entry(&st->notify, struct nsock, notify_link);
         list_del(&s->notify_link);
-        out[n] = (struct notice){s->user, s->notify_events};
+        out[n] = (struct notice){s->watch ? s->watcher.host.ptr : s->user, s->watch, s->notify_events};
         s->notify_events = 0;
-        if (!s->user)
+        if (!out[n].user)
             continue;
-        if (st->host->socket_hold && !st->host->socket_hold(st->host_ctx, s->user))
+        if (!s->watch && st->host->socket_hold && !st->host->socket_hold(st->host_ctx, s->user))
             continue;
         n++;
     }
@@ -99,8 +100,12 @@ void stack_leave(struct netstack *st) NO_TSA {
         bool earlier = deadline < st->told_deadline;
         st->told_deadline = deadline;
         mutex_unlock(&st->lock);
-        for (int i = 0; i < n; i++)
-            st->host->socket_notify(st->host_ctx, notices[i].user, notices[i].events);
+        for (int i = 0; i < n; i++) {
+            if (notices[i].watch)
+                notices[i].watch->ready(notices[i].user, notices[i].events);
+            else
+                st->host->socket_notify(st->host_ctx, notices[i].user, notices[i].events);
+        }
         if (earlier && st->host->deadline_changed)
             st->host->deadline_changed(st->host_ctx, deadline);
         if (!more)

@@ -240,7 +240,8 @@ static int raw_setopt(struct nsock *s, int level, int name, const void *val, siz
     int rc = opt_get_int(val, len, &v);
     if (rc < 0)
         return rc;
-    if ((v > 0 && v & 1) || s->protocol == IPPROTO_NUM_ICMPV6)
+    if ((v > 0 && v & 1) ||
+        (s->protocol == IPPROTO_NUM_ICMPV6 && level == NS_SOL_IPV6)) /* RFC 3542 section 3.1 */
         return -EINVAL;
     r->csum_at = v < 0 ? -1 : v;
     return 0;

@@ -15,10 +15,12 @@
 #include "runsc/container/budget.h"
 #include "runsc/container/container.h"
 #include "runsc/container/foreground.h"
+#include "runsc/network/uplink_start.h"
 
 struct do_args {
     const char *rootfs, *cwd;
-    struct option_list env;
+    struct option_list env, publish;
+    const char *egress;
     bool terminal;
     struct budget_args budget;
 };
@@ -32,6 +34,10 @@ static const struct option_def g_options[] = {
     O("cwd", 0, STRING, cwd, "DIR", "start in DIR (default: the current directory, with --rootfs /)"),
     O("env", 'e', LIST, env, "NAME[=VALUE]",
       "set a variable, or hand the caller's on; of the caller's others only TERM, LANG and LC_* are"),
+    O("publish", 'p', LIST, publish, "[IP:]PORT:PORT[/udp]",
+      "hand a port of the host on to one of the sandbox"),
+    O("egress", 0, STRING, egress, "FILE",
+      "what the sandbox may reach: names, addresses, ports; all else is denied"),
     O("terminal", 't', FLAG, terminal, NULL, "give the command a terminal of its own"),
     BUDGET_OPTIONS(struct do_args, budget.),
 };
@@ -92,17 +98,25 @@ static json_t *make_capabilities(void) {
 }
 
 /* What a program finds: its own /proc, /sys, /dev. */
-static json_t *make_mounts(void) {
-    return json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s,s:[s]},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,"
-                     "s:s,s:[s,s,s]}]",
-                     "destination", "/proc", "type", "proc", "source", "proc", "destination", "/sys", "type",
-                     "sysfs", "source", "sysfs", "options", "ro", "destination", "/sys/fs/cgroup", "type",
-                     "cgroup2", "source", "cgroup2", "destination", "/dev", "type", "tmpfs", "source",
-                     "tmpfs", "destination", "/dev/pts", "type", "devpts", "source", "devpts", "destination",
-                     "/dev/shm", "type", "tmpfs", "source", "shm", "options", "nosuid", "nodev", "mode=1777");
+static json_t *make_mounts(const char *resolv_conf) {
+    json_t *mounts =
+        json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s,s:[s]},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,"
+                  "s:s,s:[s,s,s]}]",
+                  "destination", "/proc", "type", "proc", "source", "proc", "destination", "/sys", "type",
+                  "sysfs", "source", "sysfs", "options", "ro", "destination", "/sys/fs/cgroup", "type",
+                  "cgroup2", "source", "cgroup2", "destination", "/dev", "type", "tmpfs", "source", "tmpfs",
+                  "destination", "/dev/pts", "type", "devpts", "source", "devpts", "destination", "/dev/shm",
+                  "type", "tmpfs", "source", "shm", "options", "nosuid", "nodev", "mode=1777");
+
+    if (mounts && resolv_conf)
+        json_array_append_new(mounts,
+                              json_pack("{s:s,s:s,s:s,s:[s,s]}", "destination", "/etc/resolv.conf", "type",
+                                        "bind", "source", resolv_conf, "options", "bind", "ro"));
+    return mounts;
 }
 
-static json_t *make_config(const struct do_args *a, char **argv, int argc, uint16_t rows, uint16_t columns) {
+static json_t *make_config(const struct do_args *a, const char *resolv_conf, char **argv, int argc,
+                           uint16_t rows, uint16_t columns) {
     json_t *args = json_array();
     char cwd[4096];
 
@@ -115,8 +129,8 @@ static json_t *make_config(const struct do_args *a, char **argv, int argc, uint1
                      "readonly", 0, "hostname", "runsc", "process", "terminal", a->terminal, "consoleSize",
                      "height", (int)rows, "width", (int)columns, "user", "uid", 0, "gid", 0, "args", args,
                      "env", make_env(a), "cwd", where, "capabilities", make_capabilities(), "mounts",
-                     make_mounts(), "linux", "namespaces", "type", "pid", "type", "mount", "type", "ipc",
-                     "type", "uts", "type", "network");
+                     make_mounts(resolv_conf), "linux", "namespaces", "type", "pid", "type", "mount", "type",
+                     "ipc", "type", "uts", "type", "network");
 }
 
 /* What earlier ones left whose runsc was killed: named by its pid, which lives no more. */
@@ -136,14 +150,13 @@ static void sweep(struct cli *cli) {
     free(ids);
 }
 
-static int create_and_run(struct cli *cli, struct foreground *f, struct budget *b, json_t *config,
+static int create_and_run(struct cli *cli, struct foreground *f, struct budget *b, const struct do_args *a, json_t *config,
                           struct err **err) {
     cleanup(spec_freep) struct spec *spec = NULL;
     cleanup(container_closep) struct container *c = NULL;
     char id[64];
     uint32_t chance = 0;
 
-    sweep(cli);
     (void)!getrandom(&chance, sizeof chance, 0);
     snprintf(id, sizeof id, "do-%d-%08x", getpid(), chance);
     if (!config)
@@ -167,9 +180,15 @@ static int create_and_run(struct cli *cli, struct foreground *f, struct budget *
         .keep_stderr = true,
         .cgroups = b->active,
         .owner_fd = f->owner[1]};
+    struct uplink_options uplink = {.publish = &a->publish,
+                                    .egress = a->egress,
+                                    .log_fd = cli->debug_log_fd,
+                                    .log_level = cli->log_level,
+                                    .may_lack = cli->zero_privilege};
     r = runsc_container_create(cli, &o, &c, err);
     if (r < 0)
         return r;
+    c->uplink = &uplink;
     budget_start(b, c);
     r = container_start(c, err);
     pid_t sandbox = c ? c->state.sandbox.pid : 0;
@@ -180,24 +199,43 @@ static int create_and_run(struct cli *cli, struct foreground *f, struct budget *
     return container_end_run(cli, id, r >= 0 && written < 0 ? written : r, err);
 }
 
+/* One for all of this --root: its content depends on the host alone. */
+static int make_resolv_conf(struct cli *cli, char **ret, struct err **err) {
+    cleanup(closep) int root = container_open_root(cli, err);
+
+    if (root < 0)
+        return root;
+    if (asprintf(ret, "%s/resolv.conf", cli->root_path) < 0)
+        return err_set(err, ENOMEM, "out-of-memory", "starting the sandbox");
+    return uplink_write_resolv_conf(*ret, err);
+}
+
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {
     struct do_args *a = options;
     struct foreground f;
     uint16_t rows = 0, columns = 0;
+    cleanup(freep) char *resolv_conf = NULL;
     struct budget budget;
+    bool uplink = strcmp(cli->network, "sandbox") == 0;
     int r = foreground_prepare(&f, cli, a->terminal, &rows, &columns, err);
 
+    if (r >= 0 && !uplink && (a->egress || a->publish.count))
+        r = err_set(err, EINVAL, "usage", "--publish and --egress need --network=sandbox");
+    sweep(cli);
+    if (r >= 0 && uplink)
+        r = make_resolv_conf(cli, &resolv_conf, err);
     if (r >= 0)
         r = budget_prepare(&budget, &a->budget, a->terminal, err);
     if (r >= 0) {
-        json_t *config = make_config(a, argv, argc, rows, columns);
+        json_t *config = make_config(a, resolv_conf, argv, argc, rows, columns);
         f.budget = budget.active ? &budget : NULL;
-        r = create_and_run(cli, &f, &budget, config, err);
+        r = create_and_run(cli, &f, &budget, a, config, err);
         json_decref(config);
         budget_done(&budget);
     }
     foreground_done(&f);
     free(a->env.items);
+    free(a->publish.items);
     return r;
 }
 

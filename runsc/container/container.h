@@ -30,9 +30,14 @@ struct host_process {
     uint64_t started; /* field 22 of /proc/PID/stat */
 };
 
+struct uplink_options;
+
 struct container_state {
     char *id, *bundle, *rootfs, *oci_version, *created, *sandbox_id, *owner;
-    struct host_process standin, sandbox, gofer;
+    char *network;           /* "sandbox", "none", "host": --network as create saw it */
+    char *network_namespace; /* its path, where the spec names one; else NULL */
+    char *resolv_conf;       /* host path of what the container finds as /etc/resolv.conf, or NULL */
+    struct host_process standin, sandbox, gofer, uplink;
     bool has_init, started;                /* create went through; start did */
     json_t *annotations, *hooks, *cgroups; /* objects or NULL */
     json_t *execs;                         /* [{pid, started}]: the stand-ins of exec'd processes */
@@ -45,8 +50,11 @@ struct container {
     char *id;
     int root_fd, dir_fd, lock_fd;
     struct container_state state;
+    const struct uplink_options *uplink; /* for start, where an uplink is its network; borrowed, or NULL */
 };
 
+/* The state directory as a descriptor; made if it is not there. */
+int container_open_root(struct cli *cli, struct err **err) must_check;
 /* Only [A-Za-z0-9_+.-], not "." or "..", at most 255 characters: it becomes a file name. */
 int container_check_id(const char *id, struct err **err) must_check;
 /* NEW: the directory must not exist and is made. OLD: it must (-ENOENT "container does not exist"), and its

@@ -2,6 +2,7 @@
  * runsc/container/destroy.c: starting a created container, and ending whatever there is of one.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,16 +13,70 @@
 #include "runsc/container/container.h"
 #include "runsc/container/hooks.h"
 #include "runsc/container/membership.h"
+#include "runsc/network/network.h"
+#include "runsc/network/uplink_start.h"
+
+/* Nobody gave it a network namespace, or only the host's own. */
+static int start_uplink(struct container *c, struct network_handover *h, struct child *ret,
+                        struct err **err) {
+    struct uplink_options plain = {
+        .log_fd = c->cli->debug_log_fd, .log_level = c->cli->log_level, .may_lack = c->cli->zero_privilege};
+    int r = uplink_start(c->uplink ? c->uplink : &plain, h, ret, err);
+
+    if (r >= 0)
+        c->state.uplink = host_process_of(ret->pid);
+    return r;
+}
+
+/* Only now is the network namespace set up, by hooks or between create and start (OCI.md 6). A container in
+ * another's sandbox shares that one's network. */
+static int take_over_network(struct container *c, struct network_handover *h, struct child *ret_uplink,
+                             struct err **err) {
+    bool own_sandbox = !c->state.sandbox_id || strcmp(c->state.sandbox_id, c->id) == 0;
+
+    if (!own_sandbox || !c->state.network || strcmp(c->state.network, "sandbox") != 0)
+        return 0;
+    int r = c->state.standin.pid ? network_take_over(c->state.standin.pid, c->state.resolv_conf, h, err) : 0;
+    return r < 0 || h->document ? r : start_uplink(c, h, ret_uplink, err);
+}
+
+static int add_capture(struct container *c, struct network_handover *h, struct err **err) {
+    const char *path = c->cli->pcap;
+
+    if (!path)
+        return 0;
+    if (!h->document)
+        return err_set(err, EINVAL, "usage", "--pcap needs a network");
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set(err, errno, "network.pcap", "opening %s", path);
+    json_object_set_new(h->document, "pcap", json_integer((json_int_t)h->fd_count));
+    h->fds[h->fd_count++] = fd;
+    return 0;
+}
 
 static int ask_start(struct container *c, struct err **err) {
     struct control_channel channel;
+    struct network_handover network = {.document = NULL};
+    struct child uplink = CHILD_NONE;
     int r = container_connect(c, &channel, err);
 
     if (r < 0)
         return r;
+    r = take_over_network(c, &network, &uplink, err);
+    if (r >= 0)
+        r = add_capture(c, &network, err);
     json_t *request = container_request(c, "start");
-    r = control_call(&channel, request, NULL, 0, NULL, err);
+    if (network.document)
+        json_object_set(request, "network", network.document);
+    if (r >= 0)
+        r = control_call(&channel, request, network.fds, network.fd_count, NULL, err);
+    if (r >= 0)
+        r = uplink_started(&uplink, err);
+    if (r < 0)
+        child_end(&uplink);
     json_decref(request);
+    network_handover_done(&network);
     control_channel_done(&channel);
     return r;
 }
@@ -130,10 +185,14 @@ int runsc_container_destroy(struct container *c, struct err **err) {
     kill_execs(c);
     host_process_kill(&s->standin, 300);
     host_process_kill(&s->gofer, 10000);
+    host_process_kill(&s->uplink, 10000);
     /* Ours to reap if we made them; else the caller's subreaper does it. */
     reap(&s->sandbox);
     reap(&s->standin);
     reap(&s->gofer);
+    reap(&s->uplink);
+    if (!other && s->network_namespace)
+        network_give_back(s->network_namespace);
     remove_cgroups(c);
     run_poststop(c);
     log_info(LOG_CLI, "container %s is destroyed", c->id);

@@ -343,6 +343,23 @@ static char *now_rfc3339(void) {
     return asprintf(&text, "%s.%09ldZ", seconds, now.tv_nsec) < 0 ? NULL : text;
 }
 
+/* What start needs to know of the network: it has no spec any more. */
+static bool fill_network_state(struct container_state *s, const struct spec *spec, const char *mode) {
+    bool ok = (s->network = strdup(mode)) != NULL;
+
+    for (size_t i = 0; i < spec->linux_.namespaces.count; i++) {
+        const struct spec_namespace *ns = &spec->linux_.namespaces.items[i];
+        if (ns->kind == NS_NETWORK && ns->path)
+            ok = ok && (s->network_namespace = strdup(ns->path)) != NULL;
+    }
+    for (size_t i = 0; i < spec->mounts.count && !s->resolv_conf; i++) {
+        const struct spec_mount *m = &spec->mounts.items[i];
+        if (strcmp(m->destination, "/etc/resolv.conf") == 0 && m->source && m->source[0] == '/')
+            ok = ok && (s->resolv_conf = strdup(m->source)) != NULL;
+    }
+    return ok;
+}
+
 static int fill_state(struct launch *l, struct err **err) {
     const struct create_options *o = l->options;
     struct container_state *s = &l->container->state;
@@ -360,7 +377,8 @@ static int fill_state(struct launch *l, struct err **err) {
     else if (asprintf(&s->rootfs, "%s/%s", bundle, o->spec->root.path) < 0)
         s->rootfs = NULL;
     s->bundle = TAKE(bundle);
-    if (!s->id || !s->oci_version || !s->created || !s->rootfs)
+    bool ok = fill_network_state(s, o->spec, l->container->cli->network);
+    if (!ok || !s->id || !s->oci_version || !s->created || !s->rootfs)
         return err_set(err, ENOMEM, "out-of-memory", "creating container %s", o->id);
     struct stat st;
     char *resolved = realpath(s->rootfs, NULL); /* a symbolic link can be no mount point */

@@ -112,7 +112,7 @@ int read_text_file(int dir_fd, const char *path, size_t max, char **ret, size_t 
     return 0;
 }
 
-static int open_root(struct cli *cli, struct err **err) {
+int container_open_root(struct cli *cli, struct err **err) {
     int r = cli_root(cli, err);
 
     if (r < 0)
@@ -237,9 +237,13 @@ static int load_state(struct container *c, struct err **err) {
     s->created = take_string(o, "created");
     s->sandbox_id = take_string(o, "sandbox");
     s->owner = take_string(o, "owner");
+    s->network = take_string(o, "network");
+    s->network_namespace = take_string(o, "networkNamespace");
+    s->resolv_conf = take_string(o, "resolvConf");
     s->standin = process_from_json(json_object_get(o, "standinProcess"));
     s->sandbox = process_from_json(json_object_get(o, "sandboxProcess"));
     s->gofer = process_from_json(json_object_get(o, "goferProcess"));
+    s->uplink = process_from_json(json_object_get(o, "uplinkProcess"));
     s->has_init = json_is_true(json_object_get(o, "hasInit"));
     s->started = json_is_true(json_object_get(o, "started"));
     s->annotations = json_incref(json_object_get(o, "annotations"));
@@ -252,13 +256,15 @@ static int load_state(struct container *c, struct err **err) {
 
 int container_save(struct container *c, struct err **err) {
     struct container_state *s = &c->state;
-    json_t *o = json_pack("{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*,s:O*}",
-                          "version", STATE_VERSION, "id", s->id, "bundle", s->bundle, "rootfs", s->rootfs,
-                          "ociVersion", s->oci_version, "created", s->created, "sandbox", s->sandbox_id,
-                          "owner", s->owner, "standinProcess", process_to_json(&s->standin), "sandboxProcess",
-                          process_to_json(&s->sandbox), "goferProcess", process_to_json(&s->gofer), "hasInit",
-                          s->has_init, "started", s->started, "annotations", s->annotations, "hooks",
-                          s->hooks, "cgroups", s->cgroups, "execs", s->execs);
+    json_t *o = json_pack(
+        "{s:i,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o,s:o,s:o,s:o,s:b,s:b,s:O*,s:O*,s:O*,s:O*}",
+        "version", STATE_VERSION, "id", s->id, "bundle", s->bundle, "rootfs", s->rootfs, "ociVersion",
+        s->oci_version, "created", s->created, "sandbox", s->sandbox_id, "owner", s->owner, "network",
+        s->network, "networkNamespace", s->network_namespace, "resolvConf", s->resolv_conf, "standinProcess",
+        process_to_json(&s->standin), "sandboxProcess", process_to_json(&s->sandbox), "goferProcess",
+        process_to_json(&s->gofer), "uplinkProcess", process_to_json(&s->uplink), "hasInit", s->has_init,
+        "started", s->started, "annotations", s->annotations, "hooks", s->hooks, "cgroups", s->cgroups,
+        "execs", s->execs);
     cleanup(freep) char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
     json_decref(o);
@@ -304,7 +310,7 @@ int container_open(struct cli *cli, const char *id, enum container_open how, str
     c->cli = cli;
     c->root_fd = c->dir_fd = c->lock_fd = -1;
     c->id = strdup(id);
-    r = c->root_fd = open_root(cli, err);
+    r = c->root_fd = container_open_root(cli, err);
     if (r < 0)
         return r;
     /* An unknown id must not leave a lock file behind. */
@@ -343,6 +349,9 @@ void container_close(struct container *c) {
     free(s->created);
     free(s->sandbox_id);
     free(s->owner);
+    free(s->network);
+    free(s->network_namespace);
+    free(s->resolv_conf);
     close_fd(c->dir_fd);
     close_fd(c->lock_fd);
     close_fd(c->root_fd);

@@ -27,7 +27,7 @@
 
 struct network_handover {
     json_t *document; /* owned */
-    int fds[NETWORK_MAX_LINKS + NETWORK_MAX_RESOLVERS];
+    int fds[NETWORK_MAX_LINKS + NETWORK_MAX_RESOLVERS + 1 /* --pcap */];
     size_t fd_count;
 };
 void network_handover_done(struct network_handover *h);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "netstack/link/fdlink.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/kernel_host.h"
@@ -192,6 +193,7 @@ void network_destroy(struct kernel *k) {
     netlink_destroy(k);
     net_namespace_unref(n->initial);
     ktimer_cancel_sync(&n->timer);
+    fdlink_drain();
     netstack_free(n->stack);
     while (n->block_count > 0)
         heap_free(n->blocks[--n->block_count]);

@@ -35,10 +35,10 @@ struct task_trace {
     struct list tracees, node;  /* those that it traces; node in tracer's list */
     struct creds *tracer_creds; /* reference: the tracer's when it attached, for execve and options */
 
-    /* signal_lock of the tracee's group; the own thread may read `on`, `step` and `options` without */
-    bool on;
+    /* signal_lock of the tracee's group; what is atomic its own thread reads without */
+    _Atomic bool on;
     bool seized;
-    uint32_t options;            /* LINUX_PTRACE_O_* */
+    _Atomic uint32_t options;    /* LINUX_PTRACE_O_* */
     bool stopped;                /* in ptrace_stop() */
     bool listening;              /* ... by PTRACE_LISTEN: no request but INTERRUPT */
     bool exit_stop;              /* ... the PTRACE_EVENT_EXIT one: a kill does not break it */
@@ -48,14 +48,14 @@ struct task_trace {
     int resume_signal;           /* what the tracer injects */
     bool has_info;               /* PTRACE_GETSIGINFO gives something */
     struct linux_siginfo info;
-    uint64_t message; /* PTRACE_GETEVENTMSG */
-    uint8_t call_op;  /* LINUX_PTRACE_SYSCALL_INFO_* of the current stop */
-    bool step;        /* PTRACE_SINGLESTEP and its like */
+    uint64_t message;  /* PTRACE_GETEVENTMSG */
+    uint8_t call_op;   /* LINUX_PTRACE_SYSCALL_INFO_* of the current stop */
+    _Atomic bool step; /* PTRACE_SINGLESTEP and its like */
     bool fpu_dirty;
-    void *fpu;            /* heap bytes of the platform's fpu_size, or NULL; valid while stopped */
-    uint64_t debugreg[8]; /* ptrace_debug.c: guest's DR0-3, 6, 7 */
-    bool watching;        /* one is enabled: the task runs by steps */
-    bool watch_is_fresh;  /* own thread, as the next: `watched` holds what is there now */
+    void *fpu;             /* heap bytes of the platform's fpu_size, or NULL; valid while stopped */
+    uint64_t debugreg[8];  /* ptrace_debug.c: guest's DR0-3, 6, 7 */
+    _Atomic bool watching; /* one is enabled: the task runs by steps */
+    bool watch_is_fresh;   /* own thread, as the next: `watched` holds what is there now */
     uint64_t watched[4];
 };
 

@@ -133,13 +133,13 @@ struct task {
     sigset_word blocked; /* own thread may read it without the lock */
     sigset_word sigwait; /* sigtimedwait: wakes for these although they are blocked */
     struct sigpending pending;
-    bool exiting;                          /* takes no more signals */
-    bool dump_halted;                      /* has come to a halt for a core dump of its process */
-    bool stop_counted;                     /* has yet to be counted off group->stop_pending_count */
-    uint8_t seccomp_mode;                  /* LINUX_SECCOMP_MODE_*; own thread may read */
-    struct seccomp_filter *seccomp_filter; /* reference or NULL; own thread may read: seccomp.h */
-    _Atomic uint32_t syscall_work;         /* enum syscall_work; anybody may read */
-    struct task_trace trace;               /* ptrace.h: locks of its own rules */
+    bool exiting;                                  /* takes no more signals */
+    bool dump_halted;                              /* has come to a halt for a core dump of its process */
+    bool stop_counted;                             /* has yet to be counted off group->stop_pending_count */
+    _Atomic uint8_t seccomp_mode;                  /* LINUX_SECCOMP_MODE_*; own thread may read */
+    struct seccomp_filter *_Atomic seccomp_filter; /* reference or NULL; own thread may read: seccomp.h */
+    _Atomic uint32_t syscall_work;                 /* enum syscall_work; anybody may read */
+    struct task_trace trace;                       /* ptrace.h: locks of its own rules */
 
     /* lock */
     struct mutex lock; /* RANK_TASK */
@@ -180,8 +180,8 @@ struct task {
     int oom_score_adj;
     uint32_t personality;
     int pdeath_signal;
-    bool no_new_privs;
-    int mce_kill; /* PR_MCE_KILL: LINUX_PR_MCE_KILL_LATE or EARLY plus one; 0: as the machine */
+    _Atomic bool no_new_privs; /* TSYNC sets it from another thread */
+    int mce_kill;              /* PR_MCE_KILL: LINUX_PR_MCE_KILL_LATE or EARLY plus one; 0: as the machine */
     uint64_t timer_slack_ns, default_timer_slack_ns;
 };
 DECLARE_REF(task);

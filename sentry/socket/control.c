@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/control.c: control messages between their guest form and struct socket_control. Source: cmsg(3), unix(7) "Ancillary messages".
+ * sentry/socket/control.c: control messages between their guest form and struct socket_control. Source:
+ * cmsg(3), unix(7) "Ancillary messages".
  */
 #include <errno.h>
 #include <string.h>
@@ -46,7 +47,8 @@ static int take_rights(struct task *t, const unsigned char *data, size_t size, s
     return 0;
 }
 
-static int take_credentials(struct task *t, const unsigned char *data, size_t size, struct socket_control *c) {
+static int take_credentials(struct task *t, const unsigned char *data, size_t size,
+                            struct socket_control *c) {
     struct linux_ucred u;
     const struct creds *own = task_creds(t);
 
@@ -78,7 +80,8 @@ static int take_credentials(struct task *t, const unsigned char *data, size_t si
     return 0;
 }
 
-static int take_message(struct task *t, struct socket *s, struct socket_message *m, const struct linux_cmsghdr *h, const unsigned char *body) {
+static int take_message(struct task *t, struct socket *s, struct socket_message *m,
+                        const struct linux_cmsghdr *h, const unsigned char *body) {
     size_t size = (size_t)(h->len - sizeof *h);
 
     if (s->ops->control_in)
@@ -90,7 +93,8 @@ static int take_message(struct task *t, struct socket *s, struct socket_message 
                                               : -EINVAL;
 }
 
-static int parse(struct task *t, struct socket *s, struct socket_message *m, const unsigned char *data, uint64_t len) {
+static int parse(struct task *t, struct socket *s, struct socket_message *m, const unsigned char *data,
+                 uint64_t len) {
     uint64_t at = 0;
 
     while (len - at >= sizeof(struct linux_cmsghdr)) {
@@ -109,7 +113,8 @@ static int parse(struct task *t, struct socket *s, struct socket_message *m, con
     return 0;
 }
 
-int socket_control_copy_in(struct task *t, struct socket *s, struct socket_message *m, gva_t control, uint64_t len) {
+int socket_control_copy_in(struct task *t, struct socket *s, struct socket_message *m, gva_t control,
+                           uint64_t len) {
     if (len == 0)
         return 0;
     if (len > SOCKET_CONTROL_MAX)
@@ -153,7 +158,9 @@ int control_put(struct control_out *o, int level, int type, const void *data, ui
 
 /* Installs as many as there is room and there are free numbers for; the rest is dropped with MSG_CTRUNC. */
 static int put_rights(struct control_out *o, struct socket_control *c, bool cloexec) {
-    uint64_t room = o->left > sizeof(struct linux_cmsghdr) ? (o->left - sizeof(struct linux_cmsghdr)) / sizeof(int32_t) : 0;
+    uint64_t room = o->left > sizeof(struct linux_cmsghdr)
+                        ? (o->left - sizeof(struct linux_cmsghdr)) / sizeof(int32_t)
+                        : 0;
     int32_t numbers[LINUX_SCM_MAX_FD];
     size_t count = 0, wanted = MIN(c->file_count, (size_t)room);
 
@@ -167,10 +174,12 @@ static int put_rights(struct control_out *o, struct socket_control *c, bool cloe
     }
     if (count < c->file_count)
         *o->flags |= LINUX_MSG_CTRUNC;
-    return count > 0 ? control_put(o, LINUX_SOL_SOCKET, LINUX_SCM_RIGHTS, numbers, count * sizeof numbers[0]) : 0;
+    return count > 0 ? control_put(o, LINUX_SOL_SOCKET, LINUX_SCM_RIGHTS, numbers, count * sizeof numbers[0])
+                     : 0;
 }
 
-int64_t socket_control_copy_out(struct task *t, struct socket *s, struct socket_message *m, gva_t control, uint64_t len, bool cloexec) {
+int64_t socket_control_copy_out(struct task *t, struct socket *s, struct socket_message *m, gva_t control,
+                                uint64_t len, bool cloexec) {
     struct socket_control *c = m->control;
     struct control_out o = {.t = t, .at = control, .left = control ? len : 0, .flags = &m->ret_flags};
     int r = 0;

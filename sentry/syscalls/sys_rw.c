@@ -54,7 +54,7 @@ static int64_t rw_one(struct task *t, const struct rw *rw, gva_t base, uint64_t 
     return do_rw(t, rw, &u);
 }
 
-/* What preadv2(2) and pwritev2(2) may ask of which file, as observed (tests/conform/files_more.c). */
+/* What preadv2(2) and pwritev2(2) may ask of which file, as observed (tests/conform/rw_flags.c). */
 static int check_flags(const struct file *f, const struct rw *rw) {
     bool regular = f->inode->type == LINUX_S_IFREG;
 

@@ -416,7 +416,7 @@ static void visit_ioprio(struct priority_visit *v, struct task *target) {
 int64_t sys_ioprio_get(struct task *t, const struct syscall_args *a) {
     struct priority_visit v = {.t = t, .visit = visit_ioprio, .result = -ESRCH};
 
-    return for_priority_targets(t, (int)a->arg[0] - 1, (int)a->arg[1], &v);
+    return for_priority_targets(t, (int)((uint32_t)a->arg[0] - 1), (int)a->arg[1], &v);
 }
 
 static int check_ioprio(struct task *t, int ioprio) {
@@ -437,5 +437,5 @@ int64_t sys_ioprio_set(struct task *t, const struct syscall_args *a) {
         .t = t, .visit = visit_ioprio, .set = true, .nice = (int)a->arg[2], .result = -ESRCH};
     int r = check_ioprio(t, v.nice);
 
-    return r < 0 ? r : for_priority_targets(t, (int)a->arg[0] - 1, (int)a->arg[1], &v);
+    return r < 0 ? r : for_priority_targets(t, (int)((uint32_t)a->arg[0] - 1), (int)a->arg[1], &v);
 }

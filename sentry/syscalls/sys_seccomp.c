@@ -40,8 +40,8 @@ static int copy_in_program(struct task *t, gva_t at, struct linux_sock_filter **
 }
 
 static int64_t set_filter(struct task *t, uint32_t flags, gva_t at) {
-    struct linux_sock_filter *program;
-    size_t count;
+    struct linux_sock_filter *program = NULL;
+    size_t count = 0;
 
     if (flags & ~(uint32_t)FLAGS)
         return -EINVAL;

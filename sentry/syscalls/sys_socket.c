@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_socket.c: the socket calls: they decode addresses, vectors and control messages and call the family (sentry/socket/socket.h).
- * Source: socket(2), bind(2), connect(2), accept(2), send(2), recv(2), sendmmsg(2), recvmmsg(2), getsockopt(2).
+ * sentry/syscalls/sys_socket.c: the socket calls: they decode addresses, vectors and control messages and
+ * call the family (sentry/socket/socket.h). Source: socket(2), bind(2), connect(2), accept(2), send(2),
+ * recv(2), sendmmsg(2), recvmmsg(2), getsockopt(2).
  */
 #include <errno.h>
 #include <string.h>
@@ -61,7 +62,8 @@ static int address_out(struct task *t, const struct socket_address *a, gva_t to,
 static int64_t flags_of_type(uint64_t type, uint32_t *ret_flags) {
     if (type & ~(uint64_t)(TYPE_MASK | LINUX_SOCK_CLOEXEC | LINUX_SOCK_NONBLOCK))
         return -EINVAL;
-    *ret_flags = (type & LINUX_SOCK_CLOEXEC ? LINUX_O_CLOEXEC : 0) | (type & LINUX_SOCK_NONBLOCK ? LINUX_O_NONBLOCK : 0);
+    *ret_flags = (type & LINUX_SOCK_CLOEXEC ? LINUX_O_CLOEXEC : 0) |
+                 (type & LINUX_SOCK_NONBLOCK ? LINUX_O_NONBLOCK : 0);
     return 0;
 }
 
@@ -100,7 +102,9 @@ int64_t sys_socketpair(struct task *t, const struct syscall_args *a) {
     if (r == 0)
         r = family_of(a->arg[0], &family);
     if (r == 0)
-        r = family->create_pair ? family->create_pair(t, (int)(a->arg[1] & TYPE_MASK), (int)a->arg[2], flags & LINUX_O_NONBLOCK, f) : -EOPNOTSUPP;
+        r = family->create_pair ? family->create_pair(t, (int)(a->arg[1] & TYPE_MASK), (int)a->arg[2],
+                                                      flags & LINUX_O_NONBLOCK, f)
+                                : -EOPNOTSUPP;
     if (r < 0)
         return r;
     bool cloexec = flags & LINUX_O_CLOEXEC;
@@ -179,7 +183,9 @@ static int64_t do_accept(struct task *t, uint64_t fd, gva_t addr, gva_t len_at, 
         return r;
     }
     int number = r;
-    r = s->ops->accept ? s->ops->accept(s, t, how & LINUX_SOCK_NONBLOCK ? LINUX_O_NONBLOCK : 0, addr ? &address : NULL, &new) : -EOPNOTSUPP;
+    r = s->ops->accept ? s->ops->accept(s, t, how & LINUX_SOCK_NONBLOCK ? LINUX_O_NONBLOCK : 0,
+                                        addr ? &address : NULL, &new)
+                       : -EOPNOTSUPP;
     file_unref(f);
     if (r == 0 && addr) {
         r = address_out(t, &address, addr, len_at);
@@ -272,8 +278,10 @@ int64_t sys_getsockopt(struct task *t, const struct syscall_args *a) {
     uint32_t len = r == 0 ? (uint32_t)MIN(given, (int32_t)sizeof value) : 0;
     if (r == 0)
         r = socket_get_option(s, t, (int)a->arg[1], (int)a->arg[2], value, &len);
+    /* SO_GET_FILTER counts instructions, in and out */
+    bool filter = a->arg[1] == LINUX_SOL_SOCKET && a->arg[2] == LINUX_SO_GET_FILTER;
     if (r == 0)
-        r = copy_out(t, a->arg[3], value, MIN(len, (uint32_t)given));
+        r = copy_out(t, a->arg[3], value, (size_t)MIN(len, (uint32_t)given) * (filter ? 8 : 1));
     if (r == 0 || r == -ERANGE) {
         int w = copy_out(t, a->arg[4], &len, sizeof len);
         r = r == 0 ? w : r;
@@ -334,11 +342,14 @@ static ssize_t send_one(struct task *t, struct socket *s, const struct linux_msg
         return r == -EINVAL && h->iovlen > 1024 ? -EMSGSIZE : r;
     struct socket_message m = {.data = &data, .control = &control, .flags = flags};
     if (h->name && h->namelen) {
-        r = h->namelen < 0 ? -EINVAL : address_in(t, h->name, MIN((uint64_t)h->namelen, sizeof address.storage), &address);
+        r = h->namelen < 0
+                ? -EINVAL
+                : address_in(t, h->name, MIN((uint64_t)h->namelen, sizeof address.storage), &address);
         m.address = &address;
     }
     if (r == 0 && h->controllen > 0)
-        r = h->controllen > INT32_MAX ? -ENOBUFS : socket_control_copy_in(t, s, &m, h->control, h->controllen);
+        r = h->controllen > INT32_MAX ? -ENOBUFS
+                                      : socket_control_copy_in(t, s, &m, h->control, h->controllen);
     ssize_t done = r < 0 ? r : do_send(t, s, &m);
     socket_control_done(&control);
     uio_done(&data);
@@ -406,7 +417,10 @@ int64_t sys_recvfrom(struct task *t, const struct syscall_args *a) {
     if (r < 0)
         return r;
     uio_init_guest(&data, &segment, t, a->arg[1], MIN(a->arg[2], 0x7ffff000ull));
-    struct socket_message m = {.data = &data, .control = &control, .flags = (uint32_t)a->arg[3], .address = a->arg[4] ? &address : NULL};
+    struct socket_message m = {.data = &data,
+                               .control = &control,
+                               .flags = (uint32_t)a->arg[3],
+                               .address = a->arg[4] ? &address : NULL};
     ssize_t done = do_recv(t, s, &m);
     if (done >= 0 && a->arg[4]) {
         r = address_out(t, &address, a->arg[4], a->arg[5]);
@@ -426,7 +440,8 @@ static int header_out(struct task *t, gva_t at, int32_t namelen, uint64_t contro
     return r < 0 ? r : copy_out(t, at + offsetof(struct linux_msghdr, flags), &flags, sizeof flags);
 }
 
-static ssize_t recv_one(struct task *t, struct socket *s, const struct linux_msghdr *h, gva_t at, uint32_t flags) {
+static ssize_t recv_one(struct task *t, struct socket *s, const struct linux_msghdr *h, gva_t at,
+                        uint32_t flags) {
     struct socket_address address = {.len = 0};
     struct socket_control control = {0};
     struct uio data;
@@ -434,7 +449,8 @@ static ssize_t recv_one(struct task *t, struct socket *s, const struct linux_msg
     int r = uio_init_iovec(&data, t, h->iov, h->iovlen);
     if (r < 0)
         return r == -EINVAL && h->iovlen > 1024 ? -EMSGSIZE : r;
-    struct socket_message m = {.data = &data, .control = &control, .flags = flags, .address = h->name ? &address : NULL};
+    struct socket_message m = {
+        .data = &data, .control = &control, .flags = flags, .address = h->name ? &address : NULL};
     ssize_t done = h->namelen < 0 ? -EINVAL : do_recv(t, s, &m);
     uio_done(&data);
     if (done < 0) {
@@ -477,7 +493,8 @@ static int timeout_in(struct task *t, gva_t from, int64_t *ret) {
         return r;
     if (ts.sec < 0 || ts.nsec < 0 || ts.nsec >= NSEC_PER_SEC)
         return -EINVAL;
-    *ret = ts.sec > INT64_MAX / NSEC_PER_SEC - 1 ? CLOCK_NEVER : clock_add(monotonic_ns(), ts.sec * NSEC_PER_SEC + ts.nsec);
+    *ret = ts.sec > INT64_MAX / NSEC_PER_SEC - 1 ? CLOCK_NEVER
+                                                 : clock_add(monotonic_ns(), ts.sec * NSEC_PER_SEC + ts.nsec);
     return 0;
 }
 

@@ -108,9 +108,6 @@ int64_t sys_cachestat(struct task *t, const struct syscall_args *a) {
     if (!f)
         return -EBADF;
     int r = copy_in(t, &range, a->arg[1], sizeof range);
-    if (r == 0 && f->inode->type != LINUX_S_IFREG && f->inode->type != LINUX_S_IFBLK &&
-        !inode_is_dir(f->inode))
-        r = -EOPNOTSUPP;
     if (r == 0 && arg_u32(a, 3))
         r = -EINVAL;
     if (r == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/bench/netstack_link.c: the stack on a link of the host, for interop and speed against the host's kernel
- * by hand: on a new TAP device, or on an existing interface (one end of a veth pair) by a packet socket.
+ * tests/bench/netstack_link.c: the stack on a link of the host, for interop and speed against the host's
+ * kernel by hand: on a new TAP device, or on an existing interface (one end of a veth pair) by a packet
+ * socket.
  *
  *     unshare -Urn sh -c 'netstack_link tap0 10.9.0.2 & sleep 1; ip link set tap0 up; ip addr add 10.9.0.1/24
  * dev tap0; ...'
@@ -78,9 +79,11 @@ static void op_free_bytes(void *ctx, void *p, size_t n) {
     (void)ctx, (void)n;
     free(p);
 }
-static const struct netstack_host_ops host_ops = {
-    .now_ns = op_now, .realtime_ns = op_realtime, .random = op_random, .socket_notify = op_notify,
-    .deadline_changed = op_deadline};
+static const struct netstack_host_ops host_ops = {.now_ns = op_now,
+                                                  .realtime_ns = op_realtime,
+                                                  .random = op_random,
+                                                  .socket_notify = op_notify,
+                                                  .deadline_changed = op_deadline};
 static const struct netstack_alloc_ops alloc_ops = {op_alloc, op_free, op_bytes, op_free_bytes};
 
 static void must(int rc, const char *what) {

@@ -5,6 +5,7 @@
 #include "conform.h"
 
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -510,4 +511,32 @@ CHECK(echo_between_processes) {
     }
     OK(shutdown(s[0], SHUT_WR));
     EQ(wait_exit(pid), 0);
+}
+
+/* Each waits in the queue of the next: the end of the last ends all of them. */
+CHECK(a_long_chain_in_flight_ends) {
+    struct rlimit many = {8192, 8192};
+    int previous = -1;
+
+    if (setrlimit(RLIMIT_NOFILE, &many) < 0)
+        OK(getrlimit(RLIMIT_NOFILE, &many));
+    for (int i = 0; i < 6000; i++) {
+        char c = 0, control[CMSG_SPACE(sizeof(int))] = {0};
+        struct iovec v = {&c, 1};
+        struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+        int p[2];
+        OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, p));
+        if (previous >= 0) {
+            struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+            h->cmsg_level = SOL_SOCKET;
+            h->cmsg_type = SCM_RIGHTS;
+            h->cmsg_len = CMSG_LEN(sizeof(int));
+            memcpy(CMSG_DATA(h), &previous, sizeof(int));
+            OK(sendmsg(p[1], &m, 0));
+            close(previous);
+        }
+        close(p[1]);
+        previous = p[0];
+    }
+    close(previous);
 }

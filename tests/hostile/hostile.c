@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -471,9 +472,14 @@ static void make_child(void) {
 
 /* ---- a worker ---- */
 
+static __thread sigjmp_buf g_jump;
+static __thread bool g_can_jump;
+
+/* The memory of the pool may be gone or read-only by now: the thread gets it anew and goes on. */
 static void on_fault(int signo) {
-    (void)signo;
-    syscall(SYS_exit, 0); /* the thread alone: others go on */
+    if (!g_can_jump)
+        syscall(SYS_exit, 0); /* the thread alone: others go on */
+    siglongjmp(g_jump, signo);
 }
 
 static void on_wake(int signo) {
@@ -533,8 +539,13 @@ static void *thread_main(void *arg) {
     g_state = (g_seed + 1) * 0x9e3779b97f4a7c15ull + (uint64_t)(uintptr_t)arg * 0xda942042e4dd58b5ull;
     for (int i = 0; i < 8; i++)
         next();
-    for (unsigned i = 0; i < g_calls; i++) {
+    volatile unsigned i = 0;
+    if (sigsetjmp(g_jump, 0) != 0)
+        mmap(g_pool, POOL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    g_can_jump = true;
+    while (i < g_calls) {
         uint64_t a[6];
+        i++;
         long number = g_only_count ? (long)g_only[below(g_only_count)] : (long)below(MAX_NUMBER);
         for (int k = 0; k < 6; k++)
             a[k] = argument();

@@ -215,7 +215,7 @@ static struct nic *add_end(struct sim *s, struct sim_host *h, uint32_t mtu, uint
         .queue_max = 10000,
     };
     struct nic *nic;
-    ASSERT_EQ(channel_new(h->ns, &c, &nic), 0);
+    ASSERT_EQ(channel_link_new(h->ns, &c, &nic), 0);
     ASSERT_EQ(nic_set_up(nic, true), 0);
     return nic;
 }
@@ -331,7 +331,7 @@ void sim_collect(struct sim *s) {
     for (int i = 0; i < s->link_count; i++) {
         struct sim_link *l = &s->links[i];
         for (int end = 0; end < 2; end++)
-            while (channel_read(l->nic[end], buf, sizeof(buf), &m) >= 0)
+            while (channel_link_read(l->nic[end], buf, sizeof(buf), &m) >= 0)
                 send_frame(s, l, end, buf, &m);
     }
 }

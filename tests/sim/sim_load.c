@@ -136,7 +136,7 @@ TEST(gro_merges_a_batch) {
     static uint8_t buf[131072];
     struct channel_frame m;
     uint32_t isn = 0;
-    while (channel_read(l->nic[1], buf, sizeof(buf), &m) >= 0)
+    while (channel_link_read(l->nic[1], buf, sizeof(buf), &m) >= 0)
         if (buf[12] == 8 && buf[13] == 0 && buf[23] == 6)
             isn = get_be32(buf + 38);
     nic_input(l->nic[1], tcp_frame(peer, 999, 1001, isn + 1, TH_ACK, 0));

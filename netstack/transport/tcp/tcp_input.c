@@ -287,8 +287,7 @@ static void too_big(struct tcp_sock *tp, const struct icmp_err *e) {
     tcp_rearm_rtx(tp);
 }
 
-/* RFC 5927 sections 4-7, RFC 1122 section 4.2.3.9: hard errors end a connection only before it is
- * synchronized. */
+/* RFC 5927 sections 4-7, RFC 1122 section 4.2.3.9: errors end a connection only before it is synchronized. */
 static void sock_error(struct tcp_ep *ep, const struct icmp_err *e, uint32_t seq) {
     struct tcp_sock *tp = container_of(ep, struct tcp_sock, ep);
     struct nsock *s = &tp->base;
@@ -298,10 +297,7 @@ static void sock_error(struct tcp_ep *ep, const struct icmp_err *e, uint32_t seq
     if (e->mtu) {
         too_big(tp, e);
     } else if (tp->state == NS_TCP_SYN_SENT || tp->state == NS_TCP_SYN_RECV) {
-        if (e->fatal || e->origin == NS_EE_ORIGIN_LOCAL)
-            tcp_fail(tp, e->err);
-        else
-            tp->soft_err = e->err;
+        tcp_fail(tp, e->err); /* soft ones too, as Linux does: a program that connects waits for this */
     } else if (ipa_is_v4(&e->dst) ? s->f.recverr : s->f.recverr6) {
         errq_add(s, e, TCP_MIN_HLEN, s->rport);
         nsock_set_error(s, e->err);

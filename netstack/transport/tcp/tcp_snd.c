@@ -274,8 +274,10 @@ static uint32_t seg_capacity(const struct tcp_sock *tp) {
     return MAX(TCP_MAX_SEG / mss * mss, mss);
 }
 
-/* Adds up to `len` bytes of m's vector (copied) or of `p` (shared) to the queue's tail; returns how many, or -ENOMEM if none. */
-static ssize_t append_text(struct tcp_sock *tp, const struct ns_msg *m, const struct pkt *p, size_t skip, uint32_t len) {
+/* Adds up to `len` bytes of m's vector (copied) or of `p` (shared) to the queue's tail; returns how many, or
+ * -ENOMEM if none. */
+static ssize_t append_text(struct tcp_sock *tp, const struct ns_msg *m, const struct pkt *p, size_t skip,
+                           uint32_t len) {
     struct tcp_seg *g = list_empty(&tp->sendq) ? NULL : list_last_entry(&tp->sendq, struct tcp_seg, link);
     uint32_t cap = seg_capacity(tp);
     if (!g || g->sent || !g->data || g->len >= cap) {

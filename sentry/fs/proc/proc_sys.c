@@ -60,9 +60,11 @@ static int show_uts(struct kernfs_inode *n, struct task *t, bool domain, struct 
     (void)n;
     if (!ns)
         return -ESRCH;
+    char name[65];
     mutex_lock(&ns->uts->lock);
-    text_printf(out, "%s\n", domain ? ns->uts->domainname : ns->uts->nodename);
+    snprintf(name, sizeof name, "%s", domain ? ns->uts->domainname : ns->uts->nodename);
     mutex_unlock(&ns->uts->lock);
+    text_printf(out, "%s\n", name);
     nsproxy_unref(ns);
     return 0;
 }
@@ -102,9 +104,11 @@ static int core_pattern_show(struct kernfs_inode *n, struct task *t, struct text
     struct core_settings *s = &n->inode.fs->kernel->core;
 
     (void)t;
+    char pattern[CORE_PATTERN_MAX];
     mutex_lock(&s->lock);
-    text_printf(out, "%s\n", s->pattern);
+    memcpy(pattern, s->pattern, sizeof pattern);
     mutex_unlock(&s->lock);
+    text_printf(out, "%s\n", pattern);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/inet/inet_addr.c: addresses between their guest form and the library's. Source: ip(7), ipv6(7), packet(7), bind(2),
- * connect(2), sendto(2).
+ * sentry/socket/inet/inet_addr.c: addresses between their guest form and the library's. Source: ip(7),
+ * ipv6(7), packet(7), bind(2), connect(2), sendto(2).
  */
 #include <errno.h>
 #include <string.h>
@@ -14,7 +14,9 @@ static void take_in(const struct socket_address *a, struct ns_addr *ret) {
     struct linux_sockaddr_in in;
 
     memcpy(&in, &a->storage, sizeof in);
-    *ret = (struct ns_addr){.family = in.family, .port = get_be16((const uint8_t *)&in.port), .ip = ipa_from4_wire((const uint8_t *)&in.addr)};
+    *ret = (struct ns_addr){.family = in.family,
+                            .port = get_be16((const uint8_t *)&in.port),
+                            .ip = ipa_from4_wire((const uint8_t *)&in.addr)};
 }
 
 static void take_in6(const struct socket_address *a, struct ns_addr *ret) {
@@ -46,7 +48,8 @@ static int take_ll(const struct socket_address *a, struct ns_addr *ret) {
     return 0;
 }
 
-int inet_address_in(const struct inet_socket *s, const struct socket_address *a, bool bind, struct ns_addr *ret) {
+int inet_address_in(const struct inet_socket *s, const struct socket_address *a, bool bind,
+                    struct ns_addr *ret) {
     uint16_t family = a->storage.family;
     bool v6 = s->socket.family == LINUX_AF_INET6;
 
@@ -58,7 +61,8 @@ int inet_address_in(const struct inet_socket *s, const struct socket_address *a,
         *ret = (struct ns_addr){.family = LINUX_AF_UNSPEC};
         return 0;
     }
-    if (v6 && family == LINUX_AF_INET && !bind && s->socket.type == LINUX_SOCK_DGRAM) { /* udp: a dual-stack socket takes these as well */
+    if (v6 && family == LINUX_AF_INET && !bind &&
+        s->socket.type == LINUX_SOCK_DGRAM) { /* udp: a dual-stack socket takes these as well */
         if (a->len < sizeof(struct linux_sockaddr_in))
             return -EINVAL;
         take_in(a, ret);
@@ -74,7 +78,8 @@ int inet_address_in(const struct inet_socket *s, const struct socket_address *a,
         return 0;
     }
     take_in(a, ret);
-    if (bind && family == LINUX_AF_UNSPEC && ipa_is_any(&ret->ip)) /* Linux lets these be: bind(2) of old programs */
+    if (bind && family == LINUX_AF_UNSPEC &&
+        ipa_is_any(&ret->ip)) /* Linux lets these be: bind(2) of old programs */
         ret->family = LINUX_AF_INET;
     return ret->family == LINUX_AF_INET ? 0 : -EAFNOSUPPORT;
 }
@@ -107,7 +112,9 @@ int inet_destination_in(const struct inet_socket *s, const struct socket_address
             return -EAFNOSUPPORT;
         ret->family = LINUX_AF_INET;
     }
-    return ret->port == 0 && s->socket.type == LINUX_SOCK_DGRAM && s->socket.protocol == LINUX_IPPROTO_UDP ? -EINVAL : 0;
+    return ret->port == 0 && s->socket.type == LINUX_SOCK_DGRAM && s->socket.protocol == LINUX_IPPROTO_UDP
+               ? -EINVAL
+               : 0;
 }
 
 static void put_in(const struct ns_addr *a, struct socket_address *ret) {
@@ -120,7 +127,8 @@ static void put_in(const struct ns_addr *a, struct socket_address *ret) {
 }
 
 static void put_in6(const struct ns_addr *a, struct socket_address *ret) {
-    struct linux_sockaddr_in6 in = {.family = LINUX_AF_INET6, .flowinfo = a->flowinfo, .scope_id = a->scope_id};
+    struct linux_sockaddr_in6 in = {
+        .family = LINUX_AF_INET6, .flowinfo = a->flowinfo, .scope_id = a->scope_id};
 
     put_be16((uint8_t *)&in.port, a->port);
     memcpy(in.addr, a->ip.b, sizeof in.addr);
@@ -129,8 +137,11 @@ static void put_in6(const struct ns_addr *a, struct socket_address *ret) {
 }
 
 static void put_ll(const struct ns_addr *a, struct socket_address *ret) {
-    struct linux_sockaddr_ll ll = {
-        .family = LINUX_AF_PACKET, .ifindex = (int32_t)a->ifindex, .hatype = a->arphrd, .pkttype = a->pkttype, .halen = a->mac_len};
+    struct linux_sockaddr_ll ll = {.family = LINUX_AF_PACKET,
+                                   .ifindex = (int32_t)a->ifindex,
+                                   .hatype = a->arphrd,
+                                   .pkttype = a->pkttype,
+                                   .halen = a->mac_len};
 
     put_be16((uint8_t *)&ll.protocol, a->ethertype);
     memcpy(ll.addr, a->mac.b, sizeof a->mac.b);

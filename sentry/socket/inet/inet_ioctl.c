@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/inet/inet_ioctl.c: the SIOC* requests of sockets: bytes queued, and the configuration of interfaces. Source: netdevice(7),
- * tcp(7), udp(7), socket(7). Any socket of any family answers the requests about interfaces: netdev_ioctl().
+ * sentry/socket/inet/inet_ioctl.c: the SIOC* requests of sockets: bytes queued, and the configuration of
+ * interfaces. Source: netdevice(7), tcp(7), udp(7), socket(7). Any socket of any family answers the requests
+ * about interfaces: netdev_ioctl().
  */
 #include <errno.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "sentry/mm/uaccess.h"
 #include "sentry/socket/inet/inet_internal.h"
 #include "sentry/socket/inet/netdev.h"
+#include "sentry/socket/netlink/rtnetlink.h"
 
 enum { IFCONF_MAX = 4096 /* entries */ };
 
@@ -38,7 +40,10 @@ struct ifconf {
 };
 
 /* Linux tells programs of these flags in SIOCGIFFLAGS; the rest needs netlink. */
-enum { IFREQ_FLAGS = 0xffff, CHANGEABLE_FLAGS = NS_IFF_UP | NS_IFF_PROMISC | NS_IFF_ALLMULTI | NS_IFF_MULTICAST | NS_IFF_NOARP };
+enum {
+    IFREQ_FLAGS = 0xffff,
+    CHANGEABLE_FLAGS = NS_IFF_UP | NS_IFF_PROMISC | NS_IFF_ALLMULTI | NS_IFF_MULTICAST | NS_IFF_NOARP
+};
 
 /* ---- SIOCGIFCONF ---- */
 
@@ -211,7 +216,9 @@ static int set_address(struct nic *nic, uint32_t cmd, const struct ifreq *req) {
         return -EINVAL;
     if (cmd != LINUX_SIOCSIFADDR && have < 0)
         return -EADDRNOTAVAIL;
-    a = have == 0 ? old : (struct nic_addr){.valid_s = UINT32_MAX, .preferred_s = UINT32_MAX, .flags = NS_IFA_F_PERMANENT};
+    a = have == 0 ? old
+                  : (struct nic_addr){
+                        .valid_s = UINT32_MAX, .preferred_s = UINT32_MAX, .flags = NS_IFA_F_PERMANENT};
     switch (cmd) {
     case LINUX_SIOCSIFADDR:
         a.addr = ip;
@@ -335,7 +342,16 @@ int64_t netdev_ioctl(struct net_namespace *net, struct task *t, uint32_t cmd, ui
         return -EPERM;
     network_config_lock(net->kernel);
     struct nic *nic = nic_by_name(net->netns, req.name);
-    r = !nic ? -ENODEV : is_get(cmd) ? get_one(nic, cmd, &req) : set_one(nic, cmd, &req);
+    struct rtnl_watch watch;
+    if (!nic) {
+        r = -ENODEV;
+    } else if (is_get(cmd)) {
+        r = get_one(nic, cmd, &req);
+    } else {
+        rtnl_watch_begin(&watch, net);
+        r = set_one(nic, cmd, &req);
+        rtnl_watch_end(&watch);
+    }
     network_config_unlock(net->kernel);
     if (alias)
         *alias = ':';
@@ -349,7 +365,8 @@ static int64_t get_stamp(struct inet_socket *s, struct task *t, uint32_t cmd, gv
 
     if (ns == 0)
         return -ENOENT;
-    struct linux_timespec ts = {.sec = ns / 1000000000, .nsec = cmd == LINUX_SIOCGSTAMP ? ns % 1000000000 / 1000 : ns % 1000000000};
+    struct linux_timespec ts = {.sec = ns / 1000000000,
+                                .nsec = cmd == LINUX_SIOCGSTAMP ? ns % 1000000000 / 1000 : ns % 1000000000};
     return copy_out(t, arg, &ts, sizeof ts);
 }
 

@@ -183,16 +183,18 @@ static int get_peer_name(struct inet_socket *s, void *value, uint32_t *len) {
     return 0;
 }
 
+enum { GET_FILTER_MAX = 4096 / sizeof(struct bpf_insn) }; /* sys_getsockopt's buffer */
+
 static int get_socket(struct inet_socket *s, int name, void *value, uint32_t *len) {
     size_t room = *len;
 
     switch (name) {
-    case LINUX_SO_GET_FILTER: { /* in and out in instructions, not bytes */
-        size_t max = room / sizeof(struct bpf_insn), count = nsock_get_filter(s->nsock, NULL, 0);
-        if (count > 0 && *len != 0)
-            count = *len < count || max < count ? SIZE_MAX : nsock_get_filter(s->nsock, value, max);
-        if (count == SIZE_MAX)
+    case LINUX_SO_GET_FILTER: { /* in and out in instructions, not bytes; `value` has room for 512 */
+        size_t count = nsock_get_filter(s->nsock, NULL, 0);
+        if (*len != 0 && (*len < count || count > GET_FILTER_MAX))
             return -EINVAL;
+        if (*len != 0 && count > 0)
+            count = MIN(nsock_get_filter(s->nsock, value, count), count);
         *len = (uint32_t)count;
         return 0;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/inet/inet_packet.c: AF_PACKET: frames as an interface sends and receives them, for CAP_NET_RAW.
- * Rings (PACKET_RX_RING), fanout and virtio headers are not there: their options fail. Source: packet(7).
+ * sentry/socket/inet/inet_packet.c: AF_PACKET: frames as an interface sends and receives them, for
+ * CAP_NET_RAW. Rings (PACKET_RX_RING), fanout and virtio headers are not there: their options fail. Source:
+ * packet(7).
  */
 #include <errno.h>
 

@@ -95,14 +95,14 @@ int inet_socket_new(struct task *t, struct net_namespace *net, struct nsock *n, 
     return 0;
 }
 
-/* socket(7), SO_LINGER: the last close waits until the peer has acknowledged everything, or the time is over. A
- * signal ends the wait, not the close. */
+/* socket(7), SO_LINGER: the last close waits until the peer has acknowledged everything, or the time is over.
+ * A signal ends the wait, not the close. */
 static int file_flush(struct file *f, struct task *t) {
     struct inet_socket *s = inet_of(container_of(f, struct socket, file));
     bool last = atomic_load(&f->ref.count) == 1;
 
-    if (!t || !last || !s->socket.linger_on || s->socket.linger_seconds <= 0 || s->socket.type != LINUX_SOCK_STREAM ||
-        nsock_shutdown(s->nsock, LINUX_SHUT_WR) < 0)
+    if (!t || !last || !s->socket.linger_on || s->socket.linger_seconds <= 0 ||
+        s->socket.type != LINUX_SOCK_STREAM || nsock_shutdown(s->nsock, LINUX_SHUT_WR) < 0)
         return 0;
     int64_t deadline = clock_add(monotonic_ns(), (int64_t)s->socket.linger_seconds * NSEC_PER_SEC);
     struct inet_wait w = {0};

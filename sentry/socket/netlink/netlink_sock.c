@@ -92,8 +92,11 @@ void netlink_destroy(struct kernel *k) {
 
 /* ---- queues ---- */
 
-/* False: no room or no memory: the reader will hear of it. */
-static bool queue(struct netlink_socket *s, const void *data, size_t len, uint32_t from, uint32_t group) {
+/* False: no room or no memory: the reader will hear of it. `bounded`: by the receive buffer. Answers to
+ * requests are not, since a dump is made whole; instead no request is taken while more than a buffer lies
+ * here unread. */
+static bool queue(struct netlink_socket *s, const void *data, size_t len, uint32_t from, uint32_t group,
+                  bool bounded) {
     struct datagram *d = heap_alloc_array(1, sizeof *d + len);
 
     if (d) {
@@ -104,9 +107,7 @@ static bool queue(struct netlink_socket *s, const void *data, size_t len, uint32
         memcpy(d->data, data, len);
     }
     mutex_lock(&s->lock);
-    /* Answers that the owner asked for are bounded by the state they describe; what others send, by the
-     * buffer. */
-    bool ok = d && (group == 0 || s->queued + len + QUEUE_OVERHEAD <= s->socket.receive_buffer);
+    bool ok = d && (!bounded || s->queued + len + QUEUE_OVERHEAD <= s->socket.receive_buffer);
     if (ok) {
         list_add_tail(&s->queue, &d->node);
         s->queued += (uint32_t)len + QUEUE_OVERHEAD;
@@ -126,7 +127,17 @@ bool is_netlink_file(const struct file *f) {
 }
 
 void netlink_deliver(struct file *f, const void *data, size_t len) {
-    (void)queue(netlink_of(container_of(f, struct socket, file)), data, len, /* from= */ 0, /* group= */ 0);
+    (void)queue(netlink_of(container_of(f, struct socket, file)), data, len, /* from= */ 0, /* group= */ 0,
+                /* bounded= */ true);
+}
+
+/* Is there more than a receive buffer's worth that nobody has read? */
+static bool clogged(struct netlink_socket *s) {
+    mutex_lock(&s->lock);
+    bool full = s->queued > s->socket.receive_buffer;
+    s->overrun |= full && !s->no_enobufs;
+    mutex_unlock(&s->lock);
+    return full;
 }
 
 static bool in_group(const struct netlink_socket *s, unsigned group) {
@@ -155,7 +166,7 @@ void netlink_multicast(struct net_namespace *net, int protocol, unsigned group, 
     mutex_lock(&table->lock);
     list_for_each_entry(s, &table->sockets, table_node) {
         if (s->net == net && s->protocol->protocol == protocol && in_group(s, group))
-            queue(s, data, len, 0, group);
+            queue(s, data, len, 0, group, /* bounded= */ true);
     }
     mutex_unlock(&table->lock);
 }
@@ -297,13 +308,13 @@ static void deliver(struct netlink_socket *s, const struct nl_out *o) {
         size_t end = at + LINUX_NLMSG_ALIGN(h.len);
         bool multi = h.flags & LINUX_NLM_F_MULTI;
         if (at > from && (end - from > CHUNK || !multi)) {
-            queue(s, o->data + from, at - from, 0, 0);
+            queue(s, o->data + from, at - from, 0, 0, /* bounded= */ false);
             from = at;
         }
         at = end;
     }
     if (at > from)
-        queue(s, o->data + from, at - from, 0, 0);
+        queue(s, o->data + from, at - from, 0, 0, /* bounded= */ false);
 }
 
 static void put_ack(struct netlink_request *r, int error) {
@@ -336,7 +347,7 @@ static void handle(struct netlink_socket *s, struct task *t, const unsigned char
     while (size >= sizeof(struct linux_nlmsghdr)) {
         struct netlink_request r = {.socket = s, .task = t, .net = s->net};
         memcpy(&r.h, data, sizeof r.h);
-        if (r.h.len < sizeof r.h || r.h.len > size)
+        if (r.h.len < sizeof r.h || r.h.len > size || clogged(s))
             return;
         r.payload = data + sizeof r.h;
         r.size = r.h.len - sizeof r.h;
@@ -366,7 +377,9 @@ static int unicast(struct netlink_socket *s, uint32_t to, const void *data, size
 
     mutex_lock(&table->lock);
     struct netlink_socket *target = find_locked(table, s, to);
-    int r = !target ? -ECONNREFUSED : queue(target, data, len, s->portid, 0) ? 0 : -EAGAIN;
+    int r = !target                                                       ? -ECONNREFUSED
+            : queue(target, data, len, s->portid, 0, /* bounded= */ true) ? 0
+                                                                          : -EAGAIN;
     mutex_unlock(&table->lock);
     return r;
 }

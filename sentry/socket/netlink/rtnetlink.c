@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/rtnetlink.c: NETLINK_ROUTE: which request goes where, and notifications (rtnetlink.h).
+ * sentry/socket/netlink/rtnetlink.c: NETLINK_ROUTE: which request goes where, and notifications
+ * (rtnetlink.h).
  */
 #include "sentry/socket/netlink/rtnetlink.h"
 

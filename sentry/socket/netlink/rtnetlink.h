@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/rtnetlink.h: NETLINK_ROUTE: one file per kind of object. Source: rtnetlink(7), ip-link(8),
- * ip-address(8), ip-route(8), ip-neighbour(8), ip-rule(8).
+ * sentry/socket/netlink/rtnetlink.h: NETLINK_ROUTE: one file per kind of object. Source: rtnetlink(7),
+ * ip-link(8), ip-address(8), ip-route(8), ip-neighbour(8), ip-rule(8).
  *
  * All of these run with network_config_lock() held.
  */

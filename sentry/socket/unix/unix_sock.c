@@ -52,10 +52,27 @@ void unix_credentials_copy(struct unix_credentials *to, const struct unix_creden
 
 /* ---- socks ---- */
 
+/* A message may hold the last reference of a socket with a message that holds the last of another, and so on: a
+ * guest chooses the depth. What ends while a message is being freed waits on a list of the outermost call. */
 void unix_message_free(struct unix_message *m) {
-    socket_control_done(&m->control);
-    unix_name_unref(m->from);
-    heap_free(m);
+    static _Thread_local struct list t_waiting; /* empty but during the outermost call */
+    static _Thread_local bool t_freeing;
+
+    if (t_freeing) {
+        list_add_tail(&t_waiting, &m->node);
+        return;
+    }
+    t_freeing = true;
+    list_init(&t_waiting);
+    list_add_tail(&t_waiting, &m->node);
+    while (!list_empty(&t_waiting)) {
+        m = list_first_entry(&t_waiting, struct unix_message, node);
+        list_del(&m->node);
+        socket_control_done(&m->control);
+        unix_name_unref(m->from);
+        heap_free(m);
+    }
+    t_freeing = false;
 }
 
 static void sock_destroy(struct unix_sock *s) {

@@ -40,7 +40,7 @@ void fuzz_net_start(struct fuzz_net *f) {
     f->h = sim_add_host(&f->s);
     struct channel_config c = {
         .name = "eth0", .arphrd = NS_ARPHRD_ETHER, .mac = {{2, 0, 0, 0, 0, 1}}, .mtu = 1500, .queue_max = 64};
-    ASSERT_EQ(channel_new(f->h->ns, &c, &f->nic), 0);
+    ASSERT_EQ(channel_link_new(f->h->ns, &c, &f->nic), 0);
     ASSERT_EQ(nic_set_up(f->nic, true), 0);
     sim_host_addr(f->h, f->nic, "10.0.0.1", 24);
     sim_host_addr(f->h, f->nic, "fd00::1", 64);
@@ -97,7 +97,7 @@ void fuzz_net_pass(struct fuzz_net *f, int64_t ns) {
     static uint8_t buf[131072];
     struct channel_frame m;
     sim_run_for(&f->s, ns);
-    while (channel_read(f->nic, buf, sizeof(buf), &m) >= 0) {
+    while (channel_link_read(f->nic, buf, sizeof(buf), &m) >= 0) {
     }
 }
 

@@ -47,7 +47,7 @@ static void segment(uint8_t flags, uint32_t seq, uint32_t ack, uint16_t window, 
 static void learn_isn(void) {
     static uint8_t buf[131072];
     struct channel_frame m;
-    while (channel_read(f.nic, buf, sizeof(buf), &m) >= 0)
+    while (channel_link_read(f.nic, buf, sizeof(buf), &m) >= 0)
         if (get_be16(buf + 12) == 0x0800 && buf[23] == 6)
             isn = get_be32(buf + 38);
 }

@@ -17,7 +17,7 @@ void xc_start(struct xc *x) {
     x->h = sim_add_host(&x->s);
     struct channel_config c = {
         .name = "eth0", .arphrd = NS_ARPHRD_ETHER, .mac = our_mac, .mtu = 1500, .queue_max = 1000};
-    ASSERT_EQ(channel_new(x->h->ns, &c, &x->nic), 0);
+    ASSERT_EQ(channel_link_new(x->h->ns, &c, &x->nic), 0);
     ASSERT_EQ(nic_set_up(x->nic, true), 0);
     sim_host_addr(x->h, x->nic, "10.0.0.1", 24);
     struct ns_neigh n = {
@@ -40,7 +40,7 @@ void xc_wait(struct xc *x, int64_t ns) {
 bool xc_read(struct xc *x) {
     struct channel_frame m;
     for (;;) {
-        ssize_t n = channel_read(x->nic, x->frame, sizeof(x->frame), &m);
+        ssize_t n = channel_link_read(x->nic, x->frame, sizeof(x->frame), &m);
         if (n < 0)
             return false;
         x->frame_len = (uint32_t)n;
