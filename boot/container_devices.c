@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * boot/container_devices.c: what runtimes put into /dev, and paths that are masked or read-only. Source: runtime-spec config-linux.md "Default Devices",
- * "Default filesystems and symbolic links", "Masked Paths", "Readonly Paths".
+ * boot/container_devices.c: what runtimes put into /dev, and paths that are masked or read-only. Source:
+ * runtime-spec config-linux.md "Default Devices", "Default filesystems and symbolic links", "Masked Paths",
+ * "Readonly Paths".
  */
 #include <errno.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 
 #include "base/abi/linux/fcntl.h"
 #include "base/abi/linux/stat.h"
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "boot/kernel_real.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
@@ -32,7 +34,8 @@ static uint64_t device_number(uint64_t major, uint64_t minor) {
     return (minor & 0xff) | (major & 0xfff) << 8 | (minor & ~0xffull) << 12 | (major & ~0xfffull) << 32;
 }
 
-/* Is /dev the sandbox's own (tmpfs or the overlay's upper layer)? Never does a device node go to the host's directory. */
+/* Is /dev the sandbox's own (tmpfs or the overlay's upper layer)? Never does a device node go to the host's
+ * directory. */
 static bool dev_is_ours(const struct boot_container_config *config) {
     if (config->root_overlay)
         return true;
@@ -42,10 +45,16 @@ static bool dev_is_ours(const struct boot_container_config *config) {
     return false;
 }
 
-static int make_node(const struct vfs_view *v, const char *path, uint32_t mode, uint64_t rdev, uint32_t uid, uint32_t gid) {
+static int make_node(const struct vfs_view *v, const char *path, uint32_t mode, uint64_t rdev, uint32_t uid,
+                     uint32_t gid) {
+    cleanup(freep) char *directory = strdup(path);
     struct path p;
-    int r = boot_make_place(v, "/dev", /* directory= */ true);
+    int r = directory ? 0 : -ENOMEM;
 
+    if (r == 0) {
+        *strrchr(directory, '/') = '\0';
+        r = *directory ? boot_make_place(v, directory, /* directory= */ true) : 0;
+    }
     if (r == 0)
         r = vfs_mknod(v, LINUX_AT_FDCWD, path, mode, rdev);
     if (r == -EEXIST)
@@ -62,19 +71,24 @@ static int make_node(const struct vfs_view *v, const char *path, uint32_t mode, 
 }
 
 static int make_spec_device(const struct vfs_view *v, const struct spec_device *d) {
-    uint32_t type = strcmp(d->type, "b") == 0 ? LINUX_S_IFBLK : strcmp(d->type, "p") == 0 ? LINUX_S_IFIFO : LINUX_S_IFCHR;
+    uint32_t type = strcmp(d->type, "b") == 0   ? LINUX_S_IFBLK
+                    : strcmp(d->type, "p") == 0 ? LINUX_S_IFIFO
+                                                : LINUX_S_IFCHR;
     uint32_t mode = d->file_mode.set ? (uint32_t)d->file_mode.value & 07777 : 0666;
 
-    return make_node(v, d->path, type | mode, type == LINUX_S_IFIFO ? 0 : device_number((uint64_t)d->major, (uint64_t)d->minor),
+    return make_node(v, d->path, type | mode,
+                     type == LINUX_S_IFIFO ? 0 : device_number((uint64_t)d->major, (uint64_t)d->minor),
                      d->uid.set ? (uint32_t)d->uid.value : 0, d->gid.set ? (uint32_t)d->gid.value : 0);
 }
 
-int boot_devices_create(struct boot_container *c, const struct boot_container_config *config, const struct vfs_view *v, struct err **err) {
+int boot_devices_create(struct boot_container *c, const struct boot_container_config *config,
+                        const struct vfs_view *v, struct err **err) {
     if (!dev_is_ours(config))
         return 0;
     for (size_t i = 0; i < ARRAY_SIZE(g_default_devices); i++) {
         const char *path = g_default_devices[i].path;
-        int r = make_node(v, path, LINUX_S_IFCHR | 0666, device_number(g_default_devices[i].major, g_default_devices[i].minor), 0, 0);
+        int r = make_node(v, path, LINUX_S_IFCHR | 0666,
+                          device_number(g_default_devices[i].major, g_default_devices[i].minor), 0, 0);
         if (r < 0)
             return err_set(err, -r, "device.create", "making %s", path);
     }
@@ -141,8 +155,10 @@ static int protect(struct mnt_ns *ns, const struct vfs_view *v, const char *name
     return r;
 }
 
-int boot_masks_apply(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns, const struct vfs_view *v, struct err **err) {
-    const struct spec_strings *masked = &c->spec->linux_.masked_paths, *readonly = &c->spec->linux_.readonly_paths;
+int boot_masks_apply(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns,
+                     const struct vfs_view *v, struct err **err) {
+    const struct spec_strings *masked = &c->spec->linux_.masked_paths,
+                              *readonly = &c->spec->linux_.readonly_paths;
 
     (void)config;
     for (size_t i = 0; i < masked->count; i++) {
@@ -153,7 +169,8 @@ int boot_masks_apply(struct boot_container *c, const struct boot_container_confi
     for (size_t i = 0; i < readonly->count; i++) {
         int r = protect(ns, v, readonly->items[i]);
         if (r < 0)
-            return err_set(err, -r, "mount.readonly", "linux.readonlyPaths[%zu]: making %s read-only", i, readonly->items[i]);
+            return err_set(err, -r, "mount.readonly", "linux.readonlyPaths[%zu]: making %s read-only", i,
+                           readonly->items[i]);
     }
     return 0;
 }

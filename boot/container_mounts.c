@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * boot/container_mounts.c: the mount tree of a container: the root (a gofer's, maybe under an overlay in
  * memory) and the spec's mounts in order. Source: runtime-spec config.md "Mounts"; OCI.md 5.
- *
- * mqueue has no file system here yet: such a mount is left out with a warning in the log, and its place stays
- * an empty directory.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -132,7 +129,7 @@ int boot_mounts_create(struct boot_container *c, const struct boot_container_con
     int r =
         config->root_overlay ? overlay_filesystem(c, &root) : gofer_filesystem(c, 0, /* layer= */ 0, &root);
     if (r == 0)
-        r = mnt_ns_new(k, root, MOUNT_RELATIME, k->root_user_ns, ret);
+        r = mnt_ns_new(k, root, MOUNT_RELATIME, c->user_ns, ret);
     if (root)
         filesystem_unref(root);
     return r < 0
@@ -193,7 +190,7 @@ static int make_filesystem(const struct request *q, struct filesystem **ret) {
     struct mount_options o = {.source = q->m->source ? q->m->source : type,
                               .data = q->data,
                               .creds = q->view->creds,
-                              .user_ns = k->root_user_ns,
+                              .user_ns = q->c->user_ns,
                               .pid_ns = q->c->container->pid_ns,
                               .ipc_ns = q->c->container->nsproxy->ipc};
 
@@ -210,6 +207,38 @@ static int make_filesystem(const struct request *q, struct filesystem **ret) {
     return r;
 }
 
+static bool spec_option(const struct spec_strings *options, const char *name) {
+    for (size_t i = 0; options && i < options->count; i++)
+        if (strcmp(options->items[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* What an image has at the place of a tmpfs: its contents if asked for, its owner and mode if none are given
+ * (as runc). The tmpfs is mounted writable by now. */
+static int take_over(const struct request *q, const struct path *covered) {
+    struct path root;
+    struct kstat st;
+
+    int r = path_lookup(q->view, LINUX_AT_FDCWD, q->m->destination, LOOKUP_FOLLOW, &root);
+    if (r < 0)
+        return r;
+    if (spec_option(q->m->options, "tmpcopyup"))
+        r = boot_copy_tree(covered, &root, q->view->creds);
+    if (r == 0 && !(q->data && strstr(q->data, "mode=")))
+        r = vfs_getattr(covered, &st);
+    else
+        st.mode = 0;
+    if (r == 0 && st.mode) {
+        struct setattr s = {.mask = SETATTR_MODE, .mode = st.mode & 07777};
+        r = vfs_setattr(&root, &s, q->view->creds);
+    }
+    if (r == 0 && (q->flags & MOUNT_READONLY))
+        r = vfs_remount(q->ns, &root, q->flags);
+    path_put(&root);
+    return r;
+}
+
 static int mount_one(const struct request *q) {
     struct filesystem *fs = NULL;
     struct path at;
@@ -217,6 +246,9 @@ static int mount_one(const struct request *q) {
     int r = make_filesystem(q, &fs);
     if (r < 0)
         return r;
+    bool existed = path_lookup(q->view, LINUX_AT_FDCWD, q->m->destination, LOOKUP_FOLLOW, &at) == 0;
+    if (existed)
+        path_put(&at);
     r = boot_make_place(q->view, q->m->destination, inode_is_dir(fs->root->inode));
     if (r == 0)
         r = path_lookup(q->view, LINUX_AT_FDCWD, q->m->destination, LOOKUP_FOLLOW, &at);
@@ -224,9 +256,25 @@ static int mount_one(const struct request *q) {
         filesystem_unref(fs);
         return r;
     }
-    r = vfs_mount_fs(q->ns, fs, &at, q->flags, q->m->source ? q->m->source : q->m->type);
+    bool takes_over = existed && q->m->gofer_root < 0 && q->m->type && strcmp(q->m->type, "tmpfs") == 0;
+    r = vfs_mount_fs(q->ns, fs, &at, takes_over ? q->flags & ~(uint32_t)MOUNT_READONLY : q->flags,
+                     q->m->source ? q->m->source : q->m->type);
     filesystem_unref(fs);
+    if (r == 0 && takes_over)
+        r = take_over(q, &at);
     path_put(&at);
+    return r;
+}
+
+static int mount_error(struct err **err, int r, size_t i, const struct boot_mount *m) {
+    r = err_set(err, -r, r == -ENODEV ? "mount.type" : "mount.failed",
+                "mounts[%zu]: mounting %s (type %s) at %s", i, m->source ? m->source : "none",
+                m->type ? m->type : "bind", m->destination);
+    if (r == -ENODEV)
+        err_explain(err, "the sandbox's kernel has no file system of that type",
+                    "/proc/filesystems of a container lists them");
+    if (r == -EINVAL)
+        err_explain(err, "one of its options is unknown to that file system or has a wrong value", NULL);
     return r;
 }
 
@@ -240,9 +288,7 @@ static int mount_all(struct boot_container *c, const struct boot_container_confi
         if (r == 0)
             r = mount_one(&q);
         if (r < 0)
-            return err_set(err, -r, "mount.failed", "mounts[%zu]: mounting %s (type %s) at %s", i,
-                           q.m->source ? q.m->source : "none", q.m->type ? q.m->type : "bind",
-                           q.m->destination);
+            return mount_error(err, r, i, q.m);
     }
     return 0;
 }
@@ -254,7 +300,7 @@ static int make_readonly(struct mnt_ns *ns, const struct path *root) {
 int boot_mounts_fill(struct boot_container *c, const struct boot_container_config *config, struct mnt_ns *ns,
                      struct err **err) {
     struct kernel *k = c->kernel->kernel;
-    struct creds *creds = creds_new_root(k->root_user_ns);
+    struct creds *creds = boot_builder_creds(c);
     struct path root = mnt_ns_root(ns);
     struct vfs_view view = {.root = root, .cwd = root, .creds = creds};
 
@@ -270,7 +316,7 @@ int boot_mounts_fill(struct boot_container *c, const struct boot_container_confi
     }
     if (r == 0 && !c->devpts) {
         struct mount_options o = {
-            .source = "devpts", .data = "gid=5,mode=620,ptmxmode=666", .user_ns = k->root_user_ns};
+            .source = "devpts", .data = "gid=5,mode=620,ptmxmode=666", .user_ns = c->user_ns};
         r = filesystem_create(k, "devpts", &o, &c->devpts);
         if (r < 0)
             r = err_set(err, -r, "mount.failed", "making a devpts for terminals");

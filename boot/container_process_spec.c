@@ -32,19 +32,47 @@ static void set_capabilities(struct creds *c, const struct spec_capabilities *ca
     c->ambient = spec_capability_bits(&caps->ambient) & c->permitted & c->inheritable;
 }
 
-static struct creds *make_creds(struct kernel *k, const struct spec_process *p) {
-    struct creds *c = creds_new_root(k->root_user_ns);
+/* Kernel ids, each once, as runc hands them on. */
+static int set_groups(struct creds *c, const struct spec_ids *ids) {
+    cleanup(freep) kgid_t *groups = calloc(ids->count + 1, sizeof *groups);
+    size_t count = 0;
+
+    if (!groups)
+        return -ENOMEM;
+    for (size_t i = 0; i < ids->count; i++) {
+        kgid_t g = make_kgid(c->user_ns, ids->items[i]);
+        size_t j = 0;
+        if (g == INVALID_ID)
+            return -EINVAL;
+        while (j < count && groups[j] != g)
+            j++;
+        groups[j] = g;
+        count = MAX(count, j + 1);
+    }
+    return creds_set_groups(c, groups, count);
+}
+
+static int make_creds(struct user_ns *ns, const struct spec_process *p, struct creds **ret,
+                      struct err **err) {
+    struct creds *c = creds_new_root(ns);
 
     if (!c)
-        return NULL;
-    c->uid = c->euid = c->suid = c->fsuid = p->user.uid;
-    c->gid = c->egid = c->sgid = c->fsgid = p->user.gid;
-    if (creds_set_groups(c, p->user.additional_gids.items, p->user.additional_gids.count) < 0) {
+        return err_set(err, ENOMEM, "out-of-memory", "making a process");
+    c->uid = c->euid = c->suid = c->fsuid = make_kuid(ns, p->user.uid);
+    c->gid = c->egid = c->sgid = c->fsgid = make_kgid(ns, p->user.gid);
+    int r = c->uid == INVALID_ID || c->gid == INVALID_ID ? -EINVAL : set_groups(c, &p->user.additional_gids);
+    if (r < 0) {
         creds_unref(c);
-        return NULL;
+        r = err_set(err, -r, "process.user", "process.user: becoming user %u, group %u", p->user.uid,
+                    p->user.gid);
+        if (r == -EINVAL)
+            err_explain(err, "an id has no mapping in the container's user namespace",
+                        "see linux.uidMappings and linux.gidMappings");
+        return r;
     }
     set_capabilities(c, &p->capabilities);
-    return c;
+    *ret = c;
+    return 0;
 }
 
 /* ---- limits ---- */
@@ -191,16 +219,52 @@ static int make(struct boot_container *c, const struct boot_process *p, struct b
     return 0;
 }
 
+/* *ret_env is NULL where the spec's own list will do; its strings are the spec's and *ret_home. */
+static int complete_env(struct boot_container *c, const struct spec_process *p, char **ret_home,
+                        char ***ret_env, struct err **err) {
+    struct path root = mnt_ns_root(c->container->mnt_ns);
+    struct creds *creds = creds_new_root(c->kernel->kernel->root_user_ns);
+    struct vfs_view v = {.root = root, .cwd = root, .creds = creds};
+    int r = creds ? boot_default_home(&v, p->user.uid, p->env.items, ret_home) : -ENOMEM;
+
+    path_put(&root);
+    creds_unref(creds);
+    if (r == 0 && *ret_home) {
+        *ret_env = calloc(p->env.count + 2, sizeof **ret_env);
+        r = *ret_env ? 0 : -ENOMEM;
+    }
+    if (r < 0)
+        return err_set(err, -r, "out-of-memory", "making a process");
+    if (*ret_env) {
+        memcpy(*ret_env, p->env.items, p->env.count * sizeof **ret_env);
+        (*ret_env)[p->env.count] = *ret_home;
+    }
+    return 0;
+}
+
+static void close_descriptors(const struct boot_process *p, const struct files *f) {
+    for (size_t i = 0; i < f->count; i++)
+        close_fd(i < 3 ? p->stdio[i] : p->extra_fds[i - 3]);
+}
+
 int boot_process_make(struct boot_container *c, const struct boot_process *p, bool is_init,
                       struct boot_process_entry **ret, struct err **err) {
     struct kernel *k = c->kernel->kernel;
     struct boot_process_entry *e = calloc(1, sizeof *e);
-    struct creds *creds = make_creds(k, p->spec);
+    struct creds *creds = NULL;
+    cleanup(freep) char *home = NULL;
+    cleanup(freep) char **env = NULL;
     struct files f = {.items = calloc(3 + p->extra_fd_count, sizeof *f.items),
                       .count = 3 + p->extra_fd_count};
-    int r = e && creds && f.items ? 0 : err_set(err, ENOMEM, "out-of-memory", "making a process");
+    int r = e && f.items ? 0 : err_set(err, ENOMEM, "out-of-memory", "making a process");
 
     if (r == 0)
+        r = make_creds(c->user_ns, p->spec, &creds, err);
+    if (r == 0)
+        r = complete_env(c, p->spec, &home, &env, err);
+    if (r < 0)
+        close_descriptors(p, &f);
+    else
         r = host_files(k, p, creds, &f, err);
     if (r == 0 && p->spec->terminal)
         r = attach_terminal(c, p, is_init, creds, &f, &e->terminal, err);
@@ -222,7 +286,7 @@ int boot_process_make(struct boot_container *c, const struct boot_process *p, bo
     mutex_unlock(&c->lock);
     struct process_spec ps = {
         .argv = p->spec->args.items,
-        .envp = p->spec->env.items,
+        .envp = env ? env : p->spec->env.items,
         .cwd = p->spec->cwd,
         .creds = creds,
         .no_new_privs = p->spec->no_new_privileges,

@@ -15,8 +15,8 @@
 #include "base/err.h"
 
 #define CONTROL_MAX_LINE (24u << 20) /* a spec of SPEC_MAX_BYTES, escaped */
-#define CONTROL_MAX_FDS 64
-#define CONTROL_VERSION 1
+#define CONTROL_MAX_FDS  64
+#define CONTROL_VERSION  1
 
 struct control_channel {
     int fd;   /* owned */

@@ -12,7 +12,7 @@
  * false and "error":
  *
  * - hello -> version, walls, platform, containers
- * - create: container, spec, [overlay, policy, init_killable, join] + fds: gofers..., stdio..., tty, status
+ * - create: container, spec, [overlay, policy, init_killable, join, share, pod, hostname] + fds: gofers..., stdio..., tty, status
  *   file, extra..., owner -> pid
  * - start: container, [network] + fds of the network (boot/network_setup.h)
  * - exec: container, process, [extra] + fds: stdio..., tty, extra..., owner -> pid
@@ -48,8 +48,8 @@ void controller_on_exit(void *arg, const struct boot_exit *e);
 /* What hello reports; borrowed for the call. Before controller_run(). */
 int controller_set_walls(struct controller *c, const char *walls_json) must_check;
 void controller_set_kernel(struct controller *c, struct boot_kernel *kernel);
-/* Serves until the root container has been destroyed or has ended and its owner has been told, or until no
-   client and no container is left. Returns the process's exit code. */
+/* Serves until the last container, or the one that is a pod's sandbox, has ended or been destroyed and its
+   owner has been told, or until no client and no container is left. Returns the process's exit code. */
 int controller_run(struct controller *c);
 /* After controller_run(): destroys what containers are left, so that the kernel can be. Owners of their
  * processes are told. */

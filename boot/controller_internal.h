@@ -13,8 +13,8 @@
 #include "boot/controller.h"
 
 #define CONTROL_MAX_CONNECTIONS 1024
-#define CONTROL_MAX_OWNERS 4
-#define CONTROL_MAX_ENDED 1024 /* ends nobody has asked for, per container */
+#define CONTROL_MAX_OWNERS      4
+#define CONTROL_MAX_ENDED       1024 /* ends nobody has asked for, per container */
 
 enum controlled_state {
     CONTROLLED_CREATING,
@@ -55,7 +55,8 @@ struct controlled {
     struct spec *spec;
     struct boot_container *kernel_container; /* NULL while creating and after destroy */
     enum controlled_state state;
-    bool is_root, busy, gofer_lost;
+    bool busy, gofer_lost, was_started;
+    bool is_pod; /* its end is the end of the sandbox */
     boot_pid_t init_pid;
     struct list processes;
     size_t ended_count;
@@ -82,6 +83,7 @@ struct job {
     struct boot_container *kernel_container;
     struct boot_container_config config;
     struct boot_mount *mounts;
+    struct boot_share *shares;
     struct boot_process process;
     int extra_fds[CONTROL_MAX_FDS], gofer_fds[CONTROL_MAX_FDS];
     int network_fds[CONTROL_MAX_FDS]; /* start: those of request's "network"; -1 once taken */

@@ -55,6 +55,7 @@ void job_free(struct job *j) {
     spec_free(j->process_spec);
     err_free(j->err);
     free(j->mounts);
+    free(j->shares);
     free(j);
 }
 
@@ -201,6 +202,13 @@ static void forget_old_ends(struct controller *c, struct controlled *t) {
     }
 }
 
+static bool any_lives(struct controller *c) {
+    struct controlled *t;
+
+    list_for_each_entry(t, &c->containers, node) if (t->state != CONTROLLED_STOPPED) return true;
+    return false;
+}
+
 void process_ended(struct controller *c, struct end_note *e) {
     struct controlled *t = controlled_find(c, e->container_id);
     struct process *p = t ? controlled_process(t, e->pid, /* make= */ true) : NULL;
@@ -225,7 +233,7 @@ void process_ended(struct controller *c, struct end_note *e) {
              (unsigned)p->wait_status, reason_name(p->reason));
     tell_end(c, p);
     forget_old_ends(c, t);
-    if (e->is_init && t->is_root)
+    if (e->is_init && (t->is_pod || !any_lives(c)))
         c->finished = true;
 }
 
@@ -279,7 +287,7 @@ static void created(struct controller *c, struct job *j) {
 
 static void destroyed(struct controller *c, struct job *j) {
     struct controlled *t = j->target;
-    bool root = t->is_root;
+    bool pod = t->is_pod;
 
     t->kernel_container = NULL;
     struct process *init = controlled_process(t, t->init_pid, /* make= */ true);
@@ -291,7 +299,7 @@ static void destroyed(struct controller *c, struct job *j) {
         tell_end(c, init);
     }
     controlled_free(c, t);
-    if (root)
+    if (pod || !any_lives(c))
         c->finished = true;
 }
 
@@ -305,8 +313,10 @@ void job_finished(struct controller *c, struct job *j) {
         if (!j->err)
             (void)err_set(&j->err, -j->result, "sandbox.operation",
                           "the sandbox could not carry out the request");
-        if (j->kind == JOB_CREATE)
+        if (j->kind == JOB_CREATE) {
             controlled_free(c, t);
+            c->finished = c->had_container && !any_lives(c);
+        }
         connection_fail(c, to, id, TAKE(j->err));
         job_free(j);
         return;
@@ -314,12 +324,14 @@ void job_finished(struct controller *c, struct job *j) {
     json_t *answer = j->pid ? json_pack("{s:i}", "pid", (int)j->pid) : json_object();
     if (j->kind == JOB_CREATE)
         created(c, j);
-    if (j->kind == JOB_START && t->state == CONTROLLED_CREATED)
+    if (j->kind == JOB_START && t->state == CONTROLLED_CREATED) {
         t->state = CONTROLLED_RUNNING;
+        t->was_started = true;
+    }
     if (j->kind == JOB_PAUSE && t->state != CONTROLLED_STOPPED)
         t->state = CONTROLLED_PAUSED;
     if (j->kind == JOB_RESUME && t->state != CONTROLLED_STOPPED)
-        t->state = CONTROLLED_RUNNING;
+        t->state = t->was_started ? CONTROLLED_RUNNING : CONTROLLED_CREATED;
     connection_answer(c, to, id, answer);
     if (j->kind == JOB_CREATE || j->kind == JOB_EXEC)
         register_process(c, j);

@@ -130,13 +130,31 @@ static int fill_mounts(struct job *j, const struct spec *s, const json_t *reques
     return 0;
 }
 
+/* "share": [[container, CLONE_NEW* flags]...]; names are borrowed from the request, which the job keeps. */
+static int fill_shares(struct job *j, const json_t *request, struct err **err) {
+    const json_t *list = json_object_get(request, "share"), *one;
+    size_t i;
+
+    j->shares = calloc(json_array_size(list) + 1, sizeof *j->shares);
+    if (!j->shares)
+        return err_set(err, ENOMEM, "out-of-memory", "creating a container");
+    json_array_foreach(list, i, one) {
+        j->shares[i] = (struct boot_share){.container = json_string_value(json_array_get(one, 0)),
+                                           .flags = (uint64_t)json_integer_value(json_array_get(one, 1))};
+        if (!j->shares[i].container || !j->shares[i].flags)
+            return bad(err, "share must be a list of a container and namespaces each");
+    }
+    j->config.shares = j->shares;
+    j->config.share_count = json_array_size(list);
+    return 0;
+}
+
 static struct controlled *controlled_new(struct controller *c, const char *id) {
     struct controlled *t = calloc(1, sizeof *t);
 
     if (!t)
         return NULL;
     t->id = strdup(id);
-    t->is_root = !c->had_container;
     t->gofer_watch = t->status_fd = -1;
     list_init(&t->processes);
     list_add_tail(&c->containers, &t->node);
@@ -149,10 +167,13 @@ static int start_create(struct request *q, struct spec *spec, struct err **err) 
     if (!t)
         return err_set(err, ENOMEM, "out-of-memory", "creating a container");
     t->spec = spec;
+    t->is_pod = !q->c->had_container && get_bool(q->json, "pod");
     struct job *j = job_new(q->c, JOB_CREATE, t, q->from, q->json);
     int r = j ? 0 : err_set(err, ENOMEM, "out-of-memory", "creating a container");
     if (r >= 0)
         r = fill_mounts(j, spec, q->json, err);
+    if (r >= 0)
+        r = fill_shares(j, q->json, err);
     if (r >= 0) {
         j->config.gofer_fd_count = get_count(q->json, "fds_gofer");
         for (size_t i = 0; i < j->config.gofer_fd_count; i++)
@@ -164,13 +185,13 @@ static int start_create(struct request *q, struct spec *spec, struct err **err) 
         j->config.id = t->id;
         j->config.spec = spec;
         j->config.process = j->process;
+        j->config.host_name = json_string_value(json_object_get(q->json, "hostname"));
         j->config.init_killable = get_bool(q->json, "init_killable");
         j->config.root_readonly = spec->root.readonly;
         j->config.root_overlay = get_bool(q->json, "overlay");
         const json_t *seccomp = json_object_get(q->json, "seccomp");
         j->config.seccomp = json_string_value(json_object_get(seccomp, "program"));
         j->config.seccomp_log = get_bool(seccomp, "log");
-        j->config.join_container = json_string_value(json_object_get(q->json, "join"));
         r = job_start(j, err);
     }
     if (r < 0) {

@@ -15,7 +15,7 @@
 
 #include "base/log.h"
 
-#define CRASH_FRAMES 32
+#define CRASH_FRAMES     32
 #define CRASH_STACK_SPAN (16ul << 20) /* frames further up than this are not believed */
 
 extern const char __ehdr_start[]

@@ -5,10 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/abi/linux/sched.h"
 #include "base/abi/linux/seccomp.h"
 #include "base/abi/linux/signal.h"
 #include "base/abi/linux/termios.h"
@@ -20,8 +22,10 @@
 #include "sentry/fs/gofer/gofer.h"
 #include "sentry/fs/host/host.h"
 #include "sentry/kernel/control_group.h"
+#include "sentry/kernel/creds.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/net_ns.h"
+#include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
@@ -94,6 +98,7 @@ static void container_free(struct boot_container *c) {
     if (c->devpts)
         filesystem_unref(c->devpts);
     gofer_session_unref(c->gofer);
+    user_ns_unref(c->user_ns);
     free(c->seccomp);
     free(c->id);
     free(c);
@@ -128,6 +133,81 @@ static int attach_gofer(struct boot_container *c, const struct boot_container_co
                  : 0;
 }
 
+/* ---- namespaces ---- */
+
+static int set_map(struct user_ns *ns, bool group, const struct spec_id_mappings *m) {
+    cleanup(freep) struct id_extent *extents = calloc(m->count + 1, sizeof *extents);
+
+    if (!extents)
+        return -ENOMEM;
+    for (size_t i = 0; i < m->count; i++)
+        extents[i] = (struct id_extent){m->items[i].container_id, m->items[i].host_id, m->items[i].size};
+    return user_ns_set_map(ns, group, extents, m->count);
+}
+
+/* With the kernel's lock, which keeps it from being destroyed. */
+static struct boot_container *find_container_locked(struct boot_kernel *k, const char *id) {
+    struct boot_container *c;
+
+    list_for_each_entry(c, &k->containers, node) if (strcmp(c->id, id) == 0) return c;
+    return NULL;
+}
+
+/* That of a container whose user namespace is joined, or NULL. */
+static struct user_ns *shared_user_ns(struct boot_container *c, const struct boot_container_config *config) {
+    struct user_ns *ns = NULL;
+
+    mutex_lock(&c->kernel->lock);
+    for (size_t i = 0; !ns && i < config->share_count; i++) {
+        struct boot_container *other = find_container_locked(c->kernel, config->shares[i].container);
+        if (other && (config->shares[i].flags & LINUX_CLONE_NEWUSER))
+            ns = user_ns_ref(other->user_ns);
+    }
+    mutex_unlock(&c->kernel->lock);
+    return ns;
+}
+
+/* The host's user ids are the kernel's own here, so what the spec maps to the host it maps to the sandbox's
+ * first user namespace. */
+static int make_user_ns(struct boot_container *c, const struct boot_container_config *config,
+                        struct err **err) {
+    struct kernel *k = c->kernel->kernel;
+    const struct spec_namespace *n = spec_namespace(c->spec, NS_USER);
+
+    c->user_ns = shared_user_ns(c, config);
+    if (c->user_ns)
+        return 0;
+    if (!n || n->path || c->spec->linux_.uid_mappings.count == 0) {
+        c->user_ns = user_ns_ref(k->root_user_ns);
+        return 0;
+    }
+    struct creds *owner = creds_new_root(k->root_user_ns);
+    c->user_ns = owner ? user_ns_new(k, k->root_user_ns, owner) : NULL;
+    creds_unref(owner);
+    if (!c->user_ns)
+        return err_set(err, ENOMEM, "out-of-memory", "making container \"%s\"", c->id);
+    int r = set_map(c->user_ns, /* group= */ false, &c->spec->linux_.uid_mappings);
+    if (r == 0)
+        r = set_map(c->user_ns, /* group= */ true, &c->spec->linux_.gid_mappings);
+    return r < 0 ? err_set(err, -r, "userns.maps",
+                           "linux.uidMappings, linux.gidMappings: mapping the container's users")
+                 : 0;
+}
+
+static int share_namespaces(struct boot_container *c, const struct boot_container_config *config,
+                            struct err **err) {
+    for (size_t i = 0; i < config->share_count; i++) {
+        mutex_lock(&c->kernel->lock);
+        struct boot_container *other = find_container_locked(c->kernel, config->shares[i].container);
+        int r = other ? container_share(c->container, other->container, config->shares[i].flags) : -ENOENT;
+        mutex_unlock(&c->kernel->lock);
+        if (r < 0)
+            return err_set(err, -r, "container.join", "joining the namespaces of container \"%s\"",
+                           config->shares[i].container);
+    }
+    return 0;
+}
+
 static int hex_digit(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
@@ -158,26 +238,63 @@ static int take_seccomp(struct boot_container *c, const struct boot_container_co
     return 0;
 }
 
+/* The names that the spec gives to a UTS namespace of its own. */
+static void set_names(struct boot_container *c, const struct boot_container_config *config) {
+    for (size_t i = 0; i < config->share_count; i++)
+        if (config->shares[i].flags & LINUX_CLONE_NEWUTS)
+            return;
+    struct uts_ns *uts = c->container->nsproxy->uts;
+    const char *name = c->spec->hostname ? c->spec->hostname : config->host_name;
+
+    mutex_lock(&uts->lock);
+    if (name)
+        snprintf(uts->nodename, sizeof uts->nodename, "%s", name);
+    if (c->spec->domainname)
+        snprintf(uts->domainname, sizeof uts->domainname, "%s", c->spec->domainname);
+    mutex_unlock(&uts->lock);
+}
+
+struct creds *boot_builder_creds(struct boot_container *c) {
+    struct creds *creds = creds_new_root(c->kernel->kernel->root_user_ns);
+
+    if (creds) {
+        creds->fsuid = make_kuid(c->user_ns, 0);
+        creds->fsgid = make_kgid(c->user_ns, 0);
+        if (creds->fsuid == INVALID_ID || creds->fsgid == INVALID_ID)
+            creds->fsuid = creds->fsgid = 0; /* a map without root */
+    }
+    return creds;
+}
+
+static int make_container(struct boot_container *c, const struct boot_container_config *config,
+                          struct mnt_ns *ns, struct err **err) {
+    int r = container_create(c->kernel->kernel, c->id, mnt_ns_ref(ns), "runsc", &g_events, &c->container);
+
+    if (r < 0)
+        return err_set(err, -r, "out-of-memory", "making container \"%s\"", c->id);
+    container_set_owner(c->container, c);
+    r = share_namespaces(c, config, err);
+    if (r == 0)
+        set_names(c, config);
+    boot_cgroup_limits(c->spec, &c->container->cgroup->limits);
+    return r;
+}
+
 static int build(struct boot_container *c, const struct boot_container_config *config, struct err **err) {
     struct mnt_ns *ns = NULL;
 
     int r = attach_gofer(c, config, err);
+    if (r == 0)
+        r = make_user_ns(c, config, err);
     if (r == 0)
         r = take_seccomp(c, config, err);
     if (r == 0)
         r = boot_mounts_create(c, config, &ns, err);
     if (r < 0)
         return r;
-    const char *hostname = c->spec->hostname;
-    r = container_create(c->kernel->kernel, c->id, mnt_ns_ref(ns), hostname ? hostname : "runsc", &g_events,
-                         &c->container);
-    if (r < 0) {
-        mnt_ns_unref(ns);
-        return err_set(err, -r, "out-of-memory", "making container \"%s\"", c->id);
-    }
-    container_set_owner(c->container, c);
-    boot_cgroup_limits(c->spec, &c->container->cgroup->limits);
-    r = boot_mounts_fill(c, config, ns, err);
+    r = make_container(c, config, ns, err);
+    if (r == 0)
+        r = boot_mounts_fill(c, config, ns, err);
     mnt_ns_unref(ns);
     return r;
 }
@@ -201,6 +318,8 @@ int boot_container_create(struct boot_kernel *k, const struct boot_container_con
         close_process_fds(&config->process);
     else
         r = boot_process_make(c, &config->process, /* is_init= */ true, &init, err);
+    if (r >= 0)
+        r = boot_sysctls_apply(c, err);
     if (r < 0) {
         if (c && c->container)
             container_destroy(c->container);

@@ -20,9 +20,11 @@ struct filesystem;
 struct gofer_session;
 struct kernel;
 struct mnt_ns;
+struct path;
 struct process_spec;
 struct task;
 struct tty;
+struct user_ns;
 struct vfs_view;
 
 struct boot_kernel {
@@ -50,6 +52,7 @@ struct boot_container {
     const struct spec *spec; /* borrowed */
     char *id;
     struct gofer_session *gofer;       /* reference or NULL */
+    struct user_ns *user_ns;           /* reference: the container's, or the sandbox's first */
     struct filesystem *devpts;         /* reference: the instance at /dev/pts, or one without a place */
     struct mutex lock;                 /* RANK_CONTROL + 1; the list */
     struct list processes;             /* of boot_process_entry.node */
@@ -73,6 +76,18 @@ int boot_masks_apply(struct boot_container *c, const struct boot_container_confi
 /* Makes directories on the way to `path` and, as its last component, a directory or an empty file, unless
  * they are there. */
 int boot_make_place(const struct vfs_view *v, const char *path, bool directory) must_check;
+
+/* container_files.c */
+/* A regular file's first `max` bytes as a string, which the caller frees. */
+int boot_read_file(const struct vfs_view *v, const char *path, size_t max, char **ret) must_check;
+/* All that lies in the directory `from`, with owners, modes and times, into the directory `to`. */
+int boot_copy_tree(const struct path *from, const struct path *to, const struct creds *creds) must_check;
+/* "HOME=..." for a process whose environment has none; *ret stays NULL if it has. Caller frees. */
+int boot_default_home(const struct vfs_view *v, uint32_t uid, char *const env[], char **ret) must_check;
+/* container_sysctl.c: linux.sysctl, once init exists, in whose namespaces they are set. */
+int boot_sysctls_apply(struct boot_container *c, struct err **err) must_check;
+/* Root of the sandbox's, whose files belong to the container's root. NULL: no memory. */
+struct creds *boot_builder_creds(struct boot_container *c);
 
 /* container_process_spec.c: a process made and stopped; its entry is in c's list. Takes the descriptors of p
  * in every case. */

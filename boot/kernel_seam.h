@@ -72,6 +72,12 @@ struct boot_mount {
     enum boot_root_policy policy;
 };
 
+/* CLONE_NEW* flags: which of that container's namespaces. */
+struct boot_share {
+    const char *container;
+    uint64_t flags;
+};
+
 struct boot_container_config {
     const char *id;
     const struct spec *spec; /* the whole document, for what this struct does not repeat: hostname, sysctl,
@@ -81,6 +87,7 @@ struct boot_container_config {
     const int *gofer_fds; /* connections to the container's gofer, taken over (gofer/protocol.h) */
     size_t gofer_fd_count;
     struct boot_mount root; /* destination "/"; gofer_root 0 */
+    const char *host_name;  /* if the spec names none; NULL: ours. Borrowed for the call */
     bool init_killable; /* `do`: signals whose default is to end a process end init too, as the caller of a
                            command expects */
     bool root_readonly;
@@ -90,8 +97,8 @@ struct boot_container_config {
     const char *seccomp; /* linux.seccomp compiled: struct sock_filter in hexadecimal, checked by the kernel;
                             NULL: none. In force for init and for everything that boot_exec() starts */
     bool seccomp_log;
-    const char
-        *join_container; /* a container of this sandbox whose namespaces the spec's paths mean, or NULL */
+    const struct boot_share *shares; /* namespaces of other containers in this sandbox that it joins */
+    size_t share_count;
 };
 
 int boot_kernel_create(const struct boot_kernel_config *config, struct boot_kernel **ret,

@@ -33,6 +33,9 @@ struct gofer_config {
     int proc_fd;       /* /proc/self/fd of this process, taken; -1: gofer_main opens it by that path */
     enum gofer_uring uring;
     uint32_t options;
+    /* Called once all that may be missing on a host is there, right before the filter; NULL: nobody wants to know. */
+    void (*ready)(void *arg);
+    void *ready_arg;
 };
 
 /* Serves; returns 0 when the connection has closed, or a negative errno if it could not start. The log is

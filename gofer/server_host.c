@@ -169,6 +169,8 @@ int gofer_main(const struct gofer_config *config) {
     }
     struct channel *first = channel_new(s, config->socket);
     rc = first ? 0 : -ENOMEM;
+    if (rc == 0 && config->ready)
+        config->ready(config->ready_arg);
     if (rc == 0 && !(config->options & GOFER_OPTION_NO_FILTER))
         rc = gofer_filter_install(log_fd());
     if (rc == 0)

@@ -50,10 +50,12 @@ const struct option_def g_global_options[] = {
 const size_t g_global_option_count = ARRAY_SIZE(g_global_options);
 
 const struct command *const g_commands[] = {
-    &g_cmd_do,     &g_cmd_run,    &g_cmd_create, &g_cmd_start,    &g_cmd_state,  &g_cmd_kill,
-    &g_cmd_delete, &g_cmd_exec,   &g_cmd_list,   &g_cmd_ps,       &g_cmd_pause,  &g_cmd_resume,
-    &g_cmd_wait,   &g_cmd_update, &g_cmd_spec,   &g_cmd_features, &g_cmd_doctor, &g_cmd_version,
-    &g_cmd_help,   &g_cmd_port_forward, &g_cmd_boot,   &g_cmd_gofer,  &g_cmd_uplink,   NULL,
+    &g_cmd_do,       &g_cmd_run,     &g_cmd_create, &g_cmd_start,        &g_cmd_state,
+    &g_cmd_kill,     &g_cmd_delete,  &g_cmd_exec,   &g_cmd_events,       &g_cmd_list,
+    &g_cmd_ps,       &g_cmd_pause,   &g_cmd_resume, &g_cmd_wait,         &g_cmd_update,
+    &g_cmd_spec,     &g_cmd_features, &g_cmd_doctor, &g_cmd_port_forward, &g_cmd_install,
+    &g_cmd_uninstall, &g_cmd_version, &g_cmd_help,   &g_cmd_boot,         &g_cmd_gofer,
+    &g_cmd_uplink,   &g_cmd_generate, NULL,
 };
 
 const struct command *command_find(const char *name) {
@@ -136,14 +138,25 @@ void cli_warn(const struct cli *cli, const char *fmt, ...) {
         cli_log(cli, "warning", text);
 }
 
+/* Whoever is root only in a user namespace (rootless podman) owns nothing of /run: an ordinary user all the same. */
+static bool is_ordinary_user(void) {
+    unsigned inside = 0, outside = 0, count = 0;
+    cleanup(fclosep) FILE *f = fopen("/proc/self/uid_map", "re");
+
+    if (geteuid() != 0)
+        return true;
+    return f && fscanf(f, "%u %u %u", &inside, &outside, &count) == 3 && (outside != 0 || count != UINT32_MAX);
+}
+
 int cli_root(struct cli *cli, struct err **err) {
     const char *xdg = getenv("XDG_RUNTIME_DIR");
+    bool ordinary = !cli->root_path && !cli->root && is_ordinary_user();
 
     if (cli->root_path)
         return 0;
     if (cli->root)
         cli->root_path = strdup(cli->root);
-    else if (xdg && *xdg && geteuid() != 0 && asprintf(&cli->root_path, "%s/runsc", xdg) < 0)
+    else if (xdg && *xdg && ordinary && asprintf(&cli->root_path, "%s/runsc", xdg) < 0)
         cli->root_path = NULL;
     else if (!cli->root_path && geteuid() != 0 && asprintf(&cli->root_path, "/tmp/runsc-%u", geteuid()) < 0)
         cli->root_path = NULL;

@@ -383,5 +383,9 @@ int spec_validate(struct spec *s, struct err **err) {
         r = check_linux(s, err);
     if (r >= 0 && s->hostname && !spec_namespace(s, NS_UTS) && s->hostname[0])
         r = INVALID("hostname needs an entry \"uts\" in linux.namespaces");
+    if (r >= 0 && s->hostname && strlen(s->hostname) > 64)
+        r = INVALID("hostname has more than 64 bytes");
+    if (r >= 0 && s->domainname && strlen(s->domainname) > 64)
+        r = INVALID("domainname has more than 64 bytes");
     return r;
 }

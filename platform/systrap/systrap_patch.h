@@ -6,8 +6,8 @@
 
 #include "platform/stub/stub.h"
 
-/* Around the time in which guest code of a thread runs, and in which it is decided where: nobody patches then.
- * May wait, a few microseconds. */
+/* Around the time in which guest code of a thread runs, and in which it is decided where: nobody patches
+ * then. May wait, a few microseconds. */
 void systrap_gate_enter(struct stub_space *s);
 void systrap_gate_leave(struct stub_space *s);
 

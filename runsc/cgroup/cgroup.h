@@ -42,9 +42,20 @@ int cgroup_create(struct cgroup *g, const struct spec_resources *resources, stru
 /* Changes limits of groups that exist: zero and absent values leave them alone. */
 int cgroup_set(struct cgroup *g, const struct spec_resources *resources, struct err **err) must_check;
 int cgroup_join(struct cgroup *g, pid_t pid, struct err **err) must_check;
+/* Puts all that is in one container's groups into another's, as far as it goes: a sandbox that outlives its
+ * first container. */
+void cgroup_move_all(const struct cgroup *from, struct cgroup *to);
 /* Removes the directories, waiting about a second for processes that are still ending; -EBUSY if one stays.
  */
 int cgroup_remove(struct cgroup *g, struct err **err) must_check;
+/* What the groups say of use and limits, as runc's `events` shows it; new reference. */
+json_t *cgroup_stats(struct cgroup *g);
+/* How many processes the host has killed for want of memory. */
+int64_t cgroup_oom_kills(struct cgroup *g);
+/* A descriptor that becomes readable when a process of the container has been killed for want of memory; and
+ * whether that was it (*count: begins as 0). */
+int cgroup_watch_oom(struct cgroup *g, struct err **err) must_check;
+bool cgroup_oom_happened(struct cgroup *g, int fd, int64_t *count);
 /* For state.json, and back. */
 json_t *cgroup_to_json(const struct cgroup *g);
 int cgroup_from_json(const json_t *list, struct cgroup *ret, struct err **err) must_check;

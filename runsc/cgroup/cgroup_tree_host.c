@@ -215,6 +215,25 @@ int cgroup_join(struct cgroup *g, pid_t pid, struct err **err) {
     return 0;
 }
 
+static void move_group(const struct cgroup_hierarchy *from, const struct cgroup_hierarchy *to) {
+    char path[4400], pid[32];
+
+    snprintf(path, sizeof path, "%s/cgroup.procs", from->directory);
+    cleanup(fclosep) FILE *f = fopen(path, "re");
+    while (f && fgets(pid, sizeof pid, f)) {
+        pid[strcspn(pid, "\n")] = '\0';
+        (void)!write_at(to->directory, "cgroup.procs", pid);
+    }
+}
+
+void cgroup_move_all(const struct cgroup *from, struct cgroup *to) {
+    for (size_t i = 0; i < from->count; i++)
+        for (size_t j = 0; j < to->count; j++)
+            if (from->items[i].directory && to->items[j].directory &&
+                strcmp(from->items[i].mount_point, to->items[j].mount_point) == 0)
+                move_group(&from->items[i], &to->items[j]);
+}
+
 /* ---- removing ---- */
 
 /* Groups made below (by a guest's init system, say) go first. */
@@ -234,11 +253,11 @@ static int remove_tree(const char *directory) {
 }
 
 int cgroup_remove(struct cgroup *g, struct err **err) {
-    int result = 0;
+    int result = 0, pause_ms = 1; /* about a second for all together */
 
     for (size_t i = 0; i < g->count; i++) {
         int r = g->items[i].directory ? remove_tree(g->items[i].directory) : 0;
-        for (int pause_ms = 1; r == -EBUSY && pause_ms <= 512; pause_ms *= 2) {
+        for (; r == -EBUSY && pause_ms <= 512; pause_ms *= 2) {
             struct timespec t = {.tv_nsec = pause_ms * 1000000L};
             nanosleep(&t, NULL);
             r = remove_tree(g->items[i].directory);

@@ -81,6 +81,7 @@ int create_from_bundle(struct cli *cli, const struct create_args *a, const char 
     cleanup(spec_freep) struct spec *spec = NULL;
     cleanup(closep) int slave = -1;
     int extra[CONTROL_MAX_FDS];
+    char host_name[65];
     uint16_t rows = 0, columns = 0;
 
     /* Descriptors of the caller that happen to be open must reach nobody: containerd's shim leaves a socket
@@ -111,6 +112,8 @@ int create_from_bundle(struct cli *cli, const struct create_args *a, const char 
                                .cgroups = true,
                                .keep_stderr = f != NULL,
                                .owner_fd = f ? f->owner[1] : -1};
+    if (r >= 0 && !spec_namespace(spec, NS_UTS) && gethostname(host_name, sizeof host_name) == 0)
+        o.host_name = host_name;
     if (r >= 0)
         r = root_policy(a, spec, &o, err);
     if (r >= 0)

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "runsc/cli.h"
+#include "runsc/container/budget.h"
 #include "runsc/container/container.h"
 #include "runsc/container/foreground.h"
 #include "runsc/network/uplink_start.h"
@@ -21,6 +22,7 @@ struct do_args {
     struct option_list env, publish;
     const char *egress;
     bool terminal;
+    struct budget_args budget;
 };
 #define O(n, l, k, member, v, h)                                                                             \
     {                                                                                                        \
@@ -37,6 +39,7 @@ static const struct option_def g_options[] = {
     O("egress", 0, STRING, egress, "FILE",
       "what the sandbox may reach: names, addresses, ports; all else is denied"),
     O("terminal", 't', FLAG, terminal, NULL, "give the command a terminal of its own"),
+    BUDGET_OPTIONS(struct do_args, budget.),
 };
 
 static int add_env(json_t *list, const char *item) {
@@ -147,7 +150,7 @@ static void sweep(struct cli *cli) {
     free(ids);
 }
 
-static int create_and_run(struct cli *cli, struct foreground *f, const struct do_args *a, json_t *config,
+static int create_and_run(struct cli *cli, struct foreground *f, struct budget *b, const struct do_args *a, json_t *config,
                           struct err **err) {
     cleanup(spec_freep) struct spec *spec = NULL;
     cleanup(container_closep) struct container *c = NULL;
@@ -158,19 +161,25 @@ static int create_and_run(struct cli *cli, struct foreground *f, const struct do
     snprintf(id, sizeof id, "do-%d-%08x", getpid(), chance);
     if (!config)
         return err_set(err, EINVAL, "usage", "the command or its environment is not valid UTF-8");
-    int r = spec_parse(config, &spec, err);
+    int r = budget_into_config(b, config, err);
+    if (r >= 0)
+        r = spec_parse(config, &spec, err);
     if (r < 0)
         return r;
-    struct create_options o = {.id = id,
-                               .config = config,
-                               .spec = spec,
-                               .stdio = {0, 1, 2},
-                               .tty_fd = f->slave_fd,
-                               .overlay = true,
-                               .exclusive_root = true,
-                               .init_killable = true,
-                               .keep_stderr = true,
-                               .owner_fd = f->owner[1]};
+    /* The guest's kernel counts its processes; the host's would count the sandbox's own threads with them. */
+    spec->linux_.resources.pids_limit = (struct spec_i64){.set = false};
+    struct create_options o = {
+        .id = id,
+        .config = config,
+        .spec = spec,
+        .stdio = {0, b->counts_output ? b->pipes[0][1] : 1, b->counts_output ? b->pipes[1][1] : 2},
+        .tty_fd = f->slave_fd,
+        .overlay = true,
+        .exclusive_root = true,
+        .init_killable = true,
+        .keep_stderr = true,
+        .cgroups = b->active,
+        .owner_fd = f->owner[1]};
     struct uplink_options uplink = {.publish = &a->publish,
                                     .egress = a->egress,
                                     .log_fd = cli->debug_log_fd,
@@ -180,12 +189,14 @@ static int create_and_run(struct cli *cli, struct foreground *f, const struct do
     if (r < 0)
         return r;
     c->uplink = &uplink;
+    budget_start(b, c);
     r = container_start(c, err);
     pid_t sandbox = c ? c->state.sandbox.pid : 0;
     container_close(TAKE(c)); /* other verbs may work on it while we wait */
     if (r >= 0)
         r = foreground_run(f, sandbox, err);
-    return container_end_run(cli, id, r, err);
+    int written = budget_write_report(b, r, f->status, f->reason, r < 0 ? NULL : err);
+    return container_end_run(cli, id, r >= 0 && written < 0 ? written : r, err);
 }
 
 /* One for all of this --root: its content depends on the host alone. */
@@ -204,6 +215,7 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     struct foreground f;
     uint16_t rows = 0, columns = 0;
     cleanup(freep) char *resolv_conf = NULL;
+    struct budget budget;
     bool uplink = strcmp(cli->network, "sandbox") == 0;
     int r = foreground_prepare(&f, cli, a->terminal, &rows, &columns, err);
 
@@ -212,10 +224,14 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     sweep(cli);
     if (r >= 0 && uplink)
         r = make_resolv_conf(cli, &resolv_conf, err);
+    if (r >= 0)
+        r = budget_prepare(&budget, &a->budget, a->terminal, err);
     if (r >= 0) {
         json_t *config = make_config(a, resolv_conf, argv, argc, rows, columns);
-        r = create_and_run(cli, &f, a, config, err);
+        f.budget = budget.active ? &budget : NULL;
+        r = create_and_run(cli, &f, &budget, a, config, err);
         json_decref(config);
+        budget_done(&budget);
     }
     foreground_done(&f);
     free(a->env.items);

@@ -210,8 +210,10 @@ static int start_standin(struct exec *e, struct err **err) {
         r = standin_spawn(&s, 0, &e->standin, err);
     standin_done(&s);
     close_fd(pair[0]);
-    if (r >= 0)
+    if (r >= 0) {
+        launch_set_oom_score(e->cli, e->standin.pid, &e->spec->process);
         r = join_cgroups(e, err);
+    }
     if (r >= 0)
         r = child_release(&e->standin, err);
     return r < 0 ? r : child_wait_ready(&e->standin, "stand-in process", NULL, err);

@@ -51,6 +51,12 @@ static int put_up_walls(const struct gofer_args *a, uint64_t keep, struct err **
     return r;
 }
 
+static void report_ready(void *arg) {
+    int *status_fd = arg;
+
+    boot_report_ready(steal_fd(status_fd), NULL);
+}
+
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {
     struct gofer_args *a = options;
     int status_fd = SPAWN_FIRST_FD + 1, log = a->log_level ? SPAWN_FIRST_FD + 2 : -1;
@@ -78,17 +84,23 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
         err_free(failed);
         return 1;
     }
-    boot_report_ready(status_fd, NULL);
     struct gofer_config config = {.socket = SPAWN_FIRST_FD,
                                   .roots = roots,
                                   .root_count = a->roots.count,
-                                  .proc_fd = SPAWN_FIRST_FD + 3};
+                                  .proc_fd = SPAWN_FIRST_FD + 3,
+                                  .ready = report_ready,
+                                  .ready_arg = &status_fd};
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(RUNSC_COVERAGE)
     config.options |= GOFER_OPTION_NO_FILTER;
 #endif
     r = gofer_main(&config);
-    if (r < 0)
-        return err_set(err, -r, "gofer.start", "the gofer could not serve");
+    if (r < 0) {
+        (void)err_set(&failed, -r, "gofer.start", "starting to serve the container's files");
+        if (status_fd >= 0)
+            boot_report_error(status_fd, failed);
+        err_free(failed);
+        return 1;
+    }
     return 0;
 }
 

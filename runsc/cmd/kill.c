@@ -52,23 +52,32 @@ static int run(struct cli *cli, void *options, int argc, char **argv, struct err
     int r = container_open(cli, argv[0], CONTAINER_READ, &c, err);
     if (r < 0)
         return r;
-    enum container_status status = container_status(c);
-    if (status == STATUS_STOPPED && a->all)
+    /* One round trip: whether it runs is the sandbox's to say. */
+    bool gone = !c->state.has_init || !host_process_alive(&c->state.sandbox) ||
+                container_connect(c, &channel, NULL) < 0;
+    if (gone && a->all)
         return 0;
-    if (status == STATUS_STOPPED || status == STATUS_CREATING)
+    if (gone)
         return err_set(err, ESRCH, "container.not-running", "container not running");
-    r = container_connect(c, &channel, err);
-    if (r < 0)
-        return r;
     json_t *request = container_request(c, "signal");
     if (request) {
         json_object_set_new(request, "signal", json_integer(signo));
         /* SIGKILL of init ends the container, and so everything in it. */
         json_object_set_new(request, "scope", json_string(a->all ? "all" : "process"));
     }
-    r = control_call(&channel, request, NULL, 0, NULL, err);
+    struct err *why = NULL;
+    r = control_call(&channel, request, NULL, 0, NULL, &why);
     json_decref(request);
     control_channel_done(&channel);
+    if (r == -ECONNRESET || r == -EPIPE) { /* it ended while we asked */
+        err_free(TAKE(why));
+        r = err_set(&why, ESRCH, "container.not-running", "container not running");
+    }
+    if (r == -ESRCH && a->all) /* as with runc, all of nothing have been told */
+        r = 0;
+    else if (r < 0 && err)
+        *err = TAKE(why);
+    err_free(why);
     return r;
 }
 

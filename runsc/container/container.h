@@ -107,7 +107,8 @@ struct create_options {
     int tty_fd;              /* slave end in raw mode, or -1; borrowed */
     const int *extra_fds;
     size_t extra_fd_count;
-    bool overlay; /* root overlay in memory */
+    const char *host_name; /* of a container without a UTS namespace: the host's; NULL: the spec's */
+    bool overlay;          /* root overlay in memory */
     bool exclusive_root;
     bool init_killable; /* boot/kernel_seam.h */
     bool standin;       /* a process that clients can take for the container's */

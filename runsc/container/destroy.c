@@ -12,6 +12,7 @@
 #include "runsc/cgroup/cgroup.h"
 #include "runsc/container/container.h"
 #include "runsc/container/hooks.h"
+#include "runsc/container/membership.h"
 #include "runsc/network/network.h"
 #include "runsc/network/uplink_start.h"
 
@@ -131,6 +132,21 @@ static void kill_execs(struct container *c) {
     }
 }
 
+/* The sandbox goes on for the sake of another container, and must not keep this one's groups. */
+static void hand_over_cgroups(struct container *c, const char *other) {
+    cleanup(container_closep) struct container *heir = NULL;
+    struct cgroup from, to;
+
+    if (!c->state.cgroups || container_open(c->cli, other, CONTAINER_READ, &heir, NULL) < 0 ||
+        !heir->state.cgroups || cgroup_from_json(c->state.cgroups, &from, NULL) < 0)
+        return;
+    if (cgroup_from_json(heir->state.cgroups, &to, NULL) >= 0) {
+        cgroup_move_all(&from, &to);
+        cgroup_done(&to);
+    }
+    cgroup_done(&from);
+}
+
 static void remove_cgroups(struct container *c) {
     struct cgroup g;
     struct err *err = NULL;
@@ -157,11 +173,14 @@ static void run_poststop(struct container *c) {
 
 int runsc_container_destroy(struct container *c, struct err **err) {
     struct container_state *s = &c->state;
-    bool own_sandbox = !s->sandbox_id || strcmp(s->sandbox_id, c->id) == 0;
+    cleanup(freep) char *other = host_process_alive(&s->sandbox) ? membership_other(c) : NULL;
+    bool member = s->sandbox_id && strcmp(s->sandbox_id, c->id) != 0;
 
-    if (!own_sandbox && host_process_alive(&s->sandbox))
+    if (other || (member && host_process_alive(&s->sandbox)))
         destroy_in_sandbox(c);
-    if (own_sandbox)
+    if (other && !member)
+        hand_over_cgroups(c, other);
+    if (!other)
         host_process_kill(&s->sandbox, 10000);
     kill_execs(c);
     host_process_kill(&s->standin, 300);
@@ -172,7 +191,7 @@ int runsc_container_destroy(struct container *c, struct err **err) {
     reap(&s->standin);
     reap(&s->gofer);
     reap(&s->uplink);
-    if (own_sandbox && s->network_namespace)
+    if (!other && s->network_namespace)
         network_give_back(s->network_namespace);
     remove_cgroups(c);
     run_poststop(c);

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "runsc/console/console.h"
+#include "runsc/container/budget.h"
 
 int exit_code_of(int wait_status) {
     return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
@@ -75,7 +76,9 @@ static int read_events(struct foreground *f, int *ret_status) {
         bool end = event && strcmp(event, "exit") == 0;
         const char *why = json_string_value(json_object_get(message, "why"));
         if (end) {
+            const char *reason = json_string_value(json_object_get(message, "reason"));
             *ret_status = (int)json_integer_value(json_object_get(message, "status"));
+            f->reason = !f->reason && reason ? strdup(reason) : f->reason;
             if (why)
                 cli_log(f->cli, "error", why);
         }
@@ -135,8 +138,25 @@ static void input_ended(struct foreground *f) {
         (void)!write(f->master_fd, "\004", 1);
 }
 
+static void kill_all(struct foreground *f) {
+    json_t *request = json_pack("{s:s,s:i,s:s}", "verb", "signal", "signal", SIGKILL, "scope", "all");
+
+    if (request)
+        (void)!control_send(&f->channel, request, NULL, 0, NULL);
+    json_decref(request);
+}
+
+/* What the container still has in its pipes when it is gone. */
+static void drain_output(struct budget *b) {
+    for (int i = 0; b && i < 2; i++) {
+        struct pollfd p = {.fd = b->pipes[i][0], .events = POLLIN};
+        while (b->pipes[i][0] >= 0 && poll(&p, 1, 0) > 0 && (p.revents & POLLIN) && budget_copy(b, i))
+            ;
+    }
+}
+
 int foreground_run(struct foreground *f, pid_t sandbox, struct err **err) {
-    enum { SIGNALS, OWNER, MASTER, INPUT };
+    enum { SIGNALS, OWNER, MASTER, INPUT, OUTPUT };
     int status = 0, r = 0;
 
     control_channel_init(&f->channel, steal_fd(&f->owner[0]));
@@ -147,9 +167,11 @@ int foreground_run(struct foreground *f, pid_t sandbox, struct err **err) {
     struct pollfd p[] = {{.fd = f->signal_fd, .events = POLLIN},
                          {.fd = f->channel.fd, .events = POLLIN},
                          {.fd = f->master_fd, .events = POLLIN},
-                         {.fd = f->master_fd >= 0 ? STDIN_FILENO : -1, .events = POLLIN}};
+                         {.fd = f->master_fd >= 0 ? STDIN_FILENO : -1, .events = POLLIN},
+                         {.fd = f->budget ? f->budget->pipes[0][0] : -1, .events = POLLIN},
+                         {.fd = f->budget ? f->budget->pipes[1][0] : -1, .events = POLLIN}};
     while (r == 0) {
-        if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
+        if (poll(p, ARRAY_SIZE(p), f->budget ? budget_timeout_ms(f->budget) : -1) < 0 && errno != EINTR)
             return err_set(err, errno, "foreground.poll", "waiting for the container");
         if (p[SIGNALS].revents)
             hand_on_signal(f);
@@ -160,14 +182,23 @@ int foreground_run(struct foreground *f, pid_t sandbox, struct err **err) {
             p[INPUT].fd = -1;
             p[MASTER].fd = f->master_fd;
         }
+        for (int i = 0; i < 2; i++)
+            if (p[OUTPUT + i].revents && !budget_copy(f->budget, i))
+                p[OUTPUT + i].fd = -1;
+        if (f->budget && budget_exceeded(f->budget))
+            kill_all(f);
         if (p[OWNER].revents)
             r = read_events(f, &status);
     }
+    f->status = status;
     drain_master(f);
+    drain_output(f->budget);
     return r < 0 ? sandbox_lost(sandbox, r, err) : exit_code_of(status);
 }
 
 void foreground_done(struct foreground *f) {
+    free(f->reason);
+    f->reason = NULL;
     if (f->raw)
         console_restore(STDIN_FILENO);
     closep(&f->owner[0]);

@@ -8,6 +8,8 @@
 #include "base/err.h"
 #include "runsc/container/container.h"
 
+struct budget;
+
 struct foreground {
     struct cli *cli;
     int owner[2]; /* a pair of sockets: [0] ours, [1] the sandbox's */
@@ -15,6 +17,9 @@ struct foreground {
     int master_fd, slave_fd;        /* of the pty pair; -1: no terminal */
     bool raw;                       /* our own terminal is in raw mode */
     struct control_channel channel; /* over owner[0], once it runs */
+    struct budget *budget;          /* borrowed; NULL: none */
+    int status;                     /* once it has ended: as wait(2) tells it */
+    char *reason;                   /* and why, in the sandbox's words; owned */
 };
 
 /* Blocks the signals that will be handed on; with `terminal` makes the pty pair and learns the size for *rows

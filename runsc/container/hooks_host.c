@@ -120,10 +120,11 @@ static int run_hook(struct hook_run *h, struct err **err) {
                        h->name, h->hook->path, (double)h->hook->timeout_s.value);
     if (r < 0)
         return err_set(err, -r, "hook.start", "running the %s hook %s", h->name, h->hook->path);
-    if (status != 0)
-        return err_set(err, ECANCELED, "hook.failed", "error running %s hook %s: exit status %d%s%s", h->name,
-                       h->hook->path, exit_code_of(status), h->text[0] ? ", stderr: " : "", h->text);
-    return 0;
+    if (status == 0)
+        return 0;
+    (void)err_set(err, 0, "hook.failed", "error running %s hook %s: exit status %d%s%s", h->name,
+                  h->hook->path, exit_code_of(status), h->text[0] ? ", stderr: " : "", h->text);
+    return -ECANCELED;
 }
 
 int hooks_run(const struct spec_hook_list *list, const char *name, const char *cwd, json_t *state,
@@ -215,9 +216,11 @@ static int run_guest_hook(struct container *c, const struct spec_hook *h, const 
     if (r >= 0)
         r = control_receive(&owner, &event, err);
     int status = (int)json_integer_value(json_object_get(event, "status"));
-    if (r >= 0 && status != 0)
-        r = err_set(err, ECANCELED, "hook.failed", "error running startContainer hook %s: exit status %d",
-                    h->path, exit_code_of(status));
+    if (r >= 0 && status != 0) {
+        (void)err_set(err, 0, "hook.failed", "error running startContainer hook %s: exit status %d", h->path,
+                      exit_code_of(status));
+        r = -ECANCELED;
+    }
     json_decref(event);
     control_channel_done(&owner);
     return r;

@@ -43,8 +43,12 @@ static int listen_on(struct container *c, struct err **err) {
     if (fd < 0)
         return err_set(err, errno, "launch.socket", "making the control socket");
     snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/control.sock", c->dir_fd);
-    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 64) < 0)
-        return err_set(err, errno, "launch.socket", "making the control socket of container %s", c->id);
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 64) < 0) {
+        int r = err_set(err, errno, "launch.socket", "making the control socket of container %s", c->id);
+        if (access("/proc/self", F_OK) < 0)
+            err_explain(err, "/proc is not mounted", "mount -t proc proc /proc");
+        return r;
+    }
     return steal_fd(&fd);
 }
 
@@ -84,6 +88,19 @@ static int run_sandbox(void *arg, int status_fd, int namespaces, struct err **er
     if (cli->xray)
         argv[n++] = (char *)(uintptr_t) "--xray";
     return child_exec_self(argv, fds, ARRAY_SIZE(fds), l->options->keep_stderr, err);
+}
+
+/* The way into a sandbox that is there already: another name of its control socket. */
+static int join_sandbox(struct launch *l, struct err **err) {
+    struct container *c = l->container;
+    char from[300];
+
+    snprintf(from, sizeof from, "%s/control.sock", l->membership.lender);
+    if (linkat(c->root_fd, from, c->dir_fd, "control.sock", 0) < 0)
+        return err_set(err, errno, "sandbox.lost", "reaching the sandbox %s", l->membership.sandbox_id);
+    c->state.sandbox_id = strdup(l->membership.sandbox_id);
+    c->state.sandbox = l->membership.sandbox;
+    return c->state.sandbox_id ? 0 : err_set(err, ENOMEM, "out-of-memory", "creating container %s", c->id);
 }
 
 static int spawn_sandbox(struct launch *l, struct err **err) {
@@ -218,7 +235,7 @@ static int spawn_gofer(struct launch *l, struct err **err) {
                       .arg = l,
                       .become_nobody = true,
                       .may_lack = l->container->cli->zero_privilege,
-                      .namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+                      .namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET |
                                     (root ? 0 : CLONE_NEWUSER)};
     int r = list_roots(l, err);
 
@@ -258,11 +275,13 @@ static int send_create(struct launch *l, struct control_channel *channel, struct
     if (o->owner_fd >= 0)
         fds[n + (size_t)owners++] = o->owner_fd;
     n += (size_t)owners;
-    json_t *request = json_pack(
-        "{s:s,s:s,s:O,s:b,s:s,s:b,s:i,s:o,s:b,s:b,s:i,s:i}", "verb", "create", "container", l->container->id,
-        "spec", o->config, "overlay", o->overlay, "policy", o->exclusive_root ? "exclusive" : "watched",
-        "init_killable", o->init_killable, "fds_gofer", 1, "fds_stdio", stdio, "fds_tty", o->tty_fd >= 0,
-        "fds_status", l->exit_fd >= 0, "fds_extra", (int)o->extra_fd_count, "fds_owner", owners);
+    json_t *request =
+        json_pack("{s:s,s:s,s:O,s:b,s:s,s:b,s:i,s:o,s:b,s:b,s:i,s:i,s:b,s:O*,s:s*}", "verb", "create",
+                  "container", l->container->id, "spec", o->config, "overlay", o->overlay, "policy",
+                  o->exclusive_root ? "exclusive" : "watched", "init_killable", o->init_killable, "fds_gofer",
+                  1, "fds_stdio", stdio, "fds_tty", o->tty_fd >= 0, "fds_status", l->exit_fd >= 0,
+                  "fds_extra", (int)o->extra_fd_count, "fds_owner", owners, "pod", membership_is_pod(o->spec),
+                  "share", l->membership.shares, "hostname", o->host_name);
     if (request && l->seccomp)
         json_object_set(request, "seccomp", l->seccomp);
     int r = request ? control_send(channel, request, fds, n, err)
@@ -286,13 +305,19 @@ static int finish(struct launch *l, struct err **err) {
     struct control_channel channel;
     struct err *send_error = NULL;
 
-    control_channel_init(&channel, steal_fd(&l->control[0]));
+    if (l->membership.sandbox_id) {
+        int r = container_connect(l->container, &channel, err);
+        if (r < 0)
+            return r;
+    } else {
+        control_channel_init(&channel, steal_fd(&l->control[0]));
+    }
     closep(&l->control[1]);
     closep(&l->gofer_socket[1]);
     int sent = send_create(l, &channel, &send_error);
     closep(&l->gofer_socket[0]);
     int r = child_wait_ready(&l->gofer, "gofer", NULL, err);
-    if (r >= 0)
+    if (r >= 0 && l->sandbox.pid)
         r = child_wait_ready(&l->sandbox, "sandbox", NULL, err);
     if (r >= 0 && sent < 0 && err) {
         *err = TAKE(send_error);
@@ -386,24 +411,45 @@ static int make_cgroups(struct launch *l, struct err **err) {
         json_decref(l->container->state.cgroups); /* another's: not ours to remove */
         l->container->state.cgroups = NULL;
     }
-    if (r >= 0)
+    if (r >= 0) { /* without those that could not be made and need not be; start_children() saves it */
+        json_decref(l->container->state.cgroups);
+        l->container->state.cgroups = cgroup_to_json(&l->cgroup);
+    }
+    if (r >= 0 && l->sandbox.pid)
         r = cgroup_join(&l->cgroup, l->sandbox.pid, err);
     return r < 0 ? r : cgroup_join(&l->cgroup, l->gofer.pid, err);
 }
 
+void launch_set_oom_score(struct cli *cli, pid_t pid, const struct spec_process *process) {
+    char path[48], text[16];
+
+    if (!process->oom_score_adj.set)
+        return;
+    snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
+    int n = snprintf(text, sizeof text, "%d", (int)process->oom_score_adj.value);
+    cleanup(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, (size_t)n) < 0)
+        cli_warn(cli, "process.oomScoreAdj: the host does not let it be %s: %s", text, strerror(errno));
+}
+
 static int start_children(struct launch *l, struct err **err) {
-    int r = spawn_sandbox(l, err);
+    const struct create_options *o = l->options;
+    int r = l->membership.sandbox_id ? join_sandbox(l, err) : spawn_sandbox(l, err);
 
     if (r >= 0)
         r = spawn_gofer(l, err);
     if (r < 0)
         return r;
-    l->container->state.sandbox = host_process_of(l->sandbox.pid);
+    if (l->sandbox.pid) {
+        l->container->state.sandbox = host_process_of(l->sandbox.pid);
+        launch_set_oom_score(l->container->cli, l->sandbox.pid, &o->spec->process);
+    }
     l->container->state.gofer = host_process_of(l->gofer.pid);
+    launch_set_oom_score(l->container->cli, l->gofer.pid, &o->spec->process);
     r = make_cgroups(l, err);
     if (r >= 0)
         r = container_save(l->container, err);
-    if (r >= 0)
+    if (r >= 0 && l->sandbox.pid)
         r = child_release(&l->sandbox, err);
     if (r >= 0)
         r = child_release(&l->gofer, err);
@@ -421,6 +467,7 @@ static void launch_done(struct launch *l) {
     for (size_t i = 1; i < l->root_count; i++)
         free((char *)(uintptr_t)l->roots[i].path);
     free(l->roots);
+    membership_done(&l->membership);
     cgroup_done(&l->cgroup);
     json_decref(l->seccomp);
 }
@@ -449,6 +496,8 @@ int runsc_container_create(struct cli *cli, const struct create_options *o, stru
         if (l.exit_fd < 0)
             r = err_set(err, errno, "state.exit", "making exit.json of container %s", o->id);
     }
+    if (r >= 0 && o->standin)
+        r = membership_find(cli, o->spec, &l.membership, err);
     if (r >= 0)
         r = start_children(&l, err);
     if (r >= 0 && o->standin)

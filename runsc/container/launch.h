@@ -7,6 +7,7 @@
 #include "runsc/cgroup/cgroup.h"
 #include "runsc/container/container.h"
 #include "runsc/container/gofer_roots.h"
+#include "runsc/container/membership.h"
 #include "runsc/container/spawn.h"
 
 struct launch {
@@ -15,7 +16,8 @@ struct launch {
     struct child sandbox, gofer, standin;
     int kvm_fd; /* /dev/kvm, while the sandbox starts */
     int listen_fd, control[2], gofer_socket[2], exit_fd;
-    int standin_socket; /* the sandbox's end of the stand-in's owner connection; -1: none */
+    int standin_socket;           /* the sandbox's end of the stand-in's owner connection; -1: none */
+    struct membership membership; /* sandbox_id NULL: `sandbox` is started for it */
     struct cgroup cgroup;
     struct root_tree *roots;
     size_t root_count;
@@ -42,5 +44,7 @@ int standin_spawn(struct standin *s, int flags, struct child *ret, struct err **
 int standin_join(struct standin *s, const struct host_process *other, struct err **err) must_check;
 void standin_done(struct standin *s);
 int standin_run(void *arg, int status_fd, int namespaces, struct err **err) must_check;
+/* The spec's oomScoreAdj for a process of ours, as far as the host allows. */
+void launch_set_oom_score(struct cli *cli, pid_t pid, const struct spec_process *process);
 /* Starts the stand-in and sets l->standin_socket. */
 int launch_standin(struct launch *l, struct err **err) must_check;

@@ -46,5 +46,6 @@ void child_end(struct child *c);
 #define SPAWN_FIRST_FD 4
 int child_exec_self(char *const argv[], const int *fds, size_t fd_count, bool keep_stderr,
                     struct err **err) must_check;
-/* A process that lives behind walls has no /proc for the leak checker of instrumented builds to look at: none at its exit. */
+/* A process that lives behind walls has no /proc for the leak checker of instrumented builds to look at: none
+ * at its exit. */
 void spawn_no_leak_check(void);

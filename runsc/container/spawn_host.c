@@ -142,7 +142,7 @@ int child_spawn(const struct spawn *s, struct child *ret, struct err **err) {
         r = err_set(err, saved, "wall.namespaces", "starting the %s in namespaces of its own", s->who);
         err_explain(err,
                     saved == ENOSPC ? "the limit on namespaces (/proc/sys/user/max_*_namespaces) is reached"
-                                    : "this host does not allow it",
+                                    : "this host does not allow it; in a chroot nobody may",
                     "runsc doctor tells why; --zero-privilege runs with the walls that are left");
     } else if ((namespaces & CLONE_NEWUSER) && s->become_nobody) {
         r = write_maps(pid, err);

@@ -241,7 +241,11 @@ int standin_spawn(struct standin *s, int flags, struct child *ret, struct err **
     if (s->pid_ns_fd >= 0 && (own < 0 || setns(s->pid_ns_fd, CLONE_NEWPID) < 0))
         return err_set(err, errno, "standin.join", "joining the container's pid namespace");
     int r = child_spawn(&spawn, ret, err);
-    if (own >= 0 && setns(own, CLONE_NEWPID) < 0 && r >= 0)
+    /* In a user namespace (rootless podman) there is no way back, and none is needed unless hooks are to be
+     * born yet. */
+    if (own >= 0 && setns(own, CLONE_NEWPID) < 0 && r >= 0 &&
+        (errno != EPERM ||
+         (s->spec && (s->spec->hooks.prestart.count || s->spec->hooks.create_runtime.count))))
         r = err_set(err, errno, "standin.join", "returning to our own pid namespace");
     return r;
 }
@@ -275,6 +279,7 @@ int launch_standin(struct launch *l, struct err **err) {
     if (r < 0)
         return r;
     l->container->state.standin = host_process_of(l->standin.pid);
+    launch_set_oom_score(l->container->cli, l->standin.pid, &o->spec->process);
     r = container_save(l->container, err);
     if (r >= 0)
         r = cgroup_join(&l->cgroup, l->standin.pid, err);

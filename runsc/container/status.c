@@ -12,13 +12,7 @@
 #include "base/cleanup.h"
 
 int container_connect(struct container *c, struct control_channel *ret, struct err **err) {
-    const char *sandbox = c->state.sandbox_id ? c->state.sandbox_id : c->id;
-    bool own = strcmp(sandbox, c->id) == 0;
-    cleanup(closep) int dir = own ? -1 : openat(c->root_fd, sandbox, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (!own && dir < 0)
-        return err_set(err, errno, "sandbox.lost", "opening the state of sandbox %s", sandbox);
-    return control_connect(own ? c->dir_fd : dir, "control.sock", ret, err);
+    return control_connect(c->dir_fd, "control.sock", ret, err);
 }
 
 json_t *container_request(const struct container *c, const char *verb) {

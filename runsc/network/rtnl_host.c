@@ -64,7 +64,8 @@ void rtnl_put(struct rtnl_buffer *b, uint16_t type, const void *data, size_t len
         return;
     a->rta_type = type;
     a->rta_len = (unsigned short)RTA_LENGTH(len);
-    memcpy(RTA_DATA(a), data, len);
+    if (len > 0) /* a nest has none yet */
+        memcpy(RTA_DATA(a), data, len);
 }
 
 void rtnl_put_string(struct rtnl_buffer *b, uint16_t type, const char *s) {

@@ -40,10 +40,10 @@ int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns, co
     c->mnt_ns = mnt_ns;
     c->events = events;
     c->id = heap_strdup(id);
-    c->pid_ns = pid_ns_new(k, k->root_pid_ns, k->root_user_ns);
+    c->pid_ns = pid_ns_new(k, k->root_pid_ns, mnt_ns->user_ns);
     c->cgroup = cgroup_new_container(k, id);
     c->nsproxy = c->pid_ns && c->cgroup
-                     ? nsproxy_new(k, k->root_user_ns, c->pid_ns, mnt_ns, c->cgroup, hostname)
+                     ? nsproxy_new(k, mnt_ns->user_ns, c->pid_ns, mnt_ns, c->cgroup, hostname)
                      : NULL;
     if (!c->id || !c->nsproxy) {
         container_free(c);
@@ -53,6 +53,23 @@ int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns, co
     list_add_tail(&k->containers, &c->node);
     mutex_unlock(&k->containers_lock);
     *ret = c;
+    return 0;
+}
+
+int container_share(struct container *c, struct container *other, uint64_t flags) {
+    nsproxy_share(c->nsproxy, other->nsproxy, flags & ~(uint64_t)LINUX_CLONE_NEWPID);
+    if (!(flags & LINUX_CLONE_NEWPID))
+        return 0;
+    mutex_lock(&c->kernel->taskset_lock);
+    bool lives = other->pid_ns->init != NULL;
+    mutex_unlock(&c->kernel->taskset_lock);
+    if (!lives)
+        return -ESRCH;
+    pid_ns_unref(c->nsproxy->pid_for_children);
+    c->nsproxy->pid_for_children = pid_ns_ref(other->pid_ns);
+    pid_ns_unref(c->pid_ns);
+    c->pid_ns = pid_ns_ref(other->pid_ns);
+    c->shares_pid_ns = true;
     return 0;
 }
 
@@ -67,15 +84,15 @@ void container_set_owner(struct container *c, void *owner) {
 
 /* ---- who is in it ---- */
 
-/* The next process with a number >= `number` in the container's own namespace, which sees all of them.
- * taskset_lock held; borrowed. */
+/* The next process with a number >= `number` in the container's namespace, which sees all of them (and maybe
+ * those of other containers). taskset_lock held; borrowed. */
 static struct task *next_process_locked(struct container *c, int number, int *ret_number) {
     struct pid *pid;
 
     while ((pid = pid_next_locked(c->pid_ns, number)) != NULL) {
         struct task *t = pid_task_locked(pid, PID_GROUP);
         number = pid_nr(pid, c->pid_ns) + 1;
-        if (!t)
+        if (!t || t->container != c)
             continue;
         *ret_number = number;
         return t;
@@ -141,7 +158,15 @@ int container_signal_all(struct container *c, int signo) {
     return r;
 }
 
+/* A pid namespace's first process takes all others along by itself; where the namespace is shared, this is
+ * what does. */
+static void end_with_init(struct container *c, uint64_t cookie) {
+    if (c->shares_pid_ns && c->init && c->init->group->exit_cookie == cookie)
+        (void)!container_signal_all(c, LINUX_SIGKILL);
+}
+
 void container_process_ended(struct container *c, uint64_t cookie, int wait_status) {
+    end_with_init(c, cookie);
     if (c->events && c->events->process_exited)
         c->events->process_exited(c, cookie, wait_status);
 }

@@ -159,6 +159,19 @@ static struct task *new_task(struct container *c, const struct process_spec *spe
     return t->account ? t : task_unref(t);
 }
 
+/* The program itself is there and may be executed. */
+static int load_failed(struct err **err, const char *name, int r) {
+    const char *code = r == -ENOENT ? "exec.interpreter" : r == -ENOEXEC || r == -ELIBBAD ? "exec.format" : "exec.failed";
+
+    r = err_set(err, -r, code, "exec: \"%s\"", name);
+    if (r == -ENOENT)
+        err_explain(err, "the program is there, but not the interpreter that its first line or its ELF header names",
+                    "put the interpreter (for a dynamic program: its ld.so and libraries) into the image");
+    if (r == -ENOEXEC || r == -ELIBBAD)
+        err_explain(err, "it is no ELF program for x86-64 and does not begin with #!", NULL);
+    return r;
+}
+
 static int load(struct task *t, const struct process_spec *spec, struct err **err) {
     struct load_result loaded = {0};
     cleanup(freep) char *name = NULL;
@@ -185,7 +198,7 @@ static int load(struct task *t, const struct process_spec *spec, struct err **er
     }
     file_unref(file);
     if (r < 0)
-        return err_set(err, -r, "exec.failed", "exec: \"%s\"", spec->argv[0]);
+        return load_failed(err, spec->argv[0], r);
     t->mm = loaded.mm;
     if (!t->mm->exe)
         t->mm->exe = TAKE(loaded.exe);
@@ -215,7 +228,7 @@ static int publish(struct container *c, struct task *t, bool is_init, struct err
     if (r < 0)
         return err_set(err, -r, "process.start", "starting the process");
     mutex_lock(&k->taskset_lock);
-    if (!is_init && !c->pid_ns->init)
+    if (!c->pid_ns->init && (!is_init || c->shares_pid_ns))
         r = -ESRCH;
     if (r == 0)
         r = pid_alloc_locked(c->pid_ns, NULL, 0, &pid);

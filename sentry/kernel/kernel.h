@@ -87,6 +87,7 @@ struct container {
     char *id;
     struct task *init;       /* reference; NULL before it is made */
     struct pid_ns *pid_ns;   /* reference */
+    bool shares_pid_ns;      /* it is another container's: its init is not process 1 there */
     struct mnt_ns *mnt_ns;   /* reference */
     struct nsproxy *nsproxy; /* reference: what init and exec start with */
     struct cgroup *cgroup;   /* reference: its own, below the kernel's root */
@@ -125,11 +126,14 @@ struct process_spec {
     bool internal;   /* the kernel's own helper: nobody outside hears of its end */
 };
 
-/* mnt_ns: reference taken. hostname may be NULL. Its pid namespace exists from here on (for mounting proc);
- * init is the first process made. 0 or -ENOMEM. */
+/* mnt_ns: reference taken; its user namespace becomes the owner of the others. hostname may be NULL. Its pid
+ * namespace exists from here on (for mounting proc); init is the first process made. 0 or -ENOMEM. */
 int container_create(struct kernel *k, const char *id, struct mnt_ns *mnt_ns /* taken */,
                      const char *hostname, const struct container_events *events,
                      struct container **ret) must_check;
+/* Before the first process and before its procfs is mounted: the namespaces that CLONE_NEW* flags name are
+ * those that `other` was made with. Of a pid namespace the first init must live: -ESRCH. */
+int container_share(struct container *c, struct container *other, uint64_t flags) must_check;
 /* Loads the program and makes the process, stopped before its first instruction; then process_start() lets it
  *go. New reference in *ret. err tells what is wrong in OCI's words ("executable file not found in $PATH",
  *"permission denied"). */

@@ -55,6 +55,9 @@ struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pi
                             struct mnt_ns *mnt, struct cgroup *cgroup, const char *hostname);
 /* A private copy. NULL: no memory. */
 struct nsproxy *nsproxy_copy(struct nsproxy *from);
+/* `n`, which no task has yet, names those namespaces of `other` that CLONE_NEW* flags tell (not the pid
+ * namespace). */
+void nsproxy_share(struct nsproxy *n, struct nsproxy *other, uint64_t flags);
 /* A copy of t's with the namespaces of CLONE_NEW* `flags` made new in `user_ns`. The mount namespace's copy
    may block. OWN THREAD. -EPERM without CAP_SYS_ADMIN there, -ENOMEM, -ENOSPC. */
 int nsproxy_unshare(struct task *t, uint64_t flags, struct user_ns *user_ns, struct nsproxy **ret) must_check;

@@ -26,6 +26,16 @@ void ns_set_done(struct ns_set *s) {
     *s = (struct ns_set){0};
 }
 
+/* All but the user and pid namespace. */
+static void take_from(struct nsproxy *n, uint64_t flags, struct ns_set *ret) {
+    ret->uts = flags & LINUX_CLONE_NEWUTS ? uts_ns_ref(n->uts) : NULL;
+    ret->mnt = flags & LINUX_CLONE_NEWNS ? mnt_ns_ref(n->mnt) : NULL;
+    ret->ipc = flags & LINUX_CLONE_NEWIPC ? ipc_ns_ref(n->ipc) : NULL;
+    ret->net = flags & LINUX_CLONE_NEWNET ? net_namespace_ref(n->net) : NULL;
+    ret->cgroup = flags & LINUX_CLONE_NEWCGROUP ? cgroup_ns_ref(n->cgroup) : NULL;
+    ret->time = flags & LINUX_CLONE_NEWTIME ? simple_ns_ref(n->time) : NULL;
+}
+
 int ns_set_of_task(struct task *target, uint64_t flags, struct ns_set *ret) {
     struct nsproxy *n = task_get_nsproxy(target);
 
@@ -37,13 +47,8 @@ int ns_set_of_task(struct task *target, uint64_t flags, struct ns_set *ret) {
         ret->user = user_ns_ref(c->user_ns);
         creds_unref(c);
     }
-    ret->uts = flags & LINUX_CLONE_NEWUTS ? uts_ns_ref(n->uts) : NULL;
-    ret->mnt = flags & LINUX_CLONE_NEWNS ? mnt_ns_ref(n->mnt) : NULL;
     ret->pid = flags & LINUX_CLONE_NEWPID ? pid_ns_ref(task_pid_ns(target)) : NULL;
-    ret->ipc = flags & LINUX_CLONE_NEWIPC ? ipc_ns_ref(n->ipc) : NULL;
-    ret->net = flags & LINUX_CLONE_NEWNET ? net_namespace_ref(n->net) : NULL;
-    ret->cgroup = flags & LINUX_CLONE_NEWCGROUP ? cgroup_ns_ref(n->cgroup) : NULL;
-    ret->time = flags & LINUX_CLONE_NEWTIME ? simple_ns_ref(n->time) : NULL;
+    take_from(n, flags, ret);
     nsproxy_unref(n);
     return 0;
 }
@@ -98,6 +103,24 @@ static int check_others(struct task *t, const struct creds *c, const struct ns_s
         }                                                                                                    \
     } while (0)
 
+static void put_into(struct nsproxy *n, const struct ns_set *s) {
+    REPLACE(uts_ns, n->uts, s->uts);
+    REPLACE(mnt_ns, n->mnt, s->mnt);
+    REPLACE(pid_ns, n->pid_for_children, s->pid);
+    REPLACE(ipc_ns, n->ipc, s->ipc);
+    REPLACE(net_namespace, n->net, s->net);
+    REPLACE(cgroup_ns, n->cgroup, s->cgroup);
+    REPLACE(simple_ns, n->time, s->time);
+}
+
+void nsproxy_share(struct nsproxy *n, struct nsproxy *other, uint64_t flags) {
+    struct ns_set s = {0};
+
+    take_from(other, flags, &s);
+    put_into(n, &s);
+    ns_set_done(&s);
+}
+
 int task_setns(struct task *t, const struct ns_set *s) {
     cleanup(creds_unrefp) struct creds *c = NULL;
     cleanup(nsproxy_unrefp) struct nsproxy *n = NULL;
@@ -118,13 +141,7 @@ int task_setns(struct task *t, const struct ns_set *s) {
     n = nsproxy_copy(t->nsproxy);
     if (!n)
         return -ENOMEM;
-    REPLACE(uts_ns, n->uts, s->uts);
-    REPLACE(mnt_ns, n->mnt, s->mnt);
-    REPLACE(pid_ns, n->pid_for_children, s->pid);
-    REPLACE(ipc_ns, n->ipc, s->ipc);
-    REPLACE(net_namespace, n->net, s->net);
-    REPLACE(cgroup_ns, n->cgroup, s->cgroup);
-    REPLACE(simple_ns, n->time, s->time);
+    put_into(n, s);
     if (s->mnt) {
         struct path root = mnt_ns_root(s->mnt);
         fs_context_set_root(t->fs, &root);

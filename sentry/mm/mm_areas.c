@@ -133,13 +133,15 @@ void vma_attach(struct vma *v, struct mappable *m, struct file *file) {
 static void detach_from_list(struct vma *v) {
     struct mappable *m = v->mappable;
 
-    if (!m || list_empty(&v->link))
+    if (!m)
         return;
     mutex_lock(&m->lock);
-    list_del(&v->link);
-    m->writable_shared -= is_writable_shared(v);
-    if (m->ops->areas_changed)
-        m->ops->areas_changed(m, v, -1);
+    if (!list_empty(&v->link)) { /* its neighbours' ends change it: not to be read without the lock */
+        list_del(&v->link);
+        m->writable_shared -= is_writable_shared(v);
+        if (m->ops->areas_changed)
+            m->ops->areas_changed(m, v, -1);
+    }
     mutex_unlock(&m->lock);
 }
 

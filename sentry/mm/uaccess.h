@@ -47,7 +47,8 @@ struct uio_segment {
 };
 
 struct uio {
-    struct task *task; /* guest memory of this task (OWN THREAD); NULL: kernel buffers */
+    struct task *task;   /* guest memory of this task (OWN THREAD); NULL: kernel buffers */
+    struct task *reader; /* kernel buffers: in whose name a pseudo file is read or written; NULL: nobody's */
     const struct uio_segment *segments;
     size_t segment_count;
     size_t segment_index;
@@ -56,6 +57,9 @@ struct uio {
     struct uio_segment *owned; /* uio_init_iovec()'s copy: freed by uio_done() */
 };
 
+static inline struct task *uio_reader(const struct uio *u) {
+    return u->task ? u->task : u->reader;
+}
 void uio_init_kernel(struct uio *u, struct uio_segment *one, void *buffer, size_t size);
 void uio_init_guest(struct uio *u, struct uio_segment *one, struct task *t, gva_t base, uint64_t size);
 /* readv and the like: copies in and checks `count` (<= 1024, -EINVAL) segments; the total is cut to

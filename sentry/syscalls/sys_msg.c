@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 
-#include "sentry/kernel/ipc/ipc_ns.h"
 #include "sentry/kernel/ipc/msg.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/uaccess.h"
@@ -84,7 +83,7 @@ static int64_t get_limits(struct task *t, int cmd, gva_t to) {
     return copy_out(t, to, &info, sizeof info) < 0 ? -EFAULT : highest;
 }
 
-static int64_t get_stat(struct task *t, int id, enum msg_lookup how, gva_t to) {
+static int64_t get_stat(struct task *t, int id, enum ipc_lookup how, gva_t to) {
     struct linux_msqid_ds ds;
     int result = msg_stat(t, id, how, &ds);
 
@@ -92,7 +91,7 @@ static int64_t get_stat(struct task *t, int id, enum msg_lookup how, gva_t to) {
         return result;
     if (copy_out(t, to, &ds, sizeof ds) < 0)
         return -EFAULT;
-    return how == MSG_BY_ID ? 0 : result;
+    return how == IPC_BY_ID ? 0 : result;
 }
 
 int64_t sys_msgctl(struct task *t, const struct syscall_args *a) {
@@ -107,11 +106,11 @@ int64_t sys_msgctl(struct task *t, const struct syscall_args *a) {
     case LINUX_MSG_INFO:
         return get_limits(t, cmd, at);
     case LINUX_IPC_STAT:
-        return get_stat(t, id, MSG_BY_ID, at);
+        return get_stat(t, id, IPC_BY_ID, at);
     case LINUX_MSG_STAT:
-        return get_stat(t, id, MSG_BY_INDEX, at);
+        return get_stat(t, id, IPC_BY_INDEX, at);
     case LINUX_MSG_STAT_ANY:
-        return get_stat(t, id, MSG_BY_INDEX_ANY, at);
+        return get_stat(t, id, IPC_BY_INDEX_ANY, at);
     case LINUX_IPC_SET:
         return copy_in(t, &ds, at, sizeof ds) < 0 ? -EFAULT : msg_set(t, id, &ds);
     case LINUX_IPC_RMID:

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "sentry/heap/heap.h"
-#include "sentry/kernel/ipc/ipc_ns.h"
 #include "sentry/kernel/ipc/sem.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/uaccess.h"
@@ -76,7 +75,7 @@ static int64_t get_limits(struct task *t, int cmd, gva_t to) {
     return copy_out(t, to, &info, sizeof info) < 0 ? -EFAULT : highest;
 }
 
-static int64_t get_stat(struct task *t, int id, enum sem_lookup how, gva_t to) {
+static int64_t get_stat(struct task *t, int id, enum ipc_lookup how, gva_t to) {
     struct linux_semid_ds ds;
     int result = sem_stat(t, id, how, &ds);
 
@@ -84,7 +83,7 @@ static int64_t get_stat(struct task *t, int id, enum sem_lookup how, gva_t to) {
         return result;
     if (copy_out(t, to, &ds, sizeof ds) < 0)
         return -EFAULT;
-    return how == SEM_BY_ID ? 0 : result;
+    return how == IPC_BY_ID ? 0 : result;
 }
 
 static int64_t all_values(struct task *t, int id, gva_t at, bool write) {
@@ -115,11 +114,11 @@ int64_t sys_semctl(struct task *t, const struct syscall_args *a) {
     case LINUX_SEM_INFO:
         return get_limits(t, cmd, at);
     case LINUX_IPC_STAT:
-        return get_stat(t, id, SEM_BY_ID, at);
+        return get_stat(t, id, IPC_BY_ID, at);
     case LINUX_SEM_STAT:
-        return get_stat(t, id, SEM_BY_INDEX, at);
+        return get_stat(t, id, IPC_BY_INDEX, at);
     case LINUX_SEM_STAT_ANY:
-        return get_stat(t, id, SEM_BY_INDEX_ANY, at);
+        return get_stat(t, id, IPC_BY_INDEX_ANY, at);
     case LINUX_GETALL:
     case LINUX_SETALL:
         return all_values(t, id, at, cmd == LINUX_SETALL);

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 
-#include "sentry/kernel/ipc/ipc_ns.h"
 #include "sentry/kernel/ipc/shm.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/uaccess.h"
@@ -36,7 +35,7 @@ static int64_t get_limits(struct task *t, gva_t to) {
     return copy_out(t, to, &info, sizeof info) < 0 ? -EFAULT : highest;
 }
 
-static int64_t get_stat(struct task *t, int id, enum shm_lookup how, gva_t to) {
+static int64_t get_stat(struct task *t, int id, enum ipc_lookup how, gva_t to) {
     struct linux_shmid_ds ds;
     int result = shm_stat(t, id, how, &ds);
 
@@ -44,7 +43,7 @@ static int64_t get_stat(struct task *t, int id, enum shm_lookup how, gva_t to) {
         return result;
     if (copy_out(t, to, &ds, sizeof ds) < 0)
         return -EFAULT;
-    return how == SHM_BY_ID ? 0 : result;
+    return how == IPC_BY_ID ? 0 : result;
 }
 
 int64_t sys_shmctl(struct task *t, const struct syscall_args *a) {
@@ -63,11 +62,11 @@ int64_t sys_shmctl(struct task *t, const struct syscall_args *a) {
         return copy_out(t, at, &info, sizeof info) < 0 ? -EFAULT : highest;
     }
     case LINUX_IPC_STAT:
-        return get_stat(t, id, SHM_BY_ID, at);
+        return get_stat(t, id, IPC_BY_ID, at);
     case LINUX_SHM_STAT:
-        return get_stat(t, id, SHM_BY_INDEX, at);
+        return get_stat(t, id, IPC_BY_INDEX, at);
     case LINUX_SHM_STAT_ANY:
-        return get_stat(t, id, SHM_BY_INDEX_ANY, at);
+        return get_stat(t, id, IPC_BY_INDEX_ANY, at);
     case LINUX_IPC_SET:
         return copy_in(t, &ds, at, sizeof ds) < 0 ? -EFAULT : shm_set(t, id, &ds.perm);
     case LINUX_IPC_RMID:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/inet_packet.c: packet sockets on loopback, in a network namespace of their own, so as root. Source: packet(7).
+ * tests/conform/inet_packet.c: packet sockets on loopback, in a network namespace of their own, so as root.
+ * Source: packet(7).
  */
 #include "conform.h"
 
@@ -32,7 +33,8 @@ static int udp_to_itself(struct sockaddr_in *ret) {
     return fd;
 }
 
-/* One frame's name and bytes, without what differs from one packet to the next (identification, checksums). */
+/* One frame's name and bytes, without what differs from one packet to the next (identification, checksums).
+ */
 static void show(int fd) {
     struct sockaddr_ll from;
     socklen_t len = sizeof from;
@@ -80,7 +82,8 @@ CHECK(filtered) {
     struct sockaddr_in a;
     unsigned char b[128];
     own_namespace();
-    int p = OK(socket(AF_PACKET, SOCK_RAW, 0)), u = udp_to_itself(&a), v = OK(socket(AF_INET6, SOCK_DGRAM, 0));
+    int p = OK(socket(AF_PACKET, SOCK_RAW, 0)), u = udp_to_itself(&a),
+        v = OK(socket(AF_INET6, SOCK_DGRAM, 0));
 
     OK(setsockopt(p, SOL_SOCKET, SO_ATTACH_FILTER, &f, sizeof f));
     struct sockaddr_ll all = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = 1};

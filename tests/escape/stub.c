@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/escape/stub.c: a guest that knows how the stub is laid out (platform/stub/stub_layout.h) and attacks it: maps over it, scribbles
- * on it, jumps into it with registers of its choice. Each attack may end the attacking process, never another, and never the sandbox.
+ * tests/escape/stub.c: a guest that knows how the stub is laid out (platform/stub/stub_layout.h) and attacks
+ * it: maps over it, scribbles on it, jumps into it with registers of its choice. Each attack may end the
+ * attacking process, never another, and never the sandbox.
  */
 #include "attack.h"
 
 #include "platform/stub/stub_layout.h"
 
 static const uint64_t g_regions[][2] = {
-    {STUB_BASE, 0x40000}, {STUB_CMD, CMD_SIZE}, {STUB_TEXT, STUB_TEXT_SIZE}, {STUB_VDSO, STUB_VDSO_SIZE}, {STUB_END, 0x100000},
-    {HOST_TASK_END - 0x10000, 0x10000}, {PATCH_BASE, PATCH_SIZE}, /* this one is the guest's own under ptrace */
+    {STUB_BASE, 0x40000},        {STUB_CMD, CMD_SIZE}, {STUB_TEXT, STUB_TEXT_SIZE},
+    {STUB_VDSO, STUB_VDSO_SIZE}, {STUB_END, 0x100000}, {HOST_TASK_END - 0x10000, 0x10000},
+    {PATCH_BASE, PATCH_SIZE}, /* this one is the guest's own under ptrace */
 };
 enum { REGIONS = sizeof g_regions / sizeof *g_regions };
 
@@ -20,8 +22,10 @@ static void memory_calls(uint64_t i) {
     for (size_t n = 4096; n <= size; n *= 2) {
         TRUE(mprotect(at, n, PROT_READ | PROT_WRITE | PROT_EXEC) < 0);
         munmap(at, n);
-        TRUE(mmap(at, n, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
-        TRUE(mmap(at, n, PROT_READ | PROT_WRITE, MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+        TRUE(mmap(at, n, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+             MAP_FAILED);
+        TRUE(mmap(at, n, PROT_READ | PROT_WRITE, MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+             MAP_FAILED);
         TRUE(mremap(mine, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED);
         TRUE(mremap(at, n, n, MREMAP_MAYMOVE) == MAP_FAILED);
         TRUE(mremap(at, 0, n, MREMAP_MAYMOVE) == MAP_FAILED);
@@ -56,7 +60,8 @@ static void scribble(uint64_t i) {
         TRY(*(volatile uint64_t *)(g_regions[i][0] + n) = attack_random(&seed));
     for (int n = 0; n < 1000; n++) {
         getppid();
-        TRY(*(volatile uint64_t *)(g_regions[i][0] + attack_random(&seed) % g_regions[i][1] / 8 * 8) = attack_random(&seed));
+        TRY(*(volatile uint64_t *)(g_regions[i][0] + attack_random(&seed) % g_regions[i][1] / 8 * 8) =
+                attack_random(&seed));
     }
 }
 
@@ -70,7 +75,8 @@ static void *scribble_on(void *arg) {
     uint64_t seed = (uintptr_t)arg;
 
     for (;;)
-        TRY(*(volatile uint32_t *)(STUB_BASE + attack_random(&seed) % 0x40000 / 4 * 4) = (uint32_t)attack_random(&seed));
+        TRY(*(volatile uint32_t *)(STUB_BASE + attack_random(&seed) % 0x40000 / 4 * 4) =
+                (uint32_t)attack_random(&seed));
     return NULL;
 }
 
@@ -95,8 +101,8 @@ CHECK(scribbling_while_the_helper_works) {
     still_alive();
 }
 
-/* Calls whose operands and results go through the slots that another thread overwrites: lists, sizes and places of them, answers,
-   turns. Whatever comes of it comes to this process. */
+/* Calls whose operands and results go through the slots that another thread overwrites: lists, sizes and
+   places of them, answers, turns. Whatever comes of it comes to this process. */
 static void race_operands(uint64_t i) {
     static char buffer[20000];
     struct stat st;
@@ -128,19 +134,29 @@ CHECK(scribbling_over_operands) {
 
 /* Registers as a guest would load them to make the stub's own system calls do harm. */
 static void jump(uint64_t target) {
-    static const uint64_t numbers[] = {2 /* open */, 59 /* execve */, 62 /* kill */, 9 /* mmap */, 10 /* mprotect */, 56 /* clone */,
-                                       101 /* ptrace */, 41 /* socket */, 257 /* openat */, 200 /* tkill */, 15 /* rt_sigreturn */};
+    static const uint64_t numbers[] = {2 /* open */,
+                                       59 /* execve */,
+                                       62 /* kill */,
+                                       9 /* mmap */,
+                                       10 /* mprotect */,
+                                       56 /* clone */,
+                                       101 /* ptrace */,
+                                       41 /* socket */,
+                                       257 /* openat */,
+                                       200 /* tkill */,
+                                       15 /* rt_sigreturn */};
     static const char path[] = "/etc/passwd";
 
     become_nobody(); /* what runs as the guest's own kill(-1) shall not reach the parent */
     attack_catch_faults();
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         uint64_t a = numbers[i] == 62 || numbers[i] == 200 ? (uint64_t)-1 : (uint64_t)(uintptr_t)path;
-        TRY(__asm__ volatile("mov %[s9], %%r9\n\tmov %[s10], %%r10\n\tmov %[s8], %%r8\n\tjmp *%[to]"
-                             :
-                             : "a"(numbers[i]), "D"(a), "S"(numbers[i] == 62 ? 9ull : 0ull), "d"(7ull), [s10] "r"(0x22ull),
-                               [s8] "r"(~0ull), [s9] "r"(0ull), [to] "r"(target)
-                             : "r8", "r9", "r10", "rcx", "r11", "memory"));
+        TRY(__asm__ volatile(
+            "mov %[s9], %%r9\n\tmov %[s10], %%r10\n\tmov %[s8], %%r8\n\tjmp *%[to]"
+            :
+            : "a"(numbers[i]), "D"(a), "S"(numbers[i] == 62 ? 9ull : 0ull),
+              "d"(7ull), [s10] "r"(0x22ull), [s8] "r"(~0ull), [s9] "r"(0ull), [to] "r"(target)
+            : "r8", "r9", "r10", "rcx", "r11", "memory"));
     }
 }
 
@@ -195,7 +211,7 @@ static void forge_frame(uint64_t n) {
 
     for (size_t i = 0; i < 200; i++)
         frame[i] = attack_random(&seed);
-    frame[23] = n & 1 ? STUB_TEXT + attack_random(&seed) % 0x1800 : frame[23];      /* rip or thereabouts */
+    frame[23] = n & 1 ? STUB_TEXT + attack_random(&seed) % 0x1800 : frame[23]; /* rip or thereabouts */
     frame[25] = n & 2 ? 0x33 : frame[25];
     frame[22] = n & 4 ? (uint64_t)(uintptr_t)&frame[100] : frame[22];
     attack_catch_faults();

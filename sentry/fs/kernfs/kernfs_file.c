@@ -41,14 +41,14 @@ static ssize_t file_read_text(struct file *f, struct uio *to, uint64_t *offset) 
     if (r < 0)
         return r;
     if (n->kops->read)
-        return n->kops->read(n, to->task, to, offset);
+        return n->kops->read(n, uio_reader(to), to, offset);
     if (!n->kops->show)
         return -EINVAL;
     if (!kf->made || *offset == 0) {
         text_done(&kf->text);
         if (kf->watch.queue)
             atomic_store(&kf->seen, atomic_load(kf->watch.event));
-        r = n->kops->show(n, to->task, &kf->text);
+        r = n->kops->show(n, uio_reader(to), &kf->text);
         if (r < 0 || kf->text.failed) {
             text_done(&kf->text);
             kf->made = false;
@@ -72,7 +72,7 @@ static ssize_t file_write_text(struct file *f, struct uio *from, uint64_t *offse
     if (gone < 0)
         return gone;
     if (n->kops->write)
-        return n->kops->write(n, from->task, from, offset);
+        return n->kops->write(n, uio_reader(from), from, offset);
     if (!n->kops->store)
         return -EINVAL;
     size_t size = MIN(from->remaining, (uint64_t)STORE_MAX);
@@ -80,7 +80,7 @@ static ssize_t file_write_text(struct file *f, struct uio *from, uint64_t *offse
     if (!data)
         return -ENOMEM;
     ssize_t got = uio_read(from, data, size);
-    ssize_t r = got < 0 ? got : n->kops->store(n, from->task, data, (size_t)got);
+    ssize_t r = got < 0 ? got : n->kops->store(n, uio_reader(from), data, (size_t)got);
     heap_free(data);
     if (r > 0)
         *offset += (uint64_t)r;

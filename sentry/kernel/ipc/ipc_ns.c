@@ -269,6 +269,23 @@ int ipc_check_owner(struct ipc_ns *ns, const struct ipc_object *o, const struct 
     return creds_has_cap_in(c, ns->user_ns, LINUX_CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
+int ipc_find_readable_locked(struct ipc_ns *ns, enum ipc_kind kind, int id, enum ipc_lookup how,
+                             const struct creds *c, struct ipc_object **ret) {
+    int result =
+        how == IPC_BY_ID ? ipc_find_locked(ns, kind, id, ret) : ipc_find_index_locked(ns, kind, id, ret);
+
+    if (result == 0 && how != IPC_BY_INDEX_ANY)
+        result = ipc_check_access(ns, *ret, 0444, c);
+    return result;
+}
+
+int ipc_find_owned_locked(struct ipc_ns *ns, enum ipc_kind kind, int id, const struct creds *c,
+                          struct ipc_object **ret) {
+    int result = ipc_find_locked(ns, kind, id, ret);
+
+    return result < 0 ? result : ipc_check_owner(ns, *ret, c);
+}
+
 int ipc_set_perm_locked(struct ipc_object *o, const struct linux_ipc_perm *p, struct user_ns *user_ns) {
     kuid_t uid = make_kuid(user_ns, p->uid);
     kgid_t gid = make_kgid(user_ns, p->gid);

@@ -61,8 +61,8 @@ struct ipc_limits {
 struct ipc_ns {
     struct ref ref;
     struct kernel *kernel;
-    struct user_ns *user_ns; /* reference */
-    uint64_t inode;          /* of /proc/PID/ns/ipc */
+    struct user_ns *user_ns;   /* reference */
+    uint64_t inode;            /* of /proc/PID/ns/ipc */
     _Atomic uint64_t mq_count; /* POSIX queues */
     struct mutex lock;         /* RANK_IPC; the rest */
     struct ipc_limits limits;
@@ -105,6 +105,13 @@ int ipc_check_access(struct ipc_ns *ns, const struct ipc_object *o, uint32_t wan
                      const struct creds *c) must_check;
 /* IPC_SET and IPC_RMID: -EPERM. */
 int ipc_check_owner(struct ipc_ns *ns, const struct ipc_object *o, const struct creds *c) must_check;
+/* What the *_STAT commands show: by id, by index, by index whatever the rights. -EINVAL, -EACCES. */
+enum ipc_lookup { IPC_BY_ID, IPC_BY_INDEX, IPC_BY_INDEX_ANY };
+int ipc_find_readable_locked(struct ipc_ns *ns, enum ipc_kind kind, int id, enum ipc_lookup how,
+                             const struct creds *c, struct ipc_object **ret) must_check;
+/* What IPC_SET and IPC_RMID change. -EINVAL, -EPERM. */
+int ipc_find_owned_locked(struct ipc_ns *ns, enum ipc_kind kind, int id, const struct creds *c,
+                          struct ipc_object **ret) must_check;
 /* IPC_SET's part of the common head. -EINVAL: ids that mean nothing here. */
 int ipc_set_perm_locked(struct ipc_object *o, const struct linux_ipc_perm *p,
                         struct user_ns *user_ns) must_check;

@@ -347,15 +347,12 @@ static void fill_locked(struct msg_queue *q, struct task *viewer, struct linux_m
     ipc_fill_perm_locked(&q->object, task_creds(viewer)->user_ns, &ret->perm);
 }
 
-int msg_stat(struct task *t, int id, enum msg_lookup how, struct linux_msqid_ds *ret) {
+int msg_stat(struct task *t, int id, enum ipc_lookup how, struct linux_msqid_ds *ret) {
     struct ipc_ns *ns = task_ipc_ns(t);
     struct ipc_object *o;
 
     mutex_lock(&ns->lock);
-    int result =
-        how == MSG_BY_ID ? ipc_find_locked(ns, IPC_MSG, id, &o) : ipc_find_index_locked(ns, IPC_MSG, id, &o);
-    if (result == 0 && how != MSG_BY_INDEX_ANY)
-        result = ipc_check_access(ns, o, 0444, task_creds(t));
+    int result = ipc_find_readable_locked(ns, IPC_MSG, id, how, task_creds(t), &o);
     if (result == 0) {
         fill_locked(queue_of(o), t, ret);
         result = o->id;
@@ -364,10 +361,9 @@ int msg_stat(struct task *t, int id, enum msg_lookup how, struct linux_msqid_ds 
     return result;
 }
 
-static int set_locked(struct task *t, struct ipc_ns *ns, struct ipc_object *o,
-                      const struct linux_msqid_ds *ds) {
-    struct msg_queue *q = queue_of(o);
-    int result = ipc_check_owner(ns, o, task_creds(t));
+static int set_locked(struct task *t, struct ipc_ns *ns, int id, const struct linux_msqid_ds *ds) {
+    struct ipc_object *o;
+    int result = ipc_find_owned_locked(ns, IPC_MSG, id, task_creds(t), &o);
 
     if (result < 0)
         return result;
@@ -377,6 +373,7 @@ static int set_locked(struct task *t, struct ipc_ns *ns, struct ipc_object *o,
     result = ipc_set_perm_locked(o, &ds->perm, task_creds(t)->user_ns);
     if (result < 0)
         return result;
+    struct msg_queue *q = queue_of(o);
     q->max_bytes = ds->qbytes;
     q->ctime = ipc_now(t->kernel);
     waitq_wake(&q->receivers, WAIT_ANY); /* rights may have changed, or there is room now */
@@ -386,12 +383,9 @@ static int set_locked(struct task *t, struct ipc_ns *ns, struct ipc_object *o,
 
 int msg_set(struct task *t, int id, const struct linux_msqid_ds *ds) {
     struct ipc_ns *ns = task_ipc_ns(t);
-    struct ipc_object *o;
 
     mutex_lock(&ns->lock);
-    int result = ipc_find_locked(ns, IPC_MSG, id, &o);
-    if (result == 0)
-        result = set_locked(t, ns, o, ds);
+    int result = set_locked(t, ns, id, ds);
     mutex_unlock(&ns->lock);
     return result;
 }
@@ -401,9 +395,7 @@ int msg_remove(struct task *t, int id) {
     struct ipc_object *o;
 
     mutex_lock(&ns->lock);
-    int result = ipc_find_locked(ns, IPC_MSG, id, &o);
-    if (result == 0)
-        result = ipc_check_owner(ns, o, task_creds(t));
+    int result = ipc_find_owned_locked(ns, IPC_MSG, id, task_creds(t), &o);
     if (result == 0) {
         ipc_object_ref(o);
         take_out_locked(ns, queue_of(o));

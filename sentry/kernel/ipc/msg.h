@@ -4,12 +4,8 @@
 #pragma once
 
 #include "base/compiler.h"
+#include "sentry/kernel/ipc/ipc_ns.h"
 #include "base/list.h"
-
-struct ipc_ns;
-struct ipc_object;
-struct linux_msqid_ds;
-struct task;
 
 /* A message, in the heap; its bytes in heap memory of their own. */
 struct message {
@@ -29,8 +25,8 @@ int msg_send(struct task *t, int id, struct message *m, int flags) must_check;
 /* A message, the caller's to free: a copy with MSG_COPY. May block. */
 int msg_receive(struct task *t, int id, uint64_t max_size, int64_t type, int flags,
                 struct message **ret) must_check;
-enum msg_lookup { MSG_BY_ID, MSG_BY_INDEX, MSG_BY_INDEX_ANY };
-int msg_stat(struct task *t, int id, enum msg_lookup how, struct linux_msqid_ds *ret) must_check;
+/* The object's id. */
+int msg_stat(struct task *t, int id, enum ipc_lookup how, struct linux_msqid_ds *ret) must_check;
 int msg_set(struct task *t, int id, const struct linux_msqid_ds *ds) must_check;
 int msg_remove(struct task *t, int id) must_check;
 void msg_describe(struct ipc_object *o, struct ipc_ns *ns, struct task *viewer, struct linux_msqid_ds *ret);

@@ -324,15 +324,12 @@ static void fill_locked(struct sem_array *s, struct task *viewer, struct linux_s
     ipc_fill_perm_locked(&s->object, task_creds(viewer)->user_ns, &ret->perm);
 }
 
-int sem_stat(struct task *t, int id, enum sem_lookup how, struct linux_semid_ds *ret) {
+int sem_stat(struct task *t, int id, enum ipc_lookup how, struct linux_semid_ds *ret) {
     struct ipc_ns *ns = task_ipc_ns(t);
     struct ipc_object *o;
 
     mutex_lock(&ns->lock);
-    int result =
-        how == SEM_BY_ID ? ipc_find_locked(ns, IPC_SEM, id, &o) : ipc_find_index_locked(ns, IPC_SEM, id, &o);
-    if (result == 0 && how != SEM_BY_INDEX_ANY)
-        result = ipc_check_access(ns, o, 0444, task_creds(t));
+    int result = ipc_find_readable_locked(ns, IPC_SEM, id, how, task_creds(t), &o);
     if (result == 0) {
         fill_locked(sem_array_of(o), t, ret);
         result = o->id;
@@ -346,9 +343,7 @@ int sem_set(struct task *t, int id, const struct linux_ipc_perm *perm) {
     struct ipc_object *o;
 
     mutex_lock(&ns->lock);
-    int result = ipc_find_locked(ns, IPC_SEM, id, &o);
-    if (result == 0)
-        result = ipc_check_owner(ns, o, task_creds(t));
+    int result = ipc_find_owned_locked(ns, IPC_SEM, id, task_creds(t), &o);
     if (result == 0)
         result = ipc_set_perm_locked(o, perm, task_creds(t)->user_ns);
     if (result == 0)
@@ -362,9 +357,7 @@ int sem_remove(struct task *t, int id) {
     struct ipc_object *o;
 
     mutex_lock(&ns->lock);
-    int result = ipc_find_locked(ns, IPC_SEM, id, &o);
-    if (result == 0)
-        result = ipc_check_owner(ns, o, task_creds(t));
+    int result = ipc_find_owned_locked(ns, IPC_SEM, id, task_creds(t), &o);
     if (result == 0) {
         ipc_object_ref(o);
         take_out_locked(ns, sem_array_of(o));

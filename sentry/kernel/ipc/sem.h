@@ -9,22 +9,17 @@
 #pragma once
 
 #include "base/compiler.h"
+#include "sentry/kernel/ipc/ipc_ns.h"
 
-struct ipc_ns;
-struct ipc_object;
-struct linux_ipc_perm;
-struct linux_sembuf;
-struct linux_semid_ds;
 struct sem_undo_list;
-struct task;
 
 /* Each: OWN THREAD of t; the errors and their order are those of the man page. */
 int64_t sem_get(struct task *t, int32_t key, int count, int flags);
 /* May block until `deadline` (host's monotonic ns, CLOCK_NEVER). */
 int sem_operate(struct task *t, int id, const struct linux_sembuf *ops, unsigned count,
                 int64_t deadline) must_check;
-enum sem_lookup { SEM_BY_ID, SEM_BY_INDEX, SEM_BY_INDEX_ANY };
-int sem_stat(struct task *t, int id, enum sem_lookup how, struct linux_semid_ds *ret) must_check;
+/* The object's id. */
+int sem_stat(struct task *t, int id, enum ipc_lookup how, struct linux_semid_ds *ret) must_check;
 int sem_set(struct task *t, int id, const struct linux_ipc_perm *perm) must_check;
 int sem_remove(struct task *t, int id) must_check;
 /* GETVAL, GETPID, GETNCNT, GETZCNT: the value or -errno. */

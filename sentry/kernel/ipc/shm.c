@@ -321,25 +321,16 @@ static void fill_locked(struct shm *s, struct task *viewer, struct linux_shmid_d
     ipc_fill_perm_locked(&s->object, task_creds(viewer)->user_ns, &ret->perm);
 }
 
-static int stat_locked(struct task *t, struct ipc_ns *ns, int id, enum shm_lookup how,
-                       struct linux_shmid_ds *ret) {
-    struct ipc_object *o;
-    int result =
-        how == SHM_BY_ID ? ipc_find_locked(ns, IPC_SHM, id, &o) : ipc_find_index_locked(ns, IPC_SHM, id, &o);
-
-    if (result == 0 && how != SHM_BY_INDEX_ANY)
-        result = ipc_check_access(ns, o, LINUX_SHM_R, task_creds(t));
-    if (result < 0)
-        return result;
-    fill_locked(shm_of(o), t, ret);
-    return o->id;
-}
-
-int shm_stat(struct task *t, int id, enum shm_lookup how, struct linux_shmid_ds *ret) {
+int shm_stat(struct task *t, int id, enum ipc_lookup how, struct linux_shmid_ds *ret) {
     struct ipc_ns *ns = task_ipc_ns(t);
+    struct ipc_object *o;
 
     mutex_lock(&ns->lock);
-    int result = stat_locked(t, ns, id, how, ret);
+    int result = ipc_find_readable_locked(ns, IPC_SHM, id, how, task_creds(t), &o);
+    if (result == 0) {
+        fill_locked(shm_of(o), t, ret);
+        result = o->id;
+    }
     mutex_unlock(&ns->lock);
     return result;
 }
@@ -349,9 +340,7 @@ int shm_set(struct task *t, int id, const struct linux_ipc_perm *perm) {
     struct ipc_object *o;
 
     mutex_lock(&ns->lock);
-    int result = ipc_find_locked(ns, IPC_SHM, id, &o);
-    if (result == 0)
-        result = ipc_check_owner(ns, o, task_creds(t));
+    int result = ipc_find_owned_locked(ns, IPC_SHM, id, task_creds(t), &o);
     if (result == 0)
         result = ipc_set_perm_locked(o, perm, task_creds(t)->user_ns);
     if (result == 0)
@@ -365,9 +354,7 @@ int shm_remove(struct task *t, int id) {
     struct ipc_object *o;
 
     mutex_lock(&ns->lock);
-    int result = ipc_find_locked(ns, IPC_SHM, id, &o);
-    if (result == 0)
-        result = ipc_check_owner(ns, o, task_creds(t));
+    int result = ipc_find_owned_locked(ns, IPC_SHM, id, task_creds(t), &o);
     if (result == 0) {
         ipc_object_ref(o);
         o->mode |= MODE_DEST;

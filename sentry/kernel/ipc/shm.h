@@ -8,21 +8,14 @@
 #pragma once
 
 #include "base/compiler.h"
-
-struct ipc_ns;
-struct ipc_object;
-struct linux_ipc_perm;
-struct linux_shm_info;
-struct linux_shmid_ds;
-struct task;
+#include "sentry/kernel/ipc/ipc_ns.h"
 
 /* Each: OWN THREAD of t; the errors and their order are those of the man page. May block. */
 int64_t shm_get(struct task *t, int32_t key, uint64_t size, int flags);
 int64_t shm_attach(struct task *t, int id, gva_t addr, int flags);
 int shm_detach(struct task *t, gva_t addr) must_check;
-/* By id, or by index (then `any` says whether rights are looked at). The segment's id. */
-enum shm_lookup { SHM_BY_ID, SHM_BY_INDEX, SHM_BY_INDEX_ANY };
-int shm_stat(struct task *t, int id, enum shm_lookup how, struct linux_shmid_ds *ret) must_check;
+/* The object's id. */
+int shm_stat(struct task *t, int id, enum ipc_lookup how, struct linux_shmid_ds *ret) must_check;
 int shm_set(struct task *t, int id, const struct linux_ipc_perm *perm) must_check;
 int shm_remove(struct task *t, int id) must_check;
 int shm_lock(struct task *t, int id, bool lock) must_check;

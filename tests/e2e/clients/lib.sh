@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by run: the clients' own folders and daemons, images, and how a scenario is run. $work, $runsc, $platform, $full, $out are set.
+# Sourced by run: the clients' own folders and daemons, images, and how a scenario is run. $work, $runsc, $platform, $full, $times, $out are set.
 
 tag=${work##*-}
 
@@ -120,6 +120,31 @@ END
 
 start_buildah() { start_podman; }
 
+# An ordinary user, who is in /etc of this mount namespace only.
+start_rootless() {
+    cp -a /etc "$work/etc" && mount --bind "$work/etc" /etc || return 1
+    useradd --create-home --home-dir "$work/home" tester || return 1
+    grep -q '^tester:' /etc/subuid || { echo tester:200000:65536 >>/etc/subuid; echo tester:200000:65536 >>/etc/subgid; }
+    chmod 755 "$work"
+    mkdir -p "/run/user/$(id -u tester)" "$work/home/.config/containers"
+    cat >"$work/home/.config/containers/containers.conf" <<END
+[containers]
+default_ulimits = ["nofile=20000:20000","nproc=30000:30000"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+[network]
+network_backend = "cni"
+END
+    printf '[storage]\ndriver = "vfs"\n' >"$work/home/.config/containers/storage.conf"
+    chown -R tester: "$work/home" "/run/user/$(id -u tester)"
+    u podman import "$work/image.tar" localhost/bb:1 >"$work/rootless.log" 2>&1
+}
+u() {
+    (cd "$work/home" && setpriv --reuid tester --regid tester --init-groups env -i PATH="$PATH" LC_ALL=C USER=tester HOME="$work/home" \
+        XDG_RUNTIME_DIR="/run/user/$(id -u tester)" "$@")
+}
+
 # ---- the clients, with the runtime of the moment ($RT) ----
 
 docker() { command /usr/bin/docker "$@"; }
@@ -196,7 +221,9 @@ now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
 # with_runtime RUNTIME FUNCTION: in a subshell with set -e, in an empty directory; its output in $out. What it leaves is removed.
 with_runtime() {
-    local file=$out/$client.${2#*_}.$1 status limit=${LIMIT:-120}
+    local file=$out/$client.${2#*_}.$1 status limit
+    limit=$(sed -n "s/^$2() {.*# limit: //p" "$here"/scenarios/*.sh | head -n 1)
+    limit=${limit:-120}
     (
         RT=$1
         set -e -o pipefail
@@ -204,9 +231,9 @@ with_runtime() {
         "$2"
     ) >"$file" 2>&1 </dev/null &
     local pid=$!
-    (sleep "$limit" && echo "clients/run: took longer than $limit s" >>"$file" && kill_tree $pid) &
+    (sleep "$limit" && echo "clients/run: took longer than $limit s" >>"$file" && kill_tree $pid) 2>/dev/null &
     local watch=$!
-    disown $watch
+    disown $watch # else its death is announced
     wait $pid
     status=$?
     kill_tree $watch
@@ -227,6 +254,11 @@ clean_podman() {
     true
 }
 clean_buildah() { clean_podman; }
+clean_rootless() {
+    u podman ps -aq 2>/dev/null | xargs -r -n 1 setpriv --reuid tester --regid tester --init-groups env -i PATH="$PATH" USER=tester \
+        HOME="$work/home" XDG_RUNTIME_DIR="/run/user/$(id -u tester)" podman rm -f -t 0 >/dev/null 2>&1
+    true
+}
 clean_docker() {
     docker ps -aq 2>/dev/null | xargs -r /usr/bin/docker rm -f -v >/dev/null 2>&1
     docker volume ls -q 2>/dev/null | xargs -r /usr/bin/docker volume rm -f >/dev/null 2>&1
@@ -275,6 +307,18 @@ check_leftovers() {
 }
 no_process() { ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qF "$work/bin/runsc.real"; }
 
+# For tests/bench: the scenario "true", from call to return.
+time_true() {
+    local i start
+    for i in $(seq "$times"); do
+        start=$(now_us)
+        (cd "$work/tmp" && quick_true) >/dev/null 2>&1 </dev/null || echo failed
+        echo $(($(now_us) - start))
+    done | sort -n | awk -v name="$client run --rm /bin/true, $RT" '{ v[NR] = $1 } END {
+        printf "%-42s min %.0f ms, median %.0f ms\n", name, v[1] / 1000, v[int((NR + 1) / 2)] / 1000 }'
+}
+now_us() { echo $(($(date +%s%N) / 1000)); }
+
 run_client() { # NAME
     local scenario bad=0
     client=$1
@@ -282,6 +326,11 @@ run_client() { # NAME
     unset -f $(compgen -A function quick_; compgen -A function long_) 2>/dev/null
     case $client in podman | docker) . "$here/scenarios/common.sh" ;; esac
     . "$here/scenarios/$client.sh"
+    if [ "$times" -gt 0 ]; then
+        for RT in runc runsc runc runsc; do time_true; done
+        teardown
+        return
+    fi
     for scenario in $(compgen -A function quick_) $([ $full = 1 ] && compgen -A function long_); do
         run_scenario "$scenario" # no ||: it would switch off the scenario's set -e
         [ $? = 0 ] || bad=1

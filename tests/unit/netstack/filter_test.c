@@ -5,7 +5,7 @@
 #include "tests/sim/stream.h"
 
 #define PROGRAM(...) ((const struct bpf_insn[]){__VA_ARGS__})
-#define VALID(...)   filter_valid(PROGRAM(__VA_ARGS__), sizeof(PROGRAM(__VA_ARGS__)) / sizeof(struct bpf_insn))
+#define VALID(...) filter_valid(PROGRAM(__VA_ARGS__), sizeof(PROGRAM(__VA_ARGS__)) / sizeof(struct bpf_insn))
 
 /* Opcodes, as in linux/bpf_common.h. */
 enum {

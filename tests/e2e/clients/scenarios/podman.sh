@@ -48,7 +48,7 @@ END
     p play kube pod.yaml >/dev/null
     p exec kube-one /bin/sh -c 'echo $WORD'
     wait_for 10 sh -c 'podman logs kube-two | grep -q second'
-    p generate kube kube 2>/dev/null | grep -c 'name: one'
+    p generate kube kube 2>/dev/null | grep -c 'kind: Pod'
     p play kube --down pod.yaml >/dev/null
 }
 long_secret() {
