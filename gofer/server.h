@@ -22,8 +22,8 @@ enum gofer_uring {
     GOFER_URING_ALWAYS, /* every batch, or gofer_main fails: for tests */
 };
 
-#define GOFER_OPTION_NO_FILTER 1u       /* sanitizer builds: their runtimes make calls of their own */
-#define GOFER_OPTION_NO_OPENAT2 2u      /* behave as on a host without openat2: for tests */
+#define GOFER_OPTION_NO_FILTER       1u /* sanitizer builds: their runtimes make calls of their own */
+#define GOFER_OPTION_NO_OPENAT2      2u /* behave as on a host without openat2: for tests */
 #define GOFER_OPTION_DIE_WITH_PARENT 4u /* SIGKILL when the thread that forked us ends */
 
 struct gofer_config {
@@ -33,7 +33,8 @@ struct gofer_config {
     int proc_fd;       /* /proc/self/fd of this process, taken; -1: gofer_main opens it by that path */
     enum gofer_uring uring;
     uint32_t options;
-    /* Called once all that may be missing on a host is there, right before the filter; NULL: nobody wants to know. */
+    /* Called once all that may be missing on a host is there, right before the filter; NULL: nobody wants to
+     * know. */
     void (*ready)(void *arg);
     void *ready_arg;
 };

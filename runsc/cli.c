@@ -50,12 +50,11 @@ const struct option_def g_global_options[] = {
 const size_t g_global_option_count = ARRAY_SIZE(g_global_options);
 
 const struct command *const g_commands[] = {
-    &g_cmd_do,       &g_cmd_run,     &g_cmd_create, &g_cmd_start,        &g_cmd_state,
-    &g_cmd_kill,     &g_cmd_delete,  &g_cmd_exec,   &g_cmd_events,       &g_cmd_list,
-    &g_cmd_ps,       &g_cmd_pause,   &g_cmd_resume, &g_cmd_wait,         &g_cmd_update,
-    &g_cmd_spec,     &g_cmd_features, &g_cmd_doctor, &g_cmd_port_forward, &g_cmd_install,
-    &g_cmd_uninstall, &g_cmd_version, &g_cmd_help,   &g_cmd_boot,         &g_cmd_gofer,
-    &g_cmd_uplink,   &g_cmd_generate, NULL,
+    &g_cmd_do,           &g_cmd_run,     &g_cmd_create,    &g_cmd_start,   &g_cmd_state,    &g_cmd_kill,
+    &g_cmd_delete,       &g_cmd_exec,    &g_cmd_events,    &g_cmd_list,    &g_cmd_ps,       &g_cmd_pause,
+    &g_cmd_resume,       &g_cmd_wait,    &g_cmd_update,    &g_cmd_spec,    &g_cmd_features, &g_cmd_doctor,
+    &g_cmd_port_forward, &g_cmd_install, &g_cmd_uninstall, &g_cmd_version, &g_cmd_help,     &g_cmd_boot,
+    &g_cmd_gofer,        &g_cmd_uplink,  &g_cmd_generate,  NULL,
 };
 
 const struct command *command_find(const char *name) {
@@ -138,14 +137,16 @@ void cli_warn(const struct cli *cli, const char *fmt, ...) {
         cli_log(cli, "warning", text);
 }
 
-/* Whoever is root only in a user namespace (rootless podman) owns nothing of /run: an ordinary user all the same. */
+/* Whoever is root only in a user namespace (rootless podman) owns nothing of /run: an ordinary user all the
+ * same. */
 static bool is_ordinary_user(void) {
     unsigned inside = 0, outside = 0, count = 0;
     cleanup(fclosep) FILE *f = fopen("/proc/self/uid_map", "re");
 
     if (geteuid() != 0)
         return true;
-    return f && fscanf(f, "%u %u %u", &inside, &outside, &count) == 3 && (outside != 0 || count != UINT32_MAX);
+    return f && fscanf(f, "%u %u %u", &inside, &outside, &count) == 3 &&
+           (outside != 0 || count != UINT32_MAX);
 }
 
 int cli_root(struct cli *cli, struct err **err) {

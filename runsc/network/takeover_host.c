@@ -136,7 +136,9 @@ int network_take_over(pid_t pid, const char *resolv_conf, struct network_handove
     if (r <= 0)
         return r;
     r = take_over(ret, text, err);
-    if (setns(own, CLONE_NEWNET) < 0 && r >= 0)
+    /* In a user namespace (rootless podman) there is no way back to the host's; what is left to do needs
+     * none. */
+    if (setns(own, CLONE_NEWNET) < 0 && errno != EPERM && r >= 0)
         r = err_set(err, errno, "network.namespace", "returning to our own network namespace");
     if (r < 0)
         network_handover_done(ret);
