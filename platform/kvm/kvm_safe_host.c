@@ -23,7 +23,8 @@ static void on_sigbus(int signo, siginfo_t *info, void *context) {
     } else if (g_before.sa_flags & SA_SIGINFO) {
         g_before.sa_sigaction(signo, info, context);
     } else {
-        signal(signo, SIG_DFL); /* the access happens again, and ends the process */
+        struct sigaction end = {.sa_handler = SIG_DFL};
+        (void)sigaction(signo, &end, NULL); /* the access happens again, and ends the process */
     }
 }
 

@@ -177,7 +177,8 @@ static void try_all(const struct platform_config *config, struct kvm_verdict *re
 
 static void child(const struct platform_config *config, int fd) {
     struct kvm_verdict verdict = {0};
-    signal(SIGALRM, SIG_DFL);
+    struct sigaction end = {.sa_handler = SIG_DFL};
+    (void)sigaction(SIGALRM, &end, NULL);
     alarm(TIME_LIMIT_S);
     try_all(config, &verdict);
     ssize_t n = write(fd, &verdict, sizeof(verdict));

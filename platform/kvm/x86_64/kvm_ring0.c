@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * platform/kvm/x86_64/kvm_ring0.c: see kvm_ring0.h.
  */
+#include "platform/kvm/x86_64/kvm_ring0.h"
+
 #include <linux/kvm.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/compiler.h"
-#include "platform/kvm/x86_64/kvm_ring0.h"
 
 enum { OP_HLT = 0xf4, VECTORS = 256, TSS_LIMIT = 103, TSS_RSP0 = 4, TSS_IST1 = 36, TSS_IO_MAP = 102 };
 
