@@ -47,7 +47,12 @@ void ptrace_unlink_locked(struct task *target) {
     mutex_lock(&target->group->signal_lock);
     list_del(&tr->node);
     tr->tracer = NULL;
-    tr->on = tr->seized = tr->step = tr->trap_stop = tr->trap_notify = tr->listening = false;
+    tr->on = false;
+    tr->seized = false;
+    tr->step = false;
+    tr->trap_stop = false;
+    tr->trap_notify = false;
+    tr->listening = false;
     tr->options = 0;
     ptrace_forget_debugregs_locked(target);
     atomic_fetch_and(&target->syscall_work, SYSCALL_WORK_SECCOMP);

@@ -227,7 +227,7 @@ void seccomp_fork_locked(struct task *t, struct task *c) {
 
 void seccomp_exit(struct task *t) {
     mutex_lock(&t->group->signal_lock);
-    struct seccomp_filter *f = TAKE(t->seccomp_filter);
+    struct seccomp_filter *f = atomic_exchange(&t->seccomp_filter, NULL);
     mutex_unlock(&t->group->signal_lock);
     drop_user(f);
     seccomp_filter_unref(f);
