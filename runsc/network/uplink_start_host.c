@@ -133,22 +133,43 @@ static void find_resolvers(struct start *s, char *text) {
     }
 }
 
-int uplink_write_resolv_conf(const char *path, struct err **err) {
-    cleanup(freep) char *text = calloc(1, RESOLV_CONF_MAX);
-    cleanup(freep) char *temporary = NULL;
-    char *save = NULL;
+/* Is that what the file holds? */
+static bool holds(const char *path, const char *text, size_t len) {
+    cleanup(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    cleanup(freep) char *there = malloc(len + 1);
 
-    if (!text || asprintf(&temporary, "%s.%d", path, getpid()) < 0)
+    return fd >= 0 && there && read(fd, there, len + 1) == (ssize_t)len && memcmp(there, text, len) == 0;
+}
+
+static int write_new(const char *path, const char *text, size_t len, struct err **err) {
+    cleanup(freep) char *temporary = NULL;
+
+    if (asprintf(&temporary, "%s.%d", path, getpid()) < 0)
+        return err_set(err, ENOMEM, "out-of-memory", "writing %s", path);
+    cleanup(closep) int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, text, len) != (ssize_t)len || rename(temporary, path) < 0)
+        return err_set(err, errno, "network.resolv-conf", "writing %s", path);
+    return 0;
+}
+
+/* A file that is right is left alone: another runsc may be about to mount it. */
+int uplink_write_resolv_conf(const char *path, struct err **err) {
+    cleanup(freep) char *text = calloc(1, RESOLV_CONF_MAX), *content = NULL;
+    char *save = NULL;
+    size_t len = 0;
+    FILE *out = text ? open_memstream(&content, &len) : NULL;
+
+    if (!out)
         return err_set(err, ENOMEM, "out-of-memory", "writing %s", path);
     (void)!read_resolv_conf(text); /* none: no search domains */
-    cleanup(closep) int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0 || dprintf(fd, "nameserver %s\n", UPLINK_RESOLVER4) < 0)
-        return err_set(err, errno, "network.resolv-conf", "writing %s", temporary);
+    fprintf(out, "nameserver %s\n", UPLINK_RESOLVER4);
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
         if (strncmp(line, "search", 6) == 0 || strncmp(line, "domain", 6) == 0 ||
             strncmp(line, "options", 7) == 0)
-            (void)!dprintf(fd, "%s\n", line);
-    return rename(temporary, path) < 0 ? err_set(err, errno, "network.resolv-conf", "writing %s", path) : 0;
+            fprintf(out, "%s\n", line);
+    if (fclose(out) != 0)
+        return err_set(err, ENOMEM, "out-of-memory", "writing %s", path);
+    return holds(path, content, len) ? 0 : write_new(path, content, len, err);
 }
 
 /* ---- the process ---- */
