@@ -9,9 +9,9 @@
 
 #include "base/compiler.h"
 
-void freep(void *pp);        /* pp: address of any pointer from malloc */
-void closep(int *fd);        /* closes and sets to -1 if >= 0 */
+void freep(void *pp); /* pp: address of any pointer from malloc */
+void closep(int *fd); /* closes and sets to -1 if >= 0 */
 void fclosep(FILE **f);
 void closedirp(DIR **d);
-int close_fd(int fd);        /* closes if >= 0, keeps errno; returns -1 */
-int steal_fd(int *fd);       /* hands the descriptor over and sets *fd to -1 */
+int close_fd(int fd);  /* closes if >= 0, keeps errno; returns -1 */
+int steal_fd(int *fd); /* hands the descriptor over and sets *fd to -1 */

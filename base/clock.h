@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * base/clock.h: host time as nanoseconds. All internal times are int64_t nanoseconds; a deadline is absolute on
- * CLOCK_MONOTONIC; CLOCK_NEVER means none.
+ * base/clock.h: host time as nanoseconds. All internal times are int64_t nanoseconds; a deadline is absolute
+ * on CLOCK_MONOTONIC; CLOCK_NEVER means none.
  */
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <time.h>
 
 #define NSEC_PER_SEC 1000000000ll
-#define CLOCK_NEVER INT64_MAX
+#define CLOCK_NEVER  INT64_MAX
 
 int64_t clock_ns(clockid_t id);
 static inline int64_t monotonic_ns(void) {

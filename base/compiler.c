@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * base/compiler.c: what happens when an assertion fails: one line on standard error and in the log, then abort.
+ * base/compiler.c: what happens when an assertion fails: one line on standard error and in the log, then
+ * abort.
  */
 #include "base/compiler.h"
 
@@ -11,7 +12,8 @@
 
 void assert_failed(const char *expr, const char *file, int line) {
     char text[512];
-    int n = snprintf(text, sizeof text, "runsc: internal error: assertion failed: %s (%s:%d)\n", expr, file, line);
+    int n = snprintf(text, sizeof text, "runsc: internal error: assertion failed: %s (%s:%d)\n", expr, file,
+                     line);
 
     if (n > (int)sizeof text - 1)
         n = sizeof text - 1;

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
- * base/err.h: errors for people: a chain of what was being done, with object, errno, cause, remedy and stable code.
+ * base/err.h: errors for people: a chain of what was being done, with object, errno, cause, remedy and stable
+ * code.
  *
- * Below boot/ and runsc/ a failure is a negative errno and nothing else. Above, functions take `struct err **err`
- * last, return a negative errno, and set *err exactly once where the failure is first understood; callers add what
- * they were doing with err_wrap() on the way up; main prints once. err may be NULL: then only the errno travels.
- * A child process sends its error to its parent as data: err_encode()/err_decode().
+ * Below boot/ and runsc/ a failure is a negative errno and nothing else. Above, functions take `struct err
+ * **err` last, return a negative errno, and set *err exactly once where the failure is first understood;
+ * callers add what they were doing with err_wrap() on the way up; main prints once. err may be NULL: then
+ * only the errno travels. A child process sends its error to its parent as data: err_encode()/err_decode().
  */
 #pragma once
 
 #include "base/compiler.h"
 
 struct err {
-    int errnum;         /* positive errno, 0 if none applies */
-    const char *code;   /* stable, like "spec.invalid" or "rootfs.unreadable": static string or interned */
-    char *message;      /* what failed, with the object: "mounts[3].source: ..." */
-    char *cause;        /* likely cause, NULL if the message says it all */
-    char *remedy;       /* what to do, or NULL */
-    char *context;      /* "creating container x: reading config.json", outermost first; NULL if none */
+    int errnum;       /* positive errno, 0 if none applies */
+    const char *code; /* stable, like "spec.invalid" or "rootfs.unreadable": static string or interned */
+    char *message;    /* what failed, with the object: "mounts[3].source: ..." */
+    char *cause;      /* likely cause, NULL if the message says it all */
+    char *remedy;     /* what to do, or NULL */
+    char *context;    /* "creating container x: reading config.json", outermost first; NULL if none */
 };
 
 /* Each sets *err (if err is not NULL and *err is NULL) and returns -errnum (or -EINVAL for 0). */

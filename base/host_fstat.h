@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * base/host_fstat.h: fstat(2) as the call of that name. The C library makes newfstatat of it, which a seccomp list cannot tell from a look at a name; processes
- * behind such a list (sandbox, gofer) use this one.
+ * base/host_fstat.h: fstat(2) as the call of that name. The C library makes newfstatat of it, which a seccomp
+ * list cannot tell from a look at a name; processes behind such a list (sandbox, gofer) use this one.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * base/hostref.h: the only way in which a kernel object refers to something of the host: a descriptor, a thread, an object of
- * malloc or of a platform. A hostref lies in the sentry's heap; its `host` part means nothing in another process, and its ops say
- * how to let it go (and, later, how to make it again on restore). The heap's lint knows this type and skips `host`.
+ * base/hostref.h: the only way in which a kernel object refers to something of the host: a descriptor, a
+ * thread, an object of malloc or of a platform. A hostref lies in the sentry's heap; its `host` part means
+ * nothing in another process, and its ops say how to let it go (and, later, how to make it again on restore).
+ * The heap's lint knows this type and skips `host`.
  *
  * Ownership: one owner, no count; share what contains it instead. hostref_release() is idempotent.
  */

@@ -10,14 +10,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define container_of(ptr, type, member) \
+#define container_of(ptr, type, member)                                                                      \
     ((type *)((char *)(1 ? (ptr) : &((type *)0)->member) - offsetof(type, member)))
 
 struct list {
     struct list *next, *prev;
 };
 
-#define LIST_INIT(name) {&(name), &(name)}
+#define LIST_INIT(name)                                                                                      \
+    { &(name), &(name) }
 
 static inline void list_init(struct list *l) {
     l->next = l->prev = l;
@@ -63,15 +64,14 @@ static inline void list_splice_tail(struct list *to, struct list *from) {
 }
 
 #define list_first_entry(head, type, member) container_of((head)->next, type, member)
-#define list_last_entry(head, type, member) container_of((head)->prev, type, member)
-#define list_next_entry(pos, member) container_of((pos)->member.next, __typeof__(*(pos)), member)
+#define list_last_entry(head, type, member)  container_of((head)->prev, type, member)
+#define list_next_entry(pos, member)         container_of((pos)->member.next, __typeof__(*(pos)), member)
 
-#define list_for_each_entry(pos, head, member)                            \
-    for (pos = container_of((head)->next, __typeof__(*(pos)), member); \
-         &pos->member != (head); pos = list_next_entry(pos, member))
+#define list_for_each_entry(pos, head, member)                                                               \
+    for (pos = container_of((head)->next, __typeof__(*(pos)), member); &pos->member != (head);               \
+         pos = list_next_entry(pos, member))
 
 /* The loop's body may unlink and free `pos`, but no other node. */
-#define list_for_each_entry_safe(pos, tmp, head, member)                  \
-    for (pos = container_of((head)->next, __typeof__(*(pos)), member),  \
-        tmp = list_next_entry(pos, member);                               \
+#define list_for_each_entry_safe(pos, tmp, head, member)                                                     \
+    for (pos = container_of((head)->next, __typeof__(*(pos)), member), tmp = list_next_entry(pos, member);   \
          &pos->member != (head); pos = tmp, tmp = list_next_entry(tmp, member))

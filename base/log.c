@@ -16,10 +16,10 @@ static int g_log_fd = -1;
 static char g_log_process[16] = "?";
 
 static const char *const g_category_names[LOG_CATEGORIES] = {
-    [LOG_GENERAL] = "general", [LOG_BOOT] = "boot",         [LOG_CONTROL] = "control", [LOG_GOFER] = "gofer",
-    [LOG_PLATFORM] = "platform", [LOG_KERNEL] = "kernel",   [LOG_SIGNAL] = "signal",   [LOG_MM] = "mm",
-    [LOG_VFS] = "vfs",         [LOG_FS] = "fs",             [LOG_LOADER] = "loader",   [LOG_STRACE] = "strace",
-    [LOG_NET] = "net",         [LOG_TTY] = "tty",           [LOG_CLI] = "cli",
+    [LOG_GENERAL] = "general",   [LOG_BOOT] = "boot",     [LOG_CONTROL] = "control", [LOG_GOFER] = "gofer",
+    [LOG_PLATFORM] = "platform", [LOG_KERNEL] = "kernel", [LOG_SIGNAL] = "signal",   [LOG_MM] = "mm",
+    [LOG_VFS] = "vfs",           [LOG_FS] = "fs",         [LOG_LOADER] = "loader",   [LOG_STRACE] = "strace",
+    [LOG_NET] = "net",           [LOG_TTY] = "tty",       [LOG_CLI] = "cli",
 };
 static const char *const g_level_names[] = {"none", "error", "warning", "info", "debug", "trace"};
 
@@ -78,8 +78,9 @@ void log_write(enum log_category category, enum log_level level, const char *fmt
     if (g_log_fd < 0)
         return;
     clock_gettime(CLOCK_REALTIME, &now);
-    int n = snprintf(line, sizeof line, "%lld.%06ld %s[%ld] %s %s: ", (long long)now.tv_sec, now.tv_nsec / 1000,
-                     g_log_process, syscall(SYS_gettid), g_category_names[category], g_level_names[level]);
+    int n =
+        snprintf(line, sizeof line, "%lld.%06ld %s[%ld] %s %s: ", (long long)now.tv_sec, now.tv_nsec / 1000,
+                 g_log_process, syscall(SYS_gettid), g_category_names[category], g_level_names[level]);
     va_list args;
     va_start(args, fmt);
     int m = vsnprintf(line + n, sizeof line - (size_t)n - 1, fmt, args);

@@ -91,12 +91,14 @@ void mutex_assert_none_held(void) {
 
 static void lock_word(struct mutex *m) {
     uint32_t seen = 0;
-    if (atomic_compare_exchange_strong_explicit(&m->word, &seen, 1, memory_order_acquire, memory_order_relaxed))
+    if (atomic_compare_exchange_strong_explicit(&m->word, &seen, 1, memory_order_acquire,
+                                                memory_order_relaxed))
         return;
     for (int spins = 0; spins < 40 && seen != 2; spins++) {
         __builtin_ia32_pause();
         seen = 0;
-        if (atomic_compare_exchange_weak_explicit(&m->word, &seen, 1, memory_order_acquire, memory_order_relaxed))
+        if (atomic_compare_exchange_weak_explicit(&m->word, &seen, 1, memory_order_acquire,
+                                                  memory_order_relaxed))
             return;
     }
     while (atomic_exchange_explicit(&m->word, 2, memory_order_acquire) != 0)
@@ -115,7 +117,8 @@ void mutex_lock_nested_at(struct mutex *m, const char *file, int line) NO_TSA {
 
 bool mutex_trylock_at(struct mutex *m, const char *file, int line) NO_TSA {
     uint32_t seen = 0;
-    if (!atomic_compare_exchange_strong_explicit(&m->word, &seen, 1, memory_order_acquire, memory_order_relaxed))
+    if (!atomic_compare_exchange_strong_explicit(&m->word, &seen, 1, memory_order_acquire,
+                                                 memory_order_relaxed))
         return false;
     note_acquire(m, file, line, /* nested= */ true, /* tried= */ true);
     return true;

@@ -17,7 +17,8 @@ struct CAPABILITY("mutex") mutex {
     uint16_t unused;
 };
 
-#define MUTEX_INIT(r) {.word = 0, .rank = (r)}
+#define MUTEX_INIT(r)                                                                                        \
+    { .word = 0, .rank = (r) }
 
 static inline void mutex_init(struct mutex *m, enum lock_rank rank) {
     m->word = 0;
@@ -33,8 +34,8 @@ void mutex_unlock(struct mutex *m) RELEASES(m);
 /* Debug builds: aborts unless this thread holds `m`. Release builds: aborts unless somebody does. */
 void mutex_assert_held(const struct mutex *m) ASSERTS_HELD(m);
 
-#define mutex_lock(m) mutex_lock_at((m), __FILE__, __LINE__)
-#define mutex_trylock(m) mutex_trylock_at((m), __FILE__, __LINE__)
+#define mutex_lock(m)        mutex_lock_at((m), __FILE__, __LINE__)
+#define mutex_trylock(m)     mutex_trylock_at((m), __FILE__, __LINE__)
 #define mutex_lock_nested(m) mutex_lock_nested_at((m), __FILE__, __LINE__)
 
 /* Head of every function that may copy guest memory, ask a gofer or wait on the host (lock_rank.h). */

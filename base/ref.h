@@ -2,9 +2,9 @@
  * base/ref.h: reference counts, with a registry of live objects in debug builds.
  *
  * DEFINE_REF(file, file_destroy) makes file_ref(), file_tryref() and file_unref(). unref takes NULL, returns
- * NULL, and calls destroy(obj) when the last reference goes; destroy runs with no lock above RANK_NOBLOCK held
- * by the caller unless the type says otherwise. The struct has a member `struct ref ref`.
- * Debug builds count live objects by type name: ref_leaks() prints and returns how many are left.
+ * NULL, and calls destroy(obj) when the last reference goes; destroy runs with no lock above RANK_NOBLOCK
+ * held by the caller unless the type says otherwise. The struct has a member `struct ref ref`. Debug builds
+ * count live objects by type name: ref_leaks() prints and returns how many are left.
  */
 #pragma once
 
@@ -56,33 +56,33 @@ static inline bool ref_put(struct ref *r) {
     return old == 1;
 }
 
-#define DECLARE_REF(type)                        \
-    struct type *type##_ref(struct type *obj);   \
-    bool type##_tryref(struct type *obj);        \
-    struct type *type##_unref(struct type *obj); \
+#define DECLARE_REF(type)                                                                                    \
+    struct type *type##_ref(struct type *obj);                                                               \
+    bool type##_tryref(struct type *obj);                                                                    \
+    struct type *type##_unref(struct type *obj);                                                             \
     void type##_unrefp(struct type **obj)
 
 /* In one .c file per type. <type>_ref_init() sets the count to 1. */
-#define DEFINE_REF(type, destroy)                    \
-    static inline void type##_ref_init(struct type *obj) { \
-        atomic_init(&obj->ref.count, 1);             \
-        ref_registry_add(#type, obj);                \
-    }                                                \
-    struct type *type##_ref(struct type *obj) {      \
-        ref_get(&obj->ref);                          \
-        return obj;                                  \
-    }                                                \
-    bool type##_tryref(struct type *obj) {           \
-        return ref_tryget(&obj->ref);                \
-    }                                                \
-    struct type *type##_unref(struct type *obj) {    \
-        if (obj && ref_put(&obj->ref)) {             \
-            ref_registry_remove(#type, obj);         \
-            destroy(obj);                            \
-        }                                            \
-        return NULL;                                 \
-    }                                                \
-    void type##_unrefp(struct type **obj) {          \
-        *obj = type##_unref(*obj);                   \
-    }                                                \
+#define DEFINE_REF(type, destroy)                                                                            \
+    static inline void type##_ref_init(struct type *obj) {                                                   \
+        atomic_init(&obj->ref.count, 1);                                                                     \
+        ref_registry_add(#type, obj);                                                                        \
+    }                                                                                                        \
+    struct type *type##_ref(struct type *obj) {                                                              \
+        ref_get(&obj->ref);                                                                                  \
+        return obj;                                                                                          \
+    }                                                                                                        \
+    bool type##_tryref(struct type *obj) {                                                                   \
+        return ref_tryget(&obj->ref);                                                                        \
+    }                                                                                                        \
+    struct type *type##_unref(struct type *obj) {                                                            \
+        if (obj && ref_put(&obj->ref)) {                                                                     \
+            ref_registry_remove(#type, obj);                                                                 \
+            destroy(obj);                                                                                    \
+        }                                                                                                    \
+        return NULL;                                                                                         \
+    }                                                                                                        \
+    void type##_unrefp(struct type **obj) {                                                                  \
+        *obj = type##_unref(*obj);                                                                           \
+    }                                                                                                        \
     _Static_assert(1, "")

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * base/version.h: what this build is, from git describe (cmake/version.cmake). Only version.c is rebuilt when it changes.
+ * base/version.h: what this build is, from git describe (cmake/version.cmake). Only version.c is rebuilt when
+ * it changes.
  */
 #pragma once
 

@@ -12,8 +12,8 @@
  * false and "error":
  *
  * - hello -> version, walls, platform, containers
- * - create: container, spec, [overlay, policy, init_killable, join, share, pod, hostname] + fds: gofers..., stdio..., tty, status
- *   file, extra..., owner -> pid
+ * - create: container, spec, [overlay, policy, init_killable, join, share, pod, hostname] + fds: gofers...,
+ * stdio..., tty, status file, extra..., owner -> pid
  * - start: container, [network] + fds of the network (boot/network_setup.h)
  * - exec: container, process, [extra] + fds: stdio..., tty, extra..., owner -> pid
  * - signal: container, signal, [pid, scope: "process"|"foreground"|"all"]

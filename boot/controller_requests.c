@@ -411,9 +411,9 @@ static const struct {
     {"start", verb_start, true, true},      {"exec", verb_exec, true, true},
     {"signal", verb_signal, true, false},   {"wait", verb_wait, true, false},
     {"state", verb_state, true, false},     {"ps", verb_ps, true, false},
-    {"forward", verb_forward, true, false},
-    {"winsize", verb_winsize, true, false}, {"pause", verb_pause, true, true},
-    {"resume", verb_resume, true, true},    {"destroy", verb_destroy, true, true},
+    {"forward", verb_forward, true, false}, {"winsize", verb_winsize, true, false},
+    {"pause", verb_pause, true, true},      {"resume", verb_resume, true, true},
+    {"destroy", verb_destroy, true, true},
 };
 
 static int find_target(struct request *q, const char *verb, struct err **err) {

@@ -31,8 +31,8 @@ struct boot_kernel {
     struct boot_kernel_config config;
     struct kernel *kernel;
     struct network_parts network; /* set before the first process runs */
-    struct mutex lock;      /* RANK_CONTROL; nothing is called with it held */
-    struct list containers; /* of boot_container.node */
+    struct mutex lock;            /* RANK_CONTROL; nothing is called with it held */
+    struct list containers;       /* of boot_container.node */
 };
 
 /* One process that boot started. */

@@ -18,8 +18,8 @@
 #include "base/clock.h"
 
 #define RING_ENTRIES 64
-#define PROBE_JOBS 4
-#define SLOW_NS 25000 /* per plain call: such a call has waited for a device */
+#define PROBE_JOBS   4
+#define SLOW_NS      25000 /* per plain call: such a call has waited for a device */
 
 struct gofer_batch {
     enum gofer_uring mode;
@@ -70,7 +70,7 @@ void batch_free(struct gofer_batch *b) {
 }
 
 #define JOB_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
-#define JOB_MASK (STATX_BASIC_STATS | STATX_BTIME)
+#define JOB_MASK  (STATX_BASIC_STATS | STATX_BTIME)
 
 static void plain(int dir, struct statx_job *jobs, size_t count) {
     for (size_t i = 0; i < count; i++)

@@ -11,7 +11,7 @@
 #include "gofer/client_internal.h"
 
 #define TYPE_MASK 0170000u
-#define TYPE_DIR 0040000u
+#define TYPE_DIR  0040000u
 #define TYPE_LINK 0120000u
 
 static bool described(const struct gofer_node *node) {

@@ -27,14 +27,14 @@
 
 #define GOFER_PROTOCOL_VERSION 1
 
-#define GOFER_NAME_MAX 255
-#define GOFER_TARGET_MAX 4095 /* of a symbolic link */
-#define GOFER_WALK_MAX 64     /* names in one WALK */
-#define GOFER_CLOSE_MAX 1024  /* handles in one CLOSE */
-#define GOFER_ROOTS_MAX 256
+#define GOFER_NAME_MAX     255
+#define GOFER_TARGET_MAX   4095 /* of a symbolic link */
+#define GOFER_WALK_MAX     64   /* names in one WALK */
+#define GOFER_CLOSE_MAX    1024 /* handles in one CLOSE */
+#define GOFER_ROOTS_MAX    256
 #define GOFER_CHANNELS_MAX 32
-#define GOFER_PAYLOAD_MAX 65536 /* one xattr value or list, one page of a directory */
-#define GOFER_MESSAGE_MAX (GOFER_PAYLOAD_MAX + 4096)
+#define GOFER_PAYLOAD_MAX  65536 /* one xattr value or list, one page of a directory */
+#define GOFER_MESSAGE_MAX  (GOFER_PAYLOAD_MAX + 4096)
 
 enum gofer_type {
     GOFER_HELLO = 1,
@@ -93,9 +93,9 @@ struct gofer_time {
     uint32_t zero;
 };
 
-#define GOFER_ATTR_BTIME 1u     /* btime is known */
+#define GOFER_ATTR_BTIME     1u /* btime is known */
 #define GOFER_ATTR_IMMUTABLE 2u /* chattr +i */
-#define GOFER_ATTR_APPEND 4u    /* chattr +a */
+#define GOFER_ATTR_APPEND    4u /* chattr +a */
 
 struct gofer_attr {
     uint64_t ino, size, blocks;
@@ -122,11 +122,11 @@ struct gofer_hello {
     uint32_t zero;
 };
 #define GOFER_ROOT_READ_ONLY 1u
-#define GOFER_ROOT_EXCLUSIVE 2u /* no one else writes: cache freely */
-#define GOFER_ROOT_WATCHED 4u   /* cache; directories are watched from the moment they have a handle */
-#define GOFER_ROOT_SHARED 8u    /* revalidate */
-#define GOFER_ROOT_SOCKETS 16u  /* CONNECT and BIND are allowed */
-#define GOFER_ROOT_FLAGS 31u
+#define GOFER_ROOT_EXCLUSIVE 2u  /* no one else writes: cache freely */
+#define GOFER_ROOT_WATCHED   4u  /* cache; directories are watched from the moment they have a handle */
+#define GOFER_ROOT_SHARED    8u  /* revalidate */
+#define GOFER_ROOT_SOCKETS   16u /* CONNECT and BIND are allowed */
+#define GOFER_ROOT_FLAGS     31u
 struct gofer_root {
     uint32_t id; /* position in the gofer's configuration */
     uint32_t flags;
@@ -153,9 +153,9 @@ struct gofer_walk_reply { /* then `count` struct gofer_node, then target_size by
 };
 
 /* OPEN: donates a descriptor of a regular file. */
-#define GOFER_READ 0u /* the values of O_ACCMODE */
-#define GOFER_WRITE 1u
-#define GOFER_READ_WRITE 2u
+#define GOFER_READ          0u /* the values of O_ACCMODE */
+#define GOFER_WRITE         1u
+#define GOFER_READ_WRITE    2u
 #define GOFER_OPEN_TRUNCATE 1u
 struct gofer_open {
     gofer_handle_t handle;
@@ -201,8 +201,8 @@ struct gofer_unlink { /* then a name; empty reply */
     uint32_t flags, zero;
 };
 #define GOFER_RENAME_NOREPLACE 1u /* the values of RENAME_* */
-#define GOFER_RENAME_EXCHANGE 2u
-#define GOFER_RENAME_WHITEOUT 4u
+#define GOFER_RENAME_EXCHANGE  2u
+#define GOFER_RENAME_WHITEOUT  4u
 struct gofer_rename { /* then the old name, then the new one; empty reply */
     gofer_handle_t old_parent, new_parent;
     uint32_t flags, zero;
@@ -212,15 +212,15 @@ struct gofer_handle_only { /* READLINK (reply: bytes), GETATTR (gofer_attr_reply
     gofer_handle_t handle;
 };
 
-#define GOFER_SET_MODE 1u
-#define GOFER_SET_UID 2u
-#define GOFER_SET_GID 4u
-#define GOFER_SET_SIZE 8u
-#define GOFER_SET_ATIME 16u
-#define GOFER_SET_MTIME 32u
+#define GOFER_SET_MODE      1u
+#define GOFER_SET_UID       2u
+#define GOFER_SET_GID       4u
+#define GOFER_SET_SIZE      8u
+#define GOFER_SET_ATIME     16u
+#define GOFER_SET_MTIME     32u
 #define GOFER_SET_ATIME_NOW 64u
 #define GOFER_SET_MTIME_NOW 128u
-#define GOFER_SET_ALL 255u
+#define GOFER_SET_ALL       255u
 /* SETATTR: in the order size, owner, mode, times; ends at the first that fails. Reply: gofer_attr_reply. */
 struct gofer_setattr {
     gofer_handle_t handle;
@@ -274,7 +274,7 @@ struct gofer_statfs_reply {
 };
 
 #define GOFER_SYNC_DATA 1u /* fdatasync */
-#define GOFER_SYNC_FS 2u   /* syncfs */
+#define GOFER_SYNC_FS   2u /* syncfs */
 struct gofer_fsync {       /* empty reply */
     gofer_handle_t handle;
     uint32_t flags, zero;

@@ -19,8 +19,8 @@
 #include "base/err.h"
 
 /* Bounds: a document beyond them is refused (STYLE 29). */
-#define SPEC_MAX_BYTES (16u << 20)
-#define SPEC_MAX_DEPTH 64
+#define SPEC_MAX_BYTES    (16u << 20)
+#define SPEC_MAX_DEPTH    64
 #define SPEC_MAX_WARNINGS 64
 
 struct spec_strings {

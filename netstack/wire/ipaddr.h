@@ -17,10 +17,10 @@ struct ipa {
     uint8_t b[16];
 };
 
-#define IPA_ANY6 ((struct ipa){{0}})
+#define IPA_ANY6            ((struct ipa){{0}})
 #define IPA_V4(a, b_, c, d) ((struct ipa){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, (a), (b_), (c), (d)}})
-#define IPA_ANY4 IPA_V4(0, 0, 0, 0)
-#define IPA_BCAST4 IPA_V4(255, 255, 255, 255)
+#define IPA_ANY4            IPA_V4(0, 0, 0, 0)
+#define IPA_BCAST4          IPA_V4(255, 255, 255, 255)
 
 /* Scopes of RFC 4007/6724, also used for IPv4 as RFC 6724 section 3.2 says. */
 enum ipa_scope {

@@ -150,8 +150,8 @@ static void sweep(struct cli *cli) {
     free(ids);
 }
 
-static int create_and_run(struct cli *cli, struct foreground *f, struct budget *b, const struct do_args *a, json_t *config,
-                          struct err **err) {
+static int create_and_run(struct cli *cli, struct foreground *f, struct budget *b, const struct do_args *a,
+                          json_t *config, struct err **err) {
     cleanup(spec_freep) struct spec *spec = NULL;
     cleanup(container_closep) struct container *c = NULL;
     char id[64];

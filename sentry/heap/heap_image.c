@@ -39,8 +39,9 @@ int heap_bind_types(struct err **err) {
             cache_init(c, type->name, type->size, type->align, type->flags);
         }
         if (c->size != type->size) /* two types of one name, or an image of another build */
-            return err_set(err, EINVAL, "heap.type-size", "heap type %s has %u bytes here and %u in the image",
-                           type->name, type->size, c->size);
+            return err_set(err, EINVAL, "heap.type-size",
+                           "heap type %s has %u bytes here and %u in the image", type->name, type->size,
+                           c->size);
         type->id = (uint32_t)(c - g_arena->caches);
     }
     return 0;

@@ -5,7 +5,8 @@
 
 #include "base/compiler.h"
 
-/* Growing text in heap memory. After an allocation failure further appends do nothing and `failed` is set: one check at the end. */
+/* Growing text in heap memory. After an allocation failure further appends do nothing and `failed` is set:
+ * one check at the end. */
 struct text {
     char *data;
     size_t len, capacity;

@@ -161,12 +161,15 @@ static struct task *new_task(struct container *c, const struct process_spec *spe
 
 /* The program itself is there and may be executed. */
 static int load_failed(struct err **err, const char *name, int r) {
-    const char *code = r == -ENOENT ? "exec.interpreter" : r == -ENOEXEC || r == -ELIBBAD ? "exec.format" : "exec.failed";
+    const char *code = r == -ENOENT                     ? "exec.interpreter"
+                       : r == -ENOEXEC || r == -ELIBBAD ? "exec.format"
+                                                        : "exec.failed";
 
     r = err_set(err, -r, code, "exec: \"%s\"", name);
     if (r == -ENOENT)
-        err_explain(err, "the program is there, but not the interpreter that its first line or its ELF header names",
-                    "put the interpreter (for a dynamic program: its ld.so and libraries) into the image");
+        err_explain(
+            err, "the program is there, but not the interpreter that its first line or its ELF header names",
+            "put the interpreter (for a dynamic program: its ld.so and libraries) into the image");
     if (r == -ENOEXEC || r == -ELIBBAD)
         err_explain(err, "it is no ELF program for x86-64 and does not begin with #!", NULL);
     return r;

@@ -18,8 +18,8 @@ struct kernel;
 
 typedef uint32_t kuid_t;
 typedef uint32_t kgid_t;
-#define INVALID_ID 0xffffffffu /* also -1 of setresuid: leave alone */
-#define OVERFLOW_ID 65534u     /* what an unmapped id looks like inside a user namespace */
+#define INVALID_ID  0xffffffffu /* also -1 of setresuid: leave alone */
+#define OVERFLOW_ID 65534u      /* what an unmapped id looks like inside a user namespace */
 
 struct id_extent {
     uint32_t inside, outside, count;

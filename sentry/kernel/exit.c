@@ -119,8 +119,7 @@ static void fill_exit_info(struct task *t, struct task *parent, int signo, struc
     int status = task_status_locked(t);
     cleanup(creds_unrefp) struct creds *pc = task_get_creds(parent);
 
-    *info =
-        (struct linux_siginfo){.signo = signo, .code = end_code_of(status)};
+    *info = (struct linux_siginfo){.signo = signo, .code = end_code_of(status)};
     info->chld.pid = task_tid_in(t, task_pid_ns(parent));
     info->chld.uid = from_kuid(pc->user_ns, t->creds->uid);
     info->chld.status = status & 0x7f ? status & 0x7f : status >> 8;

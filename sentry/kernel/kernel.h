@@ -30,18 +30,18 @@ struct user_table;
 struct vfs;
 
 struct kernel {
-    struct hostref platform;      /* host.ptr: struct platform */
-    struct hostref proc_dir;      /* the sandbox's own procfs, or empty */
-    struct mutex taskset_lock;    /* RANK_TASKSET */
-    struct pid_ns *root_pid_ns;   /* reference */
-    struct user_ns *root_user_ns; /* reference */
-    struct cgroup *root_cgroup;   /* reference */
-    uint64_t task_count;          /* taskset_lock; tasks of all containers that are not reaped */
-    uint64_t total_forks;         /* taskset_lock */
+    struct hostref platform;              /* host.ptr: struct platform */
+    struct hostref proc_dir;              /* the sandbox's own procfs, or empty */
+    struct mutex taskset_lock;            /* RANK_TASKSET */
+    struct pid_ns *root_pid_ns;           /* reference */
+    struct user_ns *root_user_ns;         /* reference */
+    struct cgroup *root_cgroup;           /* reference */
+    uint64_t task_count;                  /* taskset_lock; tasks of all containers that are not reaped */
+    uint64_t total_forks;                 /* taskset_lock */
     int64_t gone_user_ns, gone_system_ns; /* taskset_lock: of tasks that are no more */
     uint64_t gone_switches;               /* likewise */
-    struct mutex containers_lock; /* RANK_CONTAINERS */
-    struct list containers;       /* of container.node */
+    struct mutex containers_lock;         /* RANK_CONTAINERS */
+    struct list containers;               /* of container.node */
     struct timer_queue *timers;
     struct user_table *users;
     struct memfile *memfile;
@@ -63,7 +63,7 @@ struct kernel {
     const char *release;         /* uname release, "6.x..." */
     const char *version;         /* uname version, "#1 SMP ..." */
     struct core_settings core;
-    unsigned char boot_id[16];   /* random, of this sandbox */
+    unsigned char boot_id[16]; /* random, of this sandbox */
 };
 
 struct kernel_config {

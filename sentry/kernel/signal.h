@@ -22,7 +22,7 @@ struct posix_timer;
 struct user_account;
 
 typedef uint64_t sigset_word; /* bit n-1: signal n */
-#define SIGBIT(n) (1ull << ((n)-1))
+#define SIGBIT(n)       (1ull << ((n)-1))
 #define SIG_UNBLOCKABLE (SIGBIT(LINUX_SIGKILL) | SIGBIT(LINUX_SIGSTOP))
 #define SIG_STOPS                                                                                            \
     (SIGBIT(LINUX_SIGSTOP) | SIGBIT(LINUX_SIGTSTP) | SIGBIT(LINUX_SIGTTIN) | SIGBIT(LINUX_SIGTTOU))
@@ -88,7 +88,8 @@ void signal_force_fatal(struct task *t, const struct linux_siginfo *info);
 void signal_force_segv(struct task *t, gva_t address, int code); /* SIGSEGV, SEGV_* */
 /* May `from` signal `to` (kill(2), "permissions")? OWN THREAD of from. */
 bool signal_permitted(struct task *from, struct task *to, int signo);
-/* Tells `parent` that t has stopped or gone on (LINUX_CLD_*), unless it does not want to hear. taskset_lock held. */
+/* Tells `parent` that t has stopped or gone on (LINUX_CLD_*), unless it does not want to hear. taskset_lock
+ * held. */
 void signal_report_child_locked(struct task *t, struct task *parent, int code, int status);
 /* Tells the parent of g (SIGCHLD, wait) that it has stopped or gone on. No locks held. */
 void signal_report_job_control(struct thread_group *g, int code);
@@ -110,9 +111,9 @@ int signal_dequeue(struct task *t, sigset_word set, struct linux_siginfo *ret);
 int signal_dequeue_locked(struct task *t, sigset_word set, struct linux_siginfo *ret);
 /* Pending signals that are in `set`, own and shared. Any thread. */
 sigset_word signal_pending_set(struct task *t);
-/* All of what is to be done before going back to the guest: stops, exit, handler frames, restarts. in_syscall:
-   a call has just been served, and its result is in rax (internal restart codes included, to be settled
-   here). False: the task has ended. Called by task_run only. */
+/* All of what is to be done before going back to the guest: stops, exit, handler frames, restarts.
+   in_syscall: a call has just been served, and its result is in rax (internal restart codes included, to be
+   settled here). False: the task has ended. Called by task_run only. */
 bool signal_deliver(struct task *t, bool in_syscall);
 /* Waits for a vfork child that is still at it, if there is one. OWN THREAD. */
 void signal_await_vfork(struct task *t);

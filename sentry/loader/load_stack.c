@@ -29,7 +29,7 @@ enum {
     FIRST_STACK = 128 * 1024 /* as Linux: room below the strings */
 };
 #define PLATFORM_NAME "x86_64"
-#define STACK_LIMIT (8ull << 20)
+#define STACK_LIMIT   (8ull << 20)
 #define ARGUMENTS_MIN 131072ull
 
 /* ---- sizes ---- */

@@ -22,11 +22,11 @@
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/vfs.h"
 
-#define PIE_BASE 0x555555554000ull /* 2/3 of a 47-bit space */
-#define RANDOM_PAGES (1ull << 28)  /* mmap_rnd_bits */
+#define PIE_BASE           0x555555554000ull /* 2/3 of a 47-bit space */
+#define RANDOM_PAGES       (1ull << 28)      /* mmap_rnd_bits */
 #define STACK_RANDOM_PAGES (1ull << 22)
-#define BRK_RANDOM (1ull << 30)
-#define STACK_GAP_MIN (128ull << 20)
+#define BRK_RANDOM         (1ull << 30)
+#define STACK_GAP_MIN      (128ull << 20)
 
 uint64_t load_random(const struct load_state *s, uint64_t limit) {
     uint64_t r;

@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 #include "base/host_fstat.h"
 
-#define LARGEST_SIZE (1ull << 46)
+#define LARGEST_SIZE  (1ull << 46)
 #define SMALLEST_SIZE (1ull << 30)
 
 static size_t windows_bytes(uint64_t size) {

@@ -252,7 +252,7 @@ void AnnotateIgnoreWritesEnd(const char *file, int line);
 #define SHARED_END() (AnnotateIgnoreWritesEnd(__FILE__, __LINE__), AnnotateIgnoreReadsEnd(__FILE__, __LINE__))
 #else
 #define SHARED_BEGIN() ((void)0)
-#define SHARED_END() ((void)0)
+#define SHARED_END()   ((void)0)
 #endif
 
 /* Between the shared memory file and `u`: bytes moved (short at the end of a window), or -errno. */

@@ -226,7 +226,8 @@ static int64_t select_sets(struct task *t, uint64_t *const sets[SETS], size_t n,
     return r == -ERESTARTSYS ? -ERESTARTNOHAND : r;
 }
 
-/* Bits beyond it are not looked at: Linux takes what its table has room for, 64 at first, 256 at least once grown. */
+/* Bits beyond it are not looked at: Linux takes what its table has room for, 64 at first, 256 at least once
+ * grown. */
 static size_t table_capacity(struct task *t) {
     mutex_lock(&t->files->lock);
     size_t n = t->files->capacity;

@@ -49,7 +49,7 @@ void strace_write(const char *line, size_t len); /* strace_host.c */
 
 #define SYS_NONE(nr, name, err, note, format)
 #define SYS_PARTIAL(nr, name, note, format) int64_t sys_##name(struct task *t, const struct syscall_args *a);
-#define SYS_FULL(nr, name, note, format) int64_t sys_##name(struct task *t, const struct syscall_args *a);
+#define SYS_FULL(nr, name, note, format)    int64_t sys_##name(struct task *t, const struct syscall_args *a);
 #include "sentry/syscalls/syscalls.def"
 #undef SYS_NONE
 #undef SYS_PARTIAL

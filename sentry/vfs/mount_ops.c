@@ -159,8 +159,7 @@ int vfs_mount_move(struct mnt_ns *ns, const struct path *from, const struct path
     int r = beneath ? beneath_locked(ns, from, at, &place) : 0;
     if (r == 0)
         r = move_check_locked(ns, from, &place);
-    if (r == 0 && m->ns != place.mount->ns &&
-        place.mount->ns->count + mount_tree_size_locked(m) > MOUNTS_MAX)
+    if (r == 0 && m->ns != place.mount->ns && place.mount->ns->count + mount_tree_size_locked(m) > MOUNTS_MAX)
         r = -ENOSPC;
     if (r == 0)
         r = mount_propagate_attach_locked(v, m, place.mount, place.dentry, &gone);

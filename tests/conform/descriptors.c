@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/descriptors.c: descriptor tables, fcntl, locks. Sources: dup(2), fcntl(2), flock(2), close_range(2), ioctl(2).
+ * tests/conform/descriptors.c: descriptor tables, fcntl, locks. Sources: dup(2), fcntl(2), flock(2),
+ * close_range(2), ioctl(2).
  */
 #include "conform.h"
 
@@ -8,7 +9,8 @@
 #include <sys/resource.h>
 
 CHECK(lowest_number_first) {
-    int a = OK(open("/dev/null", O_RDONLY)), b = OK(open("/dev/null", O_RDONLY)), c = OK(open("/dev/null", O_RDONLY));
+    int a = OK(open("/dev/null", O_RDONLY)), b = OK(open("/dev/null", O_RDONLY)),
+        c = OK(open("/dev/null", O_RDONLY));
 
     EQ(b, a + 1);
     EQ(c, a + 2);

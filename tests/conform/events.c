@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/events.c: poll, select, epoll, eventfd, signalfd, inotify. Sources: poll(2), select(2), epoll(7), epoll_ctl(2),
- * eventfd(2), signalfd(2), inotify(7).
+ * tests/conform/events.c: poll, select, epoll, eventfd, signalfd, inotify. Sources: poll(2), select(2),
+ * epoll(7), epoll_ctl(2), eventfd(2), signalfd(2), inotify(7).
  */
 #include "conform.h"
 
@@ -362,7 +362,8 @@ CHECK(inotify_events) {
     int fd = OK(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
 
     OK(mkdir("d", 0755));
-    int wd = OK(inotify_add_watch(fd, "d", IN_CREATE | IN_DELETE | IN_MOVE | IN_CLOSE_WRITE | IN_MODIFY | IN_DELETE_SELF));
+    int wd = OK(inotify_add_watch(
+        fd, "d", IN_CREATE | IN_DELETE | IN_MOVE | IN_CLOSE_WRITE | IN_MODIFY | IN_DELETE_SELF));
     put_file("d/a", "x");
     OK(rename("d/a", "d/b"));
     OK(unlink("d/b"));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/files.c: open, read, write, lseek, truncate and what they say when they fail. Sources: open(2), read(2),
- * write(2), lseek(2), truncate(2), fallocate(2), pread(2), readv(2), copy_file_range(2), sendfile(2).
+ * tests/conform/files.c: open, read, write, lseek, truncate and what they say when they fail. Sources:
+ * open(2), read(2), write(2), lseek(2), truncate(2), fallocate(2), pread(2), readv(2), copy_file_range(2),
+ * sendfile(2).
  */
 #include "conform.h"
 
@@ -388,7 +389,8 @@ CHECK(position_is_shared_by_dup_and_fork_only) {
 
 CHECK(dev_files) {
     char b[16] = "xxxxxxxxxxxxxxx";
-    int null = OK(open("/dev/null", O_RDWR)), zero = OK(open("/dev/zero", O_RDWR)), full = OK(open("/dev/full", O_RDWR));
+    int null = OK(open("/dev/null", O_RDWR)), zero = OK(open("/dev/zero", O_RDWR)),
+        full = OK(open("/dev/full", O_RDWR));
 
     EQ(read(null, b, 8), 0);
     EQ(write(null, b, 8), 8);

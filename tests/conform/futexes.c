@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/futexes.c: futex operations called directly. Sources: futex(2), futex(7), set_robust_list(2), futex_waitv(2).
+ * tests/conform/futexes.c: futex operations called directly. Sources: futex(2), futex(7), set_robust_list(2),
+ * futex_waitv(2).
  */
 #include "conform.h"
 
 #include <linux/futex.h>
 
-static long futex(void *word, int op, uint32_t value, const struct timespec *timeout, void *word2, uint32_t value3) {
+static long futex(void *word, int op, uint32_t value, const struct timespec *timeout, void *word2,
+                  uint32_t value3) {
     return syscall(SYS_futex, word, op, value, timeout, word2, value3);
 }
 
@@ -61,7 +63,8 @@ CHECK(wait_bitset_takes_an_absolute_time) {
     OK(clock_gettime(CLOCK_MONOTONIC, &t));
     ERR(futex(&g_a, FUTEX_WAIT_BITSET, 0, &t, NULL, FUTEX_BITSET_MATCH_ANY), ETIMEDOUT);
     OK(clock_gettime(CLOCK_REALTIME, &t));
-    ERR(futex(&g_a, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &t, NULL, FUTEX_BITSET_MATCH_ANY), ETIMEDOUT);
+    ERR(futex(&g_a, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &t, NULL, FUTEX_BITSET_MATCH_ANY),
+        ETIMEDOUT);
     int64_t start = now_ns(CLOCK_MONOTONIC);
     OK(clock_gettime(CLOCK_MONOTONIC, &t));
     t.tv_nsec += 30000000;
@@ -134,7 +137,9 @@ CHECK(wake_op) {
     g_b = 0xff;
     EQ(futex2(&g_a, FUTEX_WAKE_OP_PRIVATE, 1, 1, &g_b, FUTEX_OP(FUTEX_OP_ANDN, 0x0f, FUTEX_OP_CMP_NE, 0)), 0);
     EQ(g_b, 0xf0);
-    EQ(futex2(&g_a, FUTEX_WAKE_OP_PRIVATE, 1, 1, &g_b, FUTEX_OP((FUTEX_OP_XOR | FUTEX_OP_OPARG_SHIFT), 4, FUTEX_OP_CMP_LT, 0)), 0);
+    EQ(futex2(&g_a, FUTEX_WAKE_OP_PRIVATE, 1, 1, &g_b,
+              FUTEX_OP((FUTEX_OP_XOR | FUTEX_OP_OPARG_SHIFT), 4, FUTEX_OP_CMP_LT, 0)),
+       0);
     EQ(g_b, 0xe0);
     EQ(futex2(&g_a, FUTEX_WAKE_OP_PRIVATE, 1, 1, &g_b, FUTEX_OP(FUTEX_OP_OR, 1, FUTEX_OP_CMP_GE, 0)), 0);
     EQ(g_b, 0xe1);
@@ -256,8 +261,9 @@ CHECK(clear_child_tid_wakes) {
     static char stack[65536];
     static volatile int tid;
 
-    pid_t pid = OK(clone(leave_soon, stack + sizeof stack, CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID | SIGCHLD,
-                         (void *)&tid, &tid, NULL, &tid));
+    pid_t pid = OK(clone(leave_soon, stack + sizeof stack,
+                         CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID | SIGCHLD, (void *)&tid, &tid,
+                         NULL, &tid));
     for (int now; (now = tid) != 0;) {
         EQ(now, pid);
         futex((void *)&tid, FUTEX_WAIT, (uint32_t)now, NULL, NULL, 0);

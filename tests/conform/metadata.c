@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/metadata.c: stat, statx, modes, owners, times, extended attributes, statfs. Sources: inode(7), chmod(2), chown(2),
- * utimensat(2), statx(2), xattr(7), access(2), umask(2).
+ * tests/conform/metadata.c: stat, statx, modes, owners, times, extended attributes, statfs. Sources:
+ * inode(7), chmod(2), chown(2), utimensat(2), statx(2), xattr(7), access(2), umask(2).
  */
 #include "conform.h"
 

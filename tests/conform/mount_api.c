@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/mount_api.c: mounting by descriptors: open_tree, move_mount, fsopen, fsconfig, fsmount, fspick,
- * mount_setattr, statmount, listmount.
+ * tests/conform/mount_api.c: mounting by descriptors: open_tree, move_mount, fsopen, fsconfig, fsmount,
+ * fspick, mount_setattr, statmount, listmount.
  */
 #include "conform.h"
 
@@ -12,8 +12,8 @@
 #define __NR_statmount 457
 #define __NR_listmount 458
 #endif
-#define BENEATH 0x200
-#define SET_GROUP 0x100
+#define BENEATH                 0x200
+#define SET_GROUP               0x100
 #define STATX_MNT_ID_UNIQUE_BIT 0x4000u
 
 static int sys_fsconfig(int fd, unsigned cmd, const char *key, const void *value, int aux) {
@@ -250,7 +250,8 @@ CHECK(setattr_flags) {
     OK(mkdir("m/in/x", 0755));
     OK(sys_setattr(AT_FDCWD, "m", AT_RECURSIVE, &a));
     ERR(mkdir("m/in/y", 0755), EROFS);
-    a = (struct mount_attr){.attr_clr = MOUNT_ATTR_RDONLY | MOUNT_ATTR__ATIME, .attr_set = MOUNT_ATTR_NOATIME};
+    a = (struct mount_attr){.attr_clr = MOUNT_ATTR_RDONLY | MOUNT_ATTR__ATIME,
+                            .attr_set = MOUNT_ATTR_NOATIME};
     OK(sys_setattr(AT_FDCWD, "m", AT_RECURSIVE, &a));
     OK(mkdir("m/in/y", 0755));
     OK(statvfs("m/in", &vfs));
@@ -419,7 +420,8 @@ CHECK(statmount_tells) {
     STREQ(s.str + s.mnt_root, "/shown");
     TRUE(strncmp(s.str + s.mnt_point, cwd, strlen(cwd)) == 0);
     STREQ(s.str + s.mnt_point + strlen(cwd), "/n");
-    printf("attr %#llx propagation %#llx\n", (unsigned long long)s.mnt_attr, (unsigned long long)s.mnt_propagation);
+    printf("attr %#llx propagation %#llx\n", (unsigned long long)s.mnt_attr,
+           (unsigned long long)s.mnt_propagation);
     EQ(s.mnt_peer_group != 0, 1);
     q.param = 0x200;
     OK(syscall(__NR_statmount, &q, &s, sizeof s, 0));

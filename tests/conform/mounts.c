@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/mounts.c: mount(2) and umount2(2) with all their flags, shared subtrees, pivot_root(2), and mounts of
- * user namespaces.
+ * tests/conform/mounts.c: mount(2) and umount2(2) with all their flags, shared subtrees, pivot_root(2), and
+ * mounts of user namespaces.
  */
 #include "conform.h"
 

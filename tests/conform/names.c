@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/names.c: what changes and reads directory entries: mkdir, rename, link, symlink, unlink, getdents, path
- * resolution. Sources: rename(2), link(2), symlink(7), path_resolution(7), unlink(2), getdents(2), openat2(2), getcwd(3).
+ * tests/conform/names.c: what changes and reads directory entries: mkdir, rename, link, symlink, unlink,
+ * getdents, path resolution. Sources: rename(2), link(2), symlink(7), path_resolution(7), unlink(2),
+ * getdents(2), openat2(2), getcwd(3).
  */
 #include "conform.h"
 

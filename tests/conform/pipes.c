@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/pipes.c: pipes and FIFOs: blocking, end of file, SIGPIPE, atomicity, splice, tee. Sources: pipe(7), fifo(7),
- * splice(2), tee(2), fcntl(2) F_SETPIPE_SZ.
+ * tests/conform/pipes.c: pipes and FIFOs: blocking, end of file, SIGPIPE, atomicity, splice, tee. Sources:
+ * pipe(7), fifo(7), splice(2), tee(2), fcntl(2) F_SETPIPE_SZ.
  */
 #include "conform.h"
 

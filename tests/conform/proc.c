@@ -92,7 +92,8 @@ CHECK(cmdline_environ_comm) {
         _exit(1);
     }
     EQ(wait_exit(pid), 0);
-    static const char want[] = "cat\0/proc/self/cmdline\0/proc/self/environ\0/proc/self/comm\0A=1\0B=two words\0cat\n";
+    static const char want[] =
+        "cat\0/proc/self/cmdline\0/proc/self/environ\0/proc/self/comm\0A=1\0B=two words\0cat\n";
     int fd = OK(open("out", O_RDONLY));
     EQ(read(fd, g_text, sizeof g_text), sizeof want - 1);
     MEMEQ(g_text, want, sizeof want - 1);
@@ -155,7 +156,8 @@ static const char *map_of(const void *address) {
     unsigned long start, end;
 
     while (fgets(line, sizeof line, f))
-        if (sscanf(line, "%lx-%lx", &start, &end) == 2 && (uintptr_t)address >= start && (uintptr_t)address < end) {
+        if (sscanf(line, "%lx-%lx", &start, &end) == 2 && (uintptr_t)address >= start &&
+            (uintptr_t)address < end) {
             fclose(f);
             return strchr(line, ' ') + 1;
         }
@@ -314,7 +316,11 @@ CHECK(auxv_agrees) {
     while (OK(read(fd, v, sizeof v)) == sizeof v && v[0] != 0) {
         if (v[0] != AT_HWCAP) /* libc answers that one with bits of its own */
             EQ(getauxval(v[0]), v[1]);
-        seen |= v[0] == AT_PAGESZ ? 1 : v[0] == AT_RANDOM ? 2 : v[0] == AT_ENTRY ? 4 : v[0] == AT_SYSINFO_EHDR ? 8 : 0;
+        seen |= v[0] == AT_PAGESZ         ? 1
+                : v[0] == AT_RANDOM       ? 2
+                : v[0] == AT_ENTRY        ? 4
+                : v[0] == AT_SYSINFO_EHDR ? 8
+                                          : 0;
     }
     EQ(seen, 15);
     EQ(getauxval(AT_PAGESZ), 4096);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/processes.c: fork, exec, exit, wait, groups and sessions. Sources: fork(2), clone(2), execve(2), wait(2), waitid(2),
- * setpgid(2), setsid(2), prctl(2), pidfd_open(2), vfork(2), credentials(7).
+ * tests/conform/processes.c: fork, exec, exit, wait, groups and sessions. Sources: fork(2), clone(2),
+ * execve(2), wait(2), waitid(2), setpgid(2), setsid(2), prctl(2), pidfd_open(2), vfork(2), credentials(7).
  *
- * The programs that are executed are this one, with a check's name: see main() in conform_main.c, and /bin/sh.
+ * The programs that are executed are this one, with a check's name: see main() in conform_main.c, and
+ * /bin/sh.
  */
 #include "conform.h"
 
@@ -222,7 +223,8 @@ CHECK(clone_flags) {
     EQ(wait_exit(pid), 5);
     EQ(data, 77);
     data = 0;
-    pid = OK(clone(clone_child, stack + sizeof stack, SIGCHLD | CLONE_PARENT_SETTID, (void *)&data, &parent_tid));
+    pid = OK(
+        clone(clone_child, stack + sizeof stack, SIGCHLD | CLONE_PARENT_SETTID, (void *)&data, &parent_tid));
     EQ(parent_tid, pid);
     EQ(wait_exit(pid), 5);
     EQ(data, 0);
@@ -379,7 +381,8 @@ CHECK(exec_keeps_and_closes) {
 
     if (pid == 0) {
         char command[128];
-        snprintf(command, sizeof command, "test -e /proc/self/fd/%d && test ! -e /proc/self/fd/%d && exit 9", keep, drop);
+        snprintf(command, sizeof command, "test -e /proc/self/fd/%d && test ! -e /proc/self/fd/%d && exit 9",
+                 keep, drop);
         execl("/bin/sh", "sh", "-c", command, NULL);
         _exit(1);
     }
@@ -623,7 +626,9 @@ CHECK(rusage_of_children) {
     }
     EQ(wait_exit(pid), 0);
     OK(getrusage(RUSAGE_CHILDREN, &r));
-    TRUE(r.ru_utime.tv_sec * 1000000 + r.ru_utime.tv_usec + r.ru_stime.tv_sec * 1000000 + r.ru_stime.tv_usec >= 40000);
+    TRUE(r.ru_utime.tv_sec * 1000000 + r.ru_utime.tv_usec + r.ru_stime.tv_sec * 1000000 +
+             r.ru_stime.tv_usec >=
+         40000);
     ERR(getrusage(5, &r), EINVAL);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/rw_flags.c: which RWF_* flags preadv2(2) and pwritev2(2) take of which file; fallocate(2) modes of tmpfs;
- * cachestat(2).
+ * tests/conform/rw_flags.c: which RWF_* flags preadv2(2) and pwritev2(2) take of which file; fallocate(2)
+ * modes of tmpfs; cachestat(2).
  */
 #include "conform.h"
 

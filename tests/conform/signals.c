@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/signals.c: sending, blocking, handling, frames, restarts. Sources: signal(7), sigaction(2), sigaltstack(2),
- * sigprocmask(2), sigqueue(3), sigtimedwait(2), sigsuspend(2), kill(2), tgkill(2).
+ * tests/conform/signals.c: sending, blocking, handling, frames, restarts. Sources: signal(7), sigaction(2),
+ * sigaltstack(2), sigprocmask(2), sigqueue(3), sigtimedwait(2), sigsuspend(2), kill(2), tgkill(2).
  */
 #include "conform.h"
 
@@ -237,9 +237,10 @@ static int end_of(int signo) {
 }
 
 CHECK(default_actions) {
-    static const int fatal[] = {SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGUSR1, SIGSEGV,
-                                SIGUSR2, SIGPIPE, SIGALRM, SIGTERM, SIGSTKFLT, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO,
-                                SIGPWR, SIGSYS, 34, 64};
+    static const int fatal[] = {SIGHUP,  SIGINT,    SIGQUIT, SIGILL,  SIGTRAP,   SIGABRT, SIGBUS,
+                                SIGFPE,  SIGKILL,   SIGUSR1, SIGSEGV, SIGUSR2,   SIGPIPE, SIGALRM,
+                                SIGTERM, SIGSTKFLT, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO,
+                                SIGPWR,  SIGSYS,    34,      64};
     static const int harmless[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH};
 
     for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++) {
@@ -257,14 +258,18 @@ CHECK(default_actions) {
 CHECK(registers_survive_a_handler) {
     handle(SIGUSR1, count, 0);
     uint64_t ok = 1;
-    __asm__ volatile("mov $0x1111, %%rbx\n\tmov $0x2222, %%r12\n\tmov $0x3333, %%r13\n\tmov $0x4444, %%r14\n\tmov $0x5555, %%r15\n\t"
-                     "mov $39, %%eax\n\tsyscall\n\tmov %%eax, %%edi\n\tmov $10, %%esi\n\tmov $62, %%eax\n\tsyscall\n\t"
-                     "xor %%ecx, %%ecx\n\tcmp $0x1111, %%rbx\n\tsetne %%cl\n\tcmp $0x2222, %%r12\n\tsetne %%ch\n\tor %%ch, %%cl\n\t"
-                     "cmp $0x3333, %%r13\n\tsetne %%ch\n\tor %%ch, %%cl\n\tcmp $0x4444, %%r14\n\tsetne %%ch\n\tor %%ch, %%cl\n\t"
-                     "cmp $0x5555, %%r15\n\tsetne %%ch\n\tor %%ch, %%cl\n\tmovzbl %%cl, %%ecx\n\tmov %%rcx, %0"
-                     : "=r"(ok)
-                     :
-                     : "rax", "rbx", "rcx", "rdi", "rsi", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+    __asm__ volatile(
+        "mov $0x1111, %%rbx\n\tmov $0x2222, %%r12\n\tmov $0x3333, %%r13\n\tmov $0x4444, %%r14\n\tmov "
+        "$0x5555, %%r15\n\t"
+        "mov $39, %%eax\n\tsyscall\n\tmov %%eax, %%edi\n\tmov $10, %%esi\n\tmov $62, %%eax\n\tsyscall\n\t"
+        "xor %%ecx, %%ecx\n\tcmp $0x1111, %%rbx\n\tsetne %%cl\n\tcmp $0x2222, %%r12\n\tsetne %%ch\n\tor "
+        "%%ch, %%cl\n\t"
+        "cmp $0x3333, %%r13\n\tsetne %%ch\n\tor %%ch, %%cl\n\tcmp $0x4444, %%r14\n\tsetne %%ch\n\tor %%ch, "
+        "%%cl\n\t"
+        "cmp $0x5555, %%r15\n\tsetne %%ch\n\tor %%ch, %%cl\n\tmovzbl %%cl, %%ecx\n\tmov %%rcx, %0"
+        : "=r"(ok)
+        :
+        : "rax", "rbx", "rcx", "rdi", "rsi", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
     EQ(ok, 0);
     EQ(g_count, 1);
 }
@@ -273,7 +278,10 @@ static void clobber_fpu(int signo) {
     double d[8] = {1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5};
 
     (void)signo;
-    __asm__ volatile("movupd %0, %%xmm0\n\tmovupd %0, %%xmm7\n\tmovupd %0, %%xmm15\n\tfninit" : : "m"(d) : "xmm0", "xmm7", "xmm15");
+    __asm__ volatile("movupd %0, %%xmm0\n\tmovupd %0, %%xmm7\n\tmovupd %0, %%xmm15\n\tfninit"
+                     :
+                     : "m"(d)
+                     : "xmm0", "xmm7", "xmm15");
     g_count++;
 }
 
@@ -307,11 +315,12 @@ __attribute__((target("avx"))) static void avx_body(void) {
     uint64_t in[4] = {1, 2, 3, 4}, out[4] = {0};
     pid_t pid = getpid();
 
-    __asm__ volatile("vmovupd %[in], %%ymm14\n\tmov $62, %%eax\n\tmov %[pid], %%edi\n\tmov $10, %%esi\n\tsyscall\n\t"
-                     "vmovupd %%ymm14, %[out]"
-                     : [out] "=m"(out)
-                     : [in] "m"(in), [pid] "r"(pid)
-                     : "rax", "rdi", "rsi", "rcx", "r11", "xmm14", "memory");
+    __asm__ volatile(
+        "vmovupd %[in], %%ymm14\n\tmov $62, %%eax\n\tmov %[pid], %%edi\n\tmov $10, %%esi\n\tsyscall\n\t"
+        "vmovupd %%ymm14, %[out]"
+        : [out] "=m"(out)
+        : [in] "m"(in), [pid] "r"(pid)
+        : "rax", "rdi", "rsi", "rcx", "r11", "xmm14", "memory");
     MEMEQ(in, out, 32);
 }
 
@@ -396,12 +405,12 @@ static void jump_out(int signo, siginfo_t *info, void *context) {
     siglongjmp(g_jump, 1);
 }
 
-#define FAULT(statement)                                             \
-    do {                                                             \
-        if (sigsetjmp(g_jump, 1) == 0) {                             \
-            statement;                                               \
-            check_fail(__FILE__, __LINE__, "no fault: %s", #statement); \
-        }                                                            \
+#define FAULT(statement)                                                                                     \
+    do {                                                                                                     \
+        if (sigsetjmp(g_jump, 1) == 0) {                                                                     \
+            statement;                                                                                       \
+            check_fail(__FILE__, __LINE__, "no fault: %s", #statement);                                      \
+        }                                                                                                    \
     } while (0)
 
 static void catch_faults(void) {
@@ -479,9 +488,12 @@ CHECK(instruction_faults) {
     EQ(g_info.si_code, SI_KERNEL);
     FAULT(__asm__ volatile("cli"));
     EQ(g_last, SIGSEGV);
-    FAULT(__asm__ volatile("mov $0x1f80, %%eax\n\tand $~0x200, %%eax\n\tpush %%rax\n\tldmxcsr (%%rsp)\n\tpop %%rax\n\t"
-                           "xorps %%xmm0, %%xmm0\n\tmov $0x3f800000, %%eax\n\tmovd %%eax, %%xmm1\n\tdivss %%xmm0, %%xmm1"
-                           : : : "rax", "xmm0", "xmm1"));
+    FAULT(__asm__ volatile(
+        "mov $0x1f80, %%eax\n\tand $~0x200, %%eax\n\tpush %%rax\n\tldmxcsr (%%rsp)\n\tpop %%rax\n\t"
+        "xorps %%xmm0, %%xmm0\n\tmov $0x3f800000, %%eax\n\tmovd %%eax, %%xmm1\n\tdivss %%xmm0, %%xmm1"
+        :
+        :
+        : "rax", "xmm0", "xmm1"));
     EQ(g_last, SIGFPE);
     EQ(g_info.si_code, FPE_FLTDIV);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/terminals.c: pseudo terminals, the line discipline, job control. Sources: pty(7), ioctl_tty(2), termios(3),
- * credentials(7), tty_ioctl(4).
+ * tests/conform/terminals.c: pseudo terminals, the line discipline, job control. Sources: pty(7),
+ * ioctl_tty(2), termios(3), credentials(7), tty_ioctl(4).
  */
 #include "conform.h"
 
@@ -265,7 +265,8 @@ CHECK(controlling_terminal) {
     EQ(wait_exit(pid), 0);
 }
 
-/* Runs fn in a background job of a session on a new terminal. Returns the signal that stopped the job, or 1000 + its exit code. */
+/* Runs fn in a background job of a session on a new terminal. Returns the signal that stopped the job, or
+ * 1000 + its exit code. */
 static int in_background(void (*fn)(struct pty *)) {
     struct pty p = open_pty();
     pid_t pid = fork();

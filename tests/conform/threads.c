@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/threads.c: POSIX threads over clone and futex: join, TLS, locks, conditions, cancellation, signals to threads.
- * Sources: pthreads(7), clone(2), tgkill(2), set_tid_address(2), get_robust_list(2).
+ * tests/conform/threads.c: POSIX threads over clone and futex: join, TLS, locks, conditions, cancellation,
+ * signals to threads. Sources: pthreads(7), clone(2), tgkill(2), set_tid_address(2), get_robust_list(2).
  */
 #include "conform.h"
 

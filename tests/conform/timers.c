@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/timers.c: clocks, sleeps, interval and POSIX timers, timerfd. Sources: clock_gettime(2), clock_nanosleep(2),
- * setitimer(2), timer_create(2), timerfd_create(2), alarm(2), times(2).
+ * tests/conform/timers.c: clocks, sleeps, interval and POSIX timers, timerfd. Sources: clock_gettime(2),
+ * clock_nanosleep(2), setitimer(2), timer_create(2), timerfd_create(2), alarm(2), times(2).
  */
 #include "conform.h"
 
@@ -22,8 +22,9 @@ static void handle(int signo) {
 }
 
 CHECK(clocks_run) {
-    static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_TAI,
-                                       CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE};
+    static const clockid_t clocks[] = {CLOCK_REALTIME,        CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW,
+                                       CLOCK_BOOTTIME,        CLOCK_TAI,       CLOCK_REALTIME_COARSE,
+                                       CLOCK_MONOTONIC_COARSE};
 
     for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
         int64_t a = now_ns(clocks[i]);
@@ -132,12 +133,14 @@ CHECK(virtual_timers_count_cpu_time) {
     OK(setitimer(ITIMER_VIRTUAL, &t, NULL));
     sleep_ms(60);
     EQ(g_count, 0);
-    for (int64_t start = now_ns(CLOCK_MONOTONIC); g_count == 0 && now_ns(CLOCK_MONOTONIC) - start < 10000000000;) {
+    for (int64_t start = now_ns(CLOCK_MONOTONIC);
+         g_count == 0 && now_ns(CLOCK_MONOTONIC) - start < 10000000000;) {
     }
     EQ(g_count, 1);
     EQ(g_info.si_signo, SIGVTALRM);
     OK(setitimer(ITIMER_PROF, &t, NULL));
-    for (int64_t start = now_ns(CLOCK_MONOTONIC); g_count == 1 && now_ns(CLOCK_MONOTONIC) - start < 10000000000;) {
+    for (int64_t start = now_ns(CLOCK_MONOTONIC);
+         g_count == 1 && now_ns(CLOCK_MONOTONIC) - start < 10000000000;) {
     }
     EQ(g_info.si_signo, SIGPROF);
 }
@@ -209,7 +212,8 @@ static void on_thread(union sigval v) {
 CHECK(posix_timer_thread) {
     timer_t id;
     int fired = 0;
-    struct sigevent ev = {.sigev_notify = SIGEV_THREAD, .sigev_notify_function = on_thread, .sigev_value.sival_ptr = &fired};
+    struct sigevent ev = {
+        .sigev_notify = SIGEV_THREAD, .sigev_notify_function = on_thread, .sigev_value.sival_ptr = &fired};
     struct itimerspec t = {{0, 0}, {0, 5000000}};
 
     OK(timer_create(CLOCK_REALTIME, &ev, &id));

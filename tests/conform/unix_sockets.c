@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/conform/unix_sockets.c: unix sockets of all types. Sources: unix(7), socket(2), sendmsg(2), recvmsg(2), shutdown(2), cmsg(3),
- * accept(2), connect(2), socketpair(2).
+ * tests/conform/unix_sockets.c: unix sockets of all types. Sources: unix(7), socket(2), sendmsg(2),
+ * recvmsg(2), shutdown(2), cmsg(3), accept(2), connect(2), socketpair(2).
  */
 #include "conform.h"
 
@@ -270,7 +270,10 @@ CHECK(seqpacket) {
 static ssize_t send_fds(int s, const int *fds, int n, const char *text) {
     char control[CMSG_SPACE(300 * sizeof(int))] = {0};
     struct iovec v = {(void *)(uintptr_t)text, strlen(text)};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE((size_t)n * sizeof(int))};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = CMSG_SPACE((size_t)n * sizeof(int))};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
     c->cmsg_level = SOL_SOCKET;
@@ -284,7 +287,10 @@ static ssize_t send_fds(int s, const int *fds, int n, const char *text) {
 static int receive_fds(int s, int *fds, int room, int flags, int *ret_flags, ssize_t *ret_n) {
     char control[CMSG_SPACE(300 * sizeof(int))], b[64];
     struct iovec v = {b, sizeof b};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_LEN((size_t)room * sizeof(int))};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = CMSG_LEN((size_t)room * sizeof(int))};
 
     *ret_n = OK(recvmsg(s, &m, flags));
     *ret_flags = m.msg_flags;
@@ -355,7 +361,8 @@ CHECK(credentials) {
     int s[2], one = 1;
     char control[CMSG_SPACE(sizeof(struct ucred))], b[8];
     struct iovec v = {b, sizeof b};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct ucred u;
     socklen_t size = sizeof u;
 
@@ -458,7 +465,8 @@ CHECK(sendmmsg_recvmmsg) {
     int s[2];
     char a[8], b[8];
     struct iovec in[2] = {{a, 8}, {b, 8}}, out[2] = {{(void *)"one", 3}, {(void *)"two!", 4}};
-    struct mmsghdr m[2] = {{.msg_hdr = {.msg_iov = &out[0], .msg_iovlen = 1}}, {.msg_hdr = {.msg_iov = &out[1], .msg_iovlen = 1}}};
+    struct mmsghdr m[2] = {{.msg_hdr = {.msg_iov = &out[0], .msg_iovlen = 1}},
+                           {.msg_hdr = {.msg_iov = &out[1], .msg_iovlen = 1}}};
 
     OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
     EQ(sendmmsg(s[0], m, 2, 0), 2);
@@ -523,7 +531,8 @@ CHECK(a_long_chain_in_flight_ends) {
     for (int i = 0; i < 6000; i++) {
         char c = 0, control[CMSG_SPACE(sizeof(int))] = {0};
         struct iovec v = {&c, 1};
-        struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+        struct msghdr m = {
+            .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
         int p[2];
         OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, p));
         if (previous >= 0) {

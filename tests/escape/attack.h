@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/escape/attack.h: helps for the attacker's programs: doing something that may fault, loop or kill, in a child.
+ * tests/escape/attack.h: helps for the attacker's programs: doing something that may fault, loop or kill, in
+ * a child.
  */
 #pragma once
 
@@ -8,8 +9,8 @@
 #include <setjmp.h>
 #include <sys/prctl.h>
 
-/* These programs kill and overwrite whatever they reach. They run only where the host's canary file, named by CANARY, is not to be
-   found: that is, in a sandbox, never on the host by mistake. */
+/* These programs kill and overwrite whatever they reach. They run only where the host's canary file, named by
+   CANARY, is not to be found: that is, in a sandbox, never on the host by mistake. */
 __attribute__((constructor)) static void attack_guard(int argc, char **argv) {
     static const char refused[] = "escape: CANARY is not set, or its file is here: this is no sandbox\n";
 
@@ -46,14 +47,15 @@ static inline void attack_catch_faults(void) {
 }
 
 /* Runs the statement; faults end it and nothing else. */
-#define TRY(statement)                         \
-    do {                                       \
-        if (sigsetjmp(g_attack_jump, 1) == 0) { \
-            statement;                         \
-        }                                      \
+#define TRY(statement)                                                                                       \
+    do {                                                                                                     \
+        if (sigsetjmp(g_attack_jump, 1) == 0) {                                                              \
+            statement;                                                                                       \
+        }                                                                                                    \
     } while (0)
 
-/* Runs fn(arg) in a child for at most `ms`; however it ends, we go on. Returns its wait status, -1 if it had to be killed. */
+/* Runs fn(arg) in a child for at most `ms`; however it ends, we go on. Returns its wait status, -1 if it had
+ * to be killed. */
 static inline int attack_in_child(void (*fn)(uint64_t), uint64_t arg, int ms) {
     int status;
 

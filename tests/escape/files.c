@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/escape/files.c: a guest, root in its container, that looks for a way to the host's files, processes and devices. CANARY and HOSTPID
- * in the environment name a file and a process of the host that no path and no number may reach.
+ * tests/escape/files.c: a guest, root in its container, that looks for a way to the host's files, processes
+ * and devices. CANARY and HOSTPID in the environment name a file and a process of the host that no path and
+ * no number may reach.
  */
 #include "attack.h"
 
@@ -35,8 +36,10 @@ CHECK(canary_is_not_there) {
         snprintf(path, sizeof path, "%s%s", dots, canary() + 1);
         TRUE(open(path, O_RDONLY) < 0);
     }
-    static const char *const ways[] = {"/proc/1/root", "/proc/self/root", "/proc/1/cwd", "/proc/self/cwd/../../../../../..", "/proc/thread-self/root",
-                                       "/proc/self/fd/0/..", "/dev/fd/..", "/sys/..", "/proc/self/map_files/.."};
+    static const char *const ways[] = {
+        "/proc/1/root",           "/proc/self/root",    "/proc/1/cwd", "/proc/self/cwd/../../../../../..",
+        "/proc/thread-self/root", "/proc/self/fd/0/..", "/dev/fd/..",  "/sys/..",
+        "/proc/self/map_files/.."};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         snprintf(path, sizeof path, "%s%s", ways[i], canary());
         int fd = open(path, O_RDONLY);
@@ -110,7 +113,8 @@ CHECK(chroot_and_mounts_do_not_lead_out) {
         TRUE(open(canary(), O_RDONLY) < 0);
     }
     mkdir("/tmp/m", 0755);
-    static const char *const types[] = {"proc", "sysfs", "tmpfs", "ext4", "devtmpfs", "cgroup2", "overlay", "debugfs", "bpf", "nfs"};
+    static const char *const types[] = {"proc",    "sysfs",   "tmpfs",   "ext4", "devtmpfs",
+                                        "cgroup2", "overlay", "debugfs", "bpf",  "nfs"};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (mount("none", "/tmp/m", types[i], 0, NULL) == 0) {
             TRUE(access(canary(), F_OK) < 0);
@@ -125,8 +129,10 @@ CHECK(devices_of_the_host) {
     static const struct {
         const char *path;
         int major, minor;
-    } devices[] = {{"/dev/mem", 1, 1}, {"/dev/kmem", 1, 2}, {"/dev/port", 1, 4}, {"/dev/kmsg", 1, 11}, {"/dev/vda", 254, 0}, {"/dev/sda", 8, 0},
-                   {"/dev/loop0", 7, 0}, {"/dev/kvm", 10, 232}, {"/dev/loop-control", 10, 237}, {"/dev/tty1", 4, 1}, {"/dev/console", 5, 1}};
+    } devices[] = {{"/dev/mem", 1, 1},   {"/dev/kmem", 1, 2},   {"/dev/port", 1, 4},
+                   {"/dev/kmsg", 1, 11}, {"/dev/vda", 254, 0},  {"/dev/sda", 8, 0},
+                   {"/dev/loop0", 7, 0}, {"/dev/kvm", 10, 232}, {"/dev/loop-control", 10, 237},
+                   {"/dev/tty1", 4, 1},  {"/dev/console", 5, 1}};
 
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
         char name[32];
@@ -144,9 +150,25 @@ CHECK(devices_of_the_host) {
 }
 
 CHECK(powers_of_the_host) {
-    static const long calls[] = {SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_bpf, SYS_perf_event_open,
-                                 SYS_iopl, SYS_ioperm, SYS_swapon, SYS_swapoff, SYS_acct, SYS_quotactl, SYS_io_uring_setup, SYS_open_by_handle_at,
-                                 SYS_lookup_dcookie, SYS_fanotify_init, SYS_add_key, SYS_keyctl, SYS_vhangup};
+    static const long calls[] = {SYS_init_module,
+                                 SYS_finit_module,
+                                 SYS_delete_module,
+                                 SYS_kexec_load,
+                                 SYS_bpf,
+                                 SYS_perf_event_open,
+                                 SYS_iopl,
+                                 SYS_ioperm,
+                                 SYS_swapon,
+                                 SYS_swapoff,
+                                 SYS_acct,
+                                 SYS_quotactl,
+                                 SYS_io_uring_setup,
+                                 SYS_open_by_handle_at,
+                                 SYS_lookup_dcookie,
+                                 SYS_fanotify_init,
+                                 SYS_add_key,
+                                 SYS_keyctl,
+                                 SYS_vhangup};
 
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
         TRUE(syscall(calls[i], "x", 1, 2, 3, 4, 5) < 0 || calls[i] == SYS_vhangup);
@@ -203,7 +225,8 @@ static void exec_garbage(uint64_t seed) {
     read(in, image, sizeof image);
     int changes = (int)(attack_random(&state) % 24) + 1;
     for (int i = 0; i < changes; i++)
-        image[attack_random(&state) % (seed % 3 ? 512 : 64)] = (unsigned char)(attack_random(&state) % 5 ? attack_random(&state) : 0xff);
+        image[attack_random(&state) % (seed % 3 ? 512 : 64)] =
+            (unsigned char)(attack_random(&state) % 5 ? attack_random(&state) : 0xff);
     char name[32];
     snprintf(name, sizeof name, "elf%d", getpid());
     fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0755);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/escape/machine.c: what an x86-64 program can do to its machine besides the ordinary: int 0x80, sysenter, segments, flags, 32-bit code,
- * addresses beyond the canonical, odd arguments of every system call.
+ * tests/escape/machine.c: what an x86-64 program can do to its machine besides the ordinary: int 0x80,
+ * sysenter, segments, flags, 32-bit code, addresses beyond the canonical, odd arguments of every system call.
  */
 #include "attack.h"
 
@@ -28,31 +28,86 @@ CHECK(int_0x80_is_refused) {
 static void odd_instruction(uint64_t n) {
     attack_catch_faults();
     switch (n) {
-    case 0: TRY(__asm__ volatile("sysenter")); break;
-    case 1: TRY(__asm__ volatile("int $3")); break;
-    case 2: TRY(__asm__ volatile("int $1")); break;
-    case 3: TRY(__asm__ volatile("int $0xff")); break;
-    case 4: TRY(__asm__ volatile("in $0x60, %%al" : : : "rax")); break;
-    case 5: TRY(__asm__ volatile("mov %%cr3, %%rax" : : : "rax")); break;
-    case 6: TRY(__asm__ volatile("rdmsr" : : "c"(0xc0000080) : "rax", "rdx")); break;
-    case 7: TRY(__asm__ volatile("wrmsr" : : "c"(0xc0000080), "a"(0), "d"(0))); break;
-    case 8: TRY(__asm__ volatile("lgdt (%rsp)")); break;
-    case 9: TRY(__asm__ volatile("vmcall" : : "a"(0))); break;
-    case 10: TRY(__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs" : : "r"(3))); break;
-    case 11: TRY(__asm__ volatile("pushq $0x23; pushq $1f; lretq; 1:" : : : "memory")); break; /* compatibility mode */
-    case 12: TRY(__asm__ volatile("pushf; orq $0x40000, (%rsp); popf; movl 1(%rsp), %eax")); break; /* alignment check */
-    case 13: TRY(__asm__ volatile("pushf; orq $0x100, (%%rsp); popf; nop; nop; mov $39, %%eax; syscall; nop" : : : "rax", "rcx", "r11", "memory")); break;
-    case 14: TRY(__asm__ volatile("mov $0x8000000000000000, %%rax; jmp *%%rax" : : : "rax")); break;
-    case 15: TRY(__asm__ volatile("mov $0x7ffffffffffe, %%rax; jmp *%%rax" : : : "rax")); break;
-    case 16: TRY(__asm__ volatile("mov $0, %%rsp; mov $39, %%eax; syscall; ud2" : : : "rax")); break;
-    case 17: TRY(__asm__ volatile("mov $0xffffffffff600000, %%rax; call *%%rax" : : : "rax", "rcx", "r11", "memory")); break;
-    case 18: TRY(__asm__ volatile("std; mov $39, %%eax; syscall; cld" : : : "rax", "rcx", "r11", "memory")); break;
-    case 19: TRY(__asm__ volatile("pushf; orq $0x3000, (%rsp); popf; cli")); break;
-    case 20: TRY(__asm__ volatile("xabort $1")); break;
-    case 21: TRY(__asm__ volatile("wrfsbase %0" : : "r"(0x8000000000000000))); break;
-    case 22: TRY(__asm__ volatile("wrgsbase %0; mov %%gs:0, %%rax" : : "r"(0x7fff80000000) : "rax")); break;
-    case 23: TRY(__asm__ volatile("wrpkru" : : "a"(0xffffffff), "c"(0), "d"(0))); break;
-    default: break;
+    case 0:
+        TRY(__asm__ volatile("sysenter"));
+        break;
+    case 1:
+        TRY(__asm__ volatile("int $3"));
+        break;
+    case 2:
+        TRY(__asm__ volatile("int $1"));
+        break;
+    case 3:
+        TRY(__asm__ volatile("int $0xff"));
+        break;
+    case 4:
+        TRY(__asm__ volatile("in $0x60, %%al" : : : "rax"));
+        break;
+    case 5:
+        TRY(__asm__ volatile("mov %%cr3, %%rax" : : : "rax"));
+        break;
+    case 6:
+        TRY(__asm__ volatile("rdmsr" : : "c"(0xc0000080) : "rax", "rdx"));
+        break;
+    case 7:
+        TRY(__asm__ volatile("wrmsr" : : "c"(0xc0000080), "a"(0), "d"(0)));
+        break;
+    case 8:
+        TRY(__asm__ volatile("lgdt (%rsp)"));
+        break;
+    case 9:
+        TRY(__asm__ volatile("vmcall" : : "a"(0)));
+        break;
+    case 10:
+        TRY(__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs" : : "r"(3)));
+        break;
+    case 11:
+        TRY(__asm__ volatile("pushq $0x23; pushq $1f; lretq; 1:" : : : "memory"));
+        break; /* compatibility mode */
+    case 12:
+        TRY(__asm__ volatile("pushf; orq $0x40000, (%rsp); popf; movl 1(%rsp), %eax"));
+        break; /* alignment check */
+    case 13:
+        TRY(__asm__ volatile("pushf; orq $0x100, (%%rsp); popf; nop; nop; mov $39, %%eax; syscall; nop"
+                             :
+                             :
+                             : "rax", "rcx", "r11", "memory"));
+        break;
+    case 14:
+        TRY(__asm__ volatile("mov $0x8000000000000000, %%rax; jmp *%%rax" : : : "rax"));
+        break;
+    case 15:
+        TRY(__asm__ volatile("mov $0x7ffffffffffe, %%rax; jmp *%%rax" : : : "rax"));
+        break;
+    case 16:
+        TRY(__asm__ volatile("mov $0, %%rsp; mov $39, %%eax; syscall; ud2" : : : "rax"));
+        break;
+    case 17:
+        TRY(__asm__ volatile("mov $0xffffffffff600000, %%rax; call *%%rax"
+                             :
+                             :
+                             : "rax", "rcx", "r11", "memory"));
+        break;
+    case 18:
+        TRY(__asm__ volatile("std; mov $39, %%eax; syscall; cld" : : : "rax", "rcx", "r11", "memory"));
+        break;
+    case 19:
+        TRY(__asm__ volatile("pushf; orq $0x3000, (%rsp); popf; cli"));
+        break;
+    case 20:
+        TRY(__asm__ volatile("xabort $1"));
+        break;
+    case 21:
+        TRY(__asm__ volatile("wrfsbase %0" : : "r"(0x8000000000000000)));
+        break;
+    case 22:
+        TRY(__asm__ volatile("wrgsbase %0; mov %%gs:0, %%rax" : : "r"(0x7fff80000000) : "rax"));
+        break;
+    case 23:
+        TRY(__asm__ volatile("wrpkru" : : "a"(0xffffffff), "c"(0), "d"(0)));
+        break;
+    default:
+        break;
     }
     _exit(0);
 }
@@ -67,7 +122,8 @@ CHECK(odd_instructions) {
 }
 
 CHECK(bases_and_tables) {
-    struct user_desc d = {.entry_number = 0, .base_addr = 0x1000, .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1};
+    struct user_desc d = {
+        .entry_number = 0, .base_addr = 0x1000, .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1};
 
     ERR(syscall(SYS_arch_prctl, 0x1002 /* SET_FS */, 0x8000000000000000ull), EPERM);
     ERR(syscall(SYS_arch_prctl, 0x1001 /* SET_GS */, ~0ull), EPERM);
@@ -84,7 +140,9 @@ static volatile uint64_t g_seed;
 /* Random system calls with arguments that are each small, a pointer, a descriptor, or anything at all. */
 static void noise(uint64_t round) {
     /* Those that would only stop the attack: exits, stops, waits without end. */
-    static const int skip[] = {60, 231, 57, 58, 56, 435, 34, 61, 247, 23, 7, 270, 271, 130, 128, 15, 62, 200, 234, 129, 297, 424, 35, 230, 37, 38, 65, 220, 202, 449, 101, 240, 0, 19};
+    static const int skip[] = {60,  231, 57,  58,  56,  435, 34,  61,  247, 23,  7,  270,
+                               271, 130, 128, 15,  62,  200, 234, 129, 297, 424, 35, 230,
+                               37,  38,  65,  220, 202, 449, 101, 240, 0,   19};
     uint64_t seed = round * 2654435761u + 12345;
     char *page = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -104,14 +162,30 @@ static void noise(uint64_t round) {
         for (int k = 0; k < 6; k++) {
             uint64_t r = attack_random(&seed);
             switch (r >> 32 & 7) {
-            case 0: arg[k] = 0; break;
-            case 1: arg[k] = (long)(r & 31); break;
-            case 2: arg[k] = (long)(uintptr_t)(page + (r & 0xfff8)); break;
-            case 3: arg[k] = -(long)(r & 255); break;
-            case 4: arg[k] = (long)(uintptr_t)"noise"; break;
-            case 5: arg[k] = 1l << (r & 63); break;
-            case 6: arg[k] = (long)(uintptr_t)page + 65536 - (long)(r & 15); break;
-            default: arg[k] = (long)r; break;
+            case 0:
+                arg[k] = 0;
+                break;
+            case 1:
+                arg[k] = (long)(r & 31);
+                break;
+            case 2:
+                arg[k] = (long)(uintptr_t)(page + (r & 0xfff8));
+                break;
+            case 3:
+                arg[k] = -(long)(r & 255);
+                break;
+            case 4:
+                arg[k] = (long)(uintptr_t) "noise";
+                break;
+            case 5:
+                arg[k] = 1l << (r & 63);
+                break;
+            case 6:
+                arg[k] = (long)(uintptr_t)page + 65536 - (long)(r & 15);
+                break;
+            default:
+                arg[k] = (long)r;
+                break;
             }
         }
         g_seed = seed;
@@ -126,14 +200,28 @@ CHECK(random_system_calls) {
 }
 
 static void pointers(uint64_t first) {
-    static const uint64_t bad[] = {0, 1, 0xfff, 0x7ffffffff000, 0x7fffffffffff, 0x800000000000, 0xffff800000000000, ~0ull, 0x7fff00000000, 0x7fff80010000};
+    static const uint64_t bad[] = {0,
+                                   1,
+                                   0xfff,
+                                   0x7ffffffff000,
+                                   0x7fffffffffff,
+                                   0x800000000000,
+                                   0xffff800000000000,
+                                   ~0ull,
+                                   0x7fff00000000,
+                                   0x7fff80010000};
 
     freopen("/dev/null", "w", stdout);
     become_nobody(); /* a kill of process 1 is the guest's own affair */
     for (long number = (long)first; number < (long)first + 20; number++) {
-        if (number == 60 || number == 231 || number == 57 || number == 58 || number == 56 || number == 435 || number == 34 || number == 15 ||
-            number == 59 || number == 322 || number == 11 || number == 9 || number == 10 || number == 25 || number == 28 || number == 61 || number == 12 ||
-            number == 218 || number == 273 || number == 158 || number == 131 || number == 334 || number == 130 || number == 128 || number == 33 || number == 3 || number == 436 || number == 302 || number == 160 || number == 157 || number == 317 || number == 13 || number == 14 || number == 161 || number == 80 || number == 62 || number == 200 || number == 109 || number == 112 || number == 105 || number == 106 || number == 117 || number == 119)
+        if (number == 60 || number == 231 || number == 57 || number == 58 || number == 56 || number == 435 ||
+            number == 34 || number == 15 || number == 59 || number == 322 || number == 11 || number == 9 ||
+            number == 10 || number == 25 || number == 28 || number == 61 || number == 12 || number == 218 ||
+            number == 273 || number == 158 || number == 131 || number == 334 || number == 130 ||
+            number == 128 || number == 33 || number == 3 || number == 436 || number == 302 || number == 160 ||
+            number == 157 || number == 317 || number == 13 || number == 14 || number == 161 || number == 80 ||
+            number == 62 || number == 200 || number == 109 || number == 112 || number == 105 ||
+            number == 106 || number == 117 || number == 119)
             continue; /* those that would take the ground from under this loop */
         struct itimerval t = {.it_value.tv_usec = 100000};
         struct sigaction sa = {.sa_handler = attack_caught, .sa_flags = SA_NODEFER};

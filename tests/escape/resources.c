@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/escape/resources.c: a guest that takes all it can get: processes, threads, descriptors, memory, mappings, signals, locks.
+ * tests/escape/resources.c: a guest that takes all it can get: processes, threads, descriptors, memory,
+ * mappings, signals, locks.
  */
 #include "attack.h"
 
@@ -79,7 +80,8 @@ static void eat(uint64_t unused) {
     (void)unused;
     syscall(SYS_prlimit64, 0, RLIMIT_AS, (uint64_t[]){1ull << 30, 1ull << 30}, NULL);
     for (;;) {
-        char *p = mmap(NULL, 16 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        char *p =
+            mmap(NULL, 16 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
         if (p == MAP_FAILED)
             _exit(3);
     }
@@ -96,7 +98,8 @@ CHECK(address_space_limit_holds) {
 static void map_much(uint64_t unused) {
     (void)unused;
     for (int i = 0; i < 200000; i++)
-        if (mmap(NULL, 4096, i & 1 ? PROT_READ : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+        if (mmap(NULL, 4096, i & 1 ? PROT_READ : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                 0) == MAP_FAILED)
             break;
 }
 
@@ -132,7 +135,8 @@ CHECK(sockets_in_sockets) {
         OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
         char control[CMSG_SPACE(2 * sizeof(int))] = {0};
         struct iovec v = {(void *)"x", 1};
-        struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+        struct msghdr m = {
+            .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
         struct cmsghdr *c = CMSG_FIRSTHDR(&m);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;

@@ -97,4 +97,4 @@ static inline uint8_t sim_stream_byte(uint64_t key, uint64_t at) {
 }
 
 #define SIM_MS(n) ((int64_t)(n)*1000000)
-#define SIM_S(n) ((int64_t)(n)*1000000000)
+#define SIM_S(n)  ((int64_t)(n)*1000000000)

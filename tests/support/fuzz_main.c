@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/support/fuzz_main.c: main() of fuzz targets in builds without libFuzzer: runs every file given, or of every folder given.
+ * tests/support/fuzz_main.c: main() of fuzz targets in builds without libFuzzer: runs every file given, or of
+ * every folder given.
  */
 #include <dirent.h>
 #include <stdint.h>

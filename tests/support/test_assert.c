@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/support/test_assert.c: the comparisons of test.h: on a mismatch they print both sides and end the test.
+ * tests/support/test_assert.c: the comparisons of test.h: on a mismatch they print both sides and end the
+ * test.
  */
 #include "tests/support/test.h"
 
@@ -12,12 +13,18 @@ static const char *const g_cmp_text[] = {"==", "!=", "<", "<=", ">", ">="};
 
 static bool cmp_holds(enum test_cmp op, long long a, long long b) {
     switch (op) {
-    case TEST_CMP_EQ: return a == b;
-    case TEST_CMP_NE: return a != b;
-    case TEST_CMP_LT: return a < b;
-    case TEST_CMP_LE: return a <= b;
-    case TEST_CMP_GT: return a > b;
-    case TEST_CMP_GE: return a >= b;
+    case TEST_CMP_EQ:
+        return a == b;
+    case TEST_CMP_NE:
+        return a != b;
+    case TEST_CMP_LT:
+        return a < b;
+    case TEST_CMP_LE:
+        return a <= b;
+    case TEST_CMP_GT:
+        return a > b;
+    case TEST_CMP_GE:
+        return a >= b;
     }
     return false;
 }
@@ -34,17 +41,18 @@ static const char *number_text(long long n, char *buffer, size_t size) {
     return buffer;
 }
 
-void test_cmp_at(const char *file, int line, enum test_cmp op, const char *left_text, const char *right_text, long long left,
-                 long long right) {
+void test_cmp_at(const char *file, int line, enum test_cmp op, const char *left_text, const char *right_text,
+                 long long left, long long right) {
     char a[64], b[64];
 
     if (!cmp_holds(op, left, right))
-        test_fail_at(file, line, "%s %s %s does not hold:\n  left:  %s\n  right: %s", left_text, g_cmp_text[op], right_text,
-                     number_text(left, a, sizeof a), number_text(right, b, sizeof b));
+        test_fail_at(file, line, "%s %s %s does not hold:\n  left:  %s\n  right: %s", left_text,
+                     g_cmp_text[op], right_text, number_text(left, a, sizeof a),
+                     number_text(right, b, sizeof b));
 }
 
-void test_str_at(const char *file, int line, bool want_equal, const char *left_text, const char *right_text, const char *left,
-                 const char *right) {
+void test_str_at(const char *file, int line, bool want_equal, const char *left_text, const char *right_text,
+                 const char *left, const char *right) {
     bool equal = left && right ? strcmp(left, right) == 0 : left == right;
 
     if (equal != want_equal)
@@ -52,7 +60,8 @@ void test_str_at(const char *file, int line, bool want_equal, const char *left_t
                      want_equal ? "differ" : "are equal", left ? left : "(null)", right ? right : "(null)");
 }
 
-void test_contains_at(const char *file, int line, const char *text, const char *haystack, const char *needle) {
+void test_contains_at(const char *file, int line, const char *text, const char *haystack,
+                      const char *needle) {
     if (!haystack || !strstr(haystack, needle))
         test_fail_at(file, line, "%s does not contain the text:\n  text:   \"%s\"\n  needle: \"%s\"", text,
                      haystack ? haystack : "(null)", needle);
@@ -65,8 +74,8 @@ static void print_bytes(const char *side, const unsigned char *p, size_t from, s
     fprintf(stderr, "\n");
 }
 
-void test_mem_at(const char *file, int line, const char *left_text, const char *right_text, const void *left, const void *right,
-                 size_t size) {
+void test_mem_at(const char *file, int line, const char *left_text, const char *right_text, const void *left,
+                 const void *right, size_t size) {
     const unsigned char *a = left, *b = right;
     size_t at = 0;
 
@@ -87,16 +96,16 @@ static const char *errno_text(int e) {
 
 void test_errno_at(const char *file, int line, const char *text, long long result, int err, int want) {
     if (result != -1 || err != want)
-        test_fail_at(file, line, "%s:\n  got:    %lld, errno %d (%s)\n  wanted: -1, errno %d (%s)", text, result, err,
-                     errno_text(err), want, errno_text(want));
+        test_fail_at(file, line, "%s:\n  got:    %lld, errno %d (%s)\n  wanted: -1, errno %d (%s)", text,
+                     result, err, errno_text(err), want, errno_text(want));
 }
 
 void test_ok_at(const char *file, int line, const char *text, long long result, int err) {
     char number[64];
 
     if (result < 0)
-        test_fail_at(file, line, "%s failed: %s, errno %d (%s)", text, number_text(result, number, sizeof number), err,
-                     errno_text(err));
+        test_fail_at(file, line, "%s failed: %s, errno %d (%s)", text,
+                     number_text(result, number, sizeof number), err, errno_text(err));
 }
 
 int test_wait(int pid) {
@@ -131,6 +140,7 @@ void test_expect_abort_at(const char *file, int line, void (*fn)(void *), void *
     close(fds[0]);
     int status = test_wait(pid);
     if (!WIFSIGNALED(status) || WTERMSIG(status) != 6)
-        test_fail_at(file, line, "expected an abort that says \"%s\"; wait status 0x%x; it said:\n%s", text, status, said);
+        test_fail_at(file, line, "expected an abort that says \"%s\"; wait status 0x%x; it said:\n%s", text,
+                     status, said);
     test_contains_at(file, line, "the abort's message", said, text);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/support/test_main.c: main() of every unit test executable: runs each test in a child of its own and reports (test.h).
+ * tests/support/test_main.c: main() of every unit test executable: runs each test in a child of its own and
+ * reports (test.h).
  *
- * The child is a session leader and a subreaper, so that whatever a test starts is found and ended; the time limit is
- * a guard against hangs, not a measurement.
+ * The child is a session leader and a subreaper, so that whatever a test starts is found and ended; the time
+ * limit is a guard against hangs, not a measurement.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -97,7 +98,8 @@ static void check_fds(const struct test_case *t, const bool *before) {
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
         ssize_t n = readlink(path, target, sizeof target - 1);
         target[n < 0 ? 1 : n] = '\0';
-        test_fail_at(t->file, t->line, "%s: descriptor %d %s: %s", t->name, fd, after[fd] ? "left open" : "closed", target);
+        test_fail_at(t->file, t->line, "%s: descriptor %d %s: %s", t->name, fd,
+                     after[fd] ? "left open" : "closed", target);
     }
 }
 
@@ -108,7 +110,8 @@ static void check_children(const struct test_case *t) {
     if (pid == 0)
         test_fail_at(t->file, t->line, "%s: a child process was left running", t->name);
     if (pid > 0)
-        test_fail_at(t->file, t->line, "%s: child process %d was not waited for (status 0x%x)", t->name, pid, status);
+        test_fail_at(t->file, t->line, "%s: child process %d was not waited for (status 0x%x)", t->name, pid,
+                     status);
 }
 
 /* In the child: the test and the checks that nothing is left. */
@@ -126,8 +129,8 @@ static void run_body(const struct test_case *t) {
         test_fail_at(t->file, t->line, "%s: memory was left", t->name);
 }
 
-/* Ends everything that the test started: its session's processes, then its orphans, which fall to it as subreaper
-   and to us when it ends. */
+/* Ends everything that the test started: its session's processes, then its orphans, which fall to it as
+   subreaper and to us when it ends. */
 static void reap_strays(void) {
     int status;
 
@@ -247,10 +250,11 @@ static enum outcome run_test(const struct test_case *t) {
     if (o == FAIL || g_options.verbose)
         show_output(output);
     close(output);
-    const char *reason = o == SKIP ? g_reason
+    const char *reason = o == SKIP              ? g_reason
                          : o == UNEXPECTED_PASS ? "is listed as an expected failure: make it a TEST"
-                         : o == EXPECTED ? t->xfail
-                         : o == FAIL ? describe(status, in_time, text, sizeof text) : "";
+                         : o == EXPECTED        ? t->xfail
+                         : o == FAIL            ? describe(status, in_time, text, sizeof text)
+                                                : "";
     printf("TEST %s.%s %s %lld%s%s\n", TEST_SUITE, t->name, g_outcome_names[o], (long long)(now_ms() - start),
            *reason ? " " : "", reason);
     fflush(stdout);
@@ -277,7 +281,9 @@ static void parse_options(int argc, char **argv) {
         else if (strncmp(argv[i], "--timeout=", 10) == 0)
             g_options.timeout_s = (unsigned int)strtoul(argv[i] + 10, NULL, 10);
         else {
-            fprintf(stderr, "usage: %s [--list] [--no-fork] [--verbose] [--timeout=SECONDS] [TEST-PATTERN...]\n", argv[0]);
+            fprintf(stderr,
+                    "usage: %s [--list] [--no-fork] [--verbose] [--timeout=SECONDS] [TEST-PATTERN...]\n",
+                    argv[0]);
             exit(2);
         }
     }

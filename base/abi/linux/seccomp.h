@@ -6,41 +6,41 @@
 #include "base/abi/linux/abi.h"
 
 /* seccomp(2) */
-#define LINUX_SECCOMP_MODE_DISABLED            0
-#define LINUX_SECCOMP_MODE_STRICT              1
-#define LINUX_SECCOMP_MODE_FILTER              2
-#define LINUX_SECCOMP_SET_MODE_STRICT          0
-#define LINUX_SECCOMP_SET_MODE_FILTER          1
-#define LINUX_SECCOMP_GET_ACTION_AVAIL         2
-#define LINUX_SECCOMP_GET_NOTIF_SIZES          3
-#define LINUX_SECCOMP_FILTER_FLAG_TSYNC        0x1
-#define LINUX_SECCOMP_FILTER_FLAG_LOG          0x2
-#define LINUX_SECCOMP_FILTER_FLAG_SPEC_ALLOW   0x4
-#define LINUX_SECCOMP_FILTER_FLAG_NEW_LISTENER 0x8
-#define LINUX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH  0x10
+#define LINUX_SECCOMP_MODE_DISABLED                  0
+#define LINUX_SECCOMP_MODE_STRICT                    1
+#define LINUX_SECCOMP_MODE_FILTER                    2
+#define LINUX_SECCOMP_SET_MODE_STRICT                0
+#define LINUX_SECCOMP_SET_MODE_FILTER                1
+#define LINUX_SECCOMP_GET_ACTION_AVAIL               2
+#define LINUX_SECCOMP_GET_NOTIF_SIZES                3
+#define LINUX_SECCOMP_FILTER_FLAG_TSYNC              0x1
+#define LINUX_SECCOMP_FILTER_FLAG_LOG                0x2
+#define LINUX_SECCOMP_FILTER_FLAG_SPEC_ALLOW         0x4
+#define LINUX_SECCOMP_FILTER_FLAG_NEW_LISTENER       0x8
+#define LINUX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH        0x10
 #define LINUX_SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV 0x20
-#define LINUX_SECCOMP_RET_KILL_PROCESS         0x80000000u
-#define LINUX_SECCOMP_RET_KILL_THREAD          0x0
-#define LINUX_SECCOMP_RET_KILL                 0x0
-#define LINUX_SECCOMP_RET_TRAP                 0x30000
-#define LINUX_SECCOMP_RET_ERRNO                0x50000
-#define LINUX_SECCOMP_RET_USER_NOTIF           0x7fc00000
-#define LINUX_SECCOMP_RET_TRACE                0x7ff00000
-#define LINUX_SECCOMP_RET_LOG                  0x7ffc0000
-#define LINUX_SECCOMP_RET_ALLOW                0x7fff0000
-#define LINUX_SECCOMP_RET_ACTION_FULL          0xffff0000u
-#define LINUX_SECCOMP_RET_ACTION               0x7fff0000
-#define LINUX_SECCOMP_RET_DATA                 0xffff
-#define LINUX_SECCOMP_USER_NOTIF_FLAG_CONTINUE 0x1
-#define LINUX_SECCOMP_ADDFD_FLAG_SETFD         0x1
-#define LINUX_SECCOMP_ADDFD_FLAG_SEND          0x2
-#define LINUX_SECCOMP_FD_SYNC_WAKE_UP          0x1
-#define LINUX_SECCOMP_IOCTL_NOTIF_RECV         0xc0502100u
-#define LINUX_SECCOMP_IOCTL_NOTIF_SEND         0xc0182101u
-#define LINUX_SECCOMP_IOCTL_NOTIF_ID_VALID     0x40082102u
-#define LINUX_SECCOMP_IOCTL_NOTIF_ID_VALID_OLD 0x80082102u /* with the wrong direction: before 5.17 */
-#define LINUX_SECCOMP_IOCTL_NOTIF_ADDFD        0x40182103u /* any size */
-#define LINUX_SECCOMP_IOCTL_NOTIF_SET_FLAGS    0x40082104u
+#define LINUX_SECCOMP_RET_KILL_PROCESS               0x80000000u
+#define LINUX_SECCOMP_RET_KILL_THREAD                0x0
+#define LINUX_SECCOMP_RET_KILL                       0x0
+#define LINUX_SECCOMP_RET_TRAP                       0x30000
+#define LINUX_SECCOMP_RET_ERRNO                      0x50000
+#define LINUX_SECCOMP_RET_USER_NOTIF                 0x7fc00000
+#define LINUX_SECCOMP_RET_TRACE                      0x7ff00000
+#define LINUX_SECCOMP_RET_LOG                        0x7ffc0000
+#define LINUX_SECCOMP_RET_ALLOW                      0x7fff0000
+#define LINUX_SECCOMP_RET_ACTION_FULL                0xffff0000u
+#define LINUX_SECCOMP_RET_ACTION                     0x7fff0000
+#define LINUX_SECCOMP_RET_DATA                       0xffff
+#define LINUX_SECCOMP_USER_NOTIF_FLAG_CONTINUE       0x1
+#define LINUX_SECCOMP_ADDFD_FLAG_SETFD               0x1
+#define LINUX_SECCOMP_ADDFD_FLAG_SEND                0x2
+#define LINUX_SECCOMP_FD_SYNC_WAKE_UP                0x1
+#define LINUX_SECCOMP_IOCTL_NOTIF_RECV               0xc0502100u
+#define LINUX_SECCOMP_IOCTL_NOTIF_SEND               0xc0182101u
+#define LINUX_SECCOMP_IOCTL_NOTIF_ID_VALID           0x40082102u
+#define LINUX_SECCOMP_IOCTL_NOTIF_ID_VALID_OLD       0x80082102u /* with the wrong direction: before 5.17 */
+#define LINUX_SECCOMP_IOCTL_NOTIF_ADDFD              0x40182103u /* any size */
+#define LINUX_SECCOMP_IOCTL_NOTIF_SET_FLAGS          0x40082104u
 
 /* architecture */
 #define LINUX_AUDIT_ARCH_X86_64 0xc000003eu

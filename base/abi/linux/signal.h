@@ -188,7 +188,7 @@ struct linux_siginfo {
         struct {
             int32_t pid;
             uint32_t uid;
-            int32_t status; /* exit status, or the signal */
+            int32_t status;       /* exit status, or the signal */
             int64_t utime, stime; /* clock ticks */
         } chld;
         struct {

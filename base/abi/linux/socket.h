@@ -389,7 +389,7 @@ struct linux_cmsghdr {
 };
 ABI_SIZE(linux_cmsghdr, 16);
 #define LINUX_CMSG_ALIGN(len) (((len) + 7ull) & ~7ull)
-#define LINUX_CMSG_LEN(len) (sizeof(struct linux_cmsghdr) + (len))
+#define LINUX_CMSG_LEN(len)   (sizeof(struct linux_cmsghdr) + (len))
 #define LINUX_CMSG_SPACE(len) (sizeof(struct linux_cmsghdr) + LINUX_CMSG_ALIGN(len))
 
 struct linux_ucred {

@@ -378,4 +378,4 @@
 #define LINUX_SYS_lsm_list_modules        461
 #define LINUX_SYS_mseal                   462
 
-#define LINUX_SYS_LIMIT                   463 /* one past the highest */
+#define LINUX_SYS_LIMIT 463 /* one past the highest */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/dev/dev_mem.c: the memory devices: null, zero, full, random, urandom. Source: null(4), full(4), random(4).
- * The nodes themselves are made by boot in a tmpfs (OCI "default devices"), or by the guest with mknod.
+ * sentry/fs/dev/dev_mem.c: the memory devices: null, zero, full, random, urandom. Source: null(4), full(4),
+ * random(4). The nodes themselves are made by boot in a tmpfs (OCI "default devices"), or by the guest with
+ * mknod.
  */
 #include <errno.h>
 
@@ -18,7 +19,15 @@
 #include "sentry/mm/uaccess.h"
 #include "sentry/vfs/vfs.h"
 
-enum { MINOR_NULL = 3, MINOR_ZERO = 5, MINOR_FULL = 7, MINOR_RANDOM = 8, MINOR_URANDOM = 9, RANDOM_CHUNK = 256, RANDOM_MAX = 32 << 20 };
+enum {
+    MINOR_NULL = 3,
+    MINOR_ZERO = 5,
+    MINOR_FULL = 7,
+    MINOR_RANDOM = 8,
+    MINOR_URANDOM = 9,
+    RANDOM_CHUNK = 256,
+    RANDOM_MAX = 32 << 20
+};
 
 struct dev_file {
     struct file file; /* first */
@@ -77,7 +86,8 @@ static int64_t random_ioctl(struct file *f, struct task *t, uint32_t cmd, uint64
     return -ENOTTY;
 }
 
-/* mmap(2) of /dev/zero: shared mappings are shared anonymous memory; private ones need no object, which mm sees from an empty store. */
+/* mmap(2) of /dev/zero: shared mappings are shared anonymous memory; private ones need no object, which mm
+ * sees from an empty store. */
 static int zero_mmap(struct file *f, const struct mmap_request *request, struct mappable **ret) {
     struct memstore *store;
 
@@ -102,15 +112,29 @@ static void dev_release(struct file *f) {
     heap_free(container_of(f, struct dev_file, file));
 }
 
-static const struct file_ops null_ops = {.name = "null", .read = null_read, .write = null_write, .seek = dev_seek, .release = dev_release};
-static const struct file_ops zero_ops = {
-    .name = "zero", .read = zero_read, .write = null_write, .mmap = zero_mmap, .seek = dev_seek, .release = dev_release};
-static const struct file_ops full_ops = {
-    .name = "full", .read = zero_read, .write = full_write, .mmap = zero_mmap, .seek = dev_seek, .release = dev_release};
-static const struct file_ops random_ops = {
-    .name = "random", .read = random_read, .write = null_write, .ioctl = random_ioctl, .seek = dev_seek, .release = dev_release};
+static const struct file_ops null_ops = {
+    .name = "null", .read = null_read, .write = null_write, .seek = dev_seek, .release = dev_release};
+static const struct file_ops zero_ops = {.name = "zero",
+                                         .read = zero_read,
+                                         .write = null_write,
+                                         .mmap = zero_mmap,
+                                         .seek = dev_seek,
+                                         .release = dev_release};
+static const struct file_ops full_ops = {.name = "full",
+                                         .read = zero_read,
+                                         .write = full_write,
+                                         .mmap = zero_mmap,
+                                         .seek = dev_seek,
+                                         .release = dev_release};
+static const struct file_ops random_ops = {.name = "random",
+                                           .read = random_read,
+                                           .write = null_write,
+                                           .ioctl = random_ioctl,
+                                           .seek = dev_seek,
+                                           .release = dev_release};
 
-static int mem_open(struct inode *node, const struct path *path, uint32_t flags, const struct creds *c, struct task *t, struct file **ret) {
+static int mem_open(struct inode *node, const struct path *path, uint32_t flags, const struct creds *c,
+                    struct task *t, struct file **ret) {
     const struct file_ops *ops;
 
     (void)t;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/devpts/tty_file.c: open files of a terminal: slaves (/dev/pts/N, /dev/tty) and masters (/dev/ptmx). Source: pty(7), termios(3).
+ * sentry/fs/devpts/tty_file.c: open files of a terminal: slaves (/dev/pts/N, /dev/tty) and masters
+ * (/dev/ptmx). Source: pty(7), termios(3).
  */
 #include <errno.h>
 
@@ -167,8 +168,8 @@ static const struct file_ops tty_slave_ops = {
     .release = slave_release,
 };
 
-static int open_file(struct tty *tty, const struct file_ops *ops, const struct path *path, uint32_t flags, const struct creds *c,
-                     struct file **ret) {
+static int open_file(struct tty *tty, const struct file_ops *ops, const struct path *path, uint32_t flags,
+                     const struct creds *c, struct file **ret) {
     struct tty_file *tf = heap_new(tty_file);
 
     if (!tf)
@@ -179,7 +180,8 @@ static int open_file(struct tty *tty, const struct file_ops *ops, const struct p
     return 0;
 }
 
-int tty_open_slave(struct tty *tty, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret) {
+int tty_open_slave(struct tty *tty, const struct path *path, uint32_t flags, const struct creds *c,
+                   struct file **ret) {
     int r = 0;
 
     mutex_lock(&tty->lock);
@@ -339,6 +341,7 @@ static const struct file_ops tty_master_ops = {
     .release = master_release,
 };
 
-int tty_open_master(struct tty *tty, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret) {
+int tty_open_master(struct tty *tty, const struct path *path, uint32_t flags, const struct creds *c,
+                    struct file **ret) {
     return open_file(tty, &tty_master_ops, path, flags, c, ret);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/devpts/tty_jobs.c: terminals and job control: controlling terminals, foreground groups, hang-up. Source: tty_ioctl(4), setsid(2), credentials(7).
+ * sentry/fs/devpts/tty_jobs.c: terminals and job control: controlling terminals, foreground groups, hang-up.
+ * Source: tty_ioctl(4), setsid(2), credentials(7).
  */
 #include <errno.h>
 
@@ -192,7 +193,8 @@ static int get_session(struct tty *tty, struct task *t, uint64_t arg, bool is_ma
     return copy_out(t, arg, &number, sizeof number);
 }
 
-int64_t tty_job_ioctl(struct tty *tty, struct task *t, uint32_t cmd, uint64_t arg, bool is_master, bool *ret_handled) {
+int64_t tty_job_ioctl(struct tty *tty, struct task *t, uint32_t cmd, uint64_t arg, bool is_master,
+                      bool *ret_handled) {
     *ret_handled = true;
     switch (cmd) {
     case LINUX_TIOCSCTTY:
@@ -261,8 +263,8 @@ void tty_hangup(struct tty *tty) {
 
 void tty_set_winsize(struct tty *tty, const struct linux_winsize *size) {
     mutex_lock(&tty->lock);
-    bool changed = tty->winsize.row != size->row || tty->winsize.col != size->col || tty->winsize.xpixel != size->xpixel ||
-                   tty->winsize.ypixel != size->ypixel;
+    bool changed = tty->winsize.row != size->row || tty->winsize.col != size->col ||
+                   tty->winsize.xpixel != size->xpixel || tty->winsize.ypixel != size->ypixel;
     tty->winsize = *size;
     if (changed)
         tty_signal_foreground_locked(tty, LINUX_SIGWINCH);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/devpts/tty_ldisc.c: the line discipline N_TTY. Source: termios(3).
  *
- * Input: what the other end sends goes through tty_receive_locked() byte by byte: signals and flow control, translation, line editing (ICANON), echo.
- * Finished lines (or every byte, without ICANON) land in tty->input. Output: tty_output_locked() translates (OPOST) into tty->output.
+ * Input: what the other end sends goes through tty_receive_locked() byte by byte: signals and flow control,
+ * translation, line editing (ICANON), echo. Finished lines (or every byte, without ICANON) land in
+ * tty->input. Output: tty_output_locked() translates (OPOST) into tty->output.
  */
 #include <string.h>
 
@@ -10,15 +11,26 @@
 #include "sentry/fs/devpts/tty_internal.h"
 #include "sentry/kernel/signal.h"
 
-#define CTRL(c) ((c) & 037)
+#define CTRL(c) ((c)&037)
 const struct linux_termios2 tty_initial_termios = {
     .iflag = LINUX_ICRNL | LINUX_IXON,
     .oflag = LINUX_OPOST | LINUX_ONLCR,
     .cflag = LINUX_B38400 | LINUX_CS8 | LINUX_CREAD,
-    .lflag = LINUX_ISIG | LINUX_ICANON | LINUX_ECHO | LINUX_ECHOE | LINUX_ECHOK | LINUX_ECHOCTL | LINUX_ECHOKE | LINUX_IEXTEN,
-    .cc = {[LINUX_VINTR] = CTRL('C'), [LINUX_VQUIT] = 034, [LINUX_VERASE] = 0177, [LINUX_VKILL] = CTRL('U'), [LINUX_VEOF] = CTRL('D'),
-             [LINUX_VMIN] = 1, [LINUX_VSTART] = CTRL('Q'), [LINUX_VSTOP] = CTRL('S'), [LINUX_VSUSP] = CTRL('Z'),
-             [LINUX_VREPRINT] = CTRL('R'), [LINUX_VDISCARD] = CTRL('O'), [LINUX_VWERASE] = CTRL('W'), [LINUX_VLNEXT] = CTRL('V')},
+    .lflag = LINUX_ISIG | LINUX_ICANON | LINUX_ECHO | LINUX_ECHOE | LINUX_ECHOK | LINUX_ECHOCTL |
+             LINUX_ECHOKE | LINUX_IEXTEN,
+    .cc = {[LINUX_VINTR] = CTRL('C'),
+           [LINUX_VQUIT] = 034,
+           [LINUX_VERASE] = 0177,
+           [LINUX_VKILL] = CTRL('U'),
+           [LINUX_VEOF] = CTRL('D'),
+           [LINUX_VMIN] = 1,
+           [LINUX_VSTART] = CTRL('Q'),
+           [LINUX_VSTOP] = CTRL('S'),
+           [LINUX_VSUSP] = CTRL('Z'),
+           [LINUX_VREPRINT] = CTRL('R'),
+           [LINUX_VDISCARD] = CTRL('O'),
+           [LINUX_VWERASE] = CTRL('W'),
+           [LINUX_VLNEXT] = CTRL('V')},
     .ispeed = 38400,
     .ospeed = 38400,
 };
@@ -187,7 +199,8 @@ static void erase_word(struct tty *tty, bool show) {
 
     while (tty->edit.len > 0) {
         unsigned char byte = tty_buffer_at(&tty->edit, tty->edit.len - 1);
-        bool in_word = byte == '_' || byte >= 0x80 || (byte >= '0' && byte <= '9') || ((byte | 32) >= 'a' && (byte | 32) <= 'z');
+        bool in_word = byte == '_' || byte >= 0x80 || (byte >= '0' && byte <= '9') ||
+                       ((byte | 32) >= 'a' && (byte | 32) <= 'z');
         if (seen && !in_word)
             return;
         seen = seen || in_word;
@@ -206,7 +219,8 @@ static void edit_erase(struct tty *tty, unsigned char byte) {
             echo(tty, byte);
     } else if (is_cc(tty, LINUX_VWERASE, byte)) {
         erase_word(tty, show);
-    } else if (lflag(tty, LINUX_ECHO) && lflag(tty, LINUX_ECHOK) && lflag(tty, LINUX_ECHOKE) && lflag(tty, LINUX_ECHOE)) {
+    } else if (lflag(tty, LINUX_ECHO) && lflag(tty, LINUX_ECHOK) && lflag(tty, LINUX_ECHOKE) &&
+               lflag(tty, LINUX_ECHOE)) {
         while (tty->edit.len > 0)
             erase_one(tty, /* show= */ true);
     } else {
@@ -299,7 +313,8 @@ static bool receive_flow(struct tty *tty, unsigned char byte) {
 static bool receive_editing(struct tty *tty, unsigned char byte) {
     bool extended = lflag(tty, LINUX_IEXTEN);
 
-    if (is_cc(tty, LINUX_VERASE, byte) || is_cc(tty, LINUX_VKILL, byte) || (extended && is_cc(tty, LINUX_VWERASE, byte))) {
+    if (is_cc(tty, LINUX_VERASE, byte) || is_cc(tty, LINUX_VKILL, byte) ||
+        (extended && is_cc(tty, LINUX_VWERASE, byte))) {
         edit_erase(tty, byte);
         return true;
     }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/host/host_console_host.c: moves bytes between a guest terminal and the host side of one (host.h). Source: pty(7).
+ * sentry/fs/host/host_console_host.c: moves bytes between a guest terminal and the host side of one (host.h).
+ * Source: pty(7).
  *
- * One thread a console: it waits for the host's descriptor and for an eventfd that the terminal's master queue rings.
+ * One thread a console: it waits for the host's descriptor and for an eventfd that the terminal's master
+ * queue rings.
  */
 #include <errno.h>
 #include <poll.h>
@@ -25,8 +27,8 @@ struct host_console {
     struct waiter waiter; /* first: in tty->master_queue */
     struct tty *tty;      /* reference */
     struct hostref fd, bell;
-    struct ref ref;       /* the thread's, and one for each flush under way */
-    struct mutex out;     /* RANK_CONSOLE: what is taken from the terminal is written before more is taken */
+    struct ref ref;   /* the thread's, and one for each flush under way */
+    struct mutex out; /* RANK_CONSOLE: what is taken from the terminal is written before more is taken */
 };
 HEAP_TYPE(host_console, struct host_console, 0);
 
@@ -93,7 +95,8 @@ void host_console_flush(struct tty *tty) {
     console_unref(c);
 }
 
-/* Host to guest; what the guest's input queue does not take now waits in `held`. False: end of the host's side. */
+/* Host to guest; what the guest's input queue does not take now waits in `held`. False: end of the host's
+ * side. */
 struct held {
     unsigned char data[CHUNK];
     size_t len;
@@ -127,7 +130,8 @@ static void *console_main(void *arg) {
     bool alive = true;
 
     while (alive) {
-        struct pollfd p[2] = {{.fd = c->bell.host.fd, .events = POLLIN}, {.fd = c->fd.host.fd, .events = held.len == 0 ? POLLIN : 0}};
+        struct pollfd p[2] = {{.fd = c->bell.host.fd, .events = POLLIN},
+                              {.fd = c->fd.host.fd, .events = held.len == 0 ? POLLIN : 0}};
         uint64_t count;
         if (poll(p, 2, -1) < 0)
             continue;

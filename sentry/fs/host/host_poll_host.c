@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/host/host_poll_host.c: the thread that waits for host descriptors (host_internal.h). Source: epoll(7).
+ * sentry/fs/host/host_poll_host.c: the thread that waits for host descriptors (host_internal.h). Source:
+ * epoll(7).
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,11 +21,12 @@ enum { EVENTS_AT_ONCE = 32, STACK_BYTES = 256 << 10 };
 struct poller {
     int epoll_fd, stop_fd;
     pthread_t thread;
-    struct mutex lock;          /* RANK_GOFER_CONN: held while ready() runs, so that host_unwatch() can wait for it; the slots */
+    struct mutex lock; /* RANK_GOFER_CONN: held while ready() runs, so that host_unwatch() can wait for it;
+                          the slots */
     struct slot {
         struct host_watch *watch; /* NULL: free */
-        uint32_t generation;      /* an event that was on its way for an earlier user of the slot is told by it */
-    } *slots;
+        uint32_t generation; /* an event that was on its way for an earlier user of the slot is told by it */
+    } * slots;
     uint32_t slot_count;
 };
 
@@ -37,7 +39,8 @@ static void dispatch(struct poller *p, const struct epoll_event *e) {
     uint32_t slot = (uint32_t)e->data.u64;
 
     mutex_lock(&p->lock);
-    struct host_watch *w = slot < p->slot_count && slot_key(p, slot) == e->data.u64 ? p->slots[slot].watch : NULL;
+    struct host_watch *w =
+        slot < p->slot_count && slot_key(p, slot) == e->data.u64 ? p->slots[slot].watch : NULL;
     if (w)
         w->ready(w, e->events & 0xffffu);
     mutex_unlock(&p->lock);
@@ -142,7 +145,8 @@ int host_watch(struct kernel *k, struct host_watch *w) {
     mutex_lock(&p->lock);
     r = take_slot_locked(p, w);
     if (r == 0) {
-        struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.u64 = slot_key(p, w->slot)};
+        struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET,
+                                .data.u64 = slot_key(p, w->slot)};
         w->watched = epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, w->fd, &e) == 0;
         if (!w->watched) {
             p->slots[w->slot].watch = NULL;

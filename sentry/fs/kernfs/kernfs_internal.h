@@ -5,4 +5,5 @@
 
 #include "sentry/fs/kernfs/kernfs.h"
 
-int kernfs_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c, struct file **ret);
+int kernfs_open(struct inode *inode, const struct path *path, uint32_t flags, const struct creds *c,
+                struct file **ret);

@@ -17,8 +17,9 @@
 static const struct {
     uint32_t flag;
     const char *text;
-} g_flags[] = {{MOUNT_NOSUID, ",nosuid"},         {MOUNT_NODEV, ",nodev"},       {MOUNT_NOEXEC, ",noexec"},
-               {MOUNT_NOATIME, ",noatime"},       {MOUNT_NODIRATIME, ",nodiratime"}, {MOUNT_RELATIME, ",relatime"},
+} g_flags[] = {{MOUNT_NOSUID, ",nosuid"},          {MOUNT_NODEV, ",nodev"},
+               {MOUNT_NOEXEC, ",noexec"},          {MOUNT_NOATIME, ",noatime"},
+               {MOUNT_NODIRATIME, ",nodiratime"},  {MOUNT_RELATIME, ",relatime"},
                {MOUNT_NOSYMFOLLOW, ",nosymfollow"}};
 
 static void append_flags(const struct mount *m, bool readonly, struct text *out) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/proc/proc_status.c: the numbers of a process or thread: stat, statm, status, limits, io, oom_*, sched, id maps. Source: proc(5).
+ * sentry/fs/proc/proc_status.c: the numbers of a process or thread: stat, statm, status, limits, io, oom_*,
+ * sched, id maps. Source: proc(5).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -59,8 +60,13 @@ static void take_snapshot(struct kernfs_inode *n, struct task *t, struct snapsho
     struct thread_group *g = t->group;
 
     *s = (struct snapshot){
-        .tid = task_tid_in(t, ns), .tgid = task_tgid_in(t, ns), .ppid = task_ppid_in(t, ns), .pgrp = task_pgrp_in(t, ns),
-        .session = task_session_in(t, ns), .state = task_state_letter(t), .tty_pgrp = -1,
+        .tid = task_tid_in(t, ns),
+        .tgid = task_tgid_in(t, ns),
+        .ppid = task_ppid_in(t, ns),
+        .pgrp = task_pgrp_in(t, ns),
+        .session = task_session_in(t, ns),
+        .state = task_state_letter(t),
+        .tty_pgrp = -1,
     };
     task_get_name(t, s->name);
     signal_get_status(t, &s->signals);
@@ -98,23 +104,26 @@ static int stat_show(struct kernfs_inode *n, struct task *viewer, struct text *o
     numbers_of(t, &m);
     bool hide = viewer && viewer->group != t->group && proc_may_access(t, task_creds(viewer)) < 0;
     struct cpu_times cpu = n->number ? task_cpu_times(t) : thread_group_cpu(t->group);
-    text_printf(out, "%d (%s) %c %d %d %d %d %d %u ", s.tid, s.name, s.state, s.ppid, s.pgrp, s.session, s.tty_number, s.tty_pgrp,
-                t->group->has_execed ? 0u : 0x40u);
+    text_printf(out, "%d (%s) %c %d %d %d %d %d %u ", s.tid, s.name, s.state, s.ppid, s.pgrp, s.session,
+                s.tty_number, s.tty_pgrp, t->group->has_execed ? 0u : 0x40u);
     text_printf(out, "%llu %llu 0 0 %llu %llu %llu %llu ", (unsigned long long)t->min_faults,
-                (unsigned long long)s.children_min_faults, ticks(cpu.user_ns), ticks(cpu.system_ns), ticks(s.children_cpu.user_ns),
-                ticks(s.children_cpu.system_ns));
-    text_printf(out, "%d %d %u 0 %llu %llu %llu %llu ", 20 + t->nice, t->nice, s.threads, ticks(t->start_time - t->kernel->boot_time_ns),
-                (unsigned long long)m.total, (unsigned long long)(m.resident / PAGE_SIZE),
+                (unsigned long long)s.children_min_faults, ticks(cpu.user_ns), ticks(cpu.system_ns),
+                ticks(s.children_cpu.user_ns), ticks(s.children_cpu.system_ns));
+    text_printf(out, "%d %d %u 0 %llu %llu %llu %llu ", 20 + t->nice, t->nice, s.threads,
+                ticks(t->start_time - t->kernel->boot_time_ns), (unsigned long long)m.total,
+                (unsigned long long)(m.resident / PAGE_SIZE),
                 (unsigned long long)task_limit(t, LINUX_RLIMIT_RSS));
     text_printf(out, "%llu %llu %llu 0 0 ", hide ? 1ull : (unsigned long long)m.code_start,
-                hide ? 1ull : (unsigned long long)m.code_end, hide ? 0ull : (unsigned long long)m.stack_start);
+                hide ? 1ull : (unsigned long long)m.code_end,
+                hide ? 0ull : (unsigned long long)m.stack_start);
     text_printf(out, "%llu %llu %llu %llu 0 0 0 %d 0 %d %d 0 0 0 ", (unsigned long long)s.signals.pending,
                 (unsigned long long)s.signals.blocked, (unsigned long long)s.signals.ignored,
                 (unsigned long long)s.signals.caught, s.exit_signal, t->sched_priority, t->sched_policy);
-    text_printf(out, "%llu %llu %llu %llu %llu %llu %llu %d\n", hide ? 0ull : (unsigned long long)m.data_start,
-                hide ? 0ull : (unsigned long long)m.data_end, hide ? 0ull : (unsigned long long)m.brk_start,
-                hide ? 0ull : (unsigned long long)m.arg_start, hide ? 0ull : (unsigned long long)m.arg_end,
-                hide ? 0ull : (unsigned long long)m.env_start, hide ? 0ull : (unsigned long long)m.env_end, hide ? 0 : s.exit_status);
+    text_printf(out, "%llu %llu %llu %llu %llu %llu %llu %d\n",
+                hide ? 0ull : (unsigned long long)m.data_start, hide ? 0ull : (unsigned long long)m.data_end,
+                hide ? 0ull : (unsigned long long)m.brk_start, hide ? 0ull : (unsigned long long)m.arg_start,
+                hide ? 0ull : (unsigned long long)m.arg_end, hide ? 0ull : (unsigned long long)m.env_start,
+                hide ? 0ull : (unsigned long long)m.env_end, hide ? 0 : s.exit_status);
     task_unref(t);
     return 0;
 }
@@ -140,10 +149,10 @@ static void show_ids(struct task *t, struct user_ns *view, struct text *out) {
     struct fs_context *fs = task_get_fs(t);
     struct fd_table *files = task_get_files(t);
 
-    text_printf(out, "Uid:\t%u\t%u\t%u\t%u\n", from_kuid(view, c->uid), from_kuid(view, c->euid), from_kuid(view, c->suid),
-                from_kuid(view, c->fsuid));
-    text_printf(out, "Gid:\t%u\t%u\t%u\t%u\n", from_kgid(view, c->gid), from_kgid(view, c->egid), from_kgid(view, c->sgid),
-                from_kgid(view, c->fsgid));
+    text_printf(out, "Uid:\t%u\t%u\t%u\t%u\n", from_kuid(view, c->uid), from_kuid(view, c->euid),
+                from_kuid(view, c->suid), from_kuid(view, c->fsuid));
+    text_printf(out, "Gid:\t%u\t%u\t%u\t%u\n", from_kgid(view, c->gid), from_kgid(view, c->egid),
+                from_kgid(view, c->sgid), from_kgid(view, c->fsgid));
     text_printf(out, "FDSize:\t%zu\nGroups:\t", files ? files->capacity : 0);
     for (size_t i = 0; i < c->group_count; i++)
         text_printf(out, "%u ", from_kgid(view, c->groups[i]));
@@ -162,8 +171,10 @@ static void show_ns_ids(struct task *t, struct pid_ns *ns, struct text *out) {
     mutex_lock(&t->kernel->taskset_lock);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct thread_group *g = t->group;
-        const struct pid *pid = rows[i].role == PID_GROUP ? g->pid : rows[i].role == PID_TASK ? t->pid :
-                                rows[i].role == PID_PGRP ? g->pgrp : g->session;
+        const struct pid *pid = rows[i].role == PID_GROUP  ? g->pid
+                                : rows[i].role == PID_TASK ? t->pid
+                                : rows[i].role == PID_PGRP ? g->pgrp
+                                                           : g->session;
         text_printf(out, "%s:", rows[i].label);
         for (unsigned level = ns->level; pid && level <= t->pid->level; level++)
             text_printf(out, "\t%d", level <= pid->level ? pid->numbers[level].number : 0);
@@ -204,9 +215,10 @@ static void show_memory(struct task *t, struct text *out) {
 static void show_capabilities(struct task *t, struct text *out) {
     struct creds *c = task_get_creds(t);
 
-    text_printf(out, "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%016llx\n",
-                (unsigned long long)c->inheritable, (unsigned long long)c->permitted, (unsigned long long)c->effective,
-                (unsigned long long)c->bounding, (unsigned long long)c->ambient);
+    text_printf(
+        out, "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%016llx\n",
+        (unsigned long long)c->inheritable, (unsigned long long)c->permitted,
+        (unsigned long long)c->effective, (unsigned long long)c->bounding, (unsigned long long)c->ambient);
     creds_unref(c);
 }
 
@@ -237,23 +249,28 @@ static int status_show(struct kernfs_inode *n, struct task *viewer, struct text 
     if (fs)
         text_printf(out, "\nUmask:\t%04o", fs->umask);
     fs_context_unref(fs);
-    text_printf(out, "\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n", state_word(s.state), s.tgid, s.tid,
-                s.ppid, s.tracer);
+    text_printf(out, "\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n",
+                state_word(s.state), s.tgid, s.tid, s.ppid, s.tracer);
     show_ids(t, view, out);
     show_ns_ids(t, proc_ns(n), out);
     text_printf(out, "Kthread:\t0\n");
     show_memory(t, out);
     text_printf(out, "Threads:\t%u\nSigQ:\t%u/%llu\n", s.threads, s.signals.queued,
                 (unsigned long long)s.signals.queue_limit);
-    text_printf(out, "SigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n",
+    text_printf(out,
+                "SigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n",
                 (unsigned long long)s.signals.pending, (unsigned long long)s.signals.shared_pending,
-                (unsigned long long)s.signals.blocked, (unsigned long long)s.signals.ignored, (unsigned long long)s.signals.caught);
+                (unsigned long long)s.signals.blocked, (unsigned long long)s.signals.ignored,
+                (unsigned long long)s.signals.caught);
     show_capabilities(t, out);
-    text_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t%d\nSeccomp_filters:\t%u\n", t->no_new_privs, t->seccomp_mode,
-                seccomp_filter_count(t));
-    text_printf(out, "Speculation_Store_Bypass:\tthread vulnerable\nSpeculationIndirectBranch:\tconditional enabled\n");
+    text_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t%d\nSeccomp_filters:\t%u\n", t->no_new_privs,
+                t->seccomp_mode, seccomp_filter_count(t));
+    text_printf(
+        out,
+        "Speculation_Store_Bypass:\tthread vulnerable\nSpeculationIndirectBranch:\tconditional enabled\n");
     show_cpus(t, out);
-    text_printf(out, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t0\n", (unsigned long long)t->voluntary_switches);
+    text_printf(out, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t0\n",
+                (unsigned long long)t->voluntary_switches);
     task_unref(t);
     return 0;
 }
@@ -264,11 +281,12 @@ static int limits_show(struct kernfs_inode *n, struct task *viewer, struct text 
     static const struct {
         const char *name, *unit;
     } rows[LINUX_RLIM_NLIMITS] = {
-        {"Max cpu time", "seconds"}, {"Max file size", "bytes"}, {"Max data size", "bytes"}, {"Max stack size", "bytes"},
-        {"Max core file size", "bytes"}, {"Max resident set", "bytes"}, {"Max processes", "processes"}, {"Max open files", "files"},
-        {"Max locked memory", "bytes"}, {"Max address space", "bytes"}, {"Max file locks", "locks"},
-        {"Max pending signals", "signals"}, {"Max msgqueue size", "bytes"}, {"Max nice priority", ""},
-        {"Max realtime priority", ""}, {"Max realtime timeout", "us"},
+        {"Max cpu time", "seconds"},    {"Max file size", "bytes"},      {"Max data size", "bytes"},
+        {"Max stack size", "bytes"},    {"Max core file size", "bytes"}, {"Max resident set", "bytes"},
+        {"Max processes", "processes"}, {"Max open files", "files"},     {"Max locked memory", "bytes"},
+        {"Max address space", "bytes"}, {"Max file locks", "locks"},     {"Max pending signals", "signals"},
+        {"Max msgqueue size", "bytes"}, {"Max nice priority", ""},       {"Max realtime priority", ""},
+        {"Max realtime timeout", "us"},
     };
     struct task *t = proc_task(n);
     struct linux_rlimit64 limits[LINUX_RLIM_NLIMITS];
@@ -282,8 +300,10 @@ static int limits_show(struct kernfs_inode *n, struct task *viewer, struct text 
     text_printf(out, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
     for (int i = 0; i < LINUX_RLIM_NLIMITS; i++) {
         char soft[24], hard[24];
-        snprintf(soft, sizeof soft, limits[i].cur == UINT64_MAX ? "unlimited" : "%llu", (unsigned long long)limits[i].cur);
-        snprintf(hard, sizeof hard, limits[i].max == UINT64_MAX ? "unlimited" : "%llu", (unsigned long long)limits[i].max);
+        snprintf(soft, sizeof soft, limits[i].cur == UINT64_MAX ? "unlimited" : "%llu",
+                 (unsigned long long)limits[i].cur);
+        snprintf(hard, sizeof hard, limits[i].max == UINT64_MAX ? "unlimited" : "%llu",
+                 (unsigned long long)limits[i].max);
         text_printf(out, "%-25s %-20s %-20s %-10s\n", rows[i].name, soft, hard, rows[i].unit);
     }
     task_unref(t);
@@ -302,8 +322,8 @@ static int io_show(struct kernfs_inode *n, struct task *viewer, struct text *out
         return -ESRCH;
     usage_of_io(t->group, io);
     task_unref(t);
-    text_printf(out, "rchar: %lu\nwchar: %lu\nsyscr: %lu\nsyscw: %lu\n", io[IO_READ].bytes, io[IO_WRITE].bytes,
-                io[IO_READ].calls, io[IO_WRITE].calls);
+    text_printf(out, "rchar: %lu\nwchar: %lu\nsyscr: %lu\nsyscw: %lu\n", io[IO_READ].bytes,
+                io[IO_WRITE].bytes, io[IO_READ].calls, io[IO_WRITE].calls);
     text_printf(out, "read_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
     return 0;
 }
@@ -336,7 +356,8 @@ static int oom_score_adj_show(struct kernfs_inode *n, struct task *viewer, struc
 
 enum { CAP_SYS_RESOURCE_NR = 24 };
 
-static ssize_t oom_score_adj_store(struct kernfs_inode *n, struct task *viewer, const char *data, size_t len) {
+static ssize_t oom_score_adj_store(struct kernfs_inode *n, struct task *viewer, const char *data,
+                                   size_t len) {
     struct task *t = proc_task(n);
     int64_t value;
 
@@ -397,7 +418,9 @@ static int sched_show(struct kernfs_inode *n, struct task *viewer, struct text *
     if (!t)
         return -ESRCH;
     text_printf(out, "%s (%d, #threads: %u)\n", t->name, task_tid_in(t, proc_ns(n)), t->group->task_count);
-    text_printf(out, "policy                                       : %20d\nprio                                         : %20d\n",
+    text_printf(out,
+                "policy                                       : %20d\nprio                                   "
+                "      : %20d\n",
                 t->sched_policy, 120 + t->nice);
     task_unref(t);
     return 0;
@@ -410,7 +433,8 @@ static int schedstat_show(struct kernfs_inode *n, struct task *viewer, struct te
     if (!t)
         return -ESRCH;
     struct cpu_times cpu = task_cpu_times(t);
-    text_printf(out, "%lld 0 %llu\n", (long long)(cpu.user_ns + cpu.system_ns), (unsigned long long)t->voluntary_switches);
+    text_printf(out, "%lld 0 %llu\n", (long long)(cpu.user_ns + cpu.system_ns),
+                (unsigned long long)t->voluntary_switches);
     task_unref(t);
     return 0;
 }
@@ -444,8 +468,10 @@ static int show_map(struct kernfs_inode *n, struct task *viewer, bool gid, struc
         size_t count = gid ? ns->gid_map_count : ns->uid_map_count;
         for (size_t i = 0; i < count; i++) {
             struct id_extent e = gid ? ns->gid_map[i] : ns->uid_map[i];
-            /* The outer column is told as the reader's namespace sees it; only the initial one needs no translation. */
-            text_printf(out, "%10u %10u %10u\n", e.inside, outer->parent ? e.outside - e.inside : e.outside, e.count);
+            /* The outer column is told as the reader's namespace sees it; only the initial one needs no
+             * translation. */
+            text_printf(out, "%10u %10u %10u\n", e.inside, outer->parent ? e.outside - e.inside : e.outside,
+                        e.count);
         }
         mutex_unlock(&ns->lock);
     }
@@ -475,7 +501,8 @@ static int setgroups_show(struct kernfs_inode *n, struct task *viewer, struct te
     return 0;
 }
 
-static ssize_t store_ids(struct kernfs_inode *n, struct task *viewer, const char *data, size_t len, enum user_ns_file what) {
+static ssize_t store_ids(struct kernfs_inode *n, struct task *viewer, const char *data, size_t len,
+                         enum user_ns_file what) {
     struct task *t = proc_task(n);
 
     if (!t || !viewer) {
@@ -501,7 +528,8 @@ static ssize_t setgroups_store(struct kernfs_inode *n, struct task *viewer, cons
     return store_ids(n, viewer, data, len, USER_NS_SETGROUPS);
 }
 
-#define FILE_OPS(name, perm, ...) const struct kernfs_ops name = {.mode = LINUX_S_IFREG | (perm), __VA_ARGS__, PROC_PID_NODE}
+#define FILE_OPS(name, perm, ...)                                                                            \
+    const struct kernfs_ops name = {.mode = LINUX_S_IFREG | (perm), __VA_ARGS__, PROC_PID_NODE}
 FILE_OPS(proc_stat, 0444, .show = stat_show);
 FILE_OPS(proc_statm, 0444, .show = statm_show);
 FILE_OPS(proc_status, 0444, .show = status_show);

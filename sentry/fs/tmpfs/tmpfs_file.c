@@ -226,7 +226,7 @@ static int64_t tmpfs_seek(struct file *f, int64_t offset, int whence) {
     if (whence == LINUX_SEEK_END) {
         int64_t to;
         return __builtin_add_overflow(s ? (int64_t)memstore_size(s) : 0, offset, &to) || to < 0 ? -EINVAL
-                                                                                                 : to;
+                                                                                                : to;
     }
     if (offset < 0 || !s)
         return -ENXIO;

@@ -52,8 +52,9 @@ void unix_credentials_copy(struct unix_credentials *to, const struct unix_creden
 
 /* ---- socks ---- */
 
-/* A message may hold the last reference of a socket with a message that holds the last of another, and so on: a
- * guest chooses the depth. What ends while a message is being freed waits on a list of the outermost call. */
+/* A message may hold the last reference of a socket with a message that holds the last of another, and so on:
+ * a guest chooses the depth. What ends while a message is being freed waits on a list of the outermost call.
+ */
 void unix_message_free(struct unix_message *m) {
     static _Thread_local struct list t_waiting; /* empty but during the outermost call */
     static _Thread_local bool t_freeing;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/control/fuzz_control.c: what a client may send to the control socket: bytes in pieces (boot/control_channel.h). The first
- * byte of the input says how long the pieces are.
+ * tests/fuzz/control/fuzz_control.c: what a client may send to the control socket: bytes in pieces
+ * (boot/control_channel.h). The first byte of the input says how long the pieces are.
  */
 #include <fcntl.h>
 #include <stdlib.h>

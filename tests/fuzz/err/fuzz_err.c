@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/err/fuzz_err.c: the error that a child sends its parent (base/err.h): what decodes must encode to the same bytes.
+ * tests/fuzz/err/fuzz_err.c: the error that a child sends its parent (base/err.h): what decodes must encode
+ * to the same bytes.
  */
 #include <stdlib.h>
 #include <string.h>

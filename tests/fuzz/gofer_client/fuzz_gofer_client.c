@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/gofer_client/fuzz_gofer_client.c: a hostile gofer against the sentry's end (gofer/client.h). The input is a list of replies:
- * a byte of flags, two for the size, then the body. Flags: 1 leaves the header to the input, 2 attaches a descriptor.
+ * tests/fuzz/gofer_client/fuzz_gofer_client.c: a hostile gofer against the sentry's end (gofer/client.h). The
+ * input is a list of replies: a byte of flags, two for the size, then the body. Flags: 1 leaves the header to
+ * the input, 2 attaches a descriptor.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -57,7 +58,8 @@ static void *play_gofer(void *arg) {
     struct peer *p = arg;
     static uint8_t request[GOFER_MESSAGE_MAX];
 
-    while (p->size >= 3 && recv(p->sock, request, sizeof request, 0) >= (ssize_t)sizeof(struct gofer_request_header))
+    while (p->size >= 3 &&
+           recv(p->sock, request, sizeof request, 0) >= (ssize_t)sizeof(struct gofer_request_header))
         answer(p, (const struct gofer_request_header *)request);
     close(p->sock);
     return NULL;

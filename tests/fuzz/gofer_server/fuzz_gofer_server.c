@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/gofer_server/fuzz_gofer_server.c: a hostile sandbox against the gofer (gofer/protocol.h). The input is a list of requests:
- * a byte for the type, two for the size, then the body; the header is made here, or (type 0) sent as it stands.
+ * tests/fuzz/gofer_server/fuzz_gofer_server.c: a hostile sandbox against the gofer (gofer/protocol.h). The
+ * input is a list of requests: a byte for the type, two for the size, then the body; the header is made here,
+ * or (type 0) sent as it stands.
  *
- * The gofer runs in a thread of this process, on a directory made for each input. Files outside of it must stay untouched.
+ * The gofer runs in a thread of this process, on a directory made for each input. Files outside of it must
+ * stay untouched.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +28,11 @@ static int g_socket;
 static void *serve(void *arg) {
     struct gofer_config_root root = {.fd = open(g_inside, O_PATH | O_DIRECTORY | O_CLOEXEC),
                                      .flags = GOFER_ROOT_EXCLUSIVE | GOFER_ROOT_SOCKETS};
-    struct gofer_config config = {.socket = g_socket, .roots = &root, .root_count = 1, .proc_fd = -1, .uring = GOFER_URING_NEVER,
+    struct gofer_config config = {.socket = g_socket,
+                                  .roots = &root,
+                                  .root_count = 1,
+                                  .proc_fd = -1,
+                                  .uring = GOFER_URING_NEVER,
                                   .options = GOFER_OPTION_NO_FILTER};
 
     (void)arg;
@@ -85,10 +91,14 @@ static void check_secret(void) {
 static bool request(int sock, uint8_t type, uint32_t seq, const uint8_t *body, size_t size) {
     static uint8_t reply[GOFER_MESSAGE_MAX];
     uint8_t message[sizeof(struct gofer_request_header) + MOST_BODY];
-    struct gofer_request_header header = {.size = (uint32_t)(sizeof header + size), .type = type, .version = GOFER_PROTOCOL_VERSION, .seq = seq};
+    struct gofer_request_header header = {.size = (uint32_t)(sizeof header + size),
+                                          .type = type,
+                                          .version = GOFER_PROTOCOL_VERSION,
+                                          .seq = seq};
     char control[CMSG_SPACE(4 * sizeof(int))];
     struct iovec v = {reply, sizeof reply};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     size_t at = 0;
 
     if (type != 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/seccomp_bpf/fuzz_seccomp_bpf.c: arbitrary bytes as a seccomp program. What the checker takes must
- * run to its end within its own memory, and a call that it is said to allow always is allowed with any data.
- * The first 64 bytes are the data.
+ * tests/fuzz/seccomp_bpf/fuzz_seccomp_bpf.c: arbitrary bytes as a seccomp program. What the checker takes
+ * must run to its end within its own memory, and a call that it is said to allow always is allowed with any
+ * data. The first 64 bytes are the data.
  */
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/spec/fuzz_spec.c: config.json, as a client of `runsc` writes it and as the sandbox is sent it (boot/spec/spec.h).
+ * tests/fuzz/spec/fuzz_spec.c: config.json, as a client of `runsc` writes it and as the sandbox is sent it
+ * (boot/spec/spec.h).
  */
 #include <stdlib.h>
 

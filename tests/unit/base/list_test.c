@@ -73,8 +73,6 @@ TEST(list_for_each_safe_may_unlink) {
         items[n].value = n + 1;
         list_add_tail(&head, &items[n].node);
     }
-    list_for_each_entry_safe(i, next, &head, node)
-        if (i->value % 2 == 0)
-            list_del(&i->node);
+    list_for_each_entry_safe(i, next, &head, node) if (i->value % 2 == 0) list_del(&i->node);
     ASSERT_EQ(sum_in_order(&head, &count), 13);
 }

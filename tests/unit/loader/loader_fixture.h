@@ -28,7 +28,7 @@ struct image {
     unsigned char rest[8192];
 };
 enum { IMAGE_CODE = 0, IMAGE_DATA = 1 };
-#define IMAGE_BASE 0x400000ull
+#define IMAGE_BASE         0x400000ull
 #define IMAGE_DATA_ADDRESS (IMAGE_BASE + 0x2000)
-#define IMAGE_BSS 0x3000ull
+#define IMAGE_BSS          0x3000ull
 void image_init(struct image *i, uint16_t type);

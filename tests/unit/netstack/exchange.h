@@ -62,10 +62,10 @@ bool xc_read(struct xc *x);
 /* Sends an IPv4 packet from the peer with this payload. */
 void xc_send_ip(struct xc *x, uint8_t proto, const void *data, uint32_t len);
 
-#define SEND(...) xc_send(&x, &(struct seg){__VA_ARGS__})
-#define EXPECT(...) xc_expect(&x, &(struct seg){__VA_ARGS__}, __FILE__, __LINE__)
+#define SEND(...)        xc_send(&x, &(struct seg){__VA_ARGS__})
+#define EXPECT(...)      xc_expect(&x, &(struct seg){__VA_ARGS__}, __FILE__, __LINE__)
 #define EXPECT_NOTHING() xc_expect_nothing(&x, __FILE__, __LINE__)
-#define WAIT_MS(n) xc_wait(&x, SIM_MS(n))
+#define WAIT_MS(n)       xc_wait(&x, SIM_MS(n))
 #define XTEST(name)                                                                                          \
     static void exchange_##name(void);                                                                       \
     TEST(name) {                                                                                             \

@@ -13,7 +13,7 @@
 #include "tests/support/test.h"
 
 #define PROCESS "\"process\":{\"args\":[\"sh\"],\"cwd\":\"/\"}"
-#define HEAD "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"}"
+#define HEAD    "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"}"
 
 static int parse(const char *text, struct spec **ret, struct err **err) {
     cleanup(json_decrefp) json_t *document = NULL;

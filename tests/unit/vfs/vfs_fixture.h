@@ -42,9 +42,9 @@ void get(struct fixture *f, void *to, gva_t from, size_t size);
 
 int64_t call_args(struct task *t, syscall_fn fn, struct syscall_args a);
 #define CALL_ON(t, name, ...) call_args((t), sys_##name, (struct syscall_args){{__VA_ARGS__}})
-#define CALL(name, ...) CALL_ON(f.t, name, __VA_ARGS__)
-#define S(text) put_str(&f, text)
-#define AT LINUX_AT_FDCWD
+#define CALL(name, ...)       CALL_ON(f.t, name, __VA_ARGS__)
+#define S(text)               put_str(&f, text)
+#define AT                    LINUX_AT_FDCWD
 
 /* Short forms. */
 int64_t do_open(struct fixture *f, const char *name, uint32_t flags, uint32_t mode);

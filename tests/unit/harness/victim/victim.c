@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/harness/victim/victim.c: tests that fail in each way there is; harness_test.c runs them and checks the verdicts.
+ * tests/unit/harness/victim/victim.c: tests that fail in each way there is; harness_test.c runs them and
+ * checks the verdicts.
  */
 #include <fcntl.h>
 #include <stdlib.h>

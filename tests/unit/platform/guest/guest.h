@@ -18,8 +18,8 @@
 
 #define CODE_ADDRESS 0x10000000ull
 #define DATA_ADDRESS 0x20000000ull
-#define DATA_SIZE 0x10000ull
-#define STACK_TOP 0x30010000ull
+#define DATA_SIZE    0x10000ull
+#define STACK_TOP    0x30010000ull
 
 extern const char guest_code[], guest_code_end[];
 /* Where a label of guest_code.S lies in the guest. */
@@ -42,7 +42,7 @@ void guest_start(struct guest *g);          /* platform, address space, context 
 void guest_start_platform(struct guest *g); /* the platform alone */
 void guest_fill(struct guest *g);           /* code, data and stack into g->as */
 void guest_end(struct guest *g);
-void guest_close_proc(void); /* after a platform that guest_end() did not end */
+void guest_close_proc(void);                     /* after a platform that guest_end() did not end */
 void guest_enter(struct guest *g, uint64_t rip); /* sets the registers to a fresh start there */
 void guest_run(struct guest *g);                 /* one switch */
 void guest_step_once(struct guest *g);
