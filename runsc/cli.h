@@ -45,7 +45,8 @@ int cli_root(struct cli *cli, struct err **err) must_check;
 
 extern const struct command g_cmd_boot, g_cmd_create, g_cmd_delete, g_cmd_do, g_cmd_doctor, g_cmd_events,
     g_cmd_exec, g_cmd_features, g_cmd_generate, g_cmd_gofer, g_cmd_help, g_cmd_install, g_cmd_kill,
-    g_cmd_list, g_cmd_pause, g_cmd_port_forward, g_cmd_ps, g_cmd_resume, g_cmd_run, g_cmd_spec, g_cmd_start,
-    g_cmd_state, g_cmd_uninstall, g_cmd_update, g_cmd_uplink, g_cmd_version, g_cmd_wait;
+    g_cmd_list, g_cmd_pause, g_cmd_platforms, g_cmd_port_forward, g_cmd_ps, g_cmd_resume, g_cmd_run,
+    g_cmd_spec, g_cmd_start, g_cmd_state, g_cmd_uninstall, g_cmd_update, g_cmd_uplink, g_cmd_version,
+    g_cmd_wait;
 
 #define RUNSC_SPEC_VERSION "1.0.2"

@@ -236,6 +236,13 @@ int kvm_machine_create(const struct platform_config *config, struct platform **r
     return 0;
 }
 
+const char *platform_kvm_entry(const struct platform *p) {
+    uint32_t entry = atomic_load(&((const struct kvm_machine *)p)->entry);
+    return entry == KVM_ENTRY_HARDWARE ? "syscall in hardware"
+           : entry == KVM_ENTRY_FAULT  ? "a fault at the target of syscall"
+                                       : "";
+}
+
 int platform_kvm_create(const struct platform_config *config, struct platform **ret, struct err **err) {
     struct kvm_verdict verdict;
     int r = kvm_selftest(config, &verdict);
@@ -250,9 +257,7 @@ int platform_kvm_create(const struct platform_config *config, struct platform **
     if (r == 0) {
         struct kvm_machine *m = (struct kvm_machine *)*ret;
         atomic_store(&m->entry, verdict.entry);
-        log_info(LOG_PLATFORM, "kvm: calls by %s, %u ns each",
-                 verdict.entry == KVM_ENTRY_HARDWARE ? "syscall in hardware" : "a fault at its target",
-                 verdict.call_ns);
+        log_info(LOG_PLATFORM, "kvm: calls by %s, %u ns each", platform_kvm_entry(*ret), verdict.call_ns);
     }
     return r;
 }
