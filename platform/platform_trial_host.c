@@ -68,6 +68,10 @@ static void try_here(const char *name, struct platform_trial *ret) {
     }
     if (strcmp(name, "kvm") == 0)
         snprintf(ret->entry, sizeof(ret->entry), "%s", platform_kvm_entry(p));
+    p->ops->context_destroy(c);
+    p->ops->as_unref(as);
+    p->ops->destroy(p);
+    close(config.proc_fd);
 }
 
 static void child(const char *name, int fd) {
@@ -77,7 +81,7 @@ static void child(const char *name, int fd) {
     alarm(TIME_LIMIT_S);
     try_here(name, &trial);
     ssize_t n = write(fd, &trial, sizeof(trial));
-    _exit(n == sizeof(trial) ? 0 : 1); /* stubs end with us */
+    _exit(n == sizeof(trial) ? 0 : 1); /* what a failure has left ends with us */
 }
 
 int platform_try(const char *name, struct platform_trial *ret) {
