@@ -59,6 +59,7 @@ struct task *fixture_start(struct fixture *f, fake_code_fn *fn, void *arg) {
 
     thread_group_unref(g);
     g->from_outside = true;
+    container_default_limits(k, g->limits);
     t->exit_signal = LINUX_SIGCHLD;
     t->creds = creds_new_root(k->root_user_ns);
     t->account = user_account_get(k->users, 0);
