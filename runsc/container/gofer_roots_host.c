@@ -112,27 +112,38 @@ static int cover(const char *target, struct err **err) {
     return 0;
 }
 
-/* Field 5 of mountinfo is the mount point, the one after " - " its type. Parents come before children. */
+/* Field 5 of a line is the mount point, the one after " - " the type. */
+static int cover_if_view(char *line, const char *place, struct err **err) {
+    size_t place_size = strlen(place);
+    char *point = line, *rest = NULL;
+
+    for (int field = 1; field < 5 && point; field++)
+        point = strchr(point, ' ') ? strchr(point, ' ') + 1 : NULL;
+    char *type = point ? strstr(point, " - ") : NULL;
+    if (!type || strncmp(point, place, place_size) != 0 || point[place_size] != '/')
+        return 0;
+    type = strtok_r(type + 3, " \n", &rest);
+    point[strcspn(point, " ")] = '\0';
+    unescape(point);
+    return type && is_covered(type) ? cover(point, err) : 0;
+}
+
+/* Parents come before children. The list is read whole first: a cover is a mount too, and may be of a type
+ * that is covered, so that a list which is read as it grows need not end. */
 static int cover_host_views(const char *place, struct err **err) {
     cleanup(fclosep) FILE *f = fopen("/proc/self/mountinfo", "re");
-    cleanup(freep) char *line = NULL;
-    size_t capacity = 0, place_size = strlen(place);
+    cleanup(freep) char *all = NULL;
+    size_t capacity = 0;
     int r = 0;
 
-    if (!f)
+    if (!f || (getdelim(&all, &capacity, '\0', f) < 0 && ferror(f)))
         return err_set(err, errno, "mount.info", "reading /proc/self/mountinfo");
-    while (r >= 0 && getline(&line, &capacity, f) > 0) {
-        char *point = line, *rest = NULL;
-        for (int field = 1; field < 5 && point; field++)
-            point = strchr(point, ' ') ? strchr(point, ' ') + 1 : NULL;
-        char *type = point ? strstr(point, " - ") : NULL;
-        if (!type || strncmp(point, place, place_size) != 0 || point[place_size] != '/')
-            continue;
-        type = strtok_r(type + 3, " \n", &rest);
-        point[strcspn(point, " ")] = '\0';
-        unescape(point);
-        if (type && is_covered(type))
-            r = cover(point, err);
+    for (char *line = all, *next; r >= 0 && line && *line; line = next) {
+        char *end = strchr(line, '\n');
+        next = end ? end + 1 : NULL;
+        if (end)
+            *end = '\0';
+        r = cover_if_view(line, place, err);
     }
     return r;
 }

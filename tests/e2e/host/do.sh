@@ -39,13 +39,23 @@ big_output() { equal "$(runsc do -- sh -c 'yes | head -c 20000000' | md5sum)" "$
 check big_output big_output
 closed_pipe() { works || return 1; runsc do -- yes | head -n 1 >/dev/null; equal "${PIPESTATUS[1]}" 0; }
 check closed_pipe_ends_it closed_pipe
+host_views_covered() { # many mounts that show the host, and covers that are mounts themselves
+    mkdir -p "$state/views" && touch "$state/views/"{1..40} || return 1
+    equal "$(unshare -m bash -c '
+        . "$0"
+        for view in "$1"/*; do mount --bind /proc/self/ns/uts "$view"; done
+        runsc do -- sh -c "stat -c %F \"\$1\"/* | sort | uniq -c | sed \"s/^ *//\"" sh "$1"' "$(dirname "$0")/../lib.sh" "$state/views")" \
+        "40 character special file"
+}
+check views_of_the_host_are_covered host_views_covered
 nothing_left() {
     local before after
     works || return 1
     before=$(grep -c . /proc/self/mountinfo)
     runsc do -- true
     after=$(grep -c . /proc/self/mountinfo)
-    equal "$before" "$after" && equal "$(ls "$state/root" 2>/dev/null | wc -l)" 0 && ! pgrep -f "runsc.*--root $state" >/dev/null
+    # (resolv.conf is one for all sandboxes of this --root and stays)
+    equal "$before" "$after" && equal "$(ls "$state/root" 2>/dev/null | grep -vxc resolv.conf)" 0 && ! pgrep -f "runsc.*--root $state" >/dev/null
 }
 check nothing_is_left_behind nothing_left
 killed_sandbox() {
