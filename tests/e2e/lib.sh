@@ -32,5 +32,7 @@ refused() {
     "$@" >/dev/null 2>"$state/refused" && { echo "did not fail"; return 1; }
     grep -qiF -- "$text" "$state/refused" || { printf 'said "%s", not "%s"\n' "$(head -c 200 "$state/refused")" "$text"; return 1; }
 }
+# How many containers have left something in --root. (resolv.conf is one for all of them, and stays.)
+left_in_root() { ls "$state/root" 2>/dev/null | grep -vxc resolv.conf; }
 # Without a sandbox that runs at all, what must fail or leave nothing would pass for nothing.
 works() { [ "$(runsc do -- echo works 2>/dev/null)" = works ]; }

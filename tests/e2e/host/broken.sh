@@ -31,7 +31,7 @@ fails() {
     local code=$1 text=$2 said
     shift 2
     said=$("$@" 2>&1 </dev/null) && { echo "did not fail"; return 1; }
-    contains "$said" "$text" && contains "$said" "[$code]" && [[ $said != *EOF* ]] && equal "$(ls "$state/root" 2>/dev/null | wc -l)" 0
+    contains "$said" "$text" && contains "$said" "[$code]" && [[ $said != *EOF* ]] && equal "$(left_in_root)" 0
 }
 # In a mount namespace of its own: without SCRIPT's victim.
 without() {

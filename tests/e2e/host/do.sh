@@ -54,8 +54,7 @@ nothing_left() {
     before=$(grep -c . /proc/self/mountinfo)
     runsc do -- true
     after=$(grep -c . /proc/self/mountinfo)
-    # (resolv.conf is one for all sandboxes of this --root and stays)
-    equal "$before" "$after" && equal "$(ls "$state/root" 2>/dev/null | grep -vxc resolv.conf)" 0 && ! pgrep -f "runsc.*--root $state" >/dev/null
+    equal "$before" "$after" && equal "$(left_in_root)" 0 && ! pgrep -f "runsc.*--root $state" >/dev/null
 }
 check nothing_is_left_behind nothing_left
 killed_sandbox() {

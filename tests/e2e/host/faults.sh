@@ -12,7 +12,7 @@ config() { # CMD-AS-JSON [EXTRA-MEMBERS]: the bundle's config.json
  "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}, {"type": "network"}]${3:-}}}
 END
 }
-nothing_left() { equal "$(ls "$state/root" 2>/dev/null | wc -l)" 0 && ! pgrep -af "runsc (boot|gofer).*$state"; }
+nothing_left() { equal "$(left_in_root)" 0 && ! pgrep -af "runsc (boot|gofer).*$state"; }
 # fails TEXT [RUN OPTIONS...]: `run` fails, says TEXT and leaves nothing.
 fails() { local text=$1; shift; works && refused "$text" runsc run --bundle "$bundle" "$@" broken && nothing_left; }
 

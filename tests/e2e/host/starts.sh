@@ -13,5 +13,5 @@ many() {
 check sh many sh -c 'echo 4711'
 check bash many bash -c 'echo $((4700 + 11))'
 check python3 many python3 -c 'print(4711)'
-left() { ! pgrep -f "runsc.*--root $state" && equal "$(ls "$state/root" 2>/dev/null | wc -l)" 0; }
+left() { ! pgrep -f "runsc.*--root $state" && equal "$(left_in_root)" 0; }
 check nothing_left left
