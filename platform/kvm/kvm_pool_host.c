@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "platform/kvm/kvm_internal.h"
 #include "platform/kvm/x86_64/kvm_ring0.h"
@@ -45,18 +46,18 @@ void kvm_pool_done(struct kvm_machine *m) {
 }
 
 static int set_msrs(struct kvm_vcpu *v) {
-    enum { MSR_STAR = 0xc0000081, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, COUNT = 4 };
-    const uint64_t masked = 0x47700; /* AC NT IOPL DF IF TF */
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entries[COUNT];
-    } msrs = {.head.nmsrs = COUNT,
-              .entries = {{.index = MSR_STAR,
-                           .data = (uint64_t)SEL_USER32_CODE << 48 | (uint64_t)SEL_KERNEL_CODE << 32},
-                          {.index = MSR_LSTAR, .data = RING0_SYSCALL_RIP},
-                          {.index = MSR_CSTAR, .data = RING0_SYSCALL32_RIP},
-                          {.index = MSR_FMASK, .data = masked}}};
-    return ioctl(v->fd, KVM_SET_MSRS, &msrs) == COUNT ? 0 : -EINVAL;
+    enum { MSR_STAR = 0xc0000081, MSR_LSTAR, MSR_CSTAR, MSR_FMASK };
+    const struct kvm_msr_entry entries[] = {
+        {.index = MSR_STAR, .data = (uint64_t)SEL_USER32_CODE << 48 | (uint64_t)SEL_KERNEL_CODE << 32},
+        {.index = MSR_LSTAR, .data = RING0_SYSCALL_RIP},
+        {.index = MSR_CSTAR, .data = RING0_SYSCALL32_RIP},
+        {.index = MSR_FMASK, .data = 0x47700 /* AC NT IOPL DF IF TF */}};
+    cleanup(freep) struct kvm_msrs *msrs = calloc(1, sizeof(*msrs) + sizeof(entries));
+    if (!msrs)
+        return -ENOMEM;
+    msrs->nmsrs = ARRAY_SIZE(entries);
+    memcpy(msrs->entries, entries, sizeof(entries));
+    return ioctl(v->fd, KVM_SET_MSRS, msrs) == (int)ARRAY_SIZE(entries) ? 0 : -EINVAL;
 }
 
 /* The guest's time stamp counter is the host's, where KVM can be told so. */
