@@ -102,10 +102,12 @@ static void stop_and_unlock(struct task *t, struct thread_group *g) RELEASES(g->
     while (g->stop_signal && !t->trace.on) {
         atomic_fetch_and(&t->pending_work, ~(uint32_t)TASK_WORK_STOP);
         bool report = signal_stop_counted_off_locked(t);
+        atomic_store(&t->state, TASK_STOPPED); /* before the parent hears of it, and looks */
         mutex_unlock(&g->signal_lock);
         if (report)
             signal_report_job_control(g, LINUX_CLD_STOPPED);
         if (atomic_load(&t->pending_work) & (TASK_WORK_EXIT | TASK_WORK_PAUSE)) {
+            atomic_store(&t->state, TASK_RUNNING);
             atomic_fetch_or(&t->pending_work, TASK_WORK_STOP);
             return;
         }

@@ -69,6 +69,7 @@ check verbs_on_one_id_at_once same_id
 reused() {
     local victim status
     runsc run --detach --bundle "$bundle" c </dev/null >/dev/null 2>&1 || return 1
+    sleep 0.05 # not in the same tick: a pid comes round again much later
     sleep 1000 &
     victim=$!
     sed -i "s/\"standinProcess\":{\"pid\":[0-9]*/\"standinProcess\":{\"pid\":$victim/" "$state/root/c/state.json"
