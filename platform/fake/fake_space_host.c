@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "platform/fake/fake_internal.h"
+#include "platform/platform_atomic.h"
 
 static int new_space(struct fake_platform *p, struct fake_space **ret) {
     int error = fake_take_failure(p);
@@ -320,24 +321,6 @@ ssize_t fake_as_poke(struct address_space *as, gva_t to, const void *from, size_
     return copy_result(s, n, size);
 }
 
-static uint32_t combine(enum as_atomic_op op, uint32_t old, uint32_t operand, uint32_t expected) {
-    switch (op) {
-    case ATOMIC_XCHG:
-        return operand;
-    case ATOMIC_CMPXCHG:
-        return old == expected ? operand : old;
-    case ATOMIC_ADD:
-        return old + operand;
-    case ATOMIC_OR:
-        return old | operand;
-    case ATOMIC_AND:
-        return old & operand;
-    case ATOMIC_XOR:
-        return old ^ operand;
-    }
-    return old;
-}
-
 /* Atomic among guests of this platform: all their accesses take the space's lock. */
 int fake_atomic(struct fake_space *s, enum as_atomic_op op, gva_t at, uint32_t operand, uint32_t expected,
                 uint32_t *ret_old) {
@@ -347,7 +330,7 @@ int fake_atomic(struct fake_space *s, enum as_atomic_op op, gva_t at, uint32_t o
     mutex_lock(&s->lock);
     bool ok = access_locked(s, at, (char *)&old, 4, PROT_READ | PROT_WRITE, false) == 4;
     if (ok) {
-        new = combine(op, old, operand, expected);
+        new = platform_atomic_result(op, old, operand, expected);
         ok = access_locked(s, at, (char *)&new, 4, PROT_READ | PROT_WRITE, true) == 4;
     }
     mutex_unlock(&s->lock);

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "platform/kvm/kvm_internal.h"
+#include "platform/platform_atomic.h"
 
 /* Returns bytes copied. */
 static size_t copy_locked(struct kvm_space *s, gva_t at, char *buffer, size_t size, int access) {
@@ -55,23 +56,6 @@ ssize_t kvm_as_poke(struct address_space *as, gva_t to, const void *from, size_t
     return copy(as, to, (void *)from, size, PROT_WRITE | KVM_FORCE);
 }
 
-static uint32_t combine(enum as_atomic_op op, uint32_t old, uint32_t operand) {
-    switch (op) {
-    case ATOMIC_XCHG:
-    case ATOMIC_CMPXCHG:
-        return operand;
-    case ATOMIC_ADD:
-        return old + operand;
-    case ATOMIC_OR:
-        return old | operand;
-    case ATOMIC_AND:
-        return old & operand;
-    case ATOMIC_XOR:
-        return old ^ operand;
-    }
-    return old;
-}
-
 /* Guests change the word meanwhile with instructions of their own: ours is the same cmpxchg on the same page.
  */
 static int atomic_locked(struct kvm_space *s, enum as_atomic_op op, gva_t at, uint32_t operand,
@@ -85,7 +69,7 @@ static int atomic_locked(struct kvm_space *s, enum as_atomic_op op, gva_t at, ui
     while (missing == 0) {
         if (op == ATOMIC_CMPXCHG && old != expected)
             break;
-        if (kvm_safe_cmpxchg(word, old, combine(op, old, operand), &seen) < 0)
+        if (kvm_safe_cmpxchg(word, old, platform_atomic_result(op, old, operand, expected), &seen) < 0)
             return -EFAULT;
         if (seen == old)
             break;
