@@ -81,8 +81,17 @@ void pkt_queue_free(struct list *queue) {
     }
 }
 
+/* A range that goes on where the last view ends makes that one longer, so that the pieces in which a stream
+ * was sent do not stay pieces for the reader. */
 static struct view *view_append(struct pkt *p, struct block *blk, uint32_t off, uint32_t len) {
-    struct view *v = nsmem_alloc(p->mem, &t_view);
+    struct view *v = p->last;
+    if (v->blk == blk && v->len > 0 && v->off + v->len == off) {
+        v->len += len;
+        p->len += len;
+        p->truesize += len;
+        return v;
+    }
+    v = nsmem_alloc(p->mem, &t_view);
     if (!v)
         return NULL;
     blk->refs++;

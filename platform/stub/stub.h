@@ -253,6 +253,8 @@ int stub_as_apply(struct address_space *as, const struct as_op *ops, size_t coun
                   size_t *ret_done) must_check;
 ssize_t stub_as_copy_in(struct address_space *as, void *to, gva_t from, size_t size);
 ssize_t stub_as_copy_out(struct address_space *as, gva_t to, const void *from, size_t size);
+ssize_t stub_as_gather(struct address_space *as, const struct iovec *to, size_t count, gva_t from);
+ssize_t stub_as_scatter(struct address_space *as, gva_t to, const struct iovec *from, size_t count);
 ssize_t stub_as_peek(struct address_space *as, void *to, gva_t from, size_t size);
 ssize_t stub_as_poke(struct address_space *as, gva_t to, const void *from, size_t size);
 /* The mapping at `addr`, as the host tells it. -EFAULT: there is none; -ENOENT: there is no procfs to ask. */

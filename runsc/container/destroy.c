@@ -23,7 +23,7 @@ static int start_uplink(struct container *c, struct network_handover *h, struct 
         .log_fd = c->cli->debug_log_fd, .log_level = c->cli->log_level, .may_lack = c->cli->zero_privilege};
     int r = uplink_start(c->uplink ? c->uplink : &plain, h, ret, err);
 
-    if (r >= 0)
+    if (r >= 0 && ret->pid)
         c->state.uplink = host_process_of(ret->pid);
     return r;
 }

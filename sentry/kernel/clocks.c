@@ -7,7 +7,9 @@
 
 #include "base/abi/linux/time.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 
 /* Dynamic cpu clocks: ~pid << 3 | 4 if per thread | which (0 prof, 1 virt, 2 sched); 3 is a descriptor's
  * clock. clock_getcpuclockid(3). */
@@ -66,7 +68,7 @@ static int cpu_clock_read(struct task *t, int clock, int64_t *ret) {
     return 0;
 }
 
-int clock_read(struct task *t, int clock, int64_t *ret) {
+static int kernel_clock_read(struct task *t, int clock, int64_t *ret) {
     if (clock_is_cpu(clock))
         return cpu_clock_read(t, clock, ret);
     switch (clock) {
@@ -88,6 +90,19 @@ int clock_read(struct task *t, int clock, int64_t *ret) {
     default:
         return -EINVAL;
     }
+}
+
+/* In the task's time namespace. */
+int clock_read(struct task *t, int clock, int64_t *ret) {
+    int r = kernel_clock_read(t, clock, ret);
+
+    if (r == 0)
+        *ret += time_ns_offset(t->nsproxy->time, clock);
+    return r;
+}
+
+int64_t clock_to_kernel(struct task *t, int clock, int64_t when) {
+    return MAX(clock_add(when, -time_ns_offset(t->nsproxy->time, clock)), 0);
 }
 
 static bool host_vdso_calls(struct task *t) {

@@ -62,7 +62,7 @@ static void *op_alloc_bytes(void *ctx, size_t len) {
 
     if (len == PKT_BLOCK_MAX && n->block_count > 0)
         return n->blocks[--n->block_count];
-    return heap_alloc_bytes(len);
+    return heap_alloc_unzeroed(len);
 }
 
 static void op_free_bytes(void *ctx, void *p, size_t len) {

@@ -15,6 +15,7 @@
 #include "sentry/kernel/kernel_host.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/usage.h"
 #include "sentry/mm/memfile.h"
 
@@ -22,10 +23,14 @@ static struct kernel *kernel_of(struct kernfs_inode *n) {
     return n->inode.fs->kernel;
 }
 
-static int uptime_show(struct kernfs_inode *n, struct task *t, struct text *out) {
-    int64_t up = (monotonic_ns() - kernel_of(n)->boot_time_ns) / (NSEC_PER_SEC / 100);
+/* What the reader's time namespace adds to the time since boot. */
+static int64_t boot_offset(struct task *reader) {
+    return reader ? time_ns_offset(reader->nsproxy->time, LINUX_CLOCK_BOOTTIME) : 0;
+}
 
-    (void)t;
+static int uptime_show(struct kernfs_inode *n, struct task *t, struct text *out) {
+    int64_t up = (monotonic_ns() - kernel_of(n)->boot_time_ns + boot_offset(t)) / (NSEC_PER_SEC / 100);
+
     text_printf(out, "%lld.%02lld %lld.%02lld\n", (long long)(up / 100), (long long)(up % 100),
                 (long long)(up / 100), (long long)(up % 100));
     return 0;
@@ -274,7 +279,7 @@ static int stat_show(struct kernfs_inode *n, struct task *t, struct text *out) {
     struct kernel_usage u;
     char name[16];
 
-    (void)t;
+    boot -= boot_offset(t);
     usage_of_kernel(k, &u);
     append_cpu(out, "cpu ", u.user_ns, u.system_ns, up * k->cpu_count);
     for (unsigned i = 0; i < k->cpu_count; i++) {
