@@ -220,6 +220,11 @@ struct platform_ops {
        signal, or anybody else may look at its memory. `waits`: it is about to sleep. May block. */
     void (*context_settle)(struct context *c, bool waits);
 
+    /* Own thread, between switches, settled: the task is about to sleep until *word is not 0. Does: looks at
+       it for a moment (tens of us), if a cpu would idle otherwise and that has paid for this task. Returns:
+       it is not 0. Optional. */
+    bool (*context_await)(struct context *c, const _Atomic uint32_t *word);
+
     /* Own thread, between switches: what the guest thread may answer by itself from now on, without an event:
        getpid, gettid and the get*id family. NULL: nothing; so it starts. All that sees or judges calls (a
        tracer, a seccomp filter of the guest's, a log of calls) wants it NULL. Optional. */

@@ -31,6 +31,7 @@ int ptrace_context_create(struct address_space *as, struct context **ret_context
 void ptrace_context_destroy(struct context *context);
 void ptrace_context_interrupt(struct context *context);
 void ptrace_context_follow_cpu(struct context *context);
+bool ptrace_context_await(struct context *context, const _Atomic uint32_t *word);
 
 /* ptrace_switch_host.c */
 void ptrace_context_switch(struct context *context, struct guest_regs *regs, bool step,

@@ -43,6 +43,7 @@ static const struct platform_ops ptrace_ops = {
     .context_reset_fpu = ptrace_context_reset_fpu,
     .context_atomic32 = ptrace_context_atomic32,
     .context_follow_cpu = ptrace_context_follow_cpu,
+    .context_await = ptrace_context_await,
     .destroy = ptrace_destroy,
 };
 

@@ -48,6 +48,7 @@ static const struct platform_ops systrap_ops = {
     .context_give = systrap_context_give,
     .context_answers = systrap_context_answers,
     .context_settle = systrap_context_settle,
+    .context_await = systrap_context_await,
     .destroy = systrap_destroy,
 };
 

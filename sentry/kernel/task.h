@@ -120,7 +120,7 @@ struct task {
     struct mutex wake_lock; /* RANK_WAITER */
     struct hostref
         context; /* wake_lock to change or for other threads; host.ptr: struct context of the platform */
-    _Atomic uint32_t wake_word; /* futex: 1 when woken or interrupted since task_block() last returned */
+    _Atomic uint32_t wake_word; /* futex: enum wake_state (waitq.c) */
     _Atomic uint32_t
         pending_work; /* enum task_work: looked at before every return to the guest and in task_block() */
     _Atomic bool in_guest; /* own thread writes: pending_work was looked at and context_switch() is coming or
