@@ -28,6 +28,7 @@ enum lock_rank {
     /* likewise its writers; taken inside another pipe's RANK_PIPE_READ (tee, splice) */
     RANK_PIPE_WRITE = 68,
     RANK_FILE_POS = 70,         /* file.pos */
+    RANK_UNIX_FLIGHT = 78,      /* which unix sockets are in flight, and the search for rings of them */
     RANK_SOCKET = 80,           /* one unix or inet socket; two by address order */
     /* one change or look at interfaces, addresses, routes of any network namespace */
     RANK_NETWORK_CONFIG = 85,
