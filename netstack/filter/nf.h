@@ -143,7 +143,6 @@ struct nf_set {
     struct nf_elem **elems; /* by key */
     uint8_t userdata[NF_USERDATA_MAX];
     uint16_t userdata_len;
-    uint32_t users; /* rules that look something up in it */
 };
 enum {
     NF_SET_ANONYMOUS = 1,
@@ -227,6 +226,8 @@ must_check int nf_rule_insert(struct netns *ns, struct nf_table *t, struct nf_ch
 void nf_rule_del(struct netns *ns, struct nf_table *t, struct nf_chain *c, uint32_t at);
 
 struct nf_set *nf_set_find(struct nf_table *t, const char *name);
+/* How many expressions look something up in it. */
+uint32_t nf_set_users(const struct nf_table *t, const struct nf_set *s);
 must_check int nf_set_new(struct netns *ns, struct nf_table *t, const struct nf_set *like, struct nf_set **ret);
 must_check int nf_set_del(struct netns *ns, struct nf_table *t, struct nf_set *s);
 /* A set that may be changed in place: the table's own copy. NULL: no memory. */
@@ -234,6 +235,8 @@ struct nf_set *nf_set_own(struct netns *ns, struct nf_table *t, struct nf_set *s
 /* -EEXIST, -ENFILE, -ENOMEM; -ENOENT. */
 must_check int nf_elem_add(struct netns *ns, struct nf_set *s, const struct nf_elem *e);
 must_check int nf_elem_del(struct netns *ns, struct nf_set *s, const struct nf_elem *like);
+/* The element that a key of the set's length belongs to; NULL: none. */
+const struct nf_elem *nf_set_lookup(const struct nf_set *s, const uint8_t *key);
 void nf_set_flush(struct netns *ns, struct nf_set *s);
 
 /* ---- iptables' extensions (nf_xt.c) ---- */

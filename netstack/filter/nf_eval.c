@@ -150,13 +150,13 @@ static bool nat_hook(struct nf_ctx *c, struct nf_hooked *h, uint32_t n) {
 /* All of one hook. False: drop. */
 static bool hook_run(struct nf_ctx *c) {
     struct nf *nf = c->ns->nf;
+    if (!nf_parse(c))
+        return false;
     int f = c->family == NS_AF_INET ? 0 : 1;
     struct nf_hooked *h = nf->hooked[f][c->hook];
     uint32_t n = nf->hooked_count[f][c->hook];
     int nat_prio = nat_manip_at(c->hook) == NAT_DST ? NAT_PRIO_DST : NAT_PRIO_SRC;
     bool tracked = !nf->track, translated = !nf->track || c->hook == NF_FORWARD;
-    if (!nf_parse(c))
-        return false;
     for (uint32_t i = 0; i <= n; i++) {
         int prio = i < n ? h[i].chain->priority : INT32_MAX;
         if (!tracked && prio >= NF_CT_PRIO) {

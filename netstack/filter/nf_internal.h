@@ -63,7 +63,6 @@ struct nf_verdict nf_expr_run(struct nf_ctx *c, struct nf_table *t, struct nf_ex
 const uint8_t *nf_transport(struct nf_ctx *c, uint32_t at, uint32_t n);
 bool nf_limit_ok(struct nf_ctx *c, struct nf_expr *e);
 /* ---- nf_set.c ---- */
-const struct nf_elem *nf_set_lookup(const struct nf_set *s, const uint8_t *key);
 void nf_set_unref(struct netns *ns, struct nf_set *s);
 /* Gives a set its number in a table (nf_rules.c). -ENFILE, -ENOMEM. */
 int nf_set_place(struct netns *ns, struct nf_table *t, struct nf_set *s);

@@ -99,15 +99,13 @@ int nf_rule_new(struct netns *ns, const struct nf_expr *exprs, uint32_t count, c
     return 0;
 }
 
-/* Counts what the rule's expressions refer to, up or down. */
+/* Counts the chains that a rule jumps to, up or down. */
 static void count_uses(struct nf_table *t, const struct nf_rule *r, uint32_t by) {
     for (uint32_t i = 0; i < r->expr_count; i++) {
         const struct nf_expr *e = &r->exprs[i];
         bool jump = e->kind == NFE_VERDICT && (e->verdict.code == NF_JUMP || e->verdict.code == NF_GOTO);
         if (jump)
             t->chains[e->verdict.chain]->users += by;
-        if (e->kind == NFE_LOOKUP)
-            t->sets[e->set]->users += by;
     }
 }
 
@@ -466,6 +464,36 @@ static struct nf *state(struct netns *ns) {
     return ns->nf_state;
 }
 
+uint32_t nf_set_users(const struct nf_table *t, const struct nf_set *s) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->chain_cap; i++) {
+        const struct nf_chain *c = t->chains[i];
+        for (uint32_t k = 0; c && k < c->rule_count; k++)
+            for (uint32_t x = 0; x < c->rules[k]->expr_count; x++) {
+                const struct nf_expr *e = &c->rules[k]->exprs[x];
+                n += e->kind == NFE_LOOKUP && t->sets[e->set] == s;
+            }
+    }
+    return n;
+}
+
+/* Sets without a name of their own go with the last rule that uses them; numbers of a batch end with it. */
+static void sweep_sets(struct netns *ns, struct nf_ruleset *r) {
+    struct nf_table *t;
+    list_for_each_entry(t, &r->tables, link) {
+        for (uint32_t i = 0; i < t->set_cap; i++) {
+            struct nf_set *s = t->sets[i];
+            if (!s)
+                continue;
+            s->id = 0;
+            if (s->flags & NF_SET_ANONYMOUS && nf_set_users(t, s) == 0) {
+                t->sets[i] = NULL;
+                nf_set_unref(ns, s);
+            }
+        }
+    }
+}
+
 int nf_commit(struct netns *ns, struct nf_ruleset *copy) {
     struct nf_hooked *h[2][NF_HOOKS] = {{0}};
     uint32_t n[2][NF_HOOKS] = {{0}}, total = 0;
@@ -478,6 +506,7 @@ int nf_commit(struct netns *ns, struct nf_ruleset *copy) {
         hooks_free(ns, h);
         return rc;
     }
+    sweep_sets(ns, copy);
     hooks_free(ns, nf->hooked);
     memcpy(nf->hooked, h, sizeof(h));
     memcpy(nf->hooked_count, n, sizeof(n));

@@ -46,7 +46,6 @@ int nf_set_new(struct netns *ns, struct nf_table *t, const struct nf_set *like, 
     struct nf_set *s = set_alloc(ns, like);
     if (!s)
         return -ENOMEM;
-    s->users = 0;
     int rc = nf_set_place(ns, t, s);
     if (rc < 0)
         nf_set_unref(ns, s);
@@ -63,7 +62,7 @@ static uint32_t index_of(const struct nf_table *t, const struct nf_set *s) {
 }
 
 int nf_set_del(struct netns *ns, struct nf_table *t, struct nf_set *s) {
-    if (s->users > 0)
+    if (nf_set_users(t, s) > 0)
         return -EBUSY;
     t->sets[index_of(t, s)] = NULL;
     nf_set_unref(ns, s);
