@@ -366,6 +366,8 @@ must_check int nsock_listen(struct nsock *s, int backlog);
  * are not told, so look at nsock_ready() afterwards. The caller owns it. */
 must_check int nsock_accept(struct nsock *s, struct nsock **ret, struct ns_addr *ret_peer);
 void nsock_set_user(struct nsock *s, void *user);
+/* Who made the socket, for packet rules (iptables' owner match, nft's skuid). */
+void nsock_set_owner(struct nsock *s, uint32_t uid, uint32_t gid);
 /* Instead of socket_notify(): for sockets that the creator's own threads use beside those of its users. */
 struct nsock_watch_ops {
     /* Does: tells that readiness came up. Caller holds: nothing of the stack. May block: no. Required. */
