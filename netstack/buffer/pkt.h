@@ -73,6 +73,7 @@ struct pkt {
     uint8_t tcp_flags;
     /* Packet sockets and IP options: bytes of headers that were cut off the front of the first block */
     uint8_t l2_len;
+    uint32_t wire_len; /* packet sockets: before their filter cut it */
 };
 
 /* An empty packet with `headroom` free bytes in front and room for `room` more. NULL: no memory. */

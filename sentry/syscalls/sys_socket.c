@@ -290,6 +290,8 @@ int64_t sys_getsockopt(struct task *t, const struct syscall_args *a) {
     if (r == 0 && given < 0)
         r = -EINVAL;
     uint32_t len = r == 0 ? (uint32_t)MIN(given, (int32_t)sizeof value) : 0;
+    if (r == 0 && a->arg[1] == LINUX_SOL_PACKET && len > 0) /* PACKET_HDRLEN is asked about a version */
+        r = copy_in(t, value, a->arg[3], MIN(len, (uint32_t)sizeof given));
     if (r == 0)
         r = socket_get_option(s, t, (int)a->arg[1], (int)a->arg[2], value, &len);
     /* SO_GET_FILTER counts instructions, in and out */
