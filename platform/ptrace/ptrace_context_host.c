@@ -177,6 +177,12 @@ void ptrace_context_destroy(struct context *context) {
     free(c);
 }
 
+int ptrace_context_cpu_time(struct context *context, int64_t *ret_ns) {
+    const struct ptrace_context *c = ptrace_context_of(context);
+
+    return stub_thread_cpu_time(c->space, c->tid, ret_ns);
+}
+
 void ptrace_context_interrupt(struct context *context) {
     struct ptrace_context *c = ptrace_context_of(context);
     atomic_store(&c->interrupted, 1);

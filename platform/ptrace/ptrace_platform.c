@@ -37,6 +37,7 @@ static const struct platform_ops ptrace_ops = {
     .context_create = ptrace_context_create,
     .context_destroy = ptrace_context_destroy,
     .context_switch = ptrace_context_switch,
+    .context_cpu_time = ptrace_context_cpu_time,
     .context_interrupt = ptrace_context_interrupt,
     .context_get_fpu = ptrace_context_get_fpu,
     .context_set_fpu = ptrace_context_set_fpu,

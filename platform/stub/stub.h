@@ -85,6 +85,8 @@ struct stub_pair {
 void stub_cpus_init(struct stub_cpus *c, bool pin);
 /* Own thread: pins the calling thread and `tid` to the least busy cpu. */
 void stub_pair_init(struct stub_pair *pair, struct stub_cpus *c, pid_t tid);
+/* What the host counts for a thread of the stub: platform_ops.context_cpu_time. */
+int stub_thread_cpu_time(struct stub_space *s, pid_t tid, int64_t *ret_ns);
 /* Pins a helper to the cpu of the calling thread, which is about to wait for it: *cpu is the index where it
  * is, -1: not pinned. */
 void stub_helper_follow(struct stub_cpus *c, pid_t helper, int *cpu);

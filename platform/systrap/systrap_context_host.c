@@ -331,6 +331,12 @@ void systrap_context_destroy(struct context *context) {
     free(c);
 }
 
+int systrap_context_cpu_time(struct context *context, int64_t *ret_ns) {
+    const struct systrap_context *c = systrap_context_of(context);
+
+    return stub_thread_cpu_time(c->space, c->tid, ret_ns);
+}
+
 void systrap_context_interrupt(struct context *context) {
     struct systrap_context *c = systrap_context_of(context);
     atomic_store(&c->interrupted, 1);

@@ -60,6 +60,7 @@ static inline uint64_t systrap_slot_address(const struct systrap_context *c) {
 /* systrap_context_host.c */
 int systrap_context_create(struct address_space *as, struct context **ret_context) must_check;
 void systrap_context_destroy(struct context *context);
+int systrap_context_cpu_time(struct context *context, int64_t *ret_ns);
 void systrap_context_interrupt(struct context *context);
 void systrap_context_follow_cpu(struct context *context);
 bool systrap_context_await(struct context *context, const _Atomic uint32_t *word);

@@ -38,6 +38,7 @@ static const struct platform_ops systrap_ops = {
     .context_create = systrap_context_create,
     .context_destroy = systrap_context_destroy,
     .context_switch = systrap_context_switch,
+    .context_cpu_time = systrap_context_cpu_time,
     .context_interrupt = systrap_context_interrupt,
     .context_get_fpu = systrap_context_get_fpu,
     .context_set_fpu = systrap_context_set_fpu,

@@ -8,7 +8,7 @@
 #include "base/abi/linux/time.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
-#include "sentry/kernel/task.h"
+#include "sentry/kernel/task_internal.h"
 #include "sentry/kernel/time_ns.h"
 
 /* Dynamic cpu clocks: ~pid << 3 | 4 if per thread | which (0 prof, 1 virt, 2 sched); 3 is a descriptor's
@@ -61,7 +61,7 @@ static int cpu_clock_read(struct task *t, int clock, int64_t *ret) {
         return -EINVAL;
     struct cpu_times c = thread ? task_cpu_times(target) : thread_group_cpu(target->group);
     if (target == t) /* what this very call has used so far */
-        c.system_ns += MAX(monotonic_ns() - t->sentry_entered, 0);
+        c.system_ns += cpu_time_of_call(t);
     int which = clock < 0 ? clock & CPUCLOCK_WHICH : 2;
     *ret = which == 1 ? c.user_ns : c.user_ns + c.system_ns;
     task_unref(target);

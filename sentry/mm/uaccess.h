@@ -9,10 +9,10 @@
 #pragma once
 
 #include <sys/types.h>
-#include <sys/uio.h>
 
 #include "base/compiler.h"
 
+struct iovec; /* the host's: sentry memory */
 struct mm;
 struct task;
 
