@@ -378,7 +378,7 @@ static int check_depths(struct netns *ns, struct nf_ruleset *r) {
         if (known)
             memset(known, 0, t->chain_cap);
         for (uint32_t i = 0; i < t->chain_cap && rc >= 0; i++)
-            if (t->chains[i])
+            if (t->chains[i] && t->chains[i]->base) /* what no packet reaches may loop, as on Linux */
                 rc = chain_depth(t, t->chains[i], known, 0);
         nsmem_free_bytes(mem_of(ns), known, t->chain_cap);
         if (rc < 0)

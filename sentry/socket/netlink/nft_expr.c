@@ -13,7 +13,7 @@
 #include "sentry/socket/netlink/nfnetlink.h"
 
 enum { EXPR_NAME = 1, EXPR_DATA = 2, DATA_VALUE = 1, DATA_VERDICT = 2, VERDICT_CODE = 1, VERDICT_CHAIN = 2 };
-enum { LOOKUP_SET = 1, LOOKUP_SET_ID = 4, LOOKUP_INVERT = 1, ATTR_MAX = 8, FIELDS_MAX = 8, LIMIT_FLAGS_INV = 1 };
+enum { LOOKUP_SET = 1, LOOKUP_SET_ID = 4, ATTR_MAX = 8, FIELDS_MAX = 8, LOG_WARNING = 4 };
 enum { RULE_COMPAT = 5, COMPAT_PROTO = 1, COMPAT_FLAGS = 2, COMPAT_INVERTED = 2 };
 enum { XT_EXT_NAME = 1, XT_EXT_REV = 2, XT_EXT_INFO = 3 };
 
@@ -513,6 +513,8 @@ static int decode_expr(struct nft_request *q, struct nf_table *t, const struct n
     if (!k)
         return -ENOENT;
     *e = (struct nf_expr){.kind = k->kind, .dir = 0xff};
+    if (k->kind == NFE_LOG)
+        e->op = LOG_WARNING;
     if (k->kind == NFE_NAT || k->kind == NFE_MASQ || k->kind == NFE_REDIR)
         e->sreg = e->sreg_max = e->sreg2 = e->sreg2_max = NF_NO_REG;
     for (const struct field *f = k->f; f < k->f + FIELDS_MAX && f->format != F_END && rc == 0; f++) {
