@@ -20,6 +20,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/compiler.h"
 #include "base/err.h"
@@ -143,6 +144,10 @@ struct platform_ops {
        Required. */
     ssize_t (*as_copy_in)(struct address_space *as, void *to, gva_t from, size_t size);
     ssize_t (*as_copy_out)(struct address_space *as, gva_t to, const void *from, size_t size);
+    /* The same in one go between one range of guest memory and the `count` pieces of the sentry's that it is
+     * put together from. Optional, both or none: then piece by piece. */
+    ssize_t (*as_gather)(struct address_space *as, const struct iovec *to, size_t count, gva_t from);
+    ssize_t (*as_scatter)(struct address_space *as, gva_t to, const struct iovec *from, size_t count);
     /* As copy, but ignoring protections (ptrace POKE, /proc/PID/mem): breaks copy-on-write of read-only
      * private pages. */
     ssize_t (*as_peek)(struct address_space *as, void *to, gva_t from, size_t size);

@@ -289,12 +289,23 @@ static void move_account(struct task *t, kuid_t uid) {
     user_account_put(users, old);
 }
 
+/* Are these rights that the old ones did not give? All of them are there for who owns the namespace already:
+   user_namespaces(7), "Capabilities". */
+static bool gains_capabilities(const struct creds *old, const struct creds *c) {
+    if (c->user_ns == old->user_ns)
+        return c->permitted & ~old->permitted;
+    for (const struct user_ns *ns = c->user_ns; ns; ns = ns->parent)
+        if (ns->parent == old->user_ns && ns->owner == old->euid)
+            return false;
+    return true;
+}
+
 void task_set_creds(struct task *t, struct creds *c) {
     const struct creds *old = t->creds;
 
     /* credentials that change what others may do to it: prctl(2), PR_SET_DUMPABLE and PR_SET_PDEATHSIG */
     if (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid || old->fsgid != c->fsgid ||
-        (c->permitted & ~old->permitted)) {
+        gains_capabilities(old, c)) {
         if (t->mm)
             t->mm->dumpable = 0;
         t->pdeath_signal = 0;

@@ -107,6 +107,8 @@ int mount_copy_tree_locked(struct vfs *v, struct mount *from, struct dentry *roo
 enum { COPY_AS_SLAVE = 1, COPY_LOCK = 2, COPY_SKIP_UNBINDABLE = 4 };
 /* Is `m` of the namespace, or of a detached tree of the same owner? */
 bool mount_is_ours_locked(const struct mount *m, const struct mnt_ns *ns);
+/* A bind must not show what locked mounts hide, nor what is no task of `ns`'s to show. */
+bool mount_may_bind_locked(const struct mnt_ns *ns, const struct path *from, bool recursive);
 /* What a bind of `from` shows, attached nowhere: new reference. */
 int mount_bind_tree(struct mnt_ns *ns, const struct path *from, bool recursive,
                     struct mount **ret) must_check;
