@@ -18,6 +18,7 @@
 #include "sentry/kernel/users.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/fd_table.h"
+#include "sentry/vfs/landlock.h"
 
 HEAP_TYPE(task, struct task, 0);
 HEAP_TYPE(thread_group, struct thread_group, 0);
@@ -387,7 +388,7 @@ int task_ptrace_may_access(struct task *t, struct task *target, bool attach) {
         return -EPERM;
     if (!capable && (tc->user_ns != c->user_ns || (tc->permitted & ~c->permitted)))
         return -EPERM;
-    return 0;
+    return landlock_contains(c->landlock, tc->landlock) ? 0 : -EPERM;
 }
 
 uint64_t task_limit(struct task *t, int resource) {
