@@ -55,6 +55,7 @@ struct watch_table {
     struct mutex lock;
     void *tree;     /* tsearch(3) tree of struct watch by wd */
     int inotify_fd; /* -1: none */
+    int grave[2];   /* a pair of sockets for its end; -1: none */
 };
 
 struct channel {

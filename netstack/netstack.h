@@ -142,8 +142,10 @@ struct link_ops {
     void (*set_up)(struct nic *nic, bool up);
 };
 
-/* What a link can do by itself. */
-enum { NIC_TX_CSUM = 1, NIC_TSO = 2, NIC_RX_CSUM_OK = 4, NIC_USO = 8 };
+/* What a link can do by itself. NIC_QUIET: there is one other end, which shares no addresses with us, sends no
+ * router advertisements and keeps no account of groups: nothing is said to it unasked (duplicate address
+ * detection, router solicitations, IGMP and MLD reports). */
+enum { NIC_TX_CSUM = 1, NIC_TSO = 2, NIC_RX_CSUM_OK = 4, NIC_USO = 8, NIC_QUIET = 16 };
 
 struct nic_config {
     const char *name; /* "" : pick "eth%d" */
@@ -370,6 +372,8 @@ must_check int nsock_listen(struct nsock *s, int backlog);
  * are not told, so look at nsock_ready() afterwards. The caller owns it. */
 must_check int nsock_accept(struct nsock *s, struct nsock **ret, struct ns_addr *ret_peer);
 void nsock_set_user(struct nsock *s, void *user);
+/* Who made the socket, for packet rules (iptables' owner match, nft's skuid). */
+void nsock_set_owner(struct nsock *s, uint32_t uid, uint32_t gid);
 /* Instead of socket_notify(): for sockets that the creator's own threads use beside those of its users. */
 struct nsock_watch_ops {
     /* Does: tells that readiness came up. Caller holds: nothing of the stack. May block: no. Required. */

@@ -185,6 +185,12 @@ struct platform_ops {
     void (*context_switch)(struct context *c, struct guest_regs *regs, bool step,
                            struct platform_event *ret_event);
 
+    /* Does: cpu time that the context's guest thread has used since it was made on the host (it may have been
+       another context's before), as the host counts it: for a running one up to a tick late. Any thread, any
+       lock; costs some microseconds. The caller guarantees that `c` is not destroyed meanwhile. Returns 0 and
+       *ret_ns, -ESRCH, -ENOENT (the host does not tell). Optional. */
+    int (*context_cpu_time)(struct context *c, int64_t *ret_ns);
+
     /* Does: makes a running or coming context_switch() return, with EVENT_INTERRUPT if nothing else happened
        first. Any thread; no lock needed; idempotent until the switch returns; may be called between switches
        (then the next switch returns at once). Does not block. The caller guarantees that `c` is not destroyed

@@ -64,6 +64,8 @@ void pkt_free(struct pkt *p) {
         return;
     struct nsmem *mem = p->mem;
     ASSERT(list_empty(&p->link));
+    if (unlikely(p->ct))
+        nf_conn_put(mem, p->ct);
     block_unref(mem, p->first.blk);
     for (struct view *v = p->first.next, *next; v; v = next) {
         next = v->next;
@@ -128,6 +130,8 @@ struct pkt *pkt_clone(const struct pkt *p) {
     if (!c)
         return NULL;
     *c = *p;
+    if (unlikely(c->ct))
+        nf_conn_ref(c->ct);
     list_init(&c->link);
     c->first.next = NULL;
     c->last = &c->first;

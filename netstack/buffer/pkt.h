@@ -39,6 +39,7 @@ enum pkt_gso { GSO_NONE, GSO_TCP, GSO_UDP };
 enum pkt_type { PKT_HOST = 0, PKT_BROADCAST = 1, PKT_MULTICAST = 2, PKT_OTHERHOST = 3, PKT_OUTGOING = 4 };
 
 struct nic;
+struct nf_conn;
 
 struct pkt {
     struct list link;
@@ -59,6 +60,8 @@ struct pkt {
     uint16_t gso_size;
     uint16_t net_off, trans_off;
     uint32_t mark;
+    struct nf_conn *ct; /* the connection that netfilter found, with a reference; NULL: none */
+    uint8_t ct_info;    /* enum ct_info */
     int64_t realtime_ns;
     struct ipa src, dst;
     uint16_t sport, dport;
@@ -77,6 +80,15 @@ struct pkt {
 struct pkt *pkt_new(struct nsmem *mem, uint32_t headroom, uint32_t room);
 /* With a copy of `len` bytes as content. */
 struct pkt *pkt_new_copy(struct nsmem *mem, uint32_t headroom, const void *data, uint32_t len);
+/* netstack/filter/conntrack.c: a reference more, or less. */
+void nf_conn_ref(struct nf_conn *ct);
+void nf_conn_put(struct nsmem *mem, struct nf_conn *ct);
+static inline void pkt_forget_ct(struct pkt *p) {
+    if (unlikely(p->ct))
+        nf_conn_put(p->mem, p->ct);
+    p->ct = NULL;
+    p->ct_info = 0;
+}
 /* Takes NULL. */
 void pkt_free(struct pkt *p);
 /* Same content by shared blocks, same notes. */

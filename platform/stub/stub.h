@@ -77,6 +77,8 @@ struct stub_pair {
 void stub_cpus_init(struct stub_cpus *c, bool pin);
 /* Own thread: pins the calling thread and `tid` to the least busy cpu. */
 void stub_pair_init(struct stub_pair *pair, struct stub_cpus *c, pid_t tid);
+/* What the host counts for a thread of the stub: platform_ops.context_cpu_time. */
+int stub_thread_cpu_time(struct stub_space *s, pid_t tid, int64_t *ret_ns);
 /* Pins a helper to the cpu of the calling thread, which is about to wait for it: *cpu is the index where it
  * is, -1: not pinned. */
 void stub_helper_follow(struct stub_cpus *c, pid_t helper, int *cpu);
@@ -103,8 +105,8 @@ struct stub_platform {
     struct platform base; /* first */
     int proc_fd;
     bool no_patches;
-    const struct stub_hooks *hooks; /* may be NULL */
-    int sockets[2];                 /* descriptors go from [0] to [1], the end that all stubs share */
+    const struct stub_hooks *hooks;
+    int sockets[2]; /* descriptors go from [0] to [1], the end that all stubs share */
     struct stub_file commands, messages, patches;
     struct stub_cpus cpus;
     struct stub_space *zygote;
@@ -124,10 +126,10 @@ struct stub_platform {
 };
 
 struct stub_hooks {
-    /* Under the parent's lock, before the child exists: gives it what it needs of the parent; may add to its
-     * first batch. */
+    /* Under both locks, before the child exists: gives it what it needs of the parent, and adds to its first
+     * batch, of which the last command makes its first guest thread (stub_space_first_thread()). */
     int (*fork)(struct stub_space *parent, struct stub_space *child);
-    void (*free)(struct stub_space *s); /* its process is gone */
+    void (*free)(struct stub_space *s); /* its process is gone; may be NULL */
 };
 
 struct stub_role {
@@ -173,6 +175,8 @@ struct stub_space {
     int helper_cpu;    /* index of the cpu that the helper is pinned to; -1: none */
     bool published;    /* its report is not yet taken */
     bool started;      /* the helper has reported once: no robust list means that it is gone */
+    int64_t
+        first_thread; /* made by the first batch, and nobody's yet: its id, or a negative errno; 0: none */
     /* slots of guest threads (systrap), see stub_slot_host.c */
     bool has_slots;
     struct stub_chunk {
@@ -195,6 +199,10 @@ static inline struct stub_space *stub_space_of(struct address_space *as) {
 int stub_space_clone(struct stub_space *from, struct stub_space **ret) must_check;
 struct stub_space *stub_space_ref(struct stub_space *s);
 void stub_space_unref(struct stub_space *s);
+/* The caller's reference is the last one of a user: its process is of no more use to anybody. */
+static inline bool stub_space_is_last_user(const struct stub_space *s) {
+    return atomic_load(&s->users) == 1;
+}
 void stub_space_put(struct stub_space *s); /* the table's reference, or one that is no user's */
 void stub_space_kill(struct stub_space *s);
 /* True if the host's OOM killer is the likely cause of its death. */
@@ -212,6 +220,10 @@ void stub_waiter_remove(struct stub_space *s, struct stub_waiter *w);
 /* A slot for a guest thread, its head zeroed; given back when its thread is gone. */
 int stub_slot_get(struct stub_space *s, uint32_t *ret_number, struct stub_slot **ret_slot) must_check
     EXCLUDES(&s->lock);
+int stub_slot_get_locked(struct stub_space *s, uint32_t *ret_number, struct stub_slot **ret_slot) must_check
+    REQUIRES(&s->lock);
+/* Where the sentry sees a slot of the first unit. */
+struct stub_slot *stub_slot_early(const struct stub_space *s, uint32_t number);
 void stub_slot_put(struct stub_space *s, uint32_t number) EXCLUDES(&s->lock);
 void stub_slots_free(struct stub_space *s);
 
@@ -230,6 +242,10 @@ int64_t stub_batch_run(struct stub_space *s, uint32_t *ret_left) REQUIRES(&s->lo
 /* Runs commands[0..count) at once; for the platforms' own needs. Returns as stub_batch_collect(). */
 int64_t stub_space_run(struct stub_space *s, uint32_t flags, uint32_t extra, struct stub_call call)
     EXCLUDES(&s->lock);
+
+/* Takes the guest thread that the space's process was born with: its id; 0 if it is taken already; -EAGAIN if
+ * the host had none to give. */
+int64_t stub_space_first_thread(struct stub_space *s) EXCLUDES(&s->lock);
 
 /* ---- operations that platforms put into their ops tables ---- */
 

@@ -12,12 +12,17 @@
  * so that a pair which leaves and enters all the time moves no one to and fro. A pair is moved by whoever
  * exchanges `inside`: its owner by leaving, or a puller.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include "base/cleanup.h"
 #include "platform/stub/stub.h"
 
 enum { LOOK_EVERY = 64 };      /* switches on a shared cpu between looks at the others */
@@ -241,4 +246,21 @@ void stub_pair_rejoin(struct stub_pair *pair, int cpu) {
 
 bool stub_pair_is_apart(const struct stub_pair *pair) {
     return sched_getcpu() != pair->cpus->id[pair->guest_cpu];
+}
+
+int stub_thread_cpu_time(struct stub_space *s, pid_t tid, int64_t *ret_ns) {
+    char path[64], text[64], *end;
+
+    if (s->platform->proc_fd < 0)
+        return -ENOENT;
+    if (atomic_load(&s->dead)) /* the numbers may be another's */
+        return -ESRCH;
+    snprintf(path, sizeof(path), "%d/task/%d/schedstat", (int)s->pid, (int)tid);
+    cleanup(closep) int fd = openat(s->platform->proc_fd, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (n <= 0)
+        return -ENOENT;
+    text[n] = 0;
+    *ret_ns = (int64_t)strtoull(text, &end, 10);
+    return end > text && *ret_ns >= 0 ? 0 : -ENOENT;
 }

@@ -38,6 +38,7 @@ static const struct platform_ops systrap_ops = {
     .context_create = systrap_context_create,
     .context_destroy = systrap_context_destroy,
     .context_switch = systrap_context_switch,
+    .context_cpu_time = systrap_context_cpu_time,
     .context_interrupt = systrap_context_interrupt,
     .context_get_fpu = systrap_context_get_fpu,
     .context_set_fpu = systrap_context_set_fpu,
@@ -71,6 +72,19 @@ static int check_host(struct err **err, const struct stub_platform *p) {
                        p->base.fpu_size);
     return 0;
 }
+
+/* Under both locks. */
+static int space_fork(struct stub_space *parent, struct stub_space *child) NO_TSA {
+    int r = systrap_patches_fork(parent, child);
+    return r ? r : systrap_add_first_thread(child);
+}
+
+static void space_free(struct stub_space *s) {
+    systrap_free_parked(s);
+    systrap_patches_free(s);
+}
+
+static const struct stub_hooks systrap_hooks = {.fork = space_fork, .free = space_free};
 
 int platform_systrap_create(const struct platform_config *config, struct platform **ret, struct err **err) {
     struct stub_role role = {

@@ -65,8 +65,8 @@ static void *op_alloc_bytes(void *ctx, size_t len) {
     struct network *n = ctx;
 
     if (len != PKT_BLOCK_MAX)
-        return heap_alloc_bytes(len);
-    void *block = n->block_count > 0 ? n->blocks[--n->block_count] : heap_alloc_bytes(len);
+        return heap_alloc_unzeroed(len);
+    void *block = n->block_count > 0 ? n->blocks[--n->block_count] : heap_alloc_unzeroed(len);
     n->blocks_used += block != NULL;
     return block;
 }

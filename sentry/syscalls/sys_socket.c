@@ -256,6 +256,13 @@ int64_t sys_setsockopt(struct task *t, const struct syscall_args *a) {
     if (r < 0)
         return r;
     uint32_t len = (uint32_t)MIN(a->arg[4], (uint64_t)sizeof value);
+    r = 1;
+    if (s->ops->set_large_option)
+        r = s->ops->set_large_option(s, t, (int)a->arg[1], (int)a->arg[2], a->arg[3], (uint32_t)a->arg[4]);
+    if (r <= 0) {
+        file_unref(f);
+        return r;
+    }
     r = copy_in(t, value, a->arg[3], len);
     if (r == 0)
         r = socket_set_option(s, t, (int)a->arg[1], (int)a->arg[2], value, len);
@@ -272,6 +279,13 @@ int64_t sys_getsockopt(struct task *t, const struct syscall_args *a) {
 
     if (r < 0)
         return r;
+    r = 1;
+    if (s->ops->get_large_option)
+        r = s->ops->get_large_option(s, t, (int)a->arg[1], (int)a->arg[2], a->arg[3], a->arg[4]);
+    if (r <= 0) {
+        file_unref(f);
+        return r;
+    }
     r = copy_in(t, &given, a->arg[4], sizeof given);
     if (r == 0 && given < 0)
         r = -EINVAL;

@@ -39,6 +39,8 @@ int inet_op_control_out(struct socket *s, struct task *t, struct socket_message 
 int inet_op_set_option(struct socket *s, struct task *t, int level, int name, const void *value,
                        uint32_t len);
 int inet_op_get_option(struct socket *s, struct task *t, int level, int name, void *value, uint32_t *len);
+int inet_op_set_large(struct socket *s, struct task *t, int level, int name, gva_t value, uint32_t len);
+int inet_op_get_large(struct socket *s, struct task *t, int level, int name, gva_t value, gva_t len_at);
 int64_t inet_op_ioctl(struct socket *s, struct task *t, uint32_t cmd, uint64_t arg);
 
 /* ---- inet_packet.c ---- */

@@ -91,6 +91,7 @@ int inet_socket_new(struct task *t, struct net_namespace *net, struct nsock *n, 
     s->net = net_namespace_ref(net);
     s->nsock = n;
     nsock_set_user(n, s);
+    nsock_set_owner(n, task_creds(t)->fsuid, task_creds(t)->fsgid);
     *ret = s;
     return 0;
 }
@@ -315,6 +316,8 @@ static const struct socket_ops inet_socket_ops = {
     .control_out = inet_op_control_out,
     .options_first = true,
     .set_option = inet_op_set_option,
+    .set_large_option = inet_op_set_large,
+    .get_large_option = inet_op_get_large,
     .get_option = inet_op_get_option,
     .ioctl = inet_op_ioctl,
 };
