@@ -60,7 +60,7 @@ struct cgroup {
     uint64_t dead_user_ns, dead_system_ns;   /* cpu time of processes that ended, here and below */
     uint64_t memory_peak, oom_kills;
     struct cgroup_limits limits;
-    bool freeze;                        /* asked for here */
+    _Atomic bool freeze;                /* asked for here */
     unsigned frozen_tasks;              /* that wait in cgroup_freeze_here(), in it and below */
     unsigned live_tasks;                /* in it and below */
     struct waitq freezer;               /* who waits to be let go */
