@@ -29,6 +29,7 @@ enum lock_rank {
     RANK_PIPE_WRITE = 68,
     RANK_FILE_POS = 70,         /* file.pos */
     RANK_FS_CONFIG = 72,        /* a file system in the making, over its mount */
+    RANK_UNIX_FLIGHT = 73,      /* which unix sockets are in flight, and the search for rings of them */
     RANK_SOCKET = 74,           /* one unix or inet socket; two by address order */
     /* one change or look at interfaces, addresses, routes of any network namespace */
     RANK_NETWORK_CONFIG = 75,

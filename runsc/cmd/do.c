@@ -180,11 +180,9 @@ static int create_and_run(struct cli *cli, struct foreground *f, struct budget *
         .keep_stderr = true,
         .cgroups = b->active,
         .owner_fd = f->owner[1]};
-    struct uplink_options uplink = {.publish = &a->publish,
-                                    .egress = a->egress,
-                                    .log_fd = cli->debug_log_fd,
-                                    .log_level = cli->log_level,
-                                    .may_lack = cli->zero_privilege};
+    struct uplink_options uplink = foreground_uplink(f);
+    uplink.publish = &a->publish;
+    uplink.egress = a->egress;
     r = runsc_container_create(cli, &o, &c, err);
     if (r < 0)
         return r;

@@ -44,6 +44,7 @@ struct vfs {
     struct mutex epoll_graph;          /* RANK_EPOLL_GRAPH: who watches whom, for loop checks */
     struct mutex lock_graph;           /* RANK_FILE_LOCK_GRAPH: waiting POSIX lock owners */
     struct list blocked_locks;         /* of file_lock.c's waiters */
+    struct list all_locks;             /* of file_lock.listed; also the inode's locks_lock */
     _Atomic uint32_t next_cookie;      /* inotify rename cookies */
     _Atomic int settings[VFS_SETTINGS];
 };
