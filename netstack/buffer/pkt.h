@@ -39,6 +39,7 @@ enum pkt_gso { GSO_NONE, GSO_TCP, GSO_UDP };
 enum pkt_type { PKT_HOST = 0, PKT_BROADCAST = 1, PKT_MULTICAST = 2, PKT_OTHERHOST = 3, PKT_OUTGOING = 4 };
 
 struct nic;
+struct nf_conn;
 
 struct pkt {
     struct list link;
@@ -59,6 +60,8 @@ struct pkt {
     uint16_t gso_size;
     uint16_t net_off, trans_off;
     uint32_t mark;
+    struct nf_conn *ct; /* the connection that netfilter found, with a reference; NULL: none */
+    uint8_t ct_info;    /* enum ct_info */
     int64_t realtime_ns;
     struct ipa src, dst;
     uint16_t sport, dport;
@@ -70,12 +73,22 @@ struct pkt {
     uint8_t tcp_flags;
     /* Packet sockets and IP options: bytes of headers that were cut off the front of the first block */
     uint8_t l2_len;
+    uint32_t wire_len; /* packet sockets: before their filter cut it */
 };
 
 /* An empty packet with `headroom` free bytes in front and room for `room` more. NULL: no memory. */
 struct pkt *pkt_new(struct nsmem *mem, uint32_t headroom, uint32_t room);
 /* With a copy of `len` bytes as content. */
 struct pkt *pkt_new_copy(struct nsmem *mem, uint32_t headroom, const void *data, uint32_t len);
+/* netstack/filter/conntrack.c: a reference more, or less. */
+void nf_conn_ref(struct nf_conn *ct);
+void nf_conn_put(struct nsmem *mem, struct nf_conn *ct);
+static inline void pkt_forget_ct(struct pkt *p) {
+    if (unlikely(p->ct))
+        nf_conn_put(p->mem, p->ct);
+    p->ct = NULL;
+    p->ct_info = 0;
+}
 /* Takes NULL. */
 void pkt_free(struct pkt *p);
 /* Same content by shared blocks, same notes. */
@@ -89,7 +102,10 @@ uint8_t *pkt_push(struct pkt *p, uint32_t n);
 uint8_t *pkt_put(struct pkt *p, uint32_t n);
 /* The first `n` bytes, contiguous, for reading. NULL: shorter than that, or no memory. */
 const uint8_t *pkt_header(struct pkt *p, uint32_t n);
-/* The same, for writing. */
+/* pkt_header() for `at` bytes and the TCP header behind them, as long as it says to be (cut at the packet's
+ * end), so that no text is gathered into the block of the headers. */
+const uint8_t *pkt_tcp_header(struct pkt *p, uint32_t at);
+/* pkt_header(), for writing. */
 uint8_t *pkt_writable(struct pkt *p, uint32_t n);
 /* Drops `n` <= len bytes at the front; shortens to `len`. */
 void pkt_trim_front(struct pkt *p, uint32_t n);

@@ -14,7 +14,8 @@ static int veth_xmit(struct nic *nic, struct pkt *p) {
     }
     if (p->csum == CSUM_NONE)
         p->csum = CSUM_VERIFIED;
-    p->mark = 0; /* marks do not cross namespaces */
+    p->mark = 0; /* marks and connections do not cross namespaces */
+    pkt_forget_ct(p);
     stack_backlog(peer, p);
     return 0;
 }

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "netstack/filter/nf_internal.h"
 #include "netstack/stack/stack_core.h"
 #include "netstack/wire/wire_icmp.h"
 #include "netstack/wire/wire_ipv4.h"
@@ -101,6 +102,36 @@ static uint32_t wire_len(const struct pkt *p, const struct ip_tx *tx) {
     return p->trans_off + thlen + p->gso_size;
 }
 
+/* Out of the interface, in pieces if need be. Takes p. */
+static int transmit(struct netns *ns, struct pkt *p, const struct ip_tx *tx) {
+    if (needs_loop_copy(tx))
+        loop_copy(tx->rt.nic, p, &tx->dst);
+    if (tx->rt.type == NS_RTN_MULTICAST && tx->ttl == 0) {
+        pkt_free(p); /* TTL 0 stays on this host (RFC 1112 section 6.1) */
+        return 0;
+    }
+    if (wire_len(p, tx) > tx->rt.mtu) {
+        if (tx->may_frag && p->gso == GSO_NONE)
+            return p->ethertype == ETYPE_IPV4 ? ipv4_fragment(ns, p, &tx->rt) : ipv6_fragment(ns, p, &tx->rt);
+        ns->mib.ip_frag_fails++;
+        pkt_free(p);
+        return -EMSGSIZE;
+    }
+    return neigh_output(tx->rt.nic, &tx->rt.nexthop, p);
+}
+
+/* The rest of ip_output() for packets that rules look at: the route may change with the destination. */
+static int output_filtered(struct netns *ns, struct pkt *p, const struct ip_tx *tx) {
+    struct ip_tx now = *tx;
+    int rc = nf_output(ns, p, tx->sk, &now.rt);
+    if (rc < 0) {
+        ns->mib.ip_out_discards++;
+        pkt_free(p);
+        return rc;
+    }
+    return transmit(ns, p, &now);
+}
+
 int ip_output(struct netns *ns, struct pkt *p, const struct ip_tx *tx) {
     bool v4 = ipa_is_v4(&tx->dst);
     uint32_t hlen = v4 ? IPV4_MIN_HLEN : IPV6_HLEN;
@@ -114,20 +145,9 @@ int ip_output(struct netns *ns, struct pkt *p, const struct ip_tx *tx) {
         return rc;
     }
     p->csum_start += (uint16_t)hlen;
-    if (needs_loop_copy(tx))
-        loop_copy(tx->rt.nic, p, &tx->dst);
-    if (tx->rt.type == NS_RTN_MULTICAST && tx->ttl == 0) {
-        pkt_free(p); /* TTL 0 stays on this host (RFC 1112 section 6.1) */
-        return 0;
-    }
-    if (wire_len(p, tx) > tx->rt.mtu) {
-        if (tx->may_frag && p->gso == GSO_NONE)
-            return v4 ? ipv4_fragment(ns, p, &tx->rt) : ipv6_fragment(ns, p, &tx->rt);
-        ns->mib.ip_frag_fails++;
-        pkt_free(p);
-        return -EMSGSIZE;
-    }
-    return neigh_output(tx->rt.nic, &tx->rt.nexthop, p);
+    if (unlikely(ns->nf))
+        return output_filtered(ns, p, tx);
+    return transmit(ns, p, tx);
 }
 
 int ip_send_built(struct netns *ns, struct pkt *p, const struct rt *rt) {
@@ -152,6 +172,10 @@ int ip_send_built(struct netns *ns, struct pkt *p, const struct rt *rt) {
 
 void ip_deliver(struct nic *nic, struct pkt *p) {
     struct netns *ns = nic->ns;
+    if (unlikely(ns->nf) && !nf_input(nic, p)) {
+        pkt_free(p);
+        return;
+    }
     bool v4 = ipa_is_v4(&p->dst);
     bool taken = !list_empty(&ns->raw_socks) && raw_input(nic, p);
     ns->mib.ip_in_delivers++;

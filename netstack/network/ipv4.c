@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "netstack/filter/nf_internal.h"
 #include "netstack/stack/stack_core.h"
 #include "netstack/wire/wire_icmp.h"
 #include "netstack/wire/wire_ipv4.h"
@@ -94,6 +95,10 @@ static void forward(struct nic *nic, struct pkt *p) {
     p->trans_off -= (uint16_t)cut;
     p->csum_start -= p->csum == CSUM_PARTIAL ? (uint16_t)cut : 0;
     p->net_off = 0;
+    if (unlikely(ns->nf) && !nf_forward(nic, p, &rt)) {
+        pkt_free(p);
+        return;
+    }
     (void)ip_send_built(ns, p, &rt); /* a router may drop */
 }
 
@@ -123,12 +128,33 @@ static bool parse(struct nic *nic, struct pkt *p, struct ipv4_hdr *ip) {
     return true;
 }
 
+/* What rules may have changed: fragments put together, addresses, TOS. */
+static bool ipv4_again(struct pkt *p, struct ipv4_hdr *ip) {
+    const uint8_t *h = pkt_header(p, p->net_off + IPV4_MIN_HLEN);
+    if (!h)
+        return false;
+    uint16_t word = get_be16(h + p->net_off + 6);
+    ip->mf = word & IPV4_FLAG_MF;
+    ip->frag_offset = (word & IPV4_OFFSET_MASK) * 8u;
+    p->tos = h[p->net_off + 1];
+    return true;
+}
+
 void ipv4_input(struct nic *nic, struct pkt *p) {
     struct ipv4_hdr ip;
     nic->ns->mib.ip_in++;
     if (!parse(nic, p, &ip)) {
         pkt_free(p);
         return;
+    }
+    if (unlikely(nic->ns->nf)) {
+        p = nf_prerouting(nic, p);
+        if (!p)
+            return;
+        if (!ipv4_again(p, &ip)) {
+            pkt_free(p);
+            return;
+        }
     }
     if (!for_this_host(nic, p)) {
         forward(nic, p);

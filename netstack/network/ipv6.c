@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "netstack/filter/nf_internal.h"
 #include "netstack/stack/stack_core.h"
 #include "netstack/wire/wire_icmp.h"
 #include "netstack/wire/wire_ipv4.h"
@@ -67,6 +68,10 @@ static void forward(struct nic *nic, struct pkt *p) {
     p->trans_off -= (uint16_t)cut;
     p->csum_start -= p->csum == CSUM_PARTIAL ? (uint16_t)cut : 0;
     p->net_off = 0;
+    if (unlikely(ns->nf) && !nf_forward(nic, p, &rt)) {
+        pkt_free(p);
+        return;
+    }
     (void)ip_send_built(ns, p, &rt);
 }
 
@@ -232,6 +237,11 @@ void ipv6_input(struct nic *nic, struct pkt *p) {
     p->ce = (ip.tclass & ECN_MASK) == ECN_CE;
     p->hold_df = true;
     p->trans_off = p->net_off + IPV6_HLEN;
+    if (unlikely(ns->nf)) {
+        p = nf_prerouting(nic, p);
+        if (!p)
+            return;
+    }
     if (for_this_host(nic, p))
         deliver(nic, p);
     else

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "netstack/filter/nf_internal.h"
 #include "netstack/stack/nsock.h"
 #include "netstack/stack/stack_core.h"
 
@@ -76,6 +77,7 @@ static void netns_destroy(struct netns *ns) {
         if (peer)
             nic_destroy(peer);
     }
+    nf_done(ns);
     ipfrag_done(ns);
     neigh_done(ns);
     route_done(ns);

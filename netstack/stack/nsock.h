@@ -109,6 +109,7 @@ struct nsock {
     uint8_t tos;
     uint8_t pmtudisc;
     uint32_t priority, mark, mcast_if;
+    uint32_t uid, gid; /* who made it (nsock_set_owner); UINT32_MAX: nobody */
     struct ipa mcast_src;
 
     struct list rxq; /* pkt.link */

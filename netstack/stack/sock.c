@@ -24,6 +24,7 @@ void nsock_init(struct nsock *s, struct netns *ns, const struct nsock_ops *ops, 
     s->rcvbuf = ns->ctl.rmem_default;
     s->sndbuf = ns->ctl.wmem_default;
     s->rcvlowat = 1;
+    s->uid = s->gid = UINT32_MAX;
     s->ttl = s->mcast_ttl = -1;
     s->pmtudisc = NS_PMTUDISC_WANT;
     s->f.mcast_loop = s->f.mcast_all = true;
@@ -186,6 +187,7 @@ void nsock_fill_tx(const struct nsock *s, struct ip_tx *tx) {
         ttl = v4 ? s->ns->ctl.ip_default_ttl : nic->hop_limit ? nic->hop_limit : s->ns->ctl.ip6_hop_limit;
     tx->ttl = (uint8_t)ttl;
     tx->tos = s->tos;
+    tx->sk = s;
     tx->loop_mcast = s->f.mcast_loop;
     tx->df = v4 && s->pmtudisc >= NS_PMTUDISC_WANT && s->pmtudisc <= NS_PMTUDISC_PROBE;
     tx->may_frag = s->pmtudisc < NS_PMTUDISC_DO;
@@ -399,6 +401,13 @@ void nsock_close(struct nsock *s) {
 void nsock_set_user(struct nsock *s, void *user) {
     stack_enter(s->ns->st);
     s->user = user;
+    stack_leave(s->ns->st);
+}
+
+void nsock_set_owner(struct nsock *s, uint32_t uid, uint32_t gid) {
+    stack_enter(s->ns->st);
+    s->uid = uid;
+    s->gid = gid;
     stack_leave(s->ns->st);
 }
 

@@ -20,6 +20,9 @@
 
 enum { IPV4_MIN_MTU_LIMIT = 68 };
 
+struct nf;
+struct nsock;
+
 struct netstack {
     struct mutex lock;
     struct nsmem mem;
@@ -55,6 +58,8 @@ struct pmtu_cache {
 
 struct netns {
     uint32_t refs;
+    struct nf *nf;       /* NULL: no chain is hooked, and packets pass at the cost of this test */
+    struct nf *nf_state; /* rules and connections; NULL: never had any */
     struct netstack *st;
     struct list st_link;
     struct netns_sysctl ctl;
@@ -266,6 +271,7 @@ struct ip_tx {
     bool may_frag; /* fragment here if need be */
     bool loop_mcast;
     uint32_t flow_label;
+    const struct nsock *sk; /* the sender, for rules that ask; NULL: the stack itself */
 };
 /* Prepends the IP header and sends; the packet starts with its transport header. Takes it.
  * -EMSGSIZE (path MTU noted), -ENOBUFS, -ENOMEM. */

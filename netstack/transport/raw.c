@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "netstack/filter/nf_internal.h"
 #include "netstack/stack/nsock.h"
 #include "netstack/wire/checksum.h"
 #include "netstack/wire/wire_ipv4.h"
@@ -138,7 +139,13 @@ static int send_hdrincl(struct nsock *s, struct pkt *p, const struct rt *rt) {
         memcpy(h + 12, rt->src.b + 12, 4);
     ipv4_set_csum(h);
     p->trans_off = (uint16_t)hlen;
-    return ip_send_built(s->ns, p, rt);
+    struct rt now = *rt;
+    p->net_off = 0;
+    if (unlikely(s->ns->nf) && nf_output(s->ns, p, s, &now) < 0) {
+        pkt_free(p);
+        return -EPERM;
+    }
+    return ip_send_built(s->ns, p, &now);
 }
 
 static int fill_csum6(struct raw_sock *r, struct pkt *p, const struct ip_tx *tx) {

@@ -290,6 +290,7 @@ void kvm_vcpu_forget(struct kvm_context *c); /* the context ends */
 /* kvm_context_host.c, kvm_switch_host.c */
 int kvm_context_create(struct address_space *as, struct context **ret_context) must_check;
 void kvm_context_destroy(struct context *context);
+int kvm_context_cpu_time(struct context *context, int64_t *ret_ns);
 void kvm_context_interrupt(struct context *context);
 void kvm_context_kick(struct kvm_context *c); /* out of the guest, if it is in there */
 void kvm_context_switch(struct context *context, struct guest_regs *regs, bool step,

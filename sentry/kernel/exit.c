@@ -423,9 +423,7 @@ void task_exit(struct task *t, int status) {
     drop_resources(t);
     task_drop_context(t);
     ptrace_tracer_ends(t); /* whom it got meanwhile: a child's PTRACE_TRACEME */
-    int64_t now = monotonic_ns();
-    atomic_fetch_add(&t->system_ns, MAX(now - t->sentry_entered, 0));
-    t->sentry_entered = now;
+    cpu_time_left_sentry(t, monotonic_ns());
     task_unref(TAKE(t->vfork_child));
     if (last)
         end_process(t);

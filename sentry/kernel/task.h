@@ -120,7 +120,7 @@ struct task {
     struct mutex wake_lock; /* RANK_WAITER */
     struct hostref
         context; /* wake_lock to change or for other threads; host.ptr: struct context of the platform */
-    _Atomic uint32_t wake_word; /* futex: 1 when woken or interrupted since task_block() last returned */
+    _Atomic uint32_t wake_word; /* futex: enum wake_state (waitq.c) */
     _Atomic uint32_t
         pending_work; /* enum task_work: looked at before every return to the guest and in task_block() */
     _Atomic bool in_guest; /* own thread writes: pending_work was looked at and context_switch() is coming or
@@ -164,9 +164,13 @@ struct task {
     _Atomic bool vfork_pending;
 
     /* Written by the own thread or under task.lock, read by anybody (relaxed). */
-    _Atomic int64_t user_ns, system_ns; /* task_cpu_times() adds what is still running */
+    _Atomic int64_t user_ns, system_ns; /* cpu_time.c; task_cpu_times() adds what is still running */
     _Atomic int64_t guest_entered; /* monotonic ns of the running context_switch(), 0: not in the guest */
     int64_t sentry_entered;        /* own thread: since when system time counts */
+    /* What the host had counted for the guest's thread and for ours at the last look, less user_ns and
+     * system_ns of then: cpu_time.c. */
+    _Atomic int64_t guest_surplus, sentry_surplus;
+    _Atomic int64_t user_told; /* user time that was said while the guest ran: there is no way back */
     _Atomic uint64_t voluntary_switches;
     _Atomic uint64_t min_faults;
     struct io_count io[IO_DIRECTIONS]; /* own thread; others read what may be a little old */
@@ -307,7 +311,7 @@ char task_state_letter(struct task *t); /* as in /proc/PID/stat */
  * THREAD of t. */
 int task_ptrace_may_access(struct task *t, struct task *target, bool attach);
 uint64_t task_limit(struct task *t, int resource); /* soft limit: LINUX_RLIMIT_* */
-struct cpu_times task_cpu_times(struct task *t);
+struct cpu_times task_cpu_times(struct task *t);   /* any lock before RANK_WAITER may be held */
 struct cpu_times thread_group_cpu(
     struct thread_group *g); /* living and dead threads. No locks of RANK_TASKSET and above held */
 struct cpu_times thread_group_cpu_locked(struct thread_group *g); /* signal_lock held */

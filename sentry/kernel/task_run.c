@@ -57,14 +57,14 @@ static void enter_guest(struct task *t, struct platform_event *event) {
     if (unlikely(t->answers_stale || t->answers_withheld != watched))
         tell_answers(t);
     int64_t from = monotonic_ns();
-    atomic_fetch_add_explicit(&t->system_ns, MAX(from - t->sentry_entered, 0), memory_order_relaxed);
+    cpu_time_left_sentry(t, from);
     atomic_store_explicit(&t->guest_entered, from, memory_order_relaxed);
     kernel_platform(t->kernel)->ops->context_switch(task_context(t), &t->regs,
                                                     t->trace.step || t->trace.watching, event);
     int64_t to = monotonic_ns();
     atomic_store(&t->in_guest, false);
     atomic_store_explicit(&t->guest_entered, 0, memory_order_relaxed);
-    atomic_fetch_add_explicit(&t->user_ns, to - from, memory_order_relaxed);
+    cpu_time_left_guest(t, to - from);
     t->sentry_entered = to;
 }
 

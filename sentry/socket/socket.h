@@ -29,6 +29,7 @@ struct socket_address {
 struct socket_control {
     struct file **files; /* heap array of references; NULL: none */
     size_t file_count;
+    struct user_account *payer; /* reference: for whom they count as in flight; NULL: they are not */
     bool has_creds;
     struct pid *pid; /* reference: the sender's process */
     kuid_t uid;
@@ -68,6 +69,10 @@ struct socket_ops {
      * sets *len. [-ENOPROTOOPT] */
     int (*set_option)(struct socket *s, struct task *t, int level, int name, const void *value, uint32_t len);
     int (*get_option)(struct socket *s, struct task *t, int level, int name, void *value, uint32_t *len);
+    /* Options whose values are larger than others': copied by the family itself. 1: not one of them. get: the
+     * length at `len_at` is read and written. Optional (absent: 1). */
+    int (*set_large_option)(struct socket *s, struct task *t, int level, int name, gva_t value, uint32_t len);
+    int (*get_large_option)(struct socket *s, struct task *t, int level, int name, gva_t value, gva_t len_at);
     bool options_first; /* the family sees every option before the generic part, and gives 1 for those that
                            are not its own */
     /* One control message of a send: absent: SCM_RIGHTS and SCM_CREDENTIALS as for AF_UNIX. */

@@ -11,11 +11,13 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/syscalls/sys_files.h"
+#include "sentry/vfs/landlock.h"
 
 enum { PROPAGATION_BITS = LINUX_MS_SHARED | LINUX_MS_PRIVATE | LINUX_MS_SLAVE | LINUX_MS_UNBINDABLE };
 
 static bool may_mount(struct task *t) {
-    return task_capable_in(t, t->nsproxy->mnt->user_ns, LINUX_CAP_SYS_ADMIN);
+    return landlock_check_mount(task_creds(t)) == 0 &&
+           task_capable_in(t, t->nsproxy->mnt->user_ns, LINUX_CAP_SYS_ADMIN);
 }
 
 static uint32_t mount_flags(uint64_t ms) {

@@ -50,6 +50,22 @@ int filesystem_create(struct kernel *k, const char *type_name, const struct moun
     return type->mount(k, type, o, ret);
 }
 
+static const struct {
+    enum lock_rank rename, dir, inode;
+} stack_ranks[FS_STACK_MAX + 1] = {
+    {RANK_RENAME, RANK_INODE_DIR, RANK_INODE},
+    {RANK_STACK1_RENAME, RANK_STACK1_DIR, RANK_STACK1_INODE},
+    {RANK_STACK2_RENAME, RANK_STACK2_DIR, RANK_STACK2_INODE},
+};
+
+int filesystem_stack_over(struct filesystem *fs, unsigned stack) {
+    if (stack >= FS_STACK_MAX)
+        return -EINVAL;
+    fs->stack = stack + 1;
+    mutex_init(&fs->rename_lock, stack_ranks[fs->stack].rename);
+    return 0;
+}
+
 int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesystem_ops *ops,
                     const struct fs_type *type, unsigned layer) {
     struct vfs *v = k->vfs;
@@ -111,8 +127,8 @@ void inode_init(struct inode *i, const struct inode_ops *ops, struct filesystem 
     i->fs = fs;
     i->ino = ino;
     i->type = mode_and_type & LINUX_S_IFMT;
-    mutex_init(&i->dir_lock, fs->layer ? RANK_INODE_LOWER_DIR : RANK_INODE_DIR);
-    mutex_init(&i->lock, fs->layer ? RANK_INODE_LOWER : RANK_INODE);
+    mutex_init(&i->dir_lock, fs->layer ? RANK_INODE_LOWER_DIR : stack_ranks[fs->stack].dir);
+    mutex_init(&i->lock, fs->layer ? RANK_INODE_LOWER : stack_ranks[fs->stack].inode);
     i->mode = mode_and_type & 07777;
     i->uid = uid;
     i->gid = gid;

@@ -32,7 +32,7 @@ static void append_flags(const struct mount *m, bool readonly, struct text *out)
 }
 
 static void append_fs_options(const struct mount *m, struct text *out) {
-    char options[1024];
+    char options[4096];
 
     if (m->fs->ops->show_options)
         text_append(out, options, m->fs->ops->show_options(m->fs, options, sizeof options));

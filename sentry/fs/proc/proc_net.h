@@ -13,6 +13,7 @@ extern const struct kernfs_ops proc_net_tcp, proc_net_tcp6, proc_net_udp, proc_n
     proc_net_netlink, proc_net_protocols;
 extern const struct kernfs_ops proc_net_snmp, proc_net_snmp6, proc_net_netstat, proc_net_sockstat,
     proc_net_sockstat6;
+extern const struct kernfs_ops proc_net_conntrack, proc_net_tables4, proc_net_tables6;
 
 /* The namespace of the node's process: new reference, or NULL if it has gone. */
 struct net_namespace *proc_net_of(const struct kernfs_inode *n);

@@ -91,6 +91,7 @@ int inet_socket_new(struct task *t, struct net_namespace *net, struct nsock *n, 
     s->net = net_namespace_ref(net);
     s->nsock = n;
     nsock_set_user(n, s);
+    nsock_set_owner(n, task_creds(t)->fsuid, task_creds(t)->fsgid);
     *ret = s;
     return 0;
 }
@@ -116,6 +117,7 @@ static void file_release(struct file *f) {
     struct inet_socket *s = inet_of(container_of(f, struct socket, file));
 
     nsock_close(s->nsock);
+    inet_packet_done(s);
     file_done(f);
     if (ref_put(&s->alive))
         inet_free(s);
@@ -281,6 +283,10 @@ static struct waitq *file_queue(struct file *f) {
     return &inet_of(container_of(f, struct socket, file))->queue;
 }
 
+static int file_mmap(struct file *f, const struct mmap_request *request, struct mappable **ret) {
+    return inet_packet_mmap(inet_of(container_of(f, struct socket, file)), request, ret);
+}
+
 static int64_t file_ioctl(struct file *f, struct task *t, uint32_t cmd, uint64_t arg) {
     return socket_ioctl(container_of(f, struct socket, file), t, cmd, arg);
 }
@@ -292,6 +298,7 @@ static const struct file_ops inet_file_ops = {
     .ready = file_ready_now,
     .poll_queue = file_queue,
     .ioctl = file_ioctl,
+    .mmap = file_mmap,
     .flush = file_flush,
     .release = file_release,
 };
@@ -309,6 +316,8 @@ static const struct socket_ops inet_socket_ops = {
     .control_out = inet_op_control_out,
     .options_first = true,
     .set_option = inet_op_set_option,
+    .set_large_option = inet_op_set_large,
+    .get_large_option = inet_op_get_large,
     .get_option = inet_op_get_option,
     .ioctl = inet_op_ioctl,
 };

@@ -14,6 +14,7 @@
 #include "sentry/socket/socket.h"
 
 struct netlink_socket;
+struct netlink_batch;
 
 /* ---- building messages ---- */
 
@@ -67,6 +68,7 @@ struct netlink_request {
     const unsigned char *payload; /* behind the header */
     size_t size;
     struct nl_out out;
+    struct netlink_batch **batch; /* what the messages of one send(2) share; starts as NULL */
     bool dumped; /* the handler has made a dump: NLMSG_DONE follows instead of an acknowledgement */
 };
 
@@ -77,6 +79,8 @@ struct netlink_protocol {
     /* One request (NLM_F_REQUEST): 0 or -errno, which is the acknowledgement. NULL: none is understood. May
      * block. */
     int (*handle)(struct netlink_request *r);
+    /* Does: the send(2) is over and *r->batch is still there: ends it. Required where `handle` makes batches. */
+    void (*abandon)(struct netlink_request *r);
     struct netlink_protocol *next;
 };
 void netlink_protocol_register(struct netlink_protocol *p); /* program start */

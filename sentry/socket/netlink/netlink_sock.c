@@ -343,9 +343,10 @@ static int handle_one(struct netlink_request *r) {
     return r->socket->protocol->handle ? r->socket->protocol->handle(r) : -EOPNOTSUPP;
 }
 
-static void handle(struct netlink_socket *s, struct task *t, const unsigned char *data, size_t size) {
+static void handle_all(struct netlink_socket *s, struct task *t, const unsigned char *data, size_t size,
+                       struct netlink_batch **batch) {
     while (size >= sizeof(struct linux_nlmsghdr)) {
-        struct netlink_request r = {.socket = s, .task = t, .net = s->net};
+        struct netlink_request r = {.socket = s, .task = t, .net = s->net, .batch = batch};
         memcpy(&r.h, data, sizeof r.h);
         if (r.h.len < sizeof r.h || r.h.len > size || clogged(s))
             return;
@@ -369,6 +370,14 @@ static void handle(struct netlink_socket *s, struct task *t, const unsigned char
         data += step;
         size -= step;
     }
+}
+
+static void handle(struct netlink_socket *s, struct task *t, const unsigned char *data, size_t size) {
+    struct netlink_batch *batch = NULL;
+
+    handle_all(s, t, data, size, &batch);
+    if (batch)
+        s->protocol->abandon(&(struct netlink_request){.socket = s, .task = t, .net = s->net, .batch = &batch});
 }
 
 /* Another program's socket, by its number. */

@@ -51,6 +51,31 @@ TEST(copies_stop_at_the_first_bad_page) {
     guest_end(&g);
 }
 
+/* Where a platform moves several pieces in one go, it stops as a single copy does. */
+TEST(pieces_are_gathered_and_scattered) {
+    struct guest g;
+    char one[100], two[5000], three[50];
+    struct iovec pieces[] = {{one, sizeof(one)}, {two, sizeof(two)}, {three, sizeof(three)}};
+    guest_start(&g);
+    guest_map(&g, 0x50000000, 0x2000, PROT_READ | PROT_WRITE);
+    if (g.ops->as_gather) {
+        memset(one, 1, sizeof(one));
+        memset(two, 2, sizeof(two));
+        memset(three, 3, sizeof(three));
+        ASSERT_EQ(g.ops->as_scatter(g.as, 0x50000010, pieces, 3), 5150);
+        memset(two, 0, sizeof(two));
+        memset(three, 0, sizeof(three));
+        ASSERT_EQ(g.ops->as_gather(g.as, pieces, 3, 0x50000010), 5150);
+        ASSERT_EQ(two[0] + two[4999] + three[49], 7);
+        ASSERT_EQ(g.ops->as_gather(g.as, pieces, 3, 0x50001000), 4096);
+        ASSERT_EQ(g.ops->as_scatter(g.as, 0x50001f00, pieces, 3), 256);
+        ASSERT_EQ(g.ops->as_gather(g.as, pieces, 3, 0x50002000), -EFAULT);
+        ASSERT_EQ(g.ops->as_scatter(g.as, g.platform->limits.max_address - 64, pieces, 3), -EFAULT);
+        ASSERT_EQ(g.ops->as_gather(g.as, pieces, 0, 0x50000000), 0);
+    }
+    guest_end(&g);
+}
+
 TEST(peek_and_poke_ignore_protections) {
     struct guest g;
     guest_start(&g);

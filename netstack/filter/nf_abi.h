@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * netstack/filter/nf_abi.h: numbers of nf_tables' expressions as netlink carries them. Source: libnftnl,
+ * nft(8) with --debug=netlink.
+ */
+#pragma once
+
+enum { NFT_PAYLOAD_LL, NFT_PAYLOAD_NETWORK, NFT_PAYLOAD_TRANSPORT, NFT_PAYLOAD_INNER };
+enum {
+    NFT_META_LEN,
+    NFT_META_PROTOCOL,
+    NFT_META_PRIORITY,
+    NFT_META_MARK,
+    NFT_META_IIF,
+    NFT_META_OIF,
+    NFT_META_IIFNAME,
+    NFT_META_OIFNAME,
+    NFT_META_IIFTYPE,
+    NFT_META_OIFTYPE,
+    NFT_META_SKUID,
+    NFT_META_SKGID,
+    NFT_META_NFTRACE,
+    NFT_META_NFPROTO = 15,
+    NFT_META_L4PROTO = 16,
+    NFT_META_PKTTYPE = 19,
+    NFT_META_CPU = 20,
+    NFT_META_IIFGROUP = 21,
+    NFT_META_OIFGROUP = 22,
+    NFT_META_PRANDOM = 24,
+};
+enum {
+    NFT_CT_STATE,
+    NFT_CT_DIRECTION,
+    NFT_CT_STATUS,
+    NFT_CT_MARK,
+    NFT_CT_EXPIRATION = 5,
+    NFT_CT_L3PROTOCOL = 7,
+    NFT_CT_SRC = 8,
+    NFT_CT_DST = 9,
+    NFT_CT_PROTOCOL = 10,
+    NFT_CT_PROTO_SRC = 11,
+    NFT_CT_PROTO_DST = 12,
+    NFT_CT_PKTS = 14,
+    NFT_CT_BYTES = 15,
+    NFT_CT_ZONE = 17,
+    NFT_CT_SRC_IP = 19,
+    NFT_CT_DST_IP = 20,
+    NFT_CT_SRC_IP6 = 21,
+    NFT_CT_DST_IP6 = 22,
+    NFT_CT_ID = 23,
+};
+enum { NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CMP_LT, NFT_CMP_LTE, NFT_CMP_GT, NFT_CMP_GTE };
+enum { NFT_BITWISE_BOOL, NFT_BITWISE_LSHIFT, NFT_BITWISE_RSHIFT };
+enum { NFT_REJECT_ICMP, NFT_REJECT_TCP_RST, NFT_REJECT_ICMPX };
+enum { NFT_FIB_OIF = 1, NFT_FIB_OIFNAME = 2, NFT_FIB_ADDRTYPE = 3 };
+enum {
+    NFT_FIB_SADDR = 1,
+    NFT_FIB_DADDR = 2,
+    NFT_FIB_MARK = 4,
+    NFT_FIB_IIF = 8,
+    NFT_FIB_OIF_FLAG = 16,
+    NFT_FIB_PRESENT = 32,
+};
+#define NFT_DATA_VERDICT 0xffffff00U
