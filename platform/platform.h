@@ -100,7 +100,8 @@ enum as_page {
 };
 
 struct as_usage {
-    uint64_t rss_bytes; /* resident, all kinds; 0 where the host cannot tell */
+    uint64_t rss_bytes;  /* resident, all kinds; 0 where the host cannot tell */
+    uint64_t anon_bytes; /* of these what is no page of a file */
     uint64_t page_table_bytes;
 };
 
@@ -155,6 +156,9 @@ struct platform_ops {
 
     /* Returns: 0 and *ret, -ESRCH. */
     int (*as_usage)(struct address_space *as, struct as_usage *ret);
+    /* Does: as anon_bytes, but of what n address spaces share only a n-th; slower. May block. Returns: 0,
+     * -ESRCH, -ENOENT (the host does not tell). Optional. */
+    int (*as_share)(struct address_space *as, uint64_t *ret_bytes);
     /* Does: tells for each page of [addr, addr + count * PAGE_SIZE) what the address space's own page tables
        hold: enum as_page. May block. Returns 0, -ESRCH, -ENOENT (the host does not tell). Optional. */
     int (*as_pages)(struct address_space *as, gva_t addr, size_t count, uint8_t *ret);

@@ -285,6 +285,7 @@ struct stub_mapping {
 };
 int stub_mapping_find(struct stub_space *s, gva_t addr, struct stub_mapping *ret) must_check;
 int stub_as_usage(struct address_space *as, struct as_usage *ret);
+int stub_as_share(struct address_space *as, uint64_t *ret_bytes);
 int stub_as_pages(struct address_space *as, gva_t addr, size_t count, uint8_t *ret);
 void stub_as_kill(struct address_space *as);
 void stub_as_unref(struct address_space *as);

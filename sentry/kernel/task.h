@@ -227,6 +227,7 @@ struct thread_group {
     struct cgroup *cgroup;            /* reference; NULL until linked (control_group.h) */
     struct list cgroup_node;          /* in cgroup.groups while a task of it runs ... */
     unsigned cgroup_live;             /* ... of which there are so many */
+    bool oom_killed;                  /* why it ends */
 
     /* signal_lock */
     struct mutex signal_lock; /* RANK_SIGHAND */
