@@ -28,9 +28,20 @@ enum lock_rank {
     /* likewise its writers; taken inside another pipe's RANK_PIPE_READ (tee, splice) */
     RANK_PIPE_WRITE = 68,
     RANK_FILE_POS = 70,         /* file.pos */
-    RANK_SOCKET = 80,           /* one unix or inet socket; two by address order */
+    RANK_FS_CONFIG = 72,        /* a file system in the making, over its mount */
+    RANK_UNIX_FLIGHT = 73,      /* which unix sockets are in flight, and the search for rings of them */
+    RANK_SOCKET = 74,           /* one unix or inet socket; two by address order */
     /* one change or look at interfaces, addresses, routes of any network namespace */
-    RANK_NETWORK_CONFIG = 85,
+    RANK_NETWORK_CONFIG = 75,
+    /* the four of an overlay that a guest mounts over one that a guest mounted, then those of the latter */
+    RANK_STACK2_RENAME = 76,
+    RANK_STACK2_DIR = 77,
+    RANK_STACK2_INODE = 78,
+    RANK_STACK2_OVERLAY = 79,
+    RANK_STACK1_RENAME = 80,
+    RANK_STACK1_DIR = 81,
+    RANK_STACK1_INODE = 82,
+    RANK_STACK1_OVERLAY = 83,
     RANK_RENAME = 90,           /* filesystem.rename_lock */
     /* inode.dir_lock: a directory's entries; parent before child, then address order */
     RANK_INODE_DIR = 100,

@@ -91,7 +91,7 @@ static int put_up_walls(struct sandbox *s, const struct boot_options *o, struct 
     if (r >= 0)
         r = place_proc_fd(s, err);
     if (r >= 0)
-        r = walls_empty_root(&s->walls, err);
+        r = walls_empty_root(&s->walls, s->proc_fd, err);
     if (r >= 0)
         r = walls_limits(&s->walls, err);
     if (r >= 0)

@@ -18,6 +18,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/uaccess.h"
+#include "sentry/vfs/layer.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 

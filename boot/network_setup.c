@@ -98,7 +98,8 @@ static int add_link(struct plan *p, const json_t *o) {
                               .kind = FDLINK_PACKET,
                               .mtu = number_of(o, "mtu"),
                               .txqlen = number_of(o, "txqlen"),
-                              .gso_max = MIN(number_of(o, "gso"), 65535u)};
+                              .gso_max = MIN(number_of(o, "gso"), 65535u),
+                              .quiet = json_is_true(json_object_get(o, "quiet"))};
     struct nic *nic;
     json_t *address;
     size_t i;

@@ -48,8 +48,10 @@ int walls_namespaces(struct walls *walls, int created, struct err **err) must_ch
    held for reading cannot be opened again for writing. */
 int walls_own_procfs(struct walls *walls, int *ret, int *ret_linkless, struct err **err) must_check;
 /* An empty, read-only tmpfs becomes the root; nothing of the host's tree stays mounted. Needs a mount
- * namespace of our own. */
-int walls_empty_root(struct walls *walls, struct err **err) must_check;
+ * namespace of our own. `hanger` (-1: none) is a mount that hangs nowhere: it goes the way of the host's
+ * tree, so that closing its descriptor later does not unmount it, which would wait for a grace period of the
+ * host's kernel once more. */
+int walls_empty_root(struct walls *walls, int hanger, struct err **err) must_check;
 /* The directory `path` (a mount point of our mount namespace) becomes the root, and the old one goes away. */
 int walls_pivot_into(const char *path, struct err **err) must_check;
 /* Without a user namespace of our own, root becomes the host's nobody: losing capabilities is not enough, as

@@ -151,7 +151,7 @@ static const char *mount_place(void) {
     return NULL;
 }
 
-int walls_empty_root(struct walls *walls, struct err **err) {
+int walls_empty_root(struct walls *walls, int hanger, struct err **err) {
     const char *step = "it needs a mount namespace", *place = mount_place();
 
     if (!walls->up[WALL_MOUNT_NS])
@@ -164,6 +164,8 @@ int walls_empty_root(struct walls *walls, struct err **err) {
         "tmpfs", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &step);
     if (root < 0)
         return wall_failed(walls, WALL_EMPTY_ROOT, -root, step, err);
+    if (hanger >= 0 && move_mount(hanger, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return wall_failed(walls, WALL_EMPTY_ROOT, errno, "attaching a file system to the host's tree", err);
     if (move_mount(root, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH) < 0 || fchdir(root) < 0)
         return wall_failed(walls, WALL_EMPTY_ROOT, errno, "attaching the empty root", err);
     int r = pivot_here(&step);

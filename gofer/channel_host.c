@@ -20,9 +20,7 @@
 static int op_hello(struct gofer_call *c) {
     struct gofer_server *s = c->server;
     struct gofer_hello req;
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request(c, &req, sizeof(req));
     if (rc < 0)
         return rc;
     if (req.version != GOFER_PROTOCOL_VERSION)

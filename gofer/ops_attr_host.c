@@ -117,9 +117,7 @@ int op_walk(struct gofer_call *c) {
 
 static int get_handle_only(struct gofer_call *c, struct gofer_handle **ret) {
     struct gofer_handle_only req;
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request(c, &req, sizeof(req));
     return rc < 0 ? rc : call_handle(c, req.handle, ret);
 }
 
@@ -178,9 +176,7 @@ static int set_attributes(struct gofer_call *c, const struct gofer_handle *h,
 
 int op_setattr(struct gofer_call *c) {
     struct gofer_setattr req;
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request(c, &req, sizeof(req));
     if (rc < 0)
         return rc;
     if (req.mask & ~GOFER_SET_ALL || req.mode > 07777 || req.size > INT64_MAX || req.atime.zero ||
@@ -222,9 +218,7 @@ int op_statfs(struct gofer_call *c) {
 
 int op_fsync(struct gofer_call *c) {
     struct gofer_fsync req;
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request(c, &req, sizeof(req));
     if (rc < 0)
         return rc;
     if (req.flags & ~(GOFER_SYNC_DATA | GOFER_SYNC_FS) || req.zero)
@@ -271,9 +265,7 @@ int op_close(struct gofer_call *c) {
 
 int op_watch(struct gofer_call *c) {
     struct gofer_watch req;
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request(c, &req, sizeof(req));
     if (rc < 0)
         return rc;
     if (!req.mask || req.mask & ~WATCH_EVENTS || req.zero)

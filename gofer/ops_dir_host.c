@@ -118,9 +118,7 @@ static int list_page(struct gofer_call *c, int fd, const struct gofer_listdir *r
 
 int op_listdir(struct gofer_call *c) {
     struct gofer_listdir req;
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request(c, &req, sizeof(req));
     if (rc < 0)
         return rc;
     if (req.size < LIST_SIZE_MIN || req.size > GOFER_PAYLOAD_MAX || req.zero || req.cookie > INT64_MAX)

@@ -38,9 +38,7 @@ static int donate(struct gofer_call *c, const struct server_root *root, int path
 
 int op_open(struct gofer_call *c) {
     struct gofer_open req;
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request(c, &req, sizeof(req));
     if (rc < 0)
         return rc;
     if (req.access > GOFER_READ_WRITE || req.flags & ~GOFER_OPEN_TRUNCATE ||
@@ -57,11 +55,7 @@ int op_open(struct gofer_call *c) {
 int op_open_at(struct gofer_call *c) {
     struct gofer_open_at req;
     char name[GOFER_NAME_MAX + 1];
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_name(&c->in, name);
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request_name(c, &req, sizeof(req), name);
     if (rc < 0)
         return rc;
     if (req.access > GOFER_READ_WRITE || req.zero)
@@ -161,11 +155,7 @@ int op_create(struct gofer_call *c) {
 }
 
 static int get_make(struct gofer_call *c, struct gofer_make *req, char *name, struct gofer_handle **ret_dir) {
-    int rc = gofer_get(&c->in, req, sizeof(*req));
-    if (rc == 0)
-        rc = gofer_get_name(&c->in, name);
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request_name(c, req, sizeof(*req), name);
     if (rc < 0)
         return rc;
     if (req->mode > 0177777 || req->zero)
@@ -231,11 +221,7 @@ int op_symlink(struct gofer_call *c) {
 int op_link(struct gofer_call *c) {
     struct gofer_link req;
     char name[GOFER_NAME_MAX + 1];
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_name(&c->in, name);
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request_name(c, &req, sizeof(req), name);
     if (rc < 0)
         return rc;
     cleanup(gofer_handle_unrefp) struct gofer_handle *h = NULL;
@@ -259,11 +245,7 @@ int op_link(struct gofer_call *c) {
 int op_unlink(struct gofer_call *c) {
     struct gofer_unlink req;
     char name[GOFER_NAME_MAX + 1];
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_name(&c->in, name);
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request_name(c, &req, sizeof(req), name);
     if (rc < 0)
         return rc;
     if (req.flags & ~GOFER_UNLINK_DIR || req.zero)
@@ -304,9 +286,7 @@ int op_rename(struct gofer_call *c) {
 
 int op_readlink(struct gofer_call *c) {
     struct gofer_handle_only req;
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request(c, &req, sizeof(req));
     if (rc < 0)
         return rc;
     cleanup(gofer_handle_unrefp) struct gofer_handle *h = NULL;

@@ -23,9 +23,7 @@ static int unix_socket(uint32_t type) {
 
 int op_connect(struct gofer_call *c) {
     struct gofer_connect req;
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request(c, &req, sizeof(req));
     if (rc < 0)
         return rc;
     cleanup(gofer_handle_unrefp) struct gofer_handle *h = NULL;
@@ -57,11 +55,7 @@ static int bind_name(int fd, const struct gofer_handle *dir, const char *name) {
 int op_bind(struct gofer_call *c) {
     struct gofer_bind req;
     char name[GOFER_NAME_MAX + 1];
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_name(&c->in, name);
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request_name(c, &req, sizeof(req), name);
     if (rc < 0)
         return rc;
     if (req.mode > 07777)

@@ -18,12 +18,23 @@ static bool xattr_allowed(const char *name) {
            strcmp(name, "system.posix_acl_default") == 0;
 }
 
-/* The end of every request here: the handle, and whether its root may be written. */
-static int xattr_handle(struct gofer_call *c, gofer_handle_t id, bool write, struct gofer_handle **ret) {
+/* The end of every request here: the handle, whether its root may be written, and whether the name (NULL:
+ * none) exists for the guest. */
+static int xattr_handle(struct gofer_call *c, gofer_handle_t id, bool write, const char *name,
+                        struct gofer_handle **ret) {
     int rc = call_handle(c, id, ret);
-    if (rc == 0 && write && (*ret)->root->flags & GOFER_ROOT_READ_ONLY)
+    if (rc < 0)
+        return rc;
+    if (write && (*ret)->root->flags & GOFER_ROOT_READ_ONLY)
         return -EROFS;
-    return rc;
+    return name && !xattr_allowed(name) ? -EOPNOTSUPP : 0;
+}
+
+static int get_request(struct gofer_call *c, void *req, size_t size, char *name) {
+    int rc = gofer_get(&c->in, req, size);
+    if (rc == 0)
+        rc = gofer_get_string(&c->in, name);
+    return rc < 0 ? rc : gofer_get_end(&c->in);
 }
 
 /* Reads by `size` bytes into the reply, 0 for the size alone. */
@@ -38,21 +49,15 @@ static int put_value(struct gofer_call *c, ssize_t size, bool with_bytes, const 
 int op_getxattr(struct gofer_call *c) {
     struct gofer_getxattr req;
     char name[GOFER_NAME_MAX + 1];
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_string(&c->in, name);
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = get_request(c, &req, sizeof(req), name);
     if (rc < 0)
         return rc;
     if (req.size > GOFER_PAYLOAD_MAX || req.zero)
         return -EPROTO;
     cleanup(gofer_handle_unrefp) struct gofer_handle *h = NULL;
-    rc = xattr_handle(c, req.handle, /* write= */ false, &h);
+    rc = xattr_handle(c, req.handle, /* write= */ false, name, &h);
     if (rc < 0)
         return rc;
-    if (!xattr_allowed(name))
-        return -EOPNOTSUPP;
     cleanup(freep) char *value = malloc(req.size + 1);
     if (!value)
         return -ENOMEM;
@@ -71,30 +76,22 @@ int op_setxattr(struct gofer_call *c) {
     if (req.flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE) || req.zero || c->in.left > GOFER_PAYLOAD_MAX)
         return -EPROTO;
     cleanup(gofer_handle_unrefp) struct gofer_handle *h = NULL;
-    rc = xattr_handle(c, req.handle, /* write= */ true, &h);
+    rc = xattr_handle(c, req.handle, /* write= */ true, name, &h);
     if (rc < 0)
         return rc;
-    if (!xattr_allowed(name))
-        return -EOPNOTSUPP;
     return setxattr(fd_name(h->fd).text, name, c->in.data, c->in.left, (int)req.flags) < 0 ? -errno : 0;
 }
 
 int op_removexattr(struct gofer_call *c) {
     struct gofer_removexattr req;
     char name[GOFER_NAME_MAX + 1];
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_string(&c->in, name);
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = get_request(c, &req, sizeof(req), name);
     if (rc < 0)
         return rc;
     cleanup(gofer_handle_unrefp) struct gofer_handle *h = NULL;
-    rc = xattr_handle(c, req.handle, /* write= */ true, &h);
+    rc = xattr_handle(c, req.handle, /* write= */ true, name, &h);
     if (rc < 0)
         return rc;
-    if (!xattr_allowed(name))
-        return -EOPNOTSUPP;
     return removexattr(fd_name(h->fd).text, name) < 0 ? -errno : 0;
 }
 
@@ -116,15 +113,13 @@ static size_t filter_list(char *list, size_t size) {
 
 int op_listxattr(struct gofer_call *c) {
     struct gofer_getxattr req;
-    int rc = gofer_get(&c->in, &req, sizeof(req));
-    if (rc == 0)
-        rc = gofer_get_end(&c->in);
+    int rc = call_request(c, &req, sizeof(req));
     if (rc < 0)
         return rc;
     if (req.size > GOFER_PAYLOAD_MAX || req.zero)
         return -EPROTO;
     cleanup(gofer_handle_unrefp) struct gofer_handle *h = NULL;
-    rc = xattr_handle(c, req.handle, /* write= */ false, &h);
+    rc = xattr_handle(c, req.handle, /* write= */ false, /* name= */ NULL, &h);
     if (rc < 0)
         return rc;
     cleanup(freep) char *list = malloc(GOFER_PAYLOAD_MAX);

@@ -55,6 +55,7 @@ struct watch_table {
     struct mutex lock;
     void *tree;     /* tsearch(3) tree of struct watch by wd */
     int inotify_fd; /* -1: none */
+    int grave[2];   /* a pair of sockets for its end; -1: none */
 };
 
 struct channel {
@@ -108,7 +109,11 @@ struct gofer_handle *handle_table_remove(struct handle_table *t, gofer_handle_t 
 struct gofer_handle *gofer_handle_new(struct gofer_server *s, const struct server_root *root,
                                       int fd) must_check;
 
-/* call.c: argument checks that every operation needs. */
+/* call.c: reading a request, and argument checks that every operation needs. */
+/* The whole request: a struct, behind it at most a name (GOFER_NAME_MAX + 1 bytes), and nothing more.
+ * -EPROTO. */
+int call_request(struct gofer_call *c, void *req, size_t size) must_check;
+int call_request_name(struct gofer_call *c, void *req, size_t size, char *ret_name) must_check;
 int call_handle(struct gofer_call *c, gofer_handle_t id, struct gofer_handle **ret) must_check;
 int call_dir(struct gofer_call *c, gofer_handle_t id, struct gofer_handle **ret) must_check;
 /* A directory under a root that may be written; -EROFS. */

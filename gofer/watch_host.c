@@ -12,7 +12,11 @@
 #include <search.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/cleanup.h"
+#include "gofer/transport_host.h"
 
 #define WATCH_DEFAULT                                                                                        \
     (IN_ATTRIB | IN_MODIFY | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_MOVED_FROM |         \
@@ -30,12 +34,30 @@ static int compare_watches(const void *a, const void *b) {
 }
 
 int watch_table_init(struct watch_table *t, bool wanted) {
-    *t = (struct watch_table){.inotify_fd = -1};
+    *t = (struct watch_table){.inotify_fd = -1, .grave = {-1, -1}};
     mutex_init(&t->lock, RANK_HOSTFD_CACHE);
     if (!wanted)
         return 0;
     t->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    return t->inotify_fd < 0 ? -errno : 0;
+    if (t->inotify_fd < 0)
+        return -errno;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, t->grave) < 0) /* slower at the end, no more */
+        t->grave[0] = t->grave[1] = -1;
+    return 0;
+}
+
+/* Whoever closes an inotify instance last waits, for a clock tick and a grace period of the host's kernel,
+ * until its marks are gone: all of a container's end would wait. A descriptor in flight in a socket that
+ * nothing but its own queue holds is closed by the kernel's collector of such sockets (unix(7)) instead. */
+static void bury(struct watch_table *t) {
+    char byte = 0;
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+
+    if (t->grave[0] >= 0 && gofer_send(t->grave[0], &iov, 1, t->inotify_fd) >= 0)
+        (void)!gofer_send(t->grave[0], &iov, 1, t->grave[1]);
+    t->inotify_fd = close_fd(t->inotify_fd);
+    t->grave[1] = close_fd(t->grave[1]);
+    t->grave[0] = close_fd(t->grave[0]);
 }
 
 void watch_table_done(struct watch_table *t) {
@@ -45,8 +67,7 @@ void watch_table_done(struct watch_table *t) {
         free(w);
     }
     if (t->inotify_fd >= 0)
-        close(t->inotify_fd);
-    t->inotify_fd = -1;
+        bury(t);
 }
 
 static int count_locked(struct watch_table *t, int wd) REQUIRES(&t->lock) {

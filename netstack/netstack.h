@@ -17,6 +17,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "netstack/buffer/nsmem.h"
 #include "netstack/buffer/pkt.h"
@@ -141,8 +142,10 @@ struct link_ops {
     void (*set_up)(struct nic *nic, bool up);
 };
 
-/* What a link can do by itself. */
-enum { NIC_TX_CSUM = 1, NIC_TSO = 2, NIC_RX_CSUM_OK = 4, NIC_USO = 8 };
+/* What a link can do by itself. NIC_QUIET: there is one other end, which shares no addresses with us, sends no
+ * router advertisements and keeps no account of groups: nothing is said to it unasked (duplicate address
+ * detection, router solicitations, IGMP and MLD reports). */
+enum { NIC_TX_CSUM = 1, NIC_TSO = 2, NIC_RX_CSUM_OK = 4, NIC_USO = 8, NIC_QUIET = 16 };
 
 struct nic_config {
     const char *name; /* "" : pick "eth%d" */
@@ -322,6 +325,11 @@ struct ns_iov {
 };
 
 /* Ancillary data, decoded. `have` says which members count (NS_CMSG_*). */
+struct ns_auxdata { /* PACKET_AUXDATA */
+    uint32_t status, len, snaplen;
+    uint16_t net; /* where the network header begins */
+};
+
 struct ns_cmsg {
     uint32_t have;
     uint32_t ifindex;      /* PKTINFO: in: of arrival; out: to leave by */
@@ -331,6 +339,7 @@ struct ns_cmsg {
     int64_t realtime_ns;
     uint16_t gso_size;
     uint32_t mark, rxq_ovfl;
+    struct ns_auxdata aux;
     /* MSG_ERRQUEUE */
     uint32_t ee_errno, ee_info, ee_data;
     uint8_t ee_origin, ee_type, ee_code;
@@ -376,24 +385,32 @@ void nsock_watch(struct nsock *s, const struct nsock_watch_ops *ops, void *ctx);
 must_check ssize_t nsock_send(struct nsock *s, struct ns_msg *m);
 must_check ssize_t nsock_recv(struct nsock *s, struct ns_msg *m);
 /* The same without a copy under the lock, for callers whose bytes are elsewhere (guest memory).
- * A packet of `len` <= PKT_BLOCK_MAX bytes for the caller to fill at *ret_at. NULL: no memory. End:
- * nsock_send_pkt() or netstack_pkt_free(). */
-struct pkt *netstack_pkt_fill(struct netstack *st, uint32_t len, uint8_t **ret_at);
+ * A packet of `len` <= NETSTACK_FILL_MAX bytes for the caller to fill, where netstack_pkt_pieces() says.
+ * NULL: no memory. End: nsock_send_pkt() or netstack_pkt_free(). */
+enum { NETSTACK_FILL_MAX = 131072 };
+struct pkt *netstack_pkt_fill(struct netstack *st, uint32_t len);
 /* A stream only. Sends from the front of *p by sharing its bytes, and cuts off what was taken; all taken:
  * freed, *p becomes NULL. Else as nsock_send(), m without iov. */
 must_check ssize_t nsock_send_pkt(struct nsock *s, struct ns_msg *m, struct pkt **p);
 /* What nsock_recv() would copy, handed out as a packet that shares the bytes. A stream: at most `max` bytes,
  * behind the first `skip`, nothing is consumed, 0 and NULL at the end. Others: one whole datagram, taken off
  * the queue unless NS_MSG_PEEK; its full length is returned. m as for nsock_recv(), without iov; not for
- * NS_MSG_OOB and NS_MSG_ERRQUEUE. The bytes are read with netstack_pkt_view(). */
+ * NS_MSG_OOB and NS_MSG_ERRQUEUE. The bytes are where netstack_pkt_pieces() says. */
 must_check ssize_t nsock_recv_pkt(struct nsock *s, struct ns_msg *m, size_t skip, size_t max,
                                   struct pkt **ret);
 /* Ends it: frees the packet (may be NULL); of a stream, drops `consume` bytes at the front. */
 void nsock_recv_done(struct nsock *s, struct pkt *p, size_t consume);
-/* The `i`th contiguous piece of such a packet: its bytes, or NULL behind the last. The owner may call it
- * without the lock. */
-const uint8_t *netstack_pkt_view(const struct pkt *p, size_t i, uint32_t *ret_len);
+/* Where up to `len` bytes from offset `off` lie, in at most `max` pieces; returns how many pieces. Fewer
+ * bytes than asked for: call again further on. The owner may call it without the lock. */
+size_t netstack_pkt_pieces(const struct pkt *p, size_t off, size_t len, struct iovec *ret, size_t max);
 must_check int nsock_shutdown(struct nsock *s, int how);
+/* Rings of packet sockets (packet(7), PACKET_RX_RING and PACKET_TX_RING as `name`), whose memory is the
+ * creator's. check: is the request (struct tpacket_req, or tpacket_req3) fine? Its bytes in *ret_size, 0: the
+ * ring is to be taken away. -EINVAL, -EBUSY (there is one), -ENOMEM, -ENOPROTOOPT (no packet socket). */
+must_check int nsock_ring_check(struct nsock *s, int name, const void *val, size_t len, size_t *ret_size);
+/* The same, and does it. `memory`: so many zeroed bytes, borrowed until the ring is taken away or
+ * nsock_close() returns; its other users may change them at any time. */
+must_check int nsock_ring_set(struct nsock *s, int name, const void *val, size_t len, void *memory);
 /* -ENOPROTOOPT for unknown options. `len` in: room, out: length. */
 must_check int nsock_setopt(struct nsock *s, int level, int name, const void *val, size_t len);
 must_check int nsock_getopt(struct nsock *s, int level, int name, void *val, size_t *len);

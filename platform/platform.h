@@ -20,6 +20,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/compiler.h"
 #include "base/err.h"
@@ -99,7 +100,8 @@ enum as_page {
 };
 
 struct as_usage {
-    uint64_t rss_bytes; /* resident, all kinds; 0 where the host cannot tell */
+    uint64_t rss_bytes;  /* resident, all kinds; 0 where the host cannot tell */
+    uint64_t anon_bytes; /* of these what is no page of a file */
     uint64_t page_table_bytes;
 };
 
@@ -143,6 +145,10 @@ struct platform_ops {
        Required. */
     ssize_t (*as_copy_in)(struct address_space *as, void *to, gva_t from, size_t size);
     ssize_t (*as_copy_out)(struct address_space *as, gva_t to, const void *from, size_t size);
+    /* The same in one go between one range of guest memory and the `count` pieces of the sentry's that it is
+     * put together from. Optional, both or none: then piece by piece. */
+    ssize_t (*as_gather)(struct address_space *as, const struct iovec *to, size_t count, gva_t from);
+    ssize_t (*as_scatter)(struct address_space *as, gva_t to, const struct iovec *from, size_t count);
     /* As copy, but ignoring protections (ptrace POKE, /proc/PID/mem): breaks copy-on-write of read-only
      * private pages. */
     ssize_t (*as_peek)(struct address_space *as, void *to, gva_t from, size_t size);
@@ -150,6 +156,9 @@ struct platform_ops {
 
     /* Returns: 0 and *ret, -ESRCH. */
     int (*as_usage)(struct address_space *as, struct as_usage *ret);
+    /* Does: as anon_bytes, but of what n address spaces share only a n-th; slower. May block. Returns: 0,
+     * -ESRCH, -ENOENT (the host does not tell). Optional. */
+    int (*as_share)(struct address_space *as, uint64_t *ret_bytes);
     /* Does: tells for each page of [addr, addr + count * PAGE_SIZE) what the address space's own page tables
        hold: enum as_page. May block. Returns 0, -ESRCH, -ENOENT (the host does not tell). Optional. */
     int (*as_pages)(struct address_space *as, gva_t addr, size_t count, uint8_t *ret);
@@ -179,6 +188,12 @@ struct platform_ops {
        nothing. Never fails: trouble is EVENT_DEAD. */
     void (*context_switch)(struct context *c, struct guest_regs *regs, bool step,
                            struct platform_event *ret_event);
+
+    /* Does: cpu time that the context's guest thread has used since it was made on the host (it may have been
+       another context's before), as the host counts it: for a running one up to a tick late. Any thread, any
+       lock; costs some microseconds. The caller guarantees that `c` is not destroyed meanwhile. Returns 0 and
+       *ret_ns, -ESRCH, -ENOENT (the host does not tell). Optional. */
+    int (*context_cpu_time)(struct context *c, int64_t *ret_ns);
 
     /* Does: makes a running or coming context_switch() return, with EVENT_INTERRUPT if nothing else happened
        first. Any thread; no lock needed; idempotent until the switch returns; may be called between switches
@@ -214,6 +229,11 @@ struct platform_ops {
     /* Own thread: puts in place what was given, and forgets what was brought: before the task waits, gets a
        signal, or anybody else may look at its memory. `waits`: it is about to sleep. May block. */
     void (*context_settle)(struct context *c, bool waits);
+
+    /* Own thread, between switches, settled: the task is about to sleep until *word is not 0. Does: looks at
+       it for a moment (tens of us), if a cpu would idle otherwise and that has paid for this task. Returns:
+       it is not 0. Optional. */
+    bool (*context_await)(struct context *c, const _Atomic uint32_t *word);
 
     /* Own thread, between switches: what the guest thread may answer by itself from now on, without an event:
        getpid, gettid and the get*id family. NULL: nothing; so it starts. All that sees or judges calls (a

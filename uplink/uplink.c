@@ -328,7 +328,7 @@ static int make_stack(struct uplink *u) {
                                   .arphrd = NS_ARPHRD_ETHER,
                                   .mac = {{2, 0, 10, 0, 2, 2}},
                                   .mtu = UPLINK_MTU,
-                                  .offloads = NIC_TX_CSUM | NIC_TSO,
+                                  .offloads = NIC_TX_CSUM | NIC_TSO | NIC_QUIET,
                                   .gso_max = 65535,
                                   .queue_max = QUEUE};
     int r = netstack_new(&config, &u->st);

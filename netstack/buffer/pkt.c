@@ -83,8 +83,17 @@ void pkt_queue_free(struct list *queue) {
     }
 }
 
+/* A range that goes on where the last view ends makes that one longer, so that the pieces in which a stream
+ * was sent do not stay pieces for the reader. */
 static struct view *view_append(struct pkt *p, struct block *blk, uint32_t off, uint32_t len) {
-    struct view *v = nsmem_alloc(p->mem, &t_view);
+    struct view *v = p->last;
+    if (v->blk == blk && v->len > 0 && v->off + v->len == off) {
+        v->len += len;
+        p->len += len;
+        p->truesize += len;
+        return v;
+    }
+    v = nsmem_alloc(p->mem, &t_view);
     if (!v)
         return NULL;
     blk->refs++;
@@ -231,6 +240,12 @@ const uint8_t *pkt_header(struct pkt *p, uint32_t n) {
     if (p->len < n || gather_front(p, n) < 0)
         return NULL;
     return p->first.blk->bytes + p->first.off;
+}
+
+const uint8_t *pkt_tcp_header(struct pkt *p, uint32_t at) {
+    enum { MIN_LEN = 20, OFFSET_AT = 12 }; /* RFC 9293 section 3.1 */
+    const uint8_t *h = pkt_header(p, at + MIN_LEN);
+    return h ? pkt_header(p, MIN(p->len, at + (uint32_t)(h[at + OFFSET_AT] >> 4) * 4)) : NULL;
 }
 
 uint8_t *pkt_writable(struct pkt *p, uint32_t n) {

@@ -73,6 +73,7 @@ struct pkt {
     uint8_t tcp_flags;
     /* Packet sockets and IP options: bytes of headers that were cut off the front of the first block */
     uint8_t l2_len;
+    uint32_t wire_len; /* packet sockets: before their filter cut it */
 };
 
 /* An empty packet with `headroom` free bytes in front and room for `room` more. NULL: no memory. */
@@ -101,7 +102,10 @@ uint8_t *pkt_push(struct pkt *p, uint32_t n);
 uint8_t *pkt_put(struct pkt *p, uint32_t n);
 /* The first `n` bytes, contiguous, for reading. NULL: shorter than that, or no memory. */
 const uint8_t *pkt_header(struct pkt *p, uint32_t n);
-/* The same, for writing. */
+/* pkt_header() for `at` bytes and the TCP header behind them, as long as it says to be (cut at the packet's
+ * end), so that no text is gathered into the block of the headers. */
+const uint8_t *pkt_tcp_header(struct pkt *p, uint32_t at);
+/* pkt_header(), for writing. */
 uint8_t *pkt_writable(struct pkt *p, uint32_t n);
 /* Drops `n` <= len bytes at the front; shortens to `len`. */
 void pkt_trim_front(struct pkt *p, uint32_t n);

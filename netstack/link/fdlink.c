@@ -117,7 +117,7 @@ void fdlink_deliver(struct netstack *st, struct nic *const *nic, struct fdlink_s
     }
     if (*nic)
         gro_flush(*nic, &gro);
-    (void)refill_locked(st, slots, FDLINK_BURST);
+    (void)refill_locked(st, slots, count);
     stack_leave(st);
 }
 
@@ -182,7 +182,8 @@ static int make_nic(struct netns *ns, const struct fdlink_config *c, struct fdli
                             .mtu = c->mtu,
                             .txqlen = c->txqlen,
                             .gso_max = c->gso_max,
-                            .offloads = c->gso_max ? NIC_TX_CSUM | NIC_TSO | NIC_USO : 0,
+                            .offloads = (c->gso_max ? NIC_TX_CSUM | NIC_TSO | NIC_USO : 0u) |
+                                        (c->quiet ? NIC_QUIET : 0u),
                             .ops = &fdlink_ops,
                             .link = l};
     int rc = nic_new_locked(ns, &nc, ret);

@@ -25,6 +25,7 @@ struct fdlink_config {
     struct mac mac;
     uint32_t mtu, txqlen;
     uint32_t gso_max; /* 0: the other side takes no super-segments nor unfinished checksums */
+    bool quiet;       /* NIC_QUIET */
 };
 
 /* Does: makes the interface, down, and starts its dispatcher. Returns: -EEXIST, -EINVAL, -ENOMEM, -EAGAIN (no

@@ -23,7 +23,7 @@
 #include "base/mutex.h"
 #include "netstack/link/fdlink_internal.h"
 
-enum { STACK_BYTES = 256 << 10 };
+enum { STACK_BYTES = 256 << 10, BURST_FIRST = 2 };
 
 struct fdlink_port {
     struct netstack *st;
@@ -115,9 +115,10 @@ static bool wait_for_frames(struct fdlink_port *port, int fd) {
     return !p[1].revents;
 }
 
-static size_t filled(const struct fdlink_port *port) {
+/* Of the first `room` slots. */
+static size_t filled(const struct fdlink_port *port, size_t room) {
     size_t n = 0;
-    while (n < FDLINK_BURST && port->slots[n].p && port->slots[n].spare[FDLINK_SPARES - 1])
+    while (n < room && port->slots[n].p && port->slots[n].spare[FDLINK_SPARES - 1])
         n++;
     return n;
 }
@@ -125,11 +126,12 @@ static size_t filled(const struct fdlink_port *port) {
 static void *dispatch(void *arg) {
     struct fdlink_port *port = arg;
     struct netstack *st = port->st;
-    bool more = fdlink_refill(st, port->slots, FDLINK_BURST);
+    size_t burst = BURST_FIRST; /* slots in use: more once they have all been filled in one call */
+    bool more = fdlink_refill(st, port->slots, burst);
 
     (void)prctl(PR_SET_NAME, "link");
     while (more) {
-        size_t room = filled(port);
+        size_t room = filled(port, burst);
         int n = room == 0 ? -ENOMEM : (port->kind == FDLINK_TAP ? receive_tap : receive_packets)(port, room);
         if (n < 0) {
             log_error(LOG_NET, "a link has failed: %s", strerror(-n));
@@ -137,8 +139,12 @@ static void *dispatch(void *arg) {
         }
         if (n > 0)
             fdlink_deliver(st, &port->nic, port->slots, (size_t)n);
-        if ((size_t)n < room)
+        if ((size_t)n < room) {
             more = wait_for_frames(port, port->fd);
+        } else {
+            burst = MIN(burst * 2, (size_t)FDLINK_BURST);
+            (void)fdlink_refill(st, port->slots, burst); /* none at all: seen above */
+        }
     }
     while (more) /* failed: nothing to do but to wait for the end; senders may still use the descriptor */
         more = wait_for_frames(port, -1);

@@ -13,7 +13,7 @@
 enum { RECORD_IS_EXCLUDE = 2, RECORD_TO_INCLUDE = 3, RECORD_TO_EXCLUDE = 4, ROBUSTNESS = 2 };
 
 static bool reported(const struct nic_group *g) {
-    if (g->nic->arphrd != NS_ARPHRD_ETHER || !nic_is_up(g->nic))
+    if (g->nic->arphrd != NS_ARPHRD_ETHER || g->nic->offloads & NIC_QUIET || !nic_is_up(g->nic))
         return false;
     struct ipa all4 = IPA_V4(224, 0, 0, 1);
     if (ipa_is_v4(&g->group))

@@ -94,7 +94,7 @@ static void rs_fire(struct netstack *st, struct ntimer *t) {
 const struct ntimer_ops rs_timer_ops = {.fire = rs_fire};
 
 void ndp_send_rs(struct nic *nic) {
-    if (nic->ns->ctl.ip6_forwarding || !nic->accept_ra)
+    if (nic->ns->ctl.ip6_forwarding || !nic->accept_ra || nic->offloads & NIC_QUIET)
         return;
     nic->rs_left = MAX_RS;
     ntimer_arm(nic->st, &nic->rs_timer, nic->st->now + SEC(2) + MSEC(stack_random_below(nic->st, 1000)));

@@ -273,7 +273,7 @@ static struct ifaddr *addr_alloc(struct nic *nic, const struct nic_addr *a) {
         ia->a.flags |= NS_IFA_F_PERMANENT;
     ntimer_init(&ia->timer, &addr_timer_ops);
     bool v4 = ipa_is_v4(&a->addr);
-    if (!v4 && nic->arphrd == NS_ARPHRD_ETHER && !(a->flags & NS_IFA_F_NODAD))
+    if (!v4 && nic->arphrd == NS_ARPHRD_ETHER && !(a->flags & NS_IFA_F_NODAD) && !(nic->offloads & NIC_QUIET))
         ia->a.flags |= NS_IFA_F_TENTATIVE;
     return ia;
 }

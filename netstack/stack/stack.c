@@ -193,24 +193,36 @@ struct pkt *netstack_pkt_new(struct netstack *st, uint32_t room) {
     return p;
 }
 
-struct pkt *netstack_pkt_fill(struct netstack *st, uint32_t len, uint8_t **ret_at) {
-    ASSERT(len > 0 && len <= PKT_BLOCK_MAX);
+/* Blocks of full size come ready from the creator's pool: one for a rest is worth it from half of that on. */
+struct pkt *netstack_pkt_fill(struct netstack *st, uint32_t len) {
+    ASSERT(len > 0 && len <= NETSTACK_FILL_MAX);
     mutex_lock(&st->lock);
-    struct pkt *p = pkt_new(&st->mem, 0, len > PKT_BLOCK_MAX / 2 ? PKT_BLOCK_MAX : len);
-    if (p)
-        *ret_at = pkt_put(p, len);
+    uint32_t part = MIN(len, (uint32_t)PKT_BLOCK_MAX);
+    struct pkt *p = pkt_new(&st->mem, 0, part > PKT_BLOCK_MAX / 2 ? PKT_BLOCK_MAX : part);
+    for (uint32_t left = len; p && left > 0; left -= part) {
+        part = MIN(left, (uint32_t)PKT_BLOCK_MAX);
+        if (!pkt_put(p, part)) {
+            pkt_free(p);
+            p = NULL;
+        }
+    }
     mutex_unlock(&st->lock);
     return p;
 }
 
-const uint8_t *netstack_pkt_view(const struct pkt *p, size_t i, uint32_t *ret_len) {
-    const struct view *v = &p->first;
-    while (v && i-- > 0)
-        v = v->next;
-    if (!v)
-        return NULL;
-    *ret_len = v->len;
-    return v->blk->bytes + v->off;
+size_t netstack_pkt_pieces(const struct pkt *p, size_t off, size_t len, struct iovec *ret, size_t max) {
+    size_t n = 0;
+    for (const struct view *v = &p->first; v && len > 0 && n < max; v = v->next) {
+        if (off >= v->len) {
+            off -= v->len;
+            continue;
+        }
+        size_t take = MIN(v->len - off, len);
+        ret[n++] = (struct iovec){v->blk->bytes + v->off + off, take};
+        len -= take;
+        off = 0;
+    }
+    return n;
 }
 
 struct pkt *netstack_pkt_copy(struct netstack *st, const void *data, uint32_t len) {

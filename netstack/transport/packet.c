@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/transport/packet.c: packet sockets, SOCK_RAW and SOCK_DGRAM ("cooked"). packet(7).
  *
- * Not done: rings (PACKET_RX_RING), fanout. A packet is copied by sharing blocks.
+ * Not done: fanout, virtio-net headers. A packet is queued by sharing blocks, and copied into a ring.
  */
 #include <errno.h>
 
-#include "netstack/stack/nsock.h"
+#include "netstack/transport/packet_internal.h"
 
 enum { ETH_P_ALL = 3 };
-
-struct packet_sock {
-    struct nsock base;      /* first */
-    uint16_t ethertype;     /* 0: receives nothing yet */
-    uint32_t ifindex;       /* 0: all */
-    uint32_t seen, dropped; /* PACKET_STATISTICS */
-    struct list promisc;    /* promisc_ref.link */
-};
 
 /* PACKET_ADD_MEMBERSHIP of type promiscuous. */
 struct promisc_ref {
@@ -25,10 +17,6 @@ struct promisc_ref {
 
 NETSTACK_TYPE(t_packet, struct packet_sock);
 NETSTACK_TYPE(t_promisc, struct promisc_ref);
-
-static struct packet_sock *packet_of(struct nsock *s) {
-    return container_of(s, struct packet_sock, base);
-}
 
 /* Linux's loopback has an Ethernet header of zeros, which programs expect from its type of interface. */
 static bool loopback_header(struct pkt *c) {
@@ -40,15 +28,40 @@ static bool loopback_header(struct pkt *c) {
     return true;
 }
 
+static bool wants(const struct packet_sock *k, const struct nic *nic, const struct pkt *p, uint8_t type) {
+    if (k->ethertype == 0 || (k->ethertype != ETH_P_ALL && k->ethertype != p->ethertype))
+        return false;
+    if (k->ifindex && k->ifindex != nic->ifindex)
+        return false;
+    return type != PKT_OUTGOING || (k->ethertype == ETH_P_ALL && !k->ignore_outgoing);
+}
+
+uint32_t packet_status(const struct pkt *p) {
+    return p->csum == CSUM_PARTIAL                               ? TP_CSUM_NOT_READY
+           : p->type != PKT_OUTGOING && p->csum == CSUM_VERIFIED ? TP_CSUM_VALID
+                                                                 : 0;
+}
+
+/* Takes c. */
+static void deliver(struct packet_sock *k, struct pkt *c) {
+    bool took = false;
+    if (packet_has_ring(&k->rx)) {
+        took = packet_ring_put(k, c, c->wire_len);
+        pkt_free(c);
+    } else {
+        took = nsock_queue(&k->base, c);
+    }
+    if (took)
+        k->seen++;
+    else
+        k->dropped++;
+}
+
 void packet_input(struct nic *nic, struct pkt *p, uint8_t type) {
     struct nsock *s;
     list_for_each_entry(s, &nic->ns->packet_socks, link) {
         struct packet_sock *k = packet_of(s);
-        if (k->ethertype == 0 || (k->ethertype != ETH_P_ALL && k->ethertype != p->ethertype))
-            continue;
-        if (k->ifindex && k->ifindex != nic->ifindex)
-            continue;
-        if (type == PKT_OUTGOING && k->ethertype != ETH_P_ALL)
+        if (!wants(k, nic, p, type))
             continue;
         struct pkt *c = pkt_clone(p);
         if (!c)
@@ -65,10 +78,12 @@ void packet_input(struct nic *nic, struct pkt *p, uint8_t type) {
             pkt_free(c);
             continue;
         }
+        c->ifindex = nic->ifindex;
+        c->wire_len = c->len;
+        if (c->realtime_ns == 0)
+            c->realtime_ns = s->ns->st->host->realtime_ns(s->ns->st->host_ctx);
         pkt_trim_to(c, MIN(c->len, keep));
-        k->seen++;
-        if (!nsock_queue(s, c))
-            k->dropped++;
+        deliver(k, c);
     }
 }
 
@@ -92,25 +107,35 @@ static int packet_connect(struct nsock *s, const struct ns_addr *a) {
     return -EOPNOTSUPP;
 }
 
-static ssize_t packet_send(struct nsock *s, struct ns_msg *m) {
-    struct packet_sock *k = packet_of(s);
-    size_t len = ns_iov_len(m);
-    struct nic *nic = nic_find(s->ns, m->has_name ? m->name.ifindex : k->ifindex);
-    bool cooked = s->type == NS_SOCK_DGRAM;
+int packet_out_nic(struct packet_sock *k, const struct ns_msg *m, struct nic **ret) {
+    struct nic *nic = nic_find(k->base.ns, m->has_name ? m->name.ifindex : k->ifindex);
     if (!nic)
         return -ENXIO;
     if (!nic_is_up(nic))
         return -ENETDOWN;
-    bool loop = nic->arphrd == NS_ARPHRD_LOOPBACK && !cooked;
-    uint32_t l2 = nic->arphrd == NS_ARPHRD_ETHER || loop ? ETHER_HLEN : 0;
-    if (len > nic->mtu + (cooked ? 0 : l2))
-        return -EMSGSIZE;
-    if (!cooked && len < l2)
-        return -EINVAL;
-    struct pkt *p = pkt_new(&s->ns->st->mem, PKT_HEADROOM, (uint32_t)len);
-    if (!p || ns_iov_to_pkt(m, 0, (uint32_t)len, p) < 0) {
+    *ret = nic;
+    return 0;
+}
+
+/* Of the header that a frame of SOCK_RAW begins with. */
+static uint32_t header_of(const struct nsock *s, const struct nic *nic) {
+    bool loop = nic->arphrd == NS_ARPHRD_LOOPBACK && s->type != NS_SOCK_DGRAM;
+    return nic->arphrd == NS_ARPHRD_ETHER || loop ? ETHER_HLEN : 0;
+}
+
+int packet_send_pkt(struct packet_sock *k, const struct ns_msg *m, struct pkt *p) {
+    struct nsock *s = &k->base;
+    struct nic *nic;
+    bool cooked = s->type == NS_SOCK_DGRAM;
+    int rc = packet_out_nic(k, m, &nic);
+    uint32_t l2 = rc < 0 ? 0 : header_of(s, nic);
+    if (rc == 0 && p->len > nic->mtu + (cooked ? 0 : l2))
+        rc = -EMSGSIZE;
+    else if (rc == 0 && !cooked && p->len < l2)
+        rc = -EINVAL;
+    if (rc < 0) {
         pkt_free(p);
-        return -ENOBUFS;
+        return rc;
     }
     p->ethertype = m->has_name && m->name.ethertype ? m->name.ethertype : k->ethertype;
     if (cooked && l2) {
@@ -123,14 +148,47 @@ static ssize_t packet_send(struct nsock *s, struct ns_msg *m) {
     } else if (l2) {
         p->ethertype = get_be16(pkt_header(p, ETHER_HLEN) + 12);
     }
-    if (loop) {
+    if (nic->arphrd == NS_ARPHRD_LOOPBACK && !cooked) {
         pkt_trim_front(p, l2);
         l2 = 0;
     }
     p->net_off = (uint16_t)l2;
     p->l2_len = (uint8_t)l2;
-    int rc = nic_xmit(nic, p);
+    return nic_xmit(nic, p);
+}
+
+static ssize_t packet_send(struct nsock *s, struct ns_msg *m) {
+    struct packet_sock *k = packet_of(s);
+    size_t len = ns_iov_len(m);
+    struct nic *nic;
+    if (packet_has_ring(&k->tx))
+        return packet_ring_send(k, m);
+    int rc = packet_out_nic(k, m, &nic);
+    if (rc < 0)
+        return rc;
+    if (len > nic->mtu + header_of(s, nic)) /* before memory is asked for */
+        return -EMSGSIZE;
+    struct pkt *p = pkt_new(&s->ns->st->mem, PKT_HEADROOM, (uint32_t)len);
+    if (!p || ns_iov_to_pkt(m, 0, (uint32_t)len, p) < 0) {
+        pkt_free(p);
+        return -ENOBUFS;
+    }
+    rc = packet_send_pkt(k, m, p);
     return rc < 0 ? rc : (ssize_t)len;
+}
+
+void packet_name(const struct nsock *s, const struct pkt *p, struct ns_addr *ret) {
+    struct nic *nic = nic_find(s->ns, p->ifindex);
+    *ret = (struct ns_addr){.family = NS_AF_PACKET,
+                            .ifindex = p->ifindex,
+                            .ethertype = p->ethertype,
+                            .pkttype = p->type,
+                            .arphrd = nic ? nic->arphrd : 0,
+                            .mac_len = p->l2_len || (nic && nic->arphrd == NS_ARPHRD_LOOPBACK) ? MAC_LEN : 0};
+    if (s->type == NS_SOCK_RAW && p->l2_len == ETHER_HLEN && p->len >= ETHER_HLEN)
+        pkt_copy_out(p, MAC_LEN, ret->mac.b, MAC_LEN);
+    else if (p->l2_len == ETHER_HLEN) /* the header lies in front of the cooked packet's first block */
+        memcpy(ret->mac.b, p->first.blk->bytes + p->first.off - ETHER_HLEN + MAC_LEN, MAC_LEN);
 }
 
 static ssize_t packet_recv(struct nsock *s, struct ns_msg *m) {
@@ -141,21 +199,27 @@ static ssize_t packet_recv(struct nsock *s, struct ns_msg *m) {
     if (list_empty(&s->rxq))
         return -EAGAIN;
     struct pkt *p = list_first_entry(&s->rxq, struct pkt, link);
-    struct nic *nic = nic_find(s->ns, p->ifindex);
-    struct ns_addr name = {.family = NS_AF_PACKET,
-                           .ifindex = p->ifindex,
-                           .ethertype = p->ethertype,
-                           .pkttype = p->type,
-                           .arphrd = nic ? nic->arphrd : 0,
-                           .mac_len = p->l2_len || (nic && nic->arphrd == NS_ARPHRD_LOOPBACK) ? MAC_LEN : 0};
-    if (s->type == NS_SOCK_RAW && p->l2_len == ETHER_HLEN && p->len >= ETHER_HLEN)
-        pkt_copy_out(p, MAC_LEN, name.mac.b, MAC_LEN);
-    else if (p->l2_len == ETHER_HLEN) /* the header lies in front of the cooked packet's first block */
-        memcpy(name.mac.b, p->first.blk->bytes + p->first.off - ETHER_HLEN + MAC_LEN, MAC_LEN);
+    struct ns_addr name;
+    packet_name(s, p, &name);
+    struct ns_auxdata aux = {.status = TP_USER | packet_status(p),
+                             .len = p->wire_len,
+                             .snaplen = p->len,
+                             .net = s->type == NS_SOCK_RAW ? p->l2_len : 0};
     ssize_t n = nsock_recv_dgram(s, m);
-    if (n >= 0)
-        m->name = name;
+    if (n < 0)
+        return n;
+    m->name = name;
+    if (packet_of(s)->auxdata) {
+        m->cmsg.have |= NS_CMSG_AUXDATA;
+        m->cmsg.aux = aux;
+    }
     return n;
+}
+
+static uint32_t packet_ready(struct nsock *s) {
+    const struct packet_sock *k = packet_of(s);
+    uint32_t ready = nsock_ready_dgram(s);
+    return ready | (packet_has_ring(&k->rx) && packet_ring_readable(k) ? NS_POLLIN : 0);
 }
 
 static void drop_promisc(struct packet_sock *k, struct promisc_ref *r) {
@@ -201,29 +265,105 @@ static int membership(struct packet_sock *k, bool add, const uint8_t *val, size_
     return 0;
 }
 
+/* Options that may not change under a ring: packet(7). */
+static int set_layout(struct packet_sock *k, int name, int v) {
+    if (name == NS_PACKET_VERSION && (v < PACKET_V1 || v > PACKET_V3))
+        return -EINVAL;
+    if (name == NS_PACKET_RESERVE && v < 0)
+        return -EINVAL;
+    if (packet_has_ring(&k->rx) || packet_has_ring(&k->tx))
+        return -EBUSY;
+    if (name == NS_PACKET_VERSION)
+        k->version = (uint8_t)v;
+    else if (name == NS_PACKET_RESERVE)
+        k->reserve = v;
+    else
+        k->loss = v != 0;
+    return 0;
+}
+
+static int set_number(struct packet_sock *k, int name, int v) {
+    switch (name) {
+    case NS_PACKET_VERSION:
+    case NS_PACKET_RESERVE:
+    case NS_PACKET_LOSS:
+        return set_layout(k, name, v);
+    case NS_PACKET_AUXDATA:
+        k->auxdata = v != 0;
+        return 0;
+    case NS_PACKET_ORIGDEV: /* there are no bonds: a packet's device is the one it came by */
+        k->origdev = v != 0;
+        return 0;
+    case NS_PACKET_COPY_THRESH: /* what a frame cuts off is not kept elsewhere */
+        k->copy_threshold = v;
+        return 0;
+    case NS_PACKET_TIMESTAMP: /* software's is the only one */
+        k->timestamp = v;
+        return 0;
+    case NS_PACKET_IGNORE_OUTGOING:
+        if (v < 0 || v > 1)
+            return -EINVAL;
+        k->ignore_outgoing = v;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
 static int packet_setopt(struct nsock *s, int level, int name, const void *val, size_t len) {
+    int v;
     if (level == NS_SOL_SOCKET)
         return 0;
     if (level != NS_SOL_PACKET)
         return -ENOPROTOOPT;
     if (name == NS_PACKET_ADD_MEMBERSHIP || name == NS_PACKET_DROP_MEMBERSHIP)
         return membership(packet_of(s), name == NS_PACKET_ADD_MEMBERSHIP, val, len);
-    return -ENOPROTOOPT;
+    int rc = opt_get_int(val, len, &v);
+    return rc < 0 ? rc : set_number(packet_of(s), name, v);
+}
+
+/* Reading clears: packet(7). */
+static int get_statistics(struct packet_sock *k, void *val, size_t *len) {
+    uint32_t stats[3] = {k->seen + k->dropped, k->dropped, k->freezes};
+    k->seen = k->dropped = k->freezes = 0;
+    return opt_put(val, len, stats, k->version == PACKET_V3 ? 3 * sizeof(stats[0]) : 2 * sizeof(stats[0]));
 }
 
 static int packet_getopt(struct nsock *s, int level, int name, void *val, size_t *len) {
     struct packet_sock *k = packet_of(s);
-    if (level != NS_SOL_PACKET || name != NS_PACKET_STATISTICS)
+    int v;
+    if (level != NS_SOL_PACKET)
         return -ENOPROTOOPT;
-    uint32_t stats[2] = {k->seen, k->dropped};
-    k->seen = k->dropped = 0; /* reading clears: packet(7) */
-    return opt_put(val, len, stats, sizeof(stats));
+    switch (name) {
+    case NS_PACKET_STATISTICS:
+        return get_statistics(k, val, len);
+    case NS_PACKET_HDRLEN: /* of the version in `val` */
+        v = opt_get_int(val, *len, &v) < 0 ? -EINVAL : packet_header_len(v);
+        return v < 0 ? v : opt_put_int(val, len, v);
+    case NS_PACKET_VERSION:
+        return opt_put_int(val, len, k->version);
+    case NS_PACKET_RESERVE:
+        return opt_put_int(val, len, k->reserve);
+    case NS_PACKET_LOSS:
+        return opt_put_int(val, len, k->loss);
+    case NS_PACKET_AUXDATA:
+        return opt_put_int(val, len, k->auxdata);
+    case NS_PACKET_ORIGDEV:
+        return opt_put_int(val, len, k->origdev);
+    case NS_PACKET_TIMESTAMP:
+        return opt_put_int(val, len, k->timestamp);
+    case NS_PACKET_IGNORE_OUTGOING:
+        return opt_put_int(val, len, k->ignore_outgoing);
+    default:
+        return -ENOPROTOOPT;
+    }
 }
 
 static void packet_close(struct nsock *s) {
     struct packet_sock *k = packet_of(s);
     while (!list_empty(&k->promisc))
         drop_promisc(k, list_first_entry(&k->promisc, struct promisc_ref, link));
+    packet_ring_end(k);
     list_del(&s->link);
 }
 
@@ -245,7 +385,7 @@ static const struct nsock_ops packet_ops = {
     .destroy = packet_destroy,
     .setopt = packet_setopt,
     .getopt = packet_getopt,
-    .ready = nsock_ready_dgram,
+    .ready = packet_ready,
     .type = &t_packet,
 };
 
@@ -259,6 +399,7 @@ int packet_new(struct netns *ns, int type, int protocol, struct nsock **ret) {
     nsock_init(&k->base, ns, &packet_ops, NS_AF_PACKET, type, 0);
     k->ethertype = (uint16_t)protocol;
     list_init(&k->promisc);
+    packet_ring_init(k);
     list_add_tail(&ns->packet_socks, &k->base.link);
     *ret = &k->base;
     return 0;

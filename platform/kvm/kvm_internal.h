@@ -290,6 +290,7 @@ void kvm_vcpu_forget(struct kvm_context *c); /* the context ends */
 /* kvm_context_host.c, kvm_switch_host.c */
 int kvm_context_create(struct address_space *as, struct context **ret_context) must_check;
 void kvm_context_destroy(struct context *context);
+int kvm_context_cpu_time(struct context *context, int64_t *ret_ns);
 void kvm_context_interrupt(struct context *context);
 void kvm_context_kick(struct kvm_context *c); /* out of the guest, if it is in there */
 void kvm_context_switch(struct context *context, struct guest_regs *regs, bool step,
@@ -315,7 +316,7 @@ struct kvm_machine {
     uint32_t ring0_table; /* frame of the table that every root has in its last entry */
     _Atomic uint64_t next_serial;
     _Atomic uint32_t entry; /* enum kvm_entry, as seen */
-    char *toggle;           /* the page of the slot that is taken out and put back to flush all */
+    char *toggle;           /* the page of the slot that is put in and taken out to flush all */
     struct mutex toggle_lock;
     struct kvm_frames frames;
     struct kvm_files files;

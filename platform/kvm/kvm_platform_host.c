@@ -68,6 +68,7 @@ static const struct platform_ops kvm_ops = {
     .context_create = kvm_context_create,
     .context_destroy = kvm_context_destroy,
     .context_switch = kvm_context_switch,
+    .context_cpu_time = kvm_context_cpu_time,
     .context_interrupt = kvm_context_interrupt,
     .context_get_fpu = kvm_context_get_fpu,
     .context_set_fpu = kvm_context_set_fpu,

@@ -307,7 +307,7 @@ static enum verdict on_interrupted(struct visit *e) {
     struct kvm_run *run = e->v->run;
     const struct kvm_regs *q = &run->s.regs.regs;
     bool in_ring3 = run->s.regs.sregs.cs.selector & 3;
-    run->immediate_exit = 0;
+    __atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
     if (in_ring3) {
         bool stepped = e->step && q->rip != e->regs->rip; /* its trap would come after the interrupt */
         store_place(e, q->rip, run->s.regs.sregs.cs.selector, q->rflags, q->rsp);
@@ -359,7 +359,7 @@ static enum verdict run(struct visit *e) {
     load(e);
     int r = ioctl(e->v->fd, KVM_RUN, 0) < 0 ? errno : 0;
     while (r == EINTR && half_way(e->v)) { /* one more step to its `hlt`, whatever else is asked of us */
-        run->immediate_exit = 0;
+        __atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
         r = ioctl(e->v->fd, KVM_RUN, 0) < 0 ? errno : 0;
     }
     atomic_store(&c->running, 0);

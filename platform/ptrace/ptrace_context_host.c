@@ -105,14 +105,24 @@ static bool take_over(struct ptrace_context *c) {
     return ptrace_request(c, PTRACE_INTERRUPT, NULL) && drive_to_park(c) && set_signal_mask(c);
 }
 
+enum { THREAD_COMMAND = DO_CHECK | DO_KEEP | DO_THREAD };
+static const struct stub_call g_thread_call = {SYS_clone, {STUB_THREAD_FLAGS}};
+
+int ptrace_add_first_thread(struct stub_space *parent, struct stub_space *child) NO_TSA {
+    (void)parent;
+    stub_batch_add(child, THREAD_COMMAND, 0, g_thread_call);
+    return 0;
+}
+
 int ptrace_context_create(struct address_space *as, struct context **ret_context) {
     struct stub_space *s = stub_space_of(as);
     might_block();
     struct ptrace_context *c = calloc(1, sizeof(*c));
     if (!c)
         return -ENOMEM;
-    int64_t tid = stub_space_run(s, DO_CHECK | DO_KEEP | DO_THREAD, 0,
-                                 (struct stub_call){SYS_clone, {STUB_THREAD_FLAGS}});
+    int64_t tid = stub_space_first_thread(s);
+    if (tid == 0)
+        tid = stub_space_run(s, THREAD_COMMAND, 0, g_thread_call);
     if (tid <= 0) {
         free(c);
         return tid == 0 ? -EAGAIN : (int)tid;
@@ -154,11 +164,23 @@ void ptrace_context_destroy(struct context *context) {
     struct ptrace_context *c = ptrace_context_of(context);
     if (!c)
         return;
-    if (!c->dead)
+    if (!c->dead && stub_space_is_last_user(c->space)) { /* the thread ends with its process */
+        int status;
+        stub_space_kill(c->space);
+        while (ptrace_await_stop(c, &status)) /* a kick that came late */
+            ;
+    } else if (!c->dead) {
         end_thread(c);
+    }
     stub_pair_done(&c->pair);
     stub_space_unref(c->space);
     free(c);
+}
+
+int ptrace_context_cpu_time(struct context *context, int64_t *ret_ns) {
+    const struct ptrace_context *c = ptrace_context_of(context);
+
+    return stub_thread_cpu_time(c->space, c->tid, ret_ns);
 }
 
 void ptrace_context_interrupt(struct context *context) {
@@ -171,4 +193,8 @@ void ptrace_context_interrupt(struct context *context) {
 
 void ptrace_context_follow_cpu(struct context *context) {
     stub_pair_follow(&ptrace_context_of(context)->pair);
+}
+
+bool ptrace_context_await(struct context *context, const _Atomic uint32_t *word) {
+    return stub_pair_await(&ptrace_context_of(context)->pair, word);
 }

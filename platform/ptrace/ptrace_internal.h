@@ -25,10 +25,14 @@ static inline struct ptrace_context *ptrace_context_of(struct context *c) {
 }
 
 /* ptrace_context_host.c */
+/* For stub_hooks. */
+int ptrace_add_first_thread(struct stub_space *parent, struct stub_space *child) must_check;
 int ptrace_context_create(struct address_space *as, struct context **ret_context) must_check;
 void ptrace_context_destroy(struct context *context);
+int ptrace_context_cpu_time(struct context *context, int64_t *ret_ns);
 void ptrace_context_interrupt(struct context *context);
 void ptrace_context_follow_cpu(struct context *context);
+bool ptrace_context_await(struct context *context, const _Atomic uint32_t *word);
 
 /* ptrace_switch_host.c */
 void ptrace_context_switch(struct context *context, struct guest_regs *regs, bool step,

@@ -61,6 +61,13 @@ struct stub_cpus {
     uint64_t last_pull_tsc;
 };
 
+/* How the task's waits in the sentry went (stub_wait_host.c); own thread. */
+struct stub_wait {
+    uint64_t began;        /* tsc: it waits, or has not entered the guest since; 0: neither */
+    uint32_t streak, need; /* short waits in a row, and how many it takes to spin */
+    uint32_t paid, credit; /* waits that spinning has ended since it last did not; what it may lose */
+};
+
 struct stub_pair {
     struct stub_cpus *cpus;
     pid_t tid, own_tid;    /* the guest thread and its sentry thread */
@@ -72,11 +79,14 @@ struct stub_pair {
     _Atomic bool moving; /* somebody is pinning it elsewhere */
     _Atomic uint64_t entered_tsc;
     unsigned enters; /* switches since the last look at the other cpus */
+    struct stub_wait wait;
 };
 
 void stub_cpus_init(struct stub_cpus *c, bool pin);
 /* Own thread: pins the calling thread and `tid` to the least busy cpu. */
 void stub_pair_init(struct stub_pair *pair, struct stub_cpus *c, pid_t tid);
+/* What the host counts for a thread of the stub: platform_ops.context_cpu_time. */
+int stub_thread_cpu_time(struct stub_space *s, pid_t tid, int64_t *ret_ns);
 /* Pins a helper to the cpu of the calling thread, which is about to wait for it: *cpu is the index where it
  * is, -1: not pinned. */
 void stub_helper_follow(struct stub_cpus *c, pid_t helper, int *cpu);
@@ -91,6 +101,16 @@ int stub_pair_part(struct stub_pair *pair);
 void stub_pair_rejoin(struct stub_pair *pair, int cpu);
 bool stub_pair_is_apart(
     const struct stub_pair *pair); /* the calling thread is not on the guest thread's cpu */
+/* Own thread, outside of context_switch(): its cpu counts as busy, if no other pair is on it and none shares
+ * any; until release. is_alone: none has come since. */
+bool stub_pair_hold(struct stub_pair *pair);
+bool stub_pair_is_alone(const struct stub_pair *pair);
+void stub_pair_release(struct stub_pair *pair);
+/* Own thread, outside of context_switch(): waits a little until *word is not 0, if that has paid so far.
+ * False: it is 0. */
+bool stub_pair_await(struct stub_pair *pair, const _Atomic uint32_t *word);
+void stub_wait_init(struct stub_wait *w);
+void stub_wait_over(struct stub_wait *w, uint64_t now); /* on the way into the guest */
 static inline bool stub_cpus_crowded(const struct stub_cpus *c) {
     return atomic_load_explicit(&c->crowded, memory_order_relaxed) > 0;
 }
@@ -103,8 +123,8 @@ struct stub_platform {
     struct platform base; /* first */
     int proc_fd;
     bool no_patches;
-    const struct stub_hooks *hooks; /* may be NULL */
-    int sockets[2];                 /* descriptors go from [0] to [1], the end that all stubs share */
+    const struct stub_hooks *hooks;
+    int sockets[2]; /* descriptors go from [0] to [1], the end that all stubs share */
     struct stub_file commands, messages, patches;
     struct stub_cpus cpus;
     struct stub_space *zygote;
@@ -124,10 +144,10 @@ struct stub_platform {
 };
 
 struct stub_hooks {
-    /* Under the parent's lock, before the child exists: gives it what it needs of the parent; may add to its
-     * first batch. */
+    /* Under both locks, before the child exists: gives it what it needs of the parent, and adds to its first
+     * batch, of which the last command makes its first guest thread (stub_space_first_thread()). */
     int (*fork)(struct stub_space *parent, struct stub_space *child);
-    void (*free)(struct stub_space *s); /* its process is gone */
+    void (*free)(struct stub_space *s); /* its process is gone; may be NULL */
 };
 
 struct stub_role {
@@ -173,6 +193,8 @@ struct stub_space {
     int helper_cpu;    /* index of the cpu that the helper is pinned to; -1: none */
     bool published;    /* its report is not yet taken */
     bool started;      /* the helper has reported once: no robust list means that it is gone */
+    int64_t
+        first_thread; /* made by the first batch, and nobody's yet: its id, or a negative errno; 0: none */
     /* slots of guest threads (systrap), see stub_slot_host.c */
     bool has_slots;
     struct stub_chunk {
@@ -195,6 +217,10 @@ static inline struct stub_space *stub_space_of(struct address_space *as) {
 int stub_space_clone(struct stub_space *from, struct stub_space **ret) must_check;
 struct stub_space *stub_space_ref(struct stub_space *s);
 void stub_space_unref(struct stub_space *s);
+/* The caller's reference is the last one of a user: its process is of no more use to anybody. */
+static inline bool stub_space_is_last_user(const struct stub_space *s) {
+    return atomic_load(&s->users) == 1;
+}
 void stub_space_put(struct stub_space *s); /* the table's reference, or one that is no user's */
 void stub_space_kill(struct stub_space *s);
 /* True if the host's OOM killer is the likely cause of its death. */
@@ -212,6 +238,10 @@ void stub_waiter_remove(struct stub_space *s, struct stub_waiter *w);
 /* A slot for a guest thread, its head zeroed; given back when its thread is gone. */
 int stub_slot_get(struct stub_space *s, uint32_t *ret_number, struct stub_slot **ret_slot) must_check
     EXCLUDES(&s->lock);
+int stub_slot_get_locked(struct stub_space *s, uint32_t *ret_number, struct stub_slot **ret_slot) must_check
+    REQUIRES(&s->lock);
+/* Where the sentry sees a slot of the first unit. */
+struct stub_slot *stub_slot_early(const struct stub_space *s, uint32_t number);
 void stub_slot_put(struct stub_space *s, uint32_t number) EXCLUDES(&s->lock);
 void stub_slots_free(struct stub_space *s);
 
@@ -231,6 +261,10 @@ int64_t stub_batch_run(struct stub_space *s, uint32_t *ret_left) REQUIRES(&s->lo
 int64_t stub_space_run(struct stub_space *s, uint32_t flags, uint32_t extra, struct stub_call call)
     EXCLUDES(&s->lock);
 
+/* Takes the guest thread that the space's process was born with: its id; 0 if it is taken already; -EAGAIN if
+ * the host had none to give. */
+int64_t stub_space_first_thread(struct stub_space *s) EXCLUDES(&s->lock);
+
 /* ---- operations that platforms put into their ops tables ---- */
 
 int stub_as_create(struct platform *p, struct address_space **ret_as) must_check;
@@ -239,6 +273,8 @@ int stub_as_apply(struct address_space *as, const struct as_op *ops, size_t coun
                   size_t *ret_done) must_check;
 ssize_t stub_as_copy_in(struct address_space *as, void *to, gva_t from, size_t size);
 ssize_t stub_as_copy_out(struct address_space *as, gva_t to, const void *from, size_t size);
+ssize_t stub_as_gather(struct address_space *as, const struct iovec *to, size_t count, gva_t from);
+ssize_t stub_as_scatter(struct address_space *as, gva_t to, const struct iovec *from, size_t count);
 ssize_t stub_as_peek(struct address_space *as, void *to, gva_t from, size_t size);
 ssize_t stub_as_poke(struct address_space *as, gva_t to, const void *from, size_t size);
 /* The mapping at `addr`, as the host tells it. -EFAULT: there is none; -ENOENT: there is no procfs to ask. */
@@ -249,6 +285,7 @@ struct stub_mapping {
 };
 int stub_mapping_find(struct stub_space *s, gva_t addr, struct stub_mapping *ret) must_check;
 int stub_as_usage(struct address_space *as, struct as_usage *ret);
+int stub_as_share(struct address_space *as, uint64_t *ret_bytes);
 int stub_as_pages(struct address_space *as, gva_t addr, size_t count, uint8_t *ret);
 void stub_as_kill(struct address_space *as);
 void stub_as_unref(struct address_space *as);

@@ -12,12 +12,17 @@
  * so that a pair which leaves and enters all the time moves no one to and fro. A pair is moved by whoever
  * exchanges `inside`: its owner by leaving, or a puller.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include "base/cleanup.h"
 #include "platform/stub/stub.h"
 
 enum { LOOK_EVERY = 64 };      /* switches on a shared cpu between looks at the others */
@@ -107,6 +112,7 @@ void stub_pair_init(struct stub_pair *pair, struct stub_cpus *c, pid_t tid) {
                                .cpu = -1,
                                .inside = -1};
     list_init(&pair->link);
+    stub_wait_init(&pair->wait);
     if (!c->pin)
         return;
     int index = least_busy(c, current_index(c));
@@ -159,7 +165,10 @@ void stub_pair_enter(struct stub_pair *pair) {
     int here = pair->cpu;
     if (unlikely(add_busy(pair->cpus, here) > 0) && ++pair->enters >= LOOK_EVERY)
         here = push_self(pair, here);
-    atomic_store_explicit(&pair->entered_tsc, __rdtsc(), memory_order_relaxed);
+    uint64_t now = __rdtsc();
+    if (unlikely(pair->wait.began))
+        stub_wait_over(&pair->wait, now);
+    atomic_store_explicit(&pair->entered_tsc, now, memory_order_relaxed);
     atomic_store_explicit(&pair->inside, here, memory_order_release);
 }
 
@@ -217,6 +226,23 @@ void stub_pair_leave(struct stub_pair *pair) {
         pull_to(pair->cpus, here);
 }
 
+/* ---- outside, and yet at work ---- */
+
+bool stub_pair_hold(struct stub_pair *pair) {
+    struct stub_cpus *c = pair->cpus;
+    int32_t none = 0;
+    return pair->cpu >= 0 && c->count > 1 && !stub_cpus_crowded(c) &&
+           atomic_compare_exchange_strong(&c->busy[pair->cpu], &none, 1);
+}
+
+bool stub_pair_is_alone(const struct stub_pair *pair) {
+    return busy_on(pair->cpus, pair->cpu) == 1;
+}
+
+void stub_pair_release(struct stub_pair *pair) {
+    drop_busy(pair->cpus, pair->cpu);
+}
+
 /* ---- apart ---- */
 
 int stub_pair_part(struct stub_pair *pair) {
@@ -241,4 +267,21 @@ void stub_pair_rejoin(struct stub_pair *pair, int cpu) {
 
 bool stub_pair_is_apart(const struct stub_pair *pair) {
     return sched_getcpu() != pair->cpus->id[pair->guest_cpu];
+}
+
+int stub_thread_cpu_time(struct stub_space *s, pid_t tid, int64_t *ret_ns) {
+    char path[64], text[64], *end;
+
+    if (s->platform->proc_fd < 0)
+        return -ENOENT;
+    if (atomic_load(&s->dead)) /* the numbers may be another's */
+        return -ESRCH;
+    snprintf(path, sizeof(path), "%d/task/%d/schedstat", (int)s->pid, (int)tid);
+    cleanup(closep) int fd = openat(s->platform->proc_fd, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (n <= 0)
+        return -ENOENT;
+    text[n] = 0;
+    *ret_ns = (int64_t)strtoull(text, &end, 10);
+    return end > text && *ret_ns >= 0 ? 0 : -ENOENT;
 }

@@ -25,34 +25,50 @@ static ssize_t vm_error(const struct stub_space *s) {
     return errno == ENOMEM ? -ENOMEM : -EFAULT;
 }
 
-ssize_t stub_as_copy_in(struct address_space *as, void *to, gva_t from, size_t size) {
+typedef ssize_t copy_call(pid_t pid, const struct iovec *here, unsigned long here_count,
+                          const struct iovec *there, unsigned long there_count, unsigned long flags);
+
+/* `size` is what the pieces add up to. */
+static ssize_t copy_pieces(struct address_space *as, copy_call *call, const struct iovec *pieces,
+                           size_t count, gva_t at, size_t size) {
     struct stub_space *s = stub_space_of(as);
-    size_t part = guest_part(s, from, size);
-    struct iovec here = {to, part}, there = {(void *)from, part};
+    struct iovec there = {(void *)at, size};
     might_block();
     if (size == 0)
         return 0;
-    if (part == 0)
+    if (guest_part(s, at, size) < size)
         return -EFAULT;
     if (atomic_load(&s->dead)) /* the pid may be another's */
         return -ESRCH;
-    ssize_t n = process_vm_readv(s->pid, &here, 1, &there, 1, 0);
+    ssize_t n = call(s->pid, pieces, count, &there, 1, 0);
     return n > 0 ? n : vm_error(s);
 }
 
+static size_t sum_of(const struct iovec *pieces, size_t count) {
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += pieces[i].iov_len;
+    return size;
+}
+
+ssize_t stub_as_copy_in(struct address_space *as, void *to, gva_t from, size_t size) {
+    size_t part = guest_part(stub_space_of(as), from, size);
+    struct iovec here = {to, part ? part : size};
+    return copy_pieces(as, process_vm_readv, &here, 1, from, here.iov_len);
+}
+
 ssize_t stub_as_copy_out(struct address_space *as, gva_t to, const void *from, size_t size) {
-    struct stub_space *s = stub_space_of(as);
-    size_t part = guest_part(s, to, size);
-    struct iovec here = {(void *)from, part}, there = {(void *)to, part};
-    might_block();
-    if (size == 0)
-        return 0;
-    if (part == 0)
-        return -EFAULT;
-    if (atomic_load(&s->dead))
-        return -ESRCH;
-    ssize_t n = process_vm_writev(s->pid, &here, 1, &there, 1, 0);
-    return n > 0 ? n : vm_error(s);
+    size_t part = guest_part(stub_space_of(as), to, size);
+    struct iovec here = {(void *)from, part ? part : size};
+    return copy_pieces(as, process_vm_writev, &here, 1, to, here.iov_len);
+}
+
+ssize_t stub_as_gather(struct address_space *as, const struct iovec *to, size_t count, gva_t from) {
+    return copy_pieces(as, process_vm_readv, to, count, from, sum_of(to, count));
+}
+
+ssize_t stub_as_scatter(struct address_space *as, gva_t to, const struct iovec *from, size_t count) {
+    return copy_pieces(as, process_vm_writev, from, count, to, sum_of(from, count));
 }
 
 static int open_proc(const struct stub_space *s, const char *name, int flags) {
@@ -118,7 +134,21 @@ int stub_as_usage(struct address_space *as, struct as_usage *ret) {
         return -ESRCH;
     text[n] = 0;
     ret->rss_bytes = kilobytes(text, "VmRSS:");
+    ret->anon_bytes = kilobytes(text, "RssAnon:") + kilobytes(text, "RssShmem:");
     ret->page_table_bytes = kilobytes(text, "VmPTE:");
+    return 0;
+}
+
+int stub_as_share(struct address_space *as, uint64_t *ret_bytes) {
+    struct stub_space *s = stub_space_of(as);
+    char text[4096];
+    might_block();
+    cleanup(closep) int fd = open_proc(s, "smaps_rollup", O_RDONLY);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (n <= 0)
+        return fd == -ESRCH ? fd : -ENOENT;
+    text[n] = 0;
+    *ret_bytes = kilobytes(text, "Pss_Anon:") + kilobytes(text, "Pss_Shmem:");
     return 0;
 }
 

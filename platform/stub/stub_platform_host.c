@@ -135,9 +135,10 @@ static void measure_fpu(struct stub_platform *p) {
     p->fpu_features = ((uint64_t)high << 32 | low) & ~amx;
     p->base.fpu_size = STANDARD_SIZE;
     for (uint32_t i = FIRST_EXTENDED; i <= LAST_EXTENDED; i++) {
+        if (!(p->fpu_features >> i & 1)) /* in a virtual machine each cpuid is an exit to the hypervisor */
+            continue;
         struct cpuid r = cpuid(0xd, i);
-        if (p->fpu_features >> i & 1)
-            p->base.fpu_size = MAX(p->base.fpu_size, (size_t)r.a + r.b);
+        p->base.fpu_size = MAX(p->base.fpu_size, (size_t)r.a + r.b);
     }
 }
 

@@ -70,16 +70,26 @@ static int grow_locked(struct stub_space *s) REQUIRES(&s->lock) {
     return 0;
 }
 
-int stub_slot_get(struct stub_space *s, uint32_t *ret_number, struct stub_slot **ret_slot) {
-    mutex_lock(&s->lock);
+int stub_slot_get_locked(struct stub_space *s, uint32_t *ret_number, struct stub_slot **ret_slot) {
     int r = s->free_count ? 0 : grow_locked(s);
     if (r == 0) {
         *ret_number = s->free_slots[--s->free_count];
         *ret_slot = slot_at(s, *ret_number);
         memset(*ret_slot, 0, SLOT_FPU);
     }
+    return r;
+}
+
+int stub_slot_get(struct stub_space *s, uint32_t *ret_number, struct stub_slot **ret_slot) {
+    mutex_lock(&s->lock);
+    int r = stub_slot_get_locked(s, ret_number, ret_slot);
     mutex_unlock(&s->lock);
     return r;
+}
+
+struct stub_slot *stub_slot_early(const struct stub_space *s, uint32_t number) {
+    ASSERT(number < SLOT_CHUNK);
+    return slot_at(s, number);
 }
 
 void stub_slot_put(struct stub_space *s, uint32_t number) {

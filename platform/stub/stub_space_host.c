@@ -43,13 +43,16 @@ void stub_batch_add(struct stub_space *s, uint32_t flags, uint32_t extra, struct
 
 void stub_batch_publish(struct stub_space *s) {
     ASSERT(!s->published);
-    stub_helper_follow(&s->platform->cpus, s->pid, &s->helper_cpu);
     s->commands->count = s->count;
     s->count = 0;
     s->batch++;
     s->published = true;
+    bool unborn = s->pid == 0 && s->batch == 1;
+    if (!unborn)
+        stub_helper_follow(&s->platform->cpus, s->pid, &s->helper_cpu);
     atomic_store(&s->commands->turn, s->batch);
-    stub_futex_wake(&s->commands->turn, 1);
+    if (!unborn) /* a helper looks at its page before it sleeps */
+        stub_futex_wake(&s->commands->turn, 1);
 }
 
 /* The helper's robust list head; 0 once it has none, that is before its first report and after its death. */
@@ -85,15 +88,18 @@ int64_t stub_batch_collect(struct stub_space *s, uint32_t *ret_left) {
         stub_space_kill(s); /* a helper that ended alone leaves nothing of use */
         return -ESRCH;
     }
-    bool first = !s->started;
-    s->started = true;
-    if (!(report & 1ull << REPORT_FAILED_BIT))
-        return (int64_t)(report & ((1ull << REPORT_FAILED_BIT) - 1));
-    if (first)
-        s->broken = true;
+    bool failed = report & 1ull << REPORT_FAILED_BIT;
+    uint32_t left = failed ? (uint32_t)(report >> REPORT_LEFT_SHIFT) & 0xffff : 0;
+    int64_t value =
+        failed ? -(int64_t)(report & 0xfff) : (int64_t)(report & ((1ull << REPORT_FAILED_BIT) - 1));
+    if (!s->started) {
+        s->started = true;
+        s->first_thread = value; /* the last command's: without a thread the space is good all the same */
+        s->broken = left > 0;
+    }
     if (ret_left)
-        *ret_left = (uint32_t)(report >> REPORT_LEFT_SHIFT) & 0xffff;
-    return -(int64_t)(report & 0xfff);
+        *ret_left = left;
+    return value;
 }
 
 static bool can_run(struct stub_space *s) REQUIRES(&s->lock) {
@@ -117,6 +123,16 @@ int64_t stub_space_run(struct stub_space *s, uint32_t flags, uint32_t extra, str
     int64_t r = stub_batch_run(s, NULL);
     mutex_unlock(&s->lock);
     return r;
+}
+
+int64_t stub_space_first_thread(struct stub_space *s) {
+    mutex_lock(&s->lock);
+    if (s->published)
+        (void)stub_batch_collect(s, NULL);
+    int64_t thread = s->first_thread;
+    s->first_thread = 0;
+    mutex_unlock(&s->lock);
+    return thread;
 }
 
 /* ---- life ---- */
@@ -181,7 +197,7 @@ void stub_space_put(struct stub_space *s) {
     /* reaped, or never made: the pages are nobody's */
     int fd = s->mem_fd;
     close_fd(fd);
-    if (s->platform->hooks)
+    if (s->platform->hooks->free)
         s->platform->hooks->free(s);
     stub_slots_free(s);
     stub_file_put(&s->platform->messages, s->message_index);
@@ -242,7 +258,6 @@ bool stub_space_oom(struct stub_space *s) {
 static int publish_first_batch(struct stub_space *s, struct stub_space *parent) REQUIRES(&s->lock)
     REQUIRES(&parent->lock) {
     struct stub_platform *p = s->platform;
-    int r = 0;
     uint64_t offset = (uint64_t)s->message_index * p->messages.unit;
     stub_batch_add(s, DO_CHECK, 0, (struct stub_call){SYS_prctl, {PR_SET_PDEATHSIG, SIGKILL}});
     /* if the sandbox died before that, its death signal will never come */
@@ -256,8 +271,7 @@ static int publish_first_batch(struct stub_space *s, struct stub_space *parent) 
                        (struct stub_call){
                            SYS_munmap,
                            {STUB_BASE + p->messages.unit, (uint64_t)parent->chunk_count * p->messages.unit}});
-    if (p->hooks)
-        r = p->hooks->fork(parent, s);
+    int r = p->hooks->fork(parent, s);
     if (r == 0)
         stub_batch_publish(s);
     return r;
@@ -305,6 +319,7 @@ static int64_t clone_helper(struct stub_space *from, struct stub_space *s, bool 
     stub_batch_add(from, DO_CHECK | DO_KEEP | DO_PROCESS, s->command_index,
                    (struct stub_call){SYS_clone, {STUB_PROCESS_FLAGS}});
     pid = stub_batch_run(from, NULL);
+    s->helper_cpu = from->helper_cpu; /* inherited */
     mutex_unlock(&from->lock);
     return pid;
 }

@@ -36,6 +36,7 @@
 #define RUN_LIMIT_NS (1000 * 1000000ll) /* of the thread's own cpu time */
 #define REASON_NS    (100 * 1000000ll)
 enum { PARKED_MAX = 64 };
+enum { FIRST_SLOT = 1 };                     /* of the thread that a process is born with */
 enum { SLEEP_LOOKS = 8, BLIND_LOOKS = 120 }; /* in a row: found asleep; without a procfs to look into */
 
 static void give_up(struct systrap_context *c) {
@@ -159,22 +160,52 @@ bool systrap_ready(struct systrap_context *c) {
 
 /* ---- life ---- */
 
-static void init_frame(struct systrap_context *c) {
-    struct stub_ucontext *u = (struct stub_ucontext *)((char *)c->slot + SLOT_FRAME);
+/* What a new thread finds in its slot. */
+static void init_slot(struct stub_slot *slot) {
+    struct stub_ucontext *u = (struct stub_ucontext *)((char *)slot + SLOT_FRAME);
     memset(u, 0, sizeof(*u));
     u->rflags = 0x202;
     u->cs = 0x33;
     u->ss = 0x2b;
+    atomic_store(&slot->turn, TURN_GUEST);
 }
 
+enum { THREAD_COMMAND = DO_CHECK | DO_KEEP | DO_THREAD | DO_SLOT };
+
+static struct stub_call thread_call(uint32_t slot) {
+    uint64_t turn = STUB_BASE + (uint64_t)slot * SLOT_SIZE + offsetof(struct stub_slot, turn);
+    return (struct stub_call){SYS_clone, {STUB_SLOT_FLAGS, 0, 0, turn}};
+}
+
+int systrap_add_first_thread(struct stub_space *s) {
+    uint32_t number;
+    struct stub_slot *slot;
+    int r = stub_slot_get_locked(s, &number, &slot);
+    if (r)
+        return r;
+    ASSERT(number == FIRST_SLOT);
+    init_slot(slot);
+    stub_batch_add(s, THREAD_COMMAND, number, thread_call(number));
+    return 0;
+}
+
+/* A thread in a slot of its own: the one that the process was born with, or one more. */
 static int start_thread(struct systrap_context *c) {
-    uint64_t turn = systrap_slot_address(c) + offsetof(struct stub_slot, turn);
-    init_frame(c);
-    atomic_store(&c->slot->turn, TURN_GUEST);
-    int64_t tid = stub_space_run(c->space, DO_CHECK | DO_KEEP | DO_THREAD | DO_SLOT, c->number,
-                                 (struct stub_call){SYS_clone, {STUB_SLOT_FLAGS, 0, 0, turn}});
-    if (tid <= 0)
+    int64_t tid = stub_space_first_thread(c->space);
+    if (tid != 0) {
+        c->number = FIRST_SLOT;
+        c->slot = stub_slot_early(c->space, FIRST_SLOT);
+    } else {
+        int r = stub_slot_get(c->space, &c->number, &c->slot);
+        if (r)
+            return r;
+        init_slot(c->slot);
+        tid = stub_space_run(c->space, THREAD_COMMAND, c->number, thread_call(c->number));
+    }
+    if (tid <= 0) {
+        stub_slot_put(c->space, c->number);
         return tid == 0 ? -EAGAIN : (int)tid;
+    }
     c->tid = (pid_t)tid;
     return 0;
 }
@@ -236,12 +267,7 @@ static int create_new(struct stub_space *s, struct systrap_context **ret) {
         return -ENOMEM;
     c->space = stub_space_ref(s);
     list_init(&c->parked_link);
-    int r = stub_slot_get(s, &c->number, &c->slot);
-    if (r == 0) {
-        r = start_thread(c);
-        if (r)
-            stub_slot_put(s, c->number);
-    }
+    int r = start_thread(c);
     if (r) {
         stub_space_unref(s);
         free(c);
@@ -287,11 +313,14 @@ void systrap_context_destroy(struct context *context) {
     systrap_spin_leave(c);
     stub_pair_done(&c->pair);
     struct stub_space *s = c->space;
-    if (park(c)) { /* from here on it may be another's */
+    bool last = stub_space_is_last_user(s); /* then the thread ends with its process */
+    if (!last && park(c)) {                 /* from here on it may be another's */
         stub_space_unref(s);
         return;
     }
-    if (systrap_ready(c)) {
+    if (last) {
+        give_up(c);
+    } else if (systrap_ready(c)) {
         systrap_resume(c, REQUEST_EXIT);
         await_end(c);
     }
@@ -300,6 +329,12 @@ void systrap_context_destroy(struct context *context) {
         stub_slot_put(c->space, c->number); /* else the slot goes with its space */
     stub_space_unref(s);
     free(c);
+}
+
+int systrap_context_cpu_time(struct context *context, int64_t *ret_ns) {
+    const struct systrap_context *c = systrap_context_of(context);
+
+    return stub_thread_cpu_time(c->space, c->tid, ret_ns);
 }
 
 void systrap_context_interrupt(struct context *context) {
@@ -314,6 +349,10 @@ void systrap_context_interrupt(struct context *context) {
 
 void systrap_context_follow_cpu(struct context *context) {
     stub_pair_follow(&systrap_context_of(context)->pair);
+}
+
+bool systrap_context_await(struct context *context, const _Atomic uint32_t *word) {
+    return stub_pair_await(&systrap_context_of(context)->pair, word);
 }
 
 /* ---- atomic operations ---- */

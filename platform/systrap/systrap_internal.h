@@ -60,10 +60,14 @@ static inline uint64_t systrap_slot_address(const struct systrap_context *c) {
 /* systrap_context_host.c */
 int systrap_context_create(struct address_space *as, struct context **ret_context) must_check;
 void systrap_context_destroy(struct context *context);
+int systrap_context_cpu_time(struct context *context, int64_t *ret_ns);
 void systrap_context_interrupt(struct context *context);
 void systrap_context_follow_cpu(struct context *context);
+bool systrap_context_await(struct context *context, const _Atomic uint32_t *word);
 int systrap_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand,
                              uint32_t expected, uint32_t *ret_old);
+/* Adds the clone of the first guest thread to the space's first batch. */
+int systrap_add_first_thread(struct stub_space *s) must_check REQUIRES(&s->lock);
 /* Frees the contexts that are parked in a space whose process is gone. */
 void systrap_free_parked(struct stub_space *s);
 /* Lets the thread go with a request. */

@@ -47,4 +47,6 @@ bool systrap_patch_is_middle(struct stub_space *s, uint64_t rip);
 ssize_t systrap_as_peek(struct address_space *as, void *to, gva_t from, size_t size);
 ssize_t systrap_as_poke(struct address_space *as, gva_t to, const void *from, size_t size);
 
-extern const struct stub_hooks systrap_hooks;
+/* For stub_hooks: the child's copy; and the end. */
+int systrap_patches_fork(struct stub_space *parent, struct stub_space *child) must_check;
+void systrap_patches_free(struct stub_space *s);

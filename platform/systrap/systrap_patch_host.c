@@ -362,6 +362,7 @@ static bool better_trapped(uint64_t number) {
     case SYS_fork:
     case SYS_vfork:
     case SYS_execve:
+    case SYS_exit: /* so that the thread can be kept for the next one */
         return true;
     default:
         return false;
@@ -455,7 +456,7 @@ ssize_t systrap_as_poke(struct address_space *as, gva_t to, const void *from, si
 
 /* ---- fork and end ---- */
 
-static int patches_fork(struct stub_space *parent, struct stub_space *child) NO_TSA {
+int systrap_patches_fork(struct stub_space *parent, struct stub_space *child) NO_TSA {
     struct systrap_patches *from = parent->patches;
     if (!from)
         return 0;
@@ -474,9 +475,8 @@ static int patches_fork(struct stub_space *parent, struct stub_space *child) NO_
     return map_unit(child, p);
 }
 
-static void space_free(struct stub_space *s) {
+void systrap_patches_free(struct stub_space *s) {
     struct systrap_patches *p = s->patches;
-    systrap_free_parked(s);
     if (!p)
         return;
     memset(p->unit, 0,
@@ -484,5 +484,3 @@ static void space_free(struct stub_space *s) {
     stub_file_put_clean(&s->platform->patches, p->index);
     free(p);
 }
-
-const struct stub_hooks systrap_hooks = {.fork = patches_fork, .free = space_free};

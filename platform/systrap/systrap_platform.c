@@ -27,15 +27,19 @@ static const struct platform_ops systrap_ops = {
     .as_apply = stub_as_apply,
     .as_copy_in = stub_as_copy_in,
     .as_copy_out = stub_as_copy_out,
+    .as_gather = stub_as_gather,
+    .as_scatter = stub_as_scatter,
     .as_peek = systrap_as_peek,
     .as_poke = systrap_as_poke,
     .as_usage = stub_as_usage,
+    .as_share = stub_as_share,
     .as_pages = stub_as_pages,
     .as_kill = stub_as_kill,
     .as_unref = stub_as_unref,
     .context_create = systrap_context_create,
     .context_destroy = systrap_context_destroy,
     .context_switch = systrap_context_switch,
+    .context_cpu_time = systrap_context_cpu_time,
     .context_interrupt = systrap_context_interrupt,
     .context_get_fpu = systrap_context_get_fpu,
     .context_set_fpu = systrap_context_set_fpu,
@@ -46,6 +50,7 @@ static const struct platform_ops systrap_ops = {
     .context_give = systrap_context_give,
     .context_answers = systrap_context_answers,
     .context_settle = systrap_context_settle,
+    .context_await = systrap_context_await,
     .destroy = systrap_destroy,
 };
 
@@ -69,6 +74,19 @@ static int check_host(struct err **err, const struct stub_platform *p) {
                        p->base.fpu_size);
     return 0;
 }
+
+/* Under both locks. */
+static int space_fork(struct stub_space *parent, struct stub_space *child) NO_TSA {
+    int r = systrap_patches_fork(parent, child);
+    return r ? r : systrap_add_first_thread(child);
+}
+
+static void space_free(struct stub_space *s) {
+    systrap_free_parked(s);
+    systrap_patches_free(s);
+}
+
+static const struct stub_hooks systrap_hooks = {.fork = space_fork, .free = space_free};
 
 int platform_systrap_create(const struct platform_config *config, struct platform **ret, struct err **err) {
     struct stub_role role = {

@@ -88,8 +88,7 @@ int create_from_bundle(struct cli *cli, const struct create_args *a, const char 
      * at 3. */
     int r = check_preserved(a->preserve_fds, extra, err);
     if (f)
-        *f = (struct foreground){
-            .owner = {-1, -1}, .signal_fd = -1, .master_fd = -1, .slave_fd = -1, .channel.fd = -1};
+        *f = foreground_none(cli);
     if (r >= 0)
         r = container_check_id(id, err);
     if (r >= 0)

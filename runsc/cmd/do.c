@@ -166,8 +166,6 @@ static int create_and_run(struct cli *cli, struct foreground *f, struct budget *
         r = spec_parse(config, &spec, err);
     if (r < 0)
         return r;
-    /* The guest's kernel counts its processes; the host's would count the sandbox's own threads with them. */
-    spec->linux_.resources.pids_limit = (struct spec_i64){.set = false};
     struct create_options o = {
         .id = id,
         .config = config,
@@ -180,11 +178,9 @@ static int create_and_run(struct cli *cli, struct foreground *f, struct budget *
         .keep_stderr = true,
         .cgroups = b->active,
         .owner_fd = f->owner[1]};
-    struct uplink_options uplink = {.publish = &a->publish,
-                                    .egress = a->egress,
-                                    .log_fd = cli->debug_log_fd,
-                                    .log_level = cli->log_level,
-                                    .may_lack = cli->zero_privilege};
+    struct uplink_options uplink = foreground_uplink(f);
+    uplink.publish = &a->publish;
+    uplink.egress = a->egress;
     r = runsc_container_create(cli, &o, &c, err);
     if (r < 0)
         return r;

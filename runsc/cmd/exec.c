@@ -297,8 +297,7 @@ static int start(struct exec *e, int argc, char **argv, struct err **err) {
 
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {
     struct exec_args *a = options;
-    struct foreground f = {
-        .owner = {-1, -1}, .signal_fd = -1, .master_fd = -1, .slave_fd = -1, .channel.fd = -1};
+    struct foreground f = foreground_none(cli);
     struct exec e = {.cli = cli,
                      .args = a,
                      .foreground = a->detach ? NULL : &f,

@@ -40,9 +40,12 @@ static int run_foreground(struct cli *cli, struct run_args *a, const char *id, s
     cleanup(container_closep) struct container *c = NULL;
     struct foreground f;
     int r = create_from_bundle(cli, &a->create, id, &f, &c, err);
+    struct uplink_options uplink = foreground_uplink(&f);
 
-    if (r >= 0)
+    if (r >= 0) {
+        c->uplink = &uplink;
         r = container_start(c, err);
+    }
     bool created = c != NULL;
     pid_t sandbox = c ? c->state.sandbox.pid : 0;
     container_close(TAKE(c)); /* other verbs may work on it while we wait */

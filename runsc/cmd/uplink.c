@@ -59,7 +59,7 @@ static int put_up_walls(const struct uplink_args *a, struct err **err) {
 
     if (a->namespaces & CLONE_NEWNS) {
         wall_is_up(&walls, WALL_MOUNT_NS);
-        r = walls_empty_root(&walls, err);
+        r = walls_empty_root(&walls, /* hanger= */ -1, err);
     }
 
     if (r >= 0)

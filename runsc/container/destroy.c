@@ -23,7 +23,7 @@ static int start_uplink(struct container *c, struct network_handover *h, struct 
         .log_fd = c->cli->debug_log_fd, .log_level = c->cli->log_level, .may_lack = c->cli->zero_privilege};
     int r = uplink_start(c->uplink ? c->uplink : &plain, h, ret, err);
 
-    if (r >= 0)
+    if (r >= 0 && ret->pid)
         c->state.uplink = host_process_of(ret->pid);
     return r;
 }
@@ -184,6 +184,9 @@ int runsc_container_destroy(struct container *c, struct err **err) {
         host_process_kill(&s->sandbox, 10000);
     kill_execs(c);
     host_process_kill(&s->standin, 300);
+    if (!other)
+        host_process_wait(&s->gofer,
+                          1000); /* it ends by itself, and faster than by a signal (watch_host.c) */
     host_process_kill(&s->gofer, 10000);
     host_process_kill(&s->uplink, 10000);
     /* Ours to reap if we made them; else the caller's subreaper does it. */

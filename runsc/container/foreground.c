@@ -22,11 +22,22 @@ int exit_code_of(int wait_status) {
     return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
+struct foreground foreground_none(struct cli *cli) {
+    return (struct foreground){.cli = cli,
+                               .owner = {-1, -1},
+                               .signal_fd = -1,
+                               .master_fd = -1,
+                               .slave_fd = -1,
+                               .link_fd = -1,
+                               .uplink = CHILD_NONE,
+                               .channel.fd = -1};
+}
+
 int foreground_prepare(struct foreground *f, struct cli *cli, bool terminal, uint16_t *rows,
                        uint16_t *columns, struct err **err) {
     sigset_t set;
 
-    *f = (struct foreground){.cli = cli, .owner = {-1, -1}, .signal_fd = -1, .master_fd = -1, .slave_fd = -1};
+    *f = foreground_none(cli);
     control_channel_init(&f->channel, -1);
     sigfillset(&set);
     static const int kept[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL, SIGABRT, SIGTRAP,
@@ -155,8 +166,28 @@ static void drain_output(struct budget *b) {
     }
 }
 
+struct uplink_options foreground_uplink(struct foreground *f) {
+    return (struct uplink_options){.log_fd = f->cli->debug_log_fd,
+                                   .log_level = f->cli->log_level,
+                                   .may_lack = f->cli->zero_privilege,
+                                   .dormant = &f->link_fd};
+}
+
+/* The sandbox has sent something (or is gone: then this does no harm). It runs on without a network if there
+ * can be none. */
+static void wake_uplink(struct foreground *f) {
+    struct uplink_options o = foreground_uplink(f);
+    struct err *err = NULL;
+
+    if (uplink_wake(&o, steal_fd(&f->link_fd), &f->uplink, &err) < 0) {
+        cleanup(freep) char *text = err ? err_text(err) : NULL;
+        cli_warn(f->cli, "the sandbox has no network: %s", text ? text : "out of memory");
+    }
+    err_free(err);
+}
+
 int foreground_run(struct foreground *f, pid_t sandbox, struct err **err) {
-    enum { SIGNALS, OWNER, MASTER, INPUT, OUTPUT };
+    enum { SIGNALS, OWNER, MASTER, INPUT, OUTPUT, LINK = OUTPUT + 2 };
     int status = 0, r = 0;
 
     control_channel_init(&f->channel, steal_fd(&f->owner[0]));
@@ -169,7 +200,8 @@ int foreground_run(struct foreground *f, pid_t sandbox, struct err **err) {
                          {.fd = f->master_fd, .events = POLLIN},
                          {.fd = f->master_fd >= 0 ? STDIN_FILENO : -1, .events = POLLIN},
                          {.fd = f->budget ? f->budget->pipes[0][0] : -1, .events = POLLIN},
-                         {.fd = f->budget ? f->budget->pipes[1][0] : -1, .events = POLLIN}};
+                         {.fd = f->budget ? f->budget->pipes[1][0] : -1, .events = POLLIN},
+                         {.fd = f->link_fd, .events = POLLIN}};
     while (r == 0) {
         if (poll(p, ARRAY_SIZE(p), f->budget ? budget_timeout_ms(f->budget) : -1) < 0 && errno != EINTR)
             return err_set(err, errno, "foreground.poll", "waiting for the container");
@@ -187,6 +219,10 @@ int foreground_run(struct foreground *f, pid_t sandbox, struct err **err) {
                 p[OUTPUT + i].fd = -1;
         if (f->budget && budget_exceeded(f->budget))
             kill_all(f);
+        if (p[LINK].revents & POLLIN)
+            wake_uplink(f);
+        if (p[LINK].revents)
+            p[LINK].fd = -1;
         if (p[OWNER].revents)
             r = read_events(f, &status);
     }
@@ -206,5 +242,7 @@ void foreground_done(struct foreground *f) {
     closep(&f->signal_fd);
     closep(&f->master_fd);
     closep(&f->slave_fd);
+    closep(&f->link_fd);
+    child_end(&f->uplink);
     control_channel_done(&f->channel);
 }

@@ -194,14 +194,36 @@ static int list_roots(struct launch *l, struct err **err) {
     return 0;
 }
 
+/* Root may enter a namespace that belongs to another user namespace. */
+static bool gofer_shares_network(const struct launch *l) {
+    return geteuid() == 0 && l->sandbox.pid > 0 && l->sandbox.namespaces & CLONE_NEWNET;
+}
+
+/* The gofer needs a network namespace only to be without a network, as the sandbox does, which has one
+ * already; making another is the most expensive part of making namespaces. Neither may open or bind a socket
+ * in it. */
+static int leave_network(const struct launch *l, struct err **err) {
+    if (!gofer_shares_network(l))
+        return 0;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/net", l->sandbox.pid);
+    cleanup(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if ((fd >= 0 && setns(fd, CLONE_NEWNET) == 0) || unshare(CLONE_NEWNET) == 0)
+        return 0;
+    return err_set(err, errno, "wall.namespaces", "taking the gofer out of the host's network");
+}
+
 static int run_gofer(void *arg, int status_fd, int namespaces, struct err **err) {
     struct launch *l = arg;
     const struct cli *cli = l->container->cli;
     const char *place = ""; /* without a mount namespace: nothing to pivot into */
     size_t n = 0;
 
-    int r = namespaces & CLONE_NEWNS ? gofer_roots_make(l->roots, l->root_count, &place, err)
-                                     : gofer_roots_open(l->roots, l->root_count, err);
+    int r = leave_network(l, err);
+    if (r < 0)
+        return r;
+    r = namespaces & CLONE_NEWNS ? gofer_roots_make(l->roots, l->root_count, &place, err)
+                                 : gofer_roots_open(l->roots, l->root_count, err);
     if (r < 0)
         return r;
     cleanup(closep) int proc = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -229,14 +251,15 @@ static int run_gofer(void *arg, int status_fd, int namespaces, struct err **err)
 }
 
 static int spawn_gofer(struct launch *l, struct err **err) {
+    unsigned network = gofer_shares_network(l) ? 0u : CLONE_NEWNET;
     bool root = geteuid() == 0;
     struct spawn s = {.who = "gofer",
                       .run = run_gofer,
                       .arg = l,
                       .become_nobody = true,
                       .may_lack = l->container->cli->zero_privilege,
-                      .namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET |
-                                    (root ? 0 : CLONE_NEWUSER)};
+                      .namespaces = (int)(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | network |
+                                          (root ? 0u : CLONE_NEWUSER))};
     int r = list_roots(l, err);
 
     if (r >= 0)

@@ -154,7 +154,7 @@ static int write_new(const char *path, const char *text, size_t len, struct err 
 
 /* A file that is right is left alone: another runsc may be about to mount it. */
 int uplink_write_resolv_conf(const char *path, struct err **err) {
-    cleanup(freep) char *text = calloc(1, RESOLV_CONF_MAX), *content = NULL;
+    cleanup(freep) char *text = malloc(RESOLV_CONF_MAX), *content = NULL;
     char *save = NULL;
     size_t len = 0;
     FILE *out = text ? open_memstream(&content, &len) : NULL;
@@ -203,10 +203,10 @@ static int run_uplink(void *arg, int status_fd, int namespaces, struct err **err
 
 static json_t *document(void) {
     return json_pack(
-        "{s:[{s:s,s:s,s:i,s:i,s:i,s:b,s:i,s:[{s:s,s:i,s:i},{s:s,s:i,s:i}]}],"
+        "{s:[{s:s,s:s,s:i,s:i,s:i,s:b,s:b,s:i,s:[{s:s,s:i,s:i},{s:s,s:i,s:i}]}],"
         "s:[{s:i,s:s,s:i,s:i,s:i,s:s},{s:i,s:i,s:i,s:s,s:s},{s:i,s:s,s:i,s:i,s:s},{s:i,s:i,s:i,s:s,s:s}]}",
         "links", "name", "eth0", "mac", UPLINK_GUEST_MAC, "mtu", UPLINK_MTU, "txqlen", 1000, "gso", 65535,
-        "up", 1, "fd", 0, "addresses", "address", UPLINK_GUEST4, "prefix", UPLINK_PREFIX4, "scope", 0,
+        "up", 1, "quiet", 1, "fd", 0, "addresses", "address", UPLINK_GUEST4, "prefix", UPLINK_PREFIX4, "scope", 0,
         "address", UPLINK_GUEST6, "prefix", UPLINK_PREFIX6, "scope", 0, "routes", "family", AF_INET, "to",
         "10.0.2.0", "prefix", UPLINK_PREFIX4, "type", 1, "scope", 253, "dev", "eth0", "family", AF_INET,
         "prefix", 0, "type", 1, "via", UPLINK_GATEWAY4, "dev", "eth0", "family", AF_INET6, "to",
@@ -249,7 +249,7 @@ int uplink_started(struct child *child, struct err **err) {
 }
 
 static int prepare(struct start *s, struct err **err) {
-    cleanup(freep) char *text = calloc(1, RESOLV_CONF_MAX);
+    cleanup(freep) char *text = malloc(RESOLV_CONF_MAX); /* pages that nothing is read into cost nothing */
     int r = 0;
 
     if (!text)
@@ -266,27 +266,46 @@ static int prepare(struct start *s, struct err **err) {
     return r;
 }
 
-int uplink_start(const struct uplink_options *o, struct network_handover *ret, struct child *ret_child,
-                 struct err **err) {
-    struct start s = {.o = o, .link_fd = -1, .egress_fd = -1};
-    int link[2] = {-1, -1};
+/* Takes link_fd. */
+static int prepare_and_spawn(const struct uplink_options *o, int link_fd, struct child *ret_child,
+                             struct err **err) {
+    struct start s = {.o = o, .link_fd = link_fd, .egress_fd = -1};
     int r = prepare(&s, err);
 
-    *ret = (struct network_handover){.document = NULL};
-    *ret_child = (struct child)CHILD_NONE;
-    if (r >= 0)
-        r = make_link(link, err);
-    s.link_fd = link[1];
     if (r >= 0)
         r = spawn(&s, ret_child, err);
-    if (r >= 0) {
-        ret->document = document();
-        ret->fds[ret->fd_count++] = steal_fd(&link[0]);
-    }
-    close_fd(link[0]);
-    close_fd(link[1]);
+    close_fd(link_fd);
     close_fd(s.egress_fd);
     for (size_t i = 0; i < s.published_count; i++)
         close_fd(s.published[i].fd);
+    return r;
+}
+
+int uplink_start(const struct uplink_options *o, struct network_handover *ret, struct child *ret_child,
+                 struct err **err) {
+    bool dormant = o->dormant && !o->egress && (!o->publish || o->publish->count == 0);
+    int link[2] = {-1, -1};
+
+    *ret = (struct network_handover){.document = NULL};
+    *ret_child = (struct child)CHILD_NONE;
+    int r = make_link(link, err);
+    if (r >= 0 && dormant)
+        *o->dormant = link[1];
+    else if (r >= 0)
+        r = prepare_and_spawn(o, link[1], ret_child, err);
+    if (r < 0) {
+        close_fd(link[0]);
+        return r;
+    }
+    ret->document = document();
+    ret->fds[ret->fd_count++] = link[0];
+    return 0;
+}
+
+int uplink_wake(const struct uplink_options *o, int link_fd, struct child *ret_child, struct err **err) {
+    int r = prepare_and_spawn(o, link_fd, ret_child, err);
+
+    if (r >= 0 && (r = uplink_started(ret_child, err)) < 0)
+        child_end(ret_child);
     return r;
 }

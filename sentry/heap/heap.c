@@ -99,7 +99,8 @@ void *heap_alloc(struct heap_type *type) {
     return cache_alloc(c, c->size);
 }
 
-static void *run_alloc(size_t size, int kind) {
+/* Not zeroed. */
+static void *run_take(size_t size, int kind, uint32_t *ret_count) {
     if (size > HEAP_MAX_BYTES)
         return NULL;
     uint32_t count = (uint32_t)(page_up(size) / PAGE_SIZE);
@@ -108,6 +109,15 @@ static void *run_alloc(size_t size, int kind) {
         return NULL;
     void *p = page_address(page);
     unpoison(p, count * PAGE_SIZE);
+    *ret_count = count;
+    return p;
+}
+
+static void *run_alloc(size_t size, int kind) {
+    uint32_t count;
+    void *p = run_take(size, kind, &count);
+    if (!p)
+        return NULL;
     if (count >= LARGE_PAGES)
         heap_host_discard(p, count * PAGE_SIZE);
     else
@@ -127,6 +137,17 @@ static void *alloc_kind(size_t size, int kind) {
 
 void *heap_alloc_bytes(size_t size) {
     return alloc_kind(size, KIND_PLAIN);
+}
+
+void *heap_alloc_unzeroed(size_t size) {
+    uint32_t count;
+
+    if (size <= MAX_CLASS)
+        return alloc_kind(size, KIND_PLAIN);
+    void *p = run_take(size, KIND_PLAIN, &count);
+    if (p)
+        poison((char *)p + size, count * PAGE_SIZE - size);
+    return p;
 }
 
 void *heap_alloc_array(size_t count, size_t element_size) {

@@ -51,6 +51,8 @@ void *heap_alloc(struct heap_type *type) must_check;
 /* Zeroed run of `size` plain bytes (no pointers in it), any size up to the heap's; NULL on no memory. Size
  * classes below a page, page runs above. */
 void *heap_alloc_bytes(size_t size) must_check;
+/* The same, but a run of pages has whatever it held last: for what is written before it is read (packets). */
+void *heap_alloc_unzeroed(size_t size) must_check;
 /* Zeroed array of pointers or small structs that hold pointers into the arena: linted. */
 void *heap_alloc_array(size_t count, size_t element_size) must_check;
 /* Grows or shrinks what heap_alloc_bytes/array gave (kept kind), contents kept, new part zeroed; NULL:

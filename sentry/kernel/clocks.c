@@ -7,7 +7,9 @@
 
 #include "base/abi/linux/time.h"
 #include "sentry/kernel/kernel.h"
-#include "sentry/kernel/task.h"
+#include "sentry/kernel/nsproxy.h"
+#include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/time_ns.h"
 
 /* Dynamic cpu clocks: ~pid << 3 | 4 if per thread | which (0 prof, 1 virt, 2 sched); 3 is a descriptor's
  * clock. clock_getcpuclockid(3). */
@@ -59,14 +61,14 @@ static int cpu_clock_read(struct task *t, int clock, int64_t *ret) {
         return -EINVAL;
     struct cpu_times c = thread ? task_cpu_times(target) : thread_group_cpu(target->group);
     if (target == t) /* what this very call has used so far */
-        c.system_ns += MAX(monotonic_ns() - t->sentry_entered, 0);
+        c.system_ns += cpu_time_of_call(t);
     int which = clock < 0 ? clock & CPUCLOCK_WHICH : 2;
     *ret = which == 1 ? c.user_ns : c.user_ns + c.system_ns;
     task_unref(target);
     return 0;
 }
 
-int clock_read(struct task *t, int clock, int64_t *ret) {
+static int kernel_clock_read(struct task *t, int clock, int64_t *ret) {
     if (clock_is_cpu(clock))
         return cpu_clock_read(t, clock, ret);
     switch (clock) {
@@ -88,6 +90,19 @@ int clock_read(struct task *t, int clock, int64_t *ret) {
     default:
         return -EINVAL;
     }
+}
+
+/* In the task's time namespace. */
+int clock_read(struct task *t, int clock, int64_t *ret) {
+    int r = kernel_clock_read(t, clock, ret);
+
+    if (r == 0)
+        *ret += time_ns_offset(t->nsproxy->time, clock);
+    return r;
+}
+
+int64_t clock_to_kernel(struct task *t, int clock, int64_t when) {
+    return MAX(clock_add(when, -time_ns_offset(t->nsproxy->time, clock)), 0);
 }
 
 static bool host_vdso_calls(struct task *t) {

@@ -19,7 +19,10 @@ int clock_read(struct task *t, int clock, int64_t *ret) must_check;
 int clock_read_for_call(struct task *t, int clock, int64_t *ret) must_check;
 bool clock_is_cpu(int clock);
 bool clock_is_realtime(int clock);
-/* The host's monotonic deadline at which `clock` (not a cpu clock) shows `when`. */
+/* What the kernel's own clock (that of the first time namespace) shows when the task's shows `when`: what
+ * timers keep. At least 0. OWN THREAD. */
+int64_t clock_to_kernel(struct task *t, int clock, int64_t when);
+/* The host's monotonic deadline at which the kernel's `clock` (not a cpu clock) shows `when`. */
 int64_t clock_deadline(struct kernel *k, int clock, int64_t when);
 /* What clocks that run (all but cpu clocks) show at the host's monotonic time `host`. */
 int64_t clock_guest_monotonic(struct kernel *k);

@@ -18,7 +18,9 @@
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/session.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/users.h"
+#include "sentry/loader/loader.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/uaccess.h"
 #include "sentry/vfs/fd_table.h"
@@ -168,11 +170,18 @@ static int copy_files(struct task *t, struct task *c, uint64_t flags) {
     c->fs = flags & LINUX_CLONE_FS ? fs_context_ref(t->fs) : fs_context_copy(t->fs);
     if (!c->files || !c->fs)
         return -ENOMEM;
-    if (!(flags & CLONE_NEW_SIMPLE)) {
+    bool enter = !(flags & LINUX_CLONE_VM) && t->nsproxy->time != t->nsproxy->time_for_children;
+    if (!(flags & CLONE_NEW_SIMPLE) && !enter) {
         c->nsproxy = nsproxy_ref(t->nsproxy);
         return 0;
     }
-    int r = nsproxy_unshare(t, flags & CLONE_NEW_SIMPLE, c->creds->user_ns, &c->nsproxy);
+    int r = 0;
+    if (flags & CLONE_NEW_SIMPLE)
+        r = nsproxy_unshare(t, flags & CLONE_NEW_SIMPLE, c->creds->user_ns, &c->nsproxy);
+    else if (!(c->nsproxy = nsproxy_copy(t->nsproxy)))
+        r = -ENOMEM;
+    if (r == 0 && !(flags & LINUX_CLONE_VM)) /* else execve will: time_namespaces(7) */
+        nsproxy_enter_time(c->nsproxy);
     if (r == 0 && (flags & LINUX_CLONE_NEWNS))
         r = translate_fs(c->fs, c->nsproxy->mnt);
     return r;
@@ -193,7 +202,10 @@ static int copy_mm(struct task *t, struct task *c, uint64_t flags) {
         c->mm = mm_ref(t->mm);
         return 0;
     }
-    return mm_fork(t->mm, &c->mm);
+    int r = mm_fork(t->mm, &c->mm);
+    if (r == 0 && c->nsproxy->time != t->nsproxy->time)
+        vdso_shift(c->mm, time_ns_shifts(c->nsproxy->time));
+    return r;
 }
 
 static int make_child(struct task *t, const struct clone_request *q, struct task **ret) {

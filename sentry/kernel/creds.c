@@ -10,6 +10,7 @@
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
+#include "sentry/vfs/landlock.h"
 
 HEAP_TYPE(creds, struct creds, 0);
 HEAP_TYPE(user_ns, struct user_ns, 0);
@@ -132,6 +133,7 @@ int user_ns_set_map(struct user_ns *ns, bool group, const struct id_extent *exte
 
 static void creds_destroy(struct creds *c) {
     user_ns_unref(c->user_ns);
+    landlock_layer_unref(c->landlock);
     heap_free(c->groups);
     heap_free(c);
 }
@@ -167,6 +169,8 @@ struct creds *creds_copy(const struct creds *from) {
     }
     creds_ref_init(c);
     user_ns_ref(c->user_ns);
+    if (c->landlock)
+        landlock_layer_ref(c->landlock);
     return c;
 }
 

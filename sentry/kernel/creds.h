@@ -15,6 +15,7 @@
 #include "base/ref.h"
 
 struct kernel;
+struct landlock_layer;
 
 typedef uint32_t kuid_t;
 typedef uint32_t kgid_t;
@@ -71,7 +72,8 @@ struct creds {
     kgid_t gid, egid, sgid, fsgid;
     cap_set_t permitted, effective, inheritable, bounding, ambient;
     uint32_t securebits;
-    struct user_ns *user_ns; /* reference */
+    struct user_ns *user_ns;         /* reference */
+    struct landlock_layer *landlock; /* reference; NULL: nothing renounced (landlock.h) */
     size_t group_count;
     kgid_t *groups; /* sorted, own array */
 };

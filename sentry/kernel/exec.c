@@ -18,7 +18,9 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/restart.h"
+#include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/loader/loader.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/fd_table.h"
@@ -170,7 +172,7 @@ static void commit(struct task *t, struct exec_state *x) {
     mutex_unlock(&t->kernel->taskset_lock);
     replace_sighand(t, x);
     posix_timers_delete_all(t->group);
-    if (unshare_files(t) < 0)
+    if (unshare_files(t) < 0 || time_ns_enter_for_children(t) < 0)
         thread_group_exit(t->group, status_killed(LINUX_SIGKILL));
     t->altstack = (struct sigaltstack){.flags = LINUX_SS_DISABLE};
     t->clear_child_tid = t->set_child_tid = 0;

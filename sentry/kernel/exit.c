@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "sentry/fs/fuse/fuse.h"
 #include "sentry/kernel/control_group.h"
 #include "sentry/kernel/core_dump.h"
 #include "sentry/kernel/futex.h"
@@ -419,13 +420,12 @@ void task_exit(struct task *t, int status) {
     bool last = stop_taking_signals(t, &status);
     futex_exit_robust_list(t);
     task_release_mm(t);
+    fuse_forget_request(t);
     sem_leave_undo(t);
     drop_resources(t);
     task_drop_context(t);
     ptrace_tracer_ends(t); /* whom it got meanwhile: a child's PTRACE_TRACEME */
-    int64_t now = monotonic_ns();
-    atomic_fetch_add(&t->system_ns, MAX(now - t->sentry_entered, 0));
-    t->sentry_entered = now;
+    cpu_time_left_sentry(t, monotonic_ns());
     task_unref(TAKE(t->vfork_child));
     if (last)
         end_process(t);

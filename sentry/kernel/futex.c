@@ -10,6 +10,7 @@
 #include "sentry/kernel/futex.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/abi/linux/futex.h"
 #include "sentry/heap/heap.h"
@@ -343,12 +344,36 @@ void futex_put_back(struct kernel *k, struct futex_waiter *w) {
 
 /* ---- robust lists ---- */
 
-/* Marks the owner of one lock as dead and wakes the next, if it is t's. */
-static void handle_death(struct task *t, gva_t addr, bool pi, bool pending_op) {
-    const struct platform_ops *ops = kernel_platform(t->kernel)->ops;
-    uint32_t word, old, tid = (uint32_t)task_tid(t);
+/* A piece of memory around what was last read of a dead thread's list, whose entries lie beside their words.
+ * It may be kept: nobody else changes the entries, no word comes to name this thread any more, and one that
+ * does is compared again when it is exchanged. */
+struct list_window {
+    gva_t start; /* multiple of sizeof bytes */
+    size_t filled;
+    char bytes[512];
+};
 
-    if (addr % sizeof word || futex_read_word(t, addr, &word) < 0)
+static int peek(struct task *t, struct list_window *w, gva_t addr, void *ret, size_t size) {
+    size_t skip = addr % sizeof w->bytes;
+
+    if (skip + size > sizeof w->bytes)
+        return copy_in(t, ret, addr, size);
+    if (w->filled == 0 || w->start != addr - skip) {
+        w->start = addr - skip;
+        w->filled = copy_in_partial(t, w->bytes, w->start, sizeof w->bytes);
+    }
+    if (skip + size > w->filled)
+        return -EFAULT;
+    memcpy(ret, w->bytes + skip, size);
+    return 0;
+}
+
+/* Marks the owner of one lock, whose word has this value, as dead and wakes the next, if it is t's. */
+static void handle_death(struct task *t, gva_t addr, uint32_t word, bool pi, bool pending_op) {
+    const struct platform_ops *ops = kernel_platform(t->kernel)->ops;
+    uint32_t old, tid = (uint32_t)task_tid(t);
+
+    if (addr % sizeof word)
         return;
     for (;;) {
         if (pending_op && !pi && word == 0) { /* died between unlocking and waking */
@@ -370,24 +395,26 @@ static void handle_death(struct task *t, gva_t addr, bool pi, bool pending_op) {
 
 static void walk_robust_list(struct task *t) {
     struct linux_robust_list_head head;
+    struct list_window window = {.filled = 0};
     gva_t at = t->robust_list;
+    uint32_t word;
 
     if (!at || !t->mm || copy_in(t, &head, at, sizeof head) < 0)
         return;
     gva_t entry = head.next, pending = head.pending & ~1ull;
     for (int limit = LINUX_ROBUST_LIST_LIMIT; entry != at && limit > 0; limit--) {
         gva_t next, clean = entry & ~1ull;
-        bool ok = copy_in(t, &next, clean, sizeof next) == 0; /* before the lock is handed on */
-        if (clean != pending)
-            handle_death(t, clean + (uint64_t)head.futex_offset, /* pi= */ entry & 1,
-                         /* pending_op= */ false);
+        gva_t lock = clean + (uint64_t)head.futex_offset;
+        bool ok = peek(t, &window, clean, &next, sizeof next) == 0; /* before the lock is handed on */
+        if (clean != pending && peek(t, &window, lock, &word, sizeof word) == 0)
+            handle_death(t, lock, word, /* pi= */ entry & 1, /* pending_op= */ false);
         if (!ok)
             return;
         entry = next;
     }
-    if (pending)
-        handle_death(t, pending + (uint64_t)head.futex_offset, /* pi= */ head.pending & 1,
-                     /* pending_op= */ true);
+    gva_t last = pending + (uint64_t)head.futex_offset;
+    if (pending && futex_read_word(t, last, &word) == 0)
+        handle_death(t, last, word, /* pi= */ head.pending & 1, /* pending_op= */ true);
 }
 
 void futex_exit_robust_list(struct task *t) {

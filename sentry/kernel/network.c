@@ -14,7 +14,11 @@
 #include "sentry/socket/inet/inet.h"
 #include "sentry/socket/netlink/netlink.h"
 
-enum { RANDOM_POOL = 256, BLOCK_POOL = 64 };
+enum {
+    RANDOM_POOL = 256,
+    BLOCK_POOL = 256,
+    BLOCKS_READY = 64, /* kept beside as many as are in use */
+};
 
 struct network {
     struct kernel *kernel;
@@ -30,7 +34,7 @@ struct network {
     uint32_t random_left;
     void *blocks[BLOCK_POOL]; /* packet memory of PKT_BLOCK_MAX bytes, ready for use: zeroing it each time
                                  would cost more than the copy */
-    uint32_t block_count;
+    uint32_t block_count, blocks_used;
 };
 HEAP_TYPE(network, struct network, 0);
 
@@ -60,18 +64,27 @@ static void op_free(void *ctx, const struct netstack_type *type, void *obj) {
 static void *op_alloc_bytes(void *ctx, size_t len) {
     struct network *n = ctx;
 
-    if (len == PKT_BLOCK_MAX && n->block_count > 0)
-        return n->blocks[--n->block_count];
-    return heap_alloc_bytes(len);
+    if (len != PKT_BLOCK_MAX)
+        return heap_alloc_unzeroed(len);
+    void *block = n->block_count > 0 ? n->blocks[--n->block_count] : heap_alloc_unzeroed(len);
+    n->blocks_used += block != NULL;
+    return block;
 }
 
 static void op_free_bytes(void *ctx, void *p, size_t len) {
     struct network *n = ctx;
 
-    if (len == PKT_BLOCK_MAX && n->block_count < BLOCK_POOL)
+    if (len != PKT_BLOCK_MAX) {
+        heap_free(p);
+        return;
+    }
+    uint32_t keep = MIN(--n->blocks_used + BLOCKS_READY, (uint32_t)BLOCK_POOL);
+    if (n->block_count < keep)
         n->blocks[n->block_count++] = p;
     else
         heap_free(p);
+    while (n->block_count > keep) /* what one stream needed is not held for ever */
+        heap_free(n->blocks[--n->block_count]);
 }
 
 static const struct netstack_alloc_ops g_alloc_ops = {

@@ -12,10 +12,10 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/vfs/mount.h"
 
 HEAP_TYPE(uts_ns, struct uts_ns, 0);
-HEAP_TYPE(simple_ns, struct simple_ns, 0);
 HEAP_TYPE(nsproxy, struct nsproxy, 0);
 
 static void uts_ns_destroy(struct uts_ns *ns) {
@@ -24,12 +24,6 @@ static void uts_ns_destroy(struct uts_ns *ns) {
 }
 DEFINE_REF(uts_ns, uts_ns_destroy);
 
-static void simple_ns_destroy(struct simple_ns *ns) {
-    user_ns_unref(ns->user_ns);
-    heap_free(ns);
-}
-DEFINE_REF(simple_ns, simple_ns_destroy);
-
 static void nsproxy_destroy(struct nsproxy *n) {
     uts_ns_unref(n->uts);
     mnt_ns_unref(n->mnt);
@@ -37,7 +31,8 @@ static void nsproxy_destroy(struct nsproxy *n) {
     ipc_ns_unref(n->ipc);
     net_namespace_unref(n->net);
     cgroup_ns_unref(n->cgroup);
-    simple_ns_unref(n->time);
+    time_ns_unref(n->time);
+    time_ns_unref(n->time_for_children);
     heap_free(n);
 }
 DEFINE_REF(nsproxy, nsproxy_destroy);
@@ -56,17 +51,6 @@ struct uts_ns *uts_ns_new(struct kernel *k, struct user_ns *user_ns, const struc
     return ns;
 }
 
-struct simple_ns *simple_ns_new(struct kernel *k, struct user_ns *user_ns) {
-    struct simple_ns *ns = heap_new(simple_ns);
-
-    if (!ns)
-        return NULL;
-    simple_ns_ref_init(ns);
-    ns->user_ns = user_ns_ref(user_ns);
-    ns->inode = kernel_new_inode(k);
-    return ns;
-}
-
 struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pid_ns *pid_ns,
                             struct mnt_ns *mnt, struct cgroup *cgroup, const char *hostname) {
     struct nsproxy *n = heap_new(nsproxy);
@@ -78,7 +62,8 @@ struct nsproxy *nsproxy_new(struct kernel *k, struct user_ns *user_ns, struct pi
     n->ipc = ipc_ns_new(k, user_ns);
     n->net = k->network ? net_namespace_ref(net_namespace_initial(k)) : NULL; /* unit tests may have none */
     n->cgroup = cgroup_ns_new(k, user_ns, cgroup);
-    n->time = simple_ns_new(k, user_ns);
+    n->time = time_ns_new(k, user_ns, NULL);
+    n->time_for_children = n->time ? time_ns_ref(n->time) : NULL;
     n->mnt = mnt ? mnt_ns_ref(mnt) : NULL;
     n->pid_for_children = pid_ns_ref(pid_ns);
     if (!n->uts || !n->ipc || !n->cgroup || !n->time)
@@ -102,19 +87,29 @@ struct nsproxy *nsproxy_copy(struct nsproxy *from) {
     n->ipc = ipc_ns_ref(from->ipc);
     n->net = from->net ? net_namespace_ref(from->net) : NULL;
     n->cgroup = cgroup_ns_ref(from->cgroup);
-    n->time = simple_ns_ref(from->time);
+    n->time = time_ns_ref(from->time);
+    n->time_for_children = time_ns_ref(from->time_for_children);
     return n;
 }
 
-static int unshare_simple(struct kernel *k, struct user_ns *user_ns, bool wanted, struct simple_ns **slot) {
+/* The task's own stays: time_namespaces(7). */
+static int unshare_time(struct kernel *k, struct user_ns *user_ns, bool wanted, struct time_ns **slot) {
     if (!wanted)
         return 0;
-    struct simple_ns *ns = simple_ns_new(k, user_ns);
+    struct time_ns *ns = time_ns_new(k, user_ns, *slot);
     if (!ns)
         return -ENOMEM;
-    simple_ns_unref(*slot);
+    time_ns_unref(*slot);
     *slot = ns;
     return 0;
+}
+
+void nsproxy_enter_time(struct nsproxy *n) {
+    if (n->time == n->time_for_children)
+        return;
+    time_ns_freeze(n->time_for_children);
+    time_ns_unref(n->time);
+    n->time = time_ns_ref(n->time_for_children);
 }
 
 /* Its root is the group that the caller is in now. */
@@ -214,7 +209,7 @@ int nsproxy_unshare(struct task *t, uint64_t flags, struct user_ns *user_ns, str
     if (r == 0)
         r = unshare_cgroup(t, user_ns, flags & LINUX_CLONE_NEWCGROUP, &n->cgroup);
     if (r == 0)
-        r = unshare_simple(k, user_ns, flags & LINUX_CLONE_NEWTIME, &n->time);
+        r = unshare_time(k, user_ns, flags & LINUX_CLONE_NEWTIME, &n->time_for_children);
     if (r == 0 && (flags & LINUX_CLONE_NEWNS))
         r = unshare_mnt(user_ns, &n->mnt);
     if (r < 0)

@@ -16,6 +16,7 @@ struct mnt_ns;
 struct net_namespace;
 struct pid_ns;
 struct task;
+struct time_ns;
 struct user_ns;
 
 struct uts_ns {
@@ -29,15 +30,6 @@ DECLARE_REF(uts_ns);
 struct uts_ns *uts_ns_new(struct kernel *k, struct user_ns *user_ns,
                           const struct uts_ns *like /* NULL: (none) */);
 
-/* time: an identity only, until its own issue gives it more. */
-struct simple_ns {
-    struct ref ref;
-    struct user_ns *user_ns; /* reference */
-    uint64_t inode;
-};
-DECLARE_REF(simple_ns);
-struct simple_ns *simple_ns_new(struct kernel *k, struct user_ns *user_ns);
-
 struct nsproxy {
     struct ref ref;
     struct uts_ns *uts; /* references, all of them */
@@ -45,8 +37,8 @@ struct nsproxy {
     struct pid_ns *pid_for_children;
     struct ipc_ns *ipc;
     struct net_namespace *net;
-    struct cgroup_ns *cgroup; /* control_group.h */
-    struct simple_ns *time;
+    struct cgroup_ns *cgroup;                 /* control_group.h */
+    struct time_ns *time, *time_for_children; /* time_ns.h */
 };
 DECLARE_REF(nsproxy);
 
@@ -61,6 +53,8 @@ void nsproxy_share(struct nsproxy *n, struct nsproxy *other, uint64_t flags);
 /* A copy of t's with the namespaces of CLONE_NEW* `flags` made new in `user_ns`. The mount namespace's copy
    may block. OWN THREAD. -EPERM without CAP_SYS_ADMIN there, -ENOMEM, -ENOSPC. */
 int nsproxy_unshare(struct task *t, uint64_t flags, struct user_ns *user_ns, struct nsproxy **ret) must_check;
+/* `n`, which no task has yet, is for one that enters the time namespace for children. */
+void nsproxy_enter_time(struct nsproxy *n);
 /* Installs (reference taken). OWN THREAD. */
 void task_set_nsproxy(struct task *t, struct nsproxy *ns);
 
@@ -74,7 +68,7 @@ struct ns_set {
     struct ipc_ns *ipc;
     struct net_namespace *net;
     struct cgroup_ns *cgroup; /* control_group.h */
-    struct simple_ns *time;
+    struct time_ns *time;     /* for the task itself too */
 };
 /* References to those of `target` that CLONE_NEW* `flags` name; -ESRCH if it has ended. End with
  * ns_set_done(), on failure too. */

@@ -229,14 +229,14 @@ int posix_timer_set(struct task *t, int id, int flags, const struct itimer_value
     mutex_lock(&g->signal_lock);
     struct posix_timer *p = find_locked(g, id);
     if (p) {
+        int64_t absolute = MAX(clock_to_kernel(t, p->clock, set->value), 1);
         get_locked(p, ret_old);
         unqueue_locked(p);
         p->overrun = 0;
         p->interval = set->interval;
         p->expires = 0;
         if (set->value)
-            p->expires =
-                flags & LINUX_TIMER_ABSTIME ? set->value : clock_add(timer_now_locked(p), set->value);
+            p->expires = flags & LINUX_TIMER_ABSTIME ? absolute : clock_add(timer_now_locked(p), set->value);
         rearm_locked(p);
     }
     mutex_unlock(&g->signal_lock);

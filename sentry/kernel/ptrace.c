@@ -13,6 +13,7 @@
 #include "sentry/kernel/ptrace_access.h"
 #include "sentry/kernel/restart.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/vfs/landlock.h"
 
 void ptrace_init(struct task *t) {
     list_init(&t->trace.tracees);
@@ -135,10 +136,11 @@ int ptrace_check_options(struct task *t, uint64_t options) {
 int ptrace_traceme(struct task *t) {
     struct task *parent = task_get_parent(t);
     struct creds *creds = parent ? task_get_creds(parent) : NULL, *old = creds;
+    bool may = !creds || landlock_contains(creds->landlock, t->creds->landlock);
     int r = -EPERM;
 
     mutex_lock(&t->kernel->taskset_lock);
-    if (!t->trace.on) {
+    if (!t->trace.on && may) {
         r = 0;
         struct task *now = t->group->leader->parent;
         if (parent && now == parent && !parent->exiting)

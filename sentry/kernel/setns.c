@@ -11,6 +11,8 @@
 #include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
+#include "sentry/loader/loader.h"
 #include "sentry/vfs/fd_table.h"
 #include "sentry/vfs/mount.h"
 
@@ -22,7 +24,7 @@ void ns_set_done(struct ns_set *s) {
     ipc_ns_unref(s->ipc);
     net_namespace_unref(s->net);
     cgroup_ns_unref(s->cgroup);
-    simple_ns_unref(s->time);
+    time_ns_unref(s->time);
     *s = (struct ns_set){0};
 }
 
@@ -33,7 +35,7 @@ static void take_from(struct nsproxy *n, uint64_t flags, struct ns_set *ret) {
     ret->ipc = flags & LINUX_CLONE_NEWIPC ? ipc_ns_ref(n->ipc) : NULL;
     ret->net = flags & LINUX_CLONE_NEWNET ? net_namespace_ref(n->net) : NULL;
     ret->cgroup = flags & LINUX_CLONE_NEWCGROUP ? cgroup_ns_ref(n->cgroup) : NULL;
-    ret->time = flags & LINUX_CLONE_NEWTIME ? simple_ns_ref(n->time) : NULL;
+    ret->time = flags & LINUX_CLONE_NEWTIME ? time_ns_ref(n->time) : NULL;
 }
 
 int ns_set_of_task(struct task *target, uint64_t flags, struct ns_set *ret) {
@@ -90,6 +92,8 @@ static int check_others(struct task *t, const struct creds *c, const struct ns_s
         return -EINVAL;
     if (s->cgroup && !may_join(c, s->cgroup->user_ns))
         return -EPERM;
+    if (s->time && !single_threaded(t))
+        return -EUSERS;
     if (s->time && !may_join(c, s->time->user_ns))
         return -EPERM;
     return 0;
@@ -110,7 +114,8 @@ static void put_into(struct nsproxy *n, const struct ns_set *s) {
     REPLACE(ipc_ns, n->ipc, s->ipc);
     REPLACE(net_namespace, n->net, s->net);
     REPLACE(cgroup_ns, n->cgroup, s->cgroup);
-    REPLACE(simple_ns, n->time, s->time);
+    REPLACE(time_ns, n->time_for_children, s->time);
+    nsproxy_enter_time(n);
 }
 
 void nsproxy_share(struct nsproxy *n, struct nsproxy *other, uint64_t flags) {
@@ -150,6 +155,8 @@ int task_setns(struct task *t, const struct ns_set *s) {
     }
     if (s->ipc)
         sem_leave_undo(t);
+    if (s->time)
+        vdso_shift(t->mm, time_ns_shifts(s->time));
     if (c)
         task_set_creds(t, TAKE(c));
     task_set_nsproxy(t, TAKE(n));

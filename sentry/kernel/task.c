@@ -18,6 +18,7 @@
 #include "sentry/kernel/users.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/fd_table.h"
+#include "sentry/vfs/landlock.h"
 
 HEAP_TYPE(task, struct task, 0);
 HEAP_TYPE(thread_group, struct thread_group, 0);
@@ -288,12 +289,23 @@ static void move_account(struct task *t, kuid_t uid) {
     user_account_put(users, old);
 }
 
+/* Are these rights that the old ones did not give? All of them are there for who owns the namespace already:
+   user_namespaces(7), "Capabilities". */
+static bool gains_capabilities(const struct creds *old, const struct creds *c) {
+    if (c->user_ns == old->user_ns)
+        return c->permitted & ~old->permitted;
+    for (const struct user_ns *ns = c->user_ns; ns; ns = ns->parent)
+        if (ns->parent == old->user_ns && ns->owner == old->euid)
+            return false;
+    return true;
+}
+
 void task_set_creds(struct task *t, struct creds *c) {
     const struct creds *old = t->creds;
 
     /* credentials that change what others may do to it: prctl(2), PR_SET_DUMPABLE and PR_SET_PDEATHSIG */
     if (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid || old->fsgid != c->fsgid ||
-        (c->permitted & ~old->permitted)) {
+        gains_capabilities(old, c)) {
         if (t->mm)
             t->mm->dumpable = 0;
         t->pdeath_signal = 0;
@@ -376,7 +388,7 @@ int task_ptrace_may_access(struct task *t, struct task *target, bool attach) {
         return -EPERM;
     if (!capable && (tc->user_ns != c->user_ns || (tc->permitted & ~c->permitted)))
         return -EPERM;
-    return 0;
+    return landlock_contains(c->landlock, tc->landlock) ? 0 : -EPERM;
 }
 
 uint64_t task_limit(struct task *t, int resource) {
@@ -384,33 +396,4 @@ uint64_t task_limit(struct task *t, int resource) {
     uint64_t limit = t->group->limits[resource].cur;
     mutex_unlock(&t->group->limits_lock);
     return limit;
-}
-
-struct cpu_times task_cpu_times(struct task *t) {
-    struct cpu_times c = {atomic_load_explicit(&t->user_ns, memory_order_relaxed),
-                          atomic_load_explicit(&t->system_ns, memory_order_relaxed)};
-    int64_t since = atomic_load_explicit(&t->guest_entered, memory_order_relaxed);
-
-    if (since)
-        c.user_ns += MAX(monotonic_ns() - since, 0);
-    return c;
-}
-
-struct cpu_times thread_group_cpu_locked(struct thread_group *g) {
-    struct cpu_times sum = g->dead_cpu;
-    struct task *t;
-
-    list_for_each_entry(t, &g->tasks, group_node) {
-        struct cpu_times c = task_cpu_times(t);
-        sum.user_ns += c.user_ns;
-        sum.system_ns += c.system_ns;
-    }
-    return sum;
-}
-
-struct cpu_times thread_group_cpu(struct thread_group *g) {
-    mutex_lock(&g->signal_lock);
-    struct cpu_times sum = thread_group_cpu_locked(g);
-    mutex_unlock(&g->signal_lock);
-    return sum;
 }

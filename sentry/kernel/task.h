@@ -37,6 +37,7 @@ struct container;
 struct core_dump;
 struct fd_table;
 struct fs_context;
+struct fuse_request;
 struct kernel;
 struct mm;
 struct nsproxy;
@@ -111,16 +112,17 @@ struct task {
     void *initial_fpu;       /* heap bytes: what the context starts with; NULL: as at execve */
     size_t initial_fpu_size;
     struct sem_undo_list
-        *sysvsem;             /* SEM_UNDO adjustments, shared by CLONE_SYSVSEM: sem_leave_undo(); or NULL */
-    struct task *vfork_child; /* reference: does not go on until this one has exec'd or ended */
-    _Atomic uint32_t start_state; /* task_start.c */
+        *sysvsem; /* SEM_UNDO adjustments, shared by CLONE_SYSVSEM: sem_leave_undo(); or NULL */
+    struct fuse_request *served_request; /* reference or NULL: asked when a pause came; OWN THREAD */
+    struct task *vfork_child;            /* reference: does not go on until this one has exec'd or ended */
+    _Atomic uint32_t start_state;        /* task_start.c */
     int start_error;
 
     /* Waking (waitq.h). */
     struct mutex wake_lock; /* RANK_WAITER */
     struct hostref
         context; /* wake_lock to change or for other threads; host.ptr: struct context of the platform */
-    _Atomic uint32_t wake_word; /* futex: 1 when woken or interrupted since task_block() last returned */
+    _Atomic uint32_t wake_word; /* futex: enum wake_state (waitq.c) */
     _Atomic uint32_t
         pending_work; /* enum task_work: looked at before every return to the guest and in task_block() */
     _Atomic bool in_guest; /* own thread writes: pending_work was looked at and context_switch() is coming or
@@ -164,9 +166,13 @@ struct task {
     _Atomic bool vfork_pending;
 
     /* Written by the own thread or under task.lock, read by anybody (relaxed). */
-    _Atomic int64_t user_ns, system_ns; /* task_cpu_times() adds what is still running */
+    _Atomic int64_t user_ns, system_ns; /* cpu_time.c; task_cpu_times() adds what is still running */
     _Atomic int64_t guest_entered; /* monotonic ns of the running context_switch(), 0: not in the guest */
     int64_t sentry_entered;        /* own thread: since when system time counts */
+    /* What the host had counted for the guest's thread and for ours at the last look, less user_ns and
+     * system_ns of then: cpu_time.c. */
+    _Atomic int64_t guest_surplus, sentry_surplus;
+    _Atomic int64_t user_told; /* user time that was said while the guest ran: there is no way back */
     _Atomic uint64_t voluntary_switches;
     _Atomic uint64_t min_faults;
     struct io_count io[IO_DIRECTIONS]; /* own thread; others read what may be a little old */
@@ -221,6 +227,7 @@ struct thread_group {
     struct cgroup *cgroup;            /* reference; NULL until linked (control_group.h) */
     struct list cgroup_node;          /* in cgroup.groups while a task of it runs ... */
     unsigned cgroup_live;             /* ... of which there are so many */
+    bool oom_killed;                  /* why it ends */
 
     /* signal_lock */
     struct mutex signal_lock; /* RANK_SIGHAND */
@@ -264,6 +271,9 @@ void task_park(struct task *t);
 /* As task_block(), but only the end of the task breaks it (then -ERESTARTSYS); parks by itself when the
  * kernel is paused. */
 int task_block_killable(struct task *t, int64_t deadline) must_check;
+/* For the answer of a server that is itself a guest, with locks of vfs held (docs/decisions/fuse-waits.md):
+ * 0: woken; -ERESTARTSYS: the task ends; -ERESTARTNOINTR: the kernel is paused, and the call is to unwind. */
+int task_block_served(struct task *t) must_check;
 /* Nothing breaks it; for the last steps of an exit. */
 void task_block_uninterruptible(struct task *t);
 /* As task_block_killable() without a deadline, in TASK_STOPPED; a pause of the kernel also ends it. */
@@ -306,7 +316,7 @@ char task_state_letter(struct task *t); /* as in /proc/PID/stat */
  * THREAD of t. */
 int task_ptrace_may_access(struct task *t, struct task *target, bool attach);
 uint64_t task_limit(struct task *t, int resource); /* soft limit: LINUX_RLIMIT_* */
-struct cpu_times task_cpu_times(struct task *t);
+struct cpu_times task_cpu_times(struct task *t);   /* any lock before RANK_WAITER may be held */
 struct cpu_times thread_group_cpu(
     struct thread_group *g); /* living and dead threads. No locks of RANK_TASKSET and above held */
 struct cpu_times thread_group_cpu_locked(struct thread_group *g); /* signal_lock held */

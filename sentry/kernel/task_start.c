@@ -30,6 +30,7 @@ void task_install_context(struct task *t, struct context *c) {
     t->context = c ? (struct hostref){.ops = &g_context_ops, .host.ptr = c} : (struct hostref){0};
     mutex_unlock(&t->wake_lock);
     t->answers_stale = true;
+    cpu_time_new_thread(t);
     platform_ops(t)->context_destroy(old);
 }
 

@@ -14,7 +14,8 @@ struct user_account {
     uint32_t refs;             /* table.lock */
     _Atomic int64_t processes; /* tasks */
     _Atomic int64_t signals;
-    _Atomic int64_t message_bytes; /* of POSIX queues: RLIMIT_MSGQUEUE */
+    _Atomic int64_t files_in_flight; /* sent over unix sockets, not yet received: RLIMIT_NOFILE */
+    _Atomic int64_t message_bytes;   /* of POSIX queues: RLIMIT_MSGQUEUE */
 };
 
 enum { USER_BUCKETS = 64 };

@@ -52,6 +52,9 @@ int load_program(struct task *t, const struct load_request *request, struct load
 /* The vDSO image and its parameter page, made once a kernel, after the shared memory file. k->vdso is set. */
 int vdso_create(struct kernel *k) must_check;
 void vdso_destroy(struct kernel *k);
+/* An address space whose tasks change their time namespace: in one that shifts clocks the vDSO makes the
+ * calls. */
+void vdso_shift(struct mm *mm, bool shifted);
 /* Tells every running guest of new clock offsets (kernel.realtime_offset_ns, monotonic_offset_ns:
  * settimeofday, restore). */
 void vdso_update_clocks(struct kernel *k);

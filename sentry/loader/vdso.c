@@ -10,6 +10,9 @@
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/kernel_host.h"
+#include "sentry/kernel/nsproxy.h"
+#include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/loader/load_internal.h"
 #include "sentry/loader/vdso/vdso_params.h"
 #include "sentry/mm/memfile.h"
@@ -17,7 +20,10 @@
 
 extern const char vdso_image[], vdso_image_end[];
 
-/* Kept by the kernel; `params` changes under its lock, with the sequence odd meanwhile. */
+/* Parameters, image, and a page of zeros: the parameters by which every function makes the system call, for
+ * programs in a time namespace with offsets (a page for each would have to be found and told when the clock
+ * is set).
+ * Kept by the kernel; `params` changes under its lock, with the sequence odd meanwhile. */
 struct vdso {
     struct memstore *store;
     struct mutex lock; /* RANK_LEAF */
@@ -68,7 +74,7 @@ int vdso_create(struct kernel *k) {
     mutex_init(&v->lock, RANK_LEAF);
     int result = memstore_create(k, &v->store);
     if (result == 0)
-        result = memstore_truncate(v->store, PAGE_SIZE + image_size());
+        result = memstore_truncate(v->store, PAGE_SIZE + image_size() + PAGE_SIZE);
     fill_params(k, &v->params);
     if (result == 0)
         result = write_store(v->store, vdso_image, (size_t)(vdso_image_end - vdso_image), PAGE_SIZE);
@@ -109,6 +115,35 @@ void vdso_update_clocks(struct kernel *k) {
     mutex_unlock(&v->lock);
 }
 
+static struct map_plan params_plan(struct vdso *v, gva_t place, bool shifted) {
+    return (struct map_plan){.start = place,
+                             .end = place + PAGE_SIZE,
+                             .prot = LINUX_PROT_READ,
+                             .max_prot = LINUX_PROT_READ,
+                             .flags = VMA_SPECIAL | VMA_SHARED | VMA_DONTDUMP,
+                             .mappable = memstore_mappable(v->store),
+                             .offset = shifted ? PAGE_SIZE + image_size() : 0,
+                             .name = "[vvar]"};
+}
+
+void vdso_shift(struct mm *mm, bool shifted) {
+    struct vdso *v = mm->kernel->vdso;
+    struct list dead;
+
+    if (!v || !mm->vdso)
+        return;
+    list_init(&dead);
+    mutex_lock(&mm->lock);
+    gva_t place = mm->vdso - PAGE_SIZE;
+    struct vma *there = vma_find_locked(mm, place);
+    /* A program that has moved it or taken it away has its own idea of time. */
+    if (there && there->start == place && (there->flags & VMA_SPECIAL)) {
+        struct map_plan p = params_plan(v, place, shifted);
+        (void)!mm_map_locked(mm, &p, &dead);
+    }
+    mm_unlock(mm, &dead);
+}
+
 int vdso_map_locked(struct load_state *s) {
     struct mm *mm = s->mm;
     struct vdso *v = mm->kernel->vdso;
@@ -122,13 +157,10 @@ int vdso_map_locked(struct load_state *s) {
     int64_t place = mm_search_locked(mm, hint, len, 0);
     if (place < 0)
         return (int)place;
-    struct map_plan p = {.start = (gva_t)place,
-                         .end = (gva_t)place + PAGE_SIZE,
-                         .prot = LINUX_PROT_READ,
-                         .max_prot = LINUX_PROT_READ,
-                         .flags = VMA_SPECIAL | VMA_SHARED | VMA_DONTDUMP,
-                         .mappable = memstore_mappable(v->store),
-                         .name = "[vvar]"};
+    const struct nsproxy *n = s->task->nsproxy;
+    if (n) /* where the program will run */
+        time_ns_freeze(n->time_for_children);
+    struct map_plan p = params_plan(v, (gva_t)place, n && time_ns_shifts(n->time_for_children));
     list_init(&dead);
     int result = mm_map_locked(mm, &p, &dead);
     p.start = p.end;

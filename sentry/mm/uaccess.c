@@ -99,6 +99,51 @@ size_t copy_out_partial(struct task *t, gva_t to, const void *from, size_t size)
     return copy_some(t, t->mm, (char *)(uintptr_t)from, to, size, COPY_OUT);
 }
 
+static ssize_t pieces_once(struct task *t, const struct iovec *pieces, size_t count, gva_t addr,
+                           enum direction direction) {
+    const struct platform_ops *ops = kernel_platform(t->kernel)->ops;
+
+    if (!ops->as_gather)
+        return 0;
+    uaccess_settle(t, /* waits= */ false); /* what is on its way to the same bytes was there first */
+    if (direction == COPY_IN)
+        return ops->as_gather(mm_as(t->mm), pieces, count, addr);
+    return ops->as_scatter(mm_as(t->mm), addr, pieces, count);
+}
+
+/* In one go; what did not succeed that way, piece by piece, which knows about pages that can be had. So does
+ * little, which the guest thread may carry itself. */
+static size_t copy_pieces(struct task *t, const struct iovec *pieces, size_t count, gva_t addr,
+                          enum direction direction) {
+    size_t size = 0, done = 0, start = 0;
+
+    for (size_t i = 0; i < count; i++)
+        size += pieces[i].iov_len;
+    might_block();
+    if (!t->mm || !range_ok(t->mm, addr, size))
+        return 0;
+    ssize_t n = count > 1 && size > PAGE_SIZE ? pieces_once(t, pieces, count, addr, direction) : 0;
+    done = n > 0 ? (size_t)n : 0;
+    for (size_t i = 0; i < count && done < size; start += pieces[i++].iov_len) {
+        size_t end = start + pieces[i].iov_len;
+        if (done >= end)
+            continue;
+        done += copy_some(t, t->mm, (char *)pieces[i].iov_base + (done - start), addr + done, end - done,
+                          direction);
+        if (done < end)
+            break;
+    }
+    return done;
+}
+
+size_t copy_in_pieces(struct task *t, const struct iovec *to, size_t count, gva_t from) {
+    return copy_pieces(t, to, count, from, COPY_IN);
+}
+
+size_t copy_out_pieces(struct task *t, gva_t to, const struct iovec *from, size_t count) {
+    return copy_pieces(t, from, count, to, COPY_OUT);
+}
+
 int zero_out(struct task *t, gva_t to, size_t size) {
     static const char zeros[ZERO_CHUNK];
 

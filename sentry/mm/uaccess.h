@@ -12,14 +12,21 @@
 
 #include "base/compiler.h"
 
+struct iovec; /* the host's: sentry memory */
 struct mm;
 struct task;
+
+enum { UIO_PIECES = 64 }; /* in one call: bounds what lies on a stack */
 
 int copy_in(struct task *t, void *to, gva_t from, size_t size) must_check;
 int copy_out(struct task *t, gva_t to, const void *from, size_t size) must_check;
 /* Bytes copied before the first bad page; may be 0. */
 size_t copy_in_partial(struct task *t, void *to, gva_t from, size_t size);
 size_t copy_out_partial(struct task *t, gva_t to, const void *from, size_t size);
+/* The same for a range that is put together from `count` <= UIO_PIECES pieces, in one go where the platform
+ * can. */
+size_t copy_in_pieces(struct task *t, const struct iovec *to, size_t count, gva_t from);
+size_t copy_out_pieces(struct task *t, gva_t to, const struct iovec *from, size_t count);
 /* Copies of the call at hand that are still on their way to guest memory are put in place, and what the guest
  * thread brought along is forgotten: before the task waits, or anybody else may look. */
 void uaccess_settle(struct task *t, bool waits);
@@ -71,4 +78,7 @@ void uio_done(struct uio *u);
 ssize_t uio_write(struct uio *to, const void *from, size_t size); /* into the uio: a read(2) */
 ssize_t uio_read(struct uio *from, void *to, size_t size);        /* out of the uio: a write(2) */
 ssize_t uio_zero(struct uio *to, size_t size);
+/* The same with `count` pieces of the kernel's side. */
+ssize_t uio_write_pieces(struct uio *to, const struct iovec *from, size_t count);
+ssize_t uio_read_pieces(struct uio *from, const struct iovec *to, size_t count);
 void uio_revert(struct uio *u, size_t size); /* steps back */

@@ -123,6 +123,43 @@ ssize_t uio_read(struct uio *from, void *to, size_t size) {
     return uio_move(from, to, size, MOVE_OUT_OF_UIO);
 }
 
+/* One segment of guest memory that takes them all: what is worth one go. */
+static bool in_one_segment(const struct uio *u, size_t size) {
+    return u->task && u->segment_index < u->segment_count &&
+           size <= u->segments[u->segment_index].len - u->segment_offset;
+}
+
+static ssize_t move_pieces(struct uio *u, const struct iovec *pieces, size_t count, enum move move) {
+    size_t size = 0, done = 0;
+
+    for (size_t i = 0; i < count; i++)
+        size += pieces[i].iov_len;
+    ASSERT(size <= u->remaining);
+    if (in_one_segment(u, size)) {
+        gva_t at = u->segments[u->segment_index].base + u->segment_offset;
+        done = move == MOVE_INTO_UIO ? copy_out_pieces(u->task, at, pieces, count)
+                                     : copy_in_pieces(u->task, pieces, count, at);
+        u->segment_offset += done;
+        u->remaining -= done;
+        return done > 0 || size == 0 ? (ssize_t)done : -EFAULT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ssize_t n = uio_move(u, pieces[i].iov_base, pieces[i].iov_len, move);
+        done += n > 0 ? (size_t)n : 0;
+        if (n < (ssize_t)pieces[i].iov_len)
+            return done > 0 ? (ssize_t)done : n;
+    }
+    return (ssize_t)done;
+}
+
+ssize_t uio_write_pieces(struct uio *to, const struct iovec *from, size_t count) {
+    return move_pieces(to, from, count, MOVE_INTO_UIO);
+}
+
+ssize_t uio_read_pieces(struct uio *from, const struct iovec *to, size_t count) {
+    return move_pieces(from, to, count, MOVE_OUT_OF_UIO);
+}
+
 ssize_t uio_zero(struct uio *to, size_t size) {
     return uio_move(to, NULL, size, MOVE_ZEROS);
 }

@@ -29,6 +29,7 @@ struct socket_address {
 struct socket_control {
     struct file **files; /* heap array of references; NULL: none */
     size_t file_count;
+    struct user_account *payer; /* reference: for whom they count as in flight; NULL: they are not */
     bool has_creds;
     struct pid *pid; /* reference: the sender's process */
     kuid_t uid;

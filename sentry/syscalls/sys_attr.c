@@ -244,6 +244,8 @@ static int64_t truncate_file(struct task *t, struct file *f, int64_t size) {
     int r = check_size_limit(t, f, size);
     if (r < 0)
         return r;
+    if (f->mode & FILE_NO_TRUNCATE)
+        return -EACCES;
     if (f->ops->truncate)
         return f->ops->truncate(f, (uint64_t)size);
     if (f->inode->type != LINUX_S_IFREG)

@@ -52,7 +52,7 @@ int64_t sys_timerfd_settime(struct task *t, const struct syscall_args *a) {
     struct file *f = fd_get(t, (int)a->arg[0]);
     if (!f)
         return -EBADF;
-    int r = timerfd_set(f, flags, &set, &old);
+    int r = timerfd_set(f, t, flags, &set, &old);
     file_unref(f);
     return r < 0 || !a->arg[3] ? r : put_itimerspec(t, a->arg[3], &old);
 }

@@ -49,8 +49,9 @@ static int wait_deadline(struct task *t, gva_t at, int op, int64_t *ret) {
         return copy_in_timeout(t, at, ret);
     bool real = (op & LINUX_FUTEX_CLOCK_REALTIME) || command == LINUX_FUTEX_LOCK_PI;
     int r = copy_in_timespec(t, at, &when);
+    int clock = real ? LINUX_CLOCK_REALTIME : LINUX_CLOCK_MONOTONIC;
     if (r == 0)
-        *ret = clock_deadline(t->kernel, real ? LINUX_CLOCK_REALTIME : LINUX_CLOCK_MONOTONIC, when);
+        *ret = clock_deadline(t->kernel, clock, clock_to_kernel(t, clock, when));
     return r;
 }
 
@@ -150,7 +151,7 @@ static int futex2_deadline(struct task *t, gva_t at, int clock, int64_t *ret) {
         return -EINVAL;
     int r = copy_in_timespec(t, at, &when);
     if (r == 0)
-        *ret = clock_deadline(t->kernel, clock, when);
+        *ret = clock_deadline(t->kernel, clock, clock_to_kernel(t, clock, when));
     return r;
 }
 

@@ -197,6 +197,25 @@ static int64_t ioctl_plain(struct task *t, struct file *f, uint32_t cmd, gva_t a
     }
 }
 
+/* Of a device, what is not the device's own business: LANDLOCK_ACCESS_FS_IOCTL_DEV in landlock(7). */
+static bool allowed_by_landlock(const struct file *f, uint32_t cmd) {
+    if (likely(!(f->mode & FILE_NO_IOCTL)))
+        return true;
+    switch (cmd) {
+    case LINUX_FIOQSIZE:
+    case LINUX_FIFREEZE:
+    case LINUX_FITHAW:
+    case LINUX_FIGETBSZ:
+    case LINUX_FS_IOC_FIEMAP:
+    case LINUX_FICLONE:
+    case LINUX_FICLONERANGE:
+    case LINUX_FIDEDUPERANGE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static int64_t do_ioctl(struct task *t, struct file *f, int fd, uint32_t cmd, gva_t arg) {
     switch (cmd) {
     case LINUX_FIOCLEX:
@@ -210,6 +229,8 @@ static int64_t do_ioctl(struct task *t, struct file *f, int fd, uint32_t cmd, gv
     default:
         break;
     }
+    if (!allowed_by_landlock(f, cmd))
+        return -EACCES;
     int64_t r = f->ops->ioctl ? f->ops->ioctl(f, t, cmd, arg) : -ENOTTY;
     return r == -ENOTTY ? ioctl_plain(t, f, cmd, arg) : r;
 }

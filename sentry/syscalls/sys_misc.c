@@ -13,6 +13,7 @@
 #include "sentry/kernel/kernel_host.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/uaccess.h"
 #include "sentry/syscalls/syscalls.h"
@@ -64,7 +65,8 @@ int64_t sys_sysinfo(struct task *t, const struct syscall_args *a) {
     struct kernel *k = t->kernel;
     struct linux_sysinfo s = {.mem_unit = 1};
 
-    s.uptime = clock_guest_boottime(k) / NSEC_PER_SEC;
+    s.uptime =
+        (clock_guest_boottime(k) + time_ns_offset(t->nsproxy->time, LINUX_CLOCK_BOOTTIME)) / NSEC_PER_SEC;
     host_load_average(s.loads);
     s.totalram = k->total_memory;
     s.freeram = MIN(host_free_memory(), k->total_memory);

@@ -17,6 +17,7 @@
 #include "sentry/syscalls/sys_files.h"
 #include "sentry/syscalls/sys_util.h"
 #include "sentry/vfs/fs_config.h"
+#include "sentry/vfs/landlock.h"
 
 enum {
     ATTRS = LINUX_MOUNT_ATTR_RDONLY | LINUX_MOUNT_ATTR_NOSUID | LINUX_MOUNT_ATTR_NODEV |
@@ -233,7 +234,7 @@ int64_t sys_move_mount(struct task *t, const struct syscall_args *a) {
     uint32_t flags = arg_u32(a, 4);
     struct path from, to;
 
-    if (!may_mount(t))
+    if (!may_mount(t) || landlock_check_mount(task_creds(t)) < 0)
         return -EPERM;
     if (flags & ~known || (flags & LINUX_MOVE_MOUNT_BENEATH && flags & LINUX_MOVE_MOUNT_SET_GROUP))
         return -EINVAL;

@@ -85,7 +85,7 @@ static int64_t get_limits(struct task *t, int cmd, gva_t to) {
 
 static int64_t get_stat(struct task *t, int id, enum ipc_lookup how, gva_t to) {
     struct linux_msqid_ds ds;
-    int result = msg_stat(t, id, how, &ds);
+    int result = ipc_stat(t, IPC_MSG, id, how, &ds);
 
     if (result < 0)
         return result;
@@ -114,7 +114,7 @@ int64_t sys_msgctl(struct task *t, const struct syscall_args *a) {
     case LINUX_IPC_SET:
         return copy_in(t, &ds, at, sizeof ds) < 0 ? -EFAULT : msg_set(t, id, &ds);
     case LINUX_IPC_RMID:
-        return msg_remove(t, id);
+        return ipc_rmid(t, IPC_MSG, id);
     }
     return -EINVAL;
 }

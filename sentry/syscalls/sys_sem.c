@@ -77,7 +77,7 @@ static int64_t get_limits(struct task *t, int cmd, gva_t to) {
 
 static int64_t get_stat(struct task *t, int id, enum ipc_lookup how, gva_t to) {
     struct linux_semid_ds ds;
-    int result = sem_stat(t, id, how, &ds);
+    int result = ipc_stat(t, IPC_SEM, id, how, &ds);
 
     if (result < 0)
         return result;
@@ -130,9 +130,9 @@ int64_t sys_semctl(struct task *t, const struct syscall_args *a) {
     case LINUX_SETVAL:
         return sem_set_one(t, id, number, (int)at);
     case LINUX_IPC_SET:
-        return copy_in(t, &ds, at, sizeof ds) < 0 ? -EFAULT : sem_set(t, id, &ds.perm);
+        return copy_in(t, &ds, at, sizeof ds) < 0 ? -EFAULT : ipc_set(t, IPC_SEM, id, &ds.perm);
     case LINUX_IPC_RMID:
-        return sem_remove(t, id);
+        return ipc_rmid(t, IPC_SEM, id);
     }
     return -EINVAL;
 }

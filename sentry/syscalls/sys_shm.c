@@ -37,7 +37,7 @@ static int64_t get_limits(struct task *t, gva_t to) {
 
 static int64_t get_stat(struct task *t, int id, enum ipc_lookup how, gva_t to) {
     struct linux_shmid_ds ds;
-    int result = shm_stat(t, id, how, &ds);
+    int result = ipc_stat(t, IPC_SHM, id, how, &ds);
 
     if (result < 0)
         return result;
@@ -68,9 +68,9 @@ int64_t sys_shmctl(struct task *t, const struct syscall_args *a) {
     case LINUX_SHM_STAT_ANY:
         return get_stat(t, id, IPC_BY_INDEX_ANY, at);
     case LINUX_IPC_SET:
-        return copy_in(t, &ds, at, sizeof ds) < 0 ? -EFAULT : shm_set(t, id, &ds.perm);
+        return copy_in(t, &ds, at, sizeof ds) < 0 ? -EFAULT : ipc_set(t, IPC_SHM, id, &ds.perm);
     case LINUX_IPC_RMID:
-        return shm_remove(t, id);
+        return ipc_rmid(t, IPC_SHM, id);
     case LINUX_SHM_LOCK:
     case LINUX_SHM_UNLOCK:
         return shm_lock(t, id, cmd == LINUX_SHM_LOCK);

@@ -17,6 +17,7 @@
 #include "sentry/socket/socket.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/fd_table.h"
+#include "sentry/vfs/landlock.h"
 
 enum { OPTION_MAX = 4096, MMSG_MAX = 1024, TYPE_MASK = 0xf };
 
@@ -125,6 +126,29 @@ int64_t sys_socketpair(struct task *t, const struct syscall_args *a) {
 
 /* ---- names ---- */
 
+/* Ports of TCP that the task has renounced: landlock(7). */
+static int check_renounced(struct task *t, const struct socket *s, const struct socket_address *a,
+                           bool bind) {
+    bool inet = s->family == LINUX_AF_INET || s->family == LINUX_AF_INET6;
+    uint16_t family = a->storage.family;
+    struct linux_sockaddr_in in;
+
+    if (likely(!task_creds(t)->landlock) || !inet || s->type != LINUX_SOCK_STREAM ||
+        (s->protocol != 0 && s->protocol != LINUX_IPPROTO_TCP))
+        return 0;
+    if (a->len < sizeof family)
+        return -EINVAL;
+    if (family != LINUX_AF_UNSPEC && family != LINUX_AF_INET && family != LINUX_AF_INET6)
+        return 0;
+    if (family == LINUX_AF_UNSPEC && !bind) /* to dissolve a connection */
+        return 0;
+    if (a->len < sizeof in || (family != LINUX_AF_UNSPEC && family != s->family))
+        return -EINVAL;
+    memcpy(&in, &a->storage, sizeof in); /* the port lies at one place in both families */
+    return landlock_check_port(task_creds(t), __builtin_bswap16(in.port),
+                               bind ? LINUX_LANDLOCK_NET_BIND_TCP : LINUX_LANDLOCK_NET_CONNECT_TCP);
+}
+
 int64_t sys_bind(struct task *t, const struct syscall_args *a) {
     struct socket_address address;
     struct file *f;
@@ -134,6 +158,8 @@ int64_t sys_bind(struct task *t, const struct syscall_args *a) {
     if (r < 0)
         return r;
     r = address_in(t, a->arg[1], a->arg[2], &address);
+    if (r == 0)
+        r = check_renounced(t, s, &address, /* bind= */ true);
     if (r == 0)
         r = s->ops->bind ? s->ops->bind(s, t, &address) : -EOPNOTSUPP;
     file_unref(f);
@@ -149,6 +175,8 @@ int64_t sys_connect(struct task *t, const struct syscall_args *a) {
     if (r < 0)
         return r;
     r = address_in(t, a->arg[1], a->arg[2], &address);
+    if (r == 0)
+        r = check_renounced(t, s, &address, /* bind= */ false);
     if (r == 0)
         r = s->ops->connect ? s->ops->connect(s, t, &address) : -EOPNOTSUPP;
     file_unref(f);
@@ -290,6 +318,8 @@ int64_t sys_getsockopt(struct task *t, const struct syscall_args *a) {
     if (r == 0 && given < 0)
         r = -EINVAL;
     uint32_t len = r == 0 ? (uint32_t)MIN(given, (int32_t)sizeof value) : 0;
+    if (r == 0 && a->arg[1] == LINUX_SOL_PACKET && len > 0) /* PACKET_HDRLEN is asked about a version */
+        r = copy_in(t, value, a->arg[3], MIN(len, (uint32_t)sizeof given));
     if (r == 0)
         r = socket_get_option(s, t, (int)a->arg[1], (int)a->arg[2], value, &len);
     /* SO_GET_FILTER counts instructions, in and out */

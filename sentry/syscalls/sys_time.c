@@ -188,7 +188,7 @@ int64_t sys_clock_nanosleep(struct task *t, const struct syscall_args *a) {
         return sleep_cpu(t, clock, absolute ? ns : clock_add(now, ns));
     if (!absolute)
         return sleep_until(t, clock_add(monotonic_ns(), ns), a->arg[3]);
-    int64_t deadline = clock_deadline(t->kernel, clock, ns);
+    int64_t deadline = clock_deadline(t->kernel, clock, clock_to_kernel(t, clock, ns));
     while ((r = task_block(t, deadline)) == 0)
         ;
     return r == -ETIMEDOUT ? 0 : -ERESTARTNOHAND; /* restarted with the same absolute time */

@@ -222,6 +222,7 @@ int dentry_add(struct dentry *parent, const char *name, size_t len, struct inode
         return -ENOMEM;
     mutex_assert_held(&parent->inode->dir_lock);
     d->hash = name_hash(v, parent, name, len);
+    atomic_store(&d->names_seen, atomic_load(&parent->inode->names_changed));
     bool keep = !(parent->fs->flags & FS_NO_CACHE) && (inode || !(parent->fs->flags & FS_NO_NEGATIVE));
     if (keep)
         dentry_ref(d);
@@ -261,6 +262,7 @@ static int lookup_slow(struct dentry *parent, const char *name, size_t len, stru
     if (old && inode == old->inode) {
         inode_unref(inode);
         atomic_store(&old->stale, false);
+        atomic_store(&old->names_seen, atomic_load(&dir->names_changed));
         *ret = dentry_ref(old);
         return 0;
     }
@@ -278,16 +280,22 @@ static int lookup_slow(struct dentry *parent, const char *name, size_t len, stru
     return r;
 }
 
+static bool is_outdated(const struct dentry *parent, const struct dentry *d) {
+    return atomic_load_explicit(&d->stale, memory_order_relaxed) ||
+           atomic_load_explicit(&d->names_seen, memory_order_relaxed) !=
+               atomic_load_explicit(&parent->inode->names_changed, memory_order_relaxed);
+}
+
 /* 1: good; 0: look it up again. */
-static int dentry_check(struct dentry *d) {
-    if (atomic_load_explicit(&d->stale, memory_order_relaxed))
+static int dentry_check(const struct dentry *parent, struct dentry *d) {
+    if (is_outdated(parent, d))
         return 0;
     return d->fs->ops->revalidate ? d->fs->ops->revalidate(d->fs, d) : 1;
 }
 
 int dentry_lookup_locked(struct dentry *parent, const char *name, size_t len, struct dentry **ret) {
     struct dentry *d = hash_find(vfs_of(parent->fs), parent, name, len);
-    int r = d ? dentry_check(d) : 0;
+    int r = d ? dentry_check(parent, d) : 0;
 
     if (r > 0) {
         *ret = d;
@@ -305,7 +313,7 @@ int dentry_lookup(struct dentry *parent, const char *name, size_t len, struct de
     if (!parent->inode || !inode_is_dir(parent->inode))
         return -ENOTDIR;
     struct dentry *d = hash_find(vfs_of(parent->fs), parent, name, len);
-    int r = d ? dentry_check(d) : 0;
+    int r = d ? dentry_check(parent, d) : 0;
     if (r > 0) {
         *ret = d;
         return 0;
@@ -322,7 +330,7 @@ int dentry_lookup(struct dentry *parent, const char *name, size_t len, struct de
 int dentry_lookup_cached(struct dentry *parent, const char *name, size_t len, struct dentry **ret) {
     struct dentry *d = hash_find(vfs_of(parent->fs), parent, name, len);
 
-    if (d && !atomic_load_explicit(&d->stale, memory_order_relaxed) && !d->fs->ops->revalidate) {
+    if (d && !is_outdated(parent, d) && !d->fs->ops->revalidate) {
         *ret = d;
         return 0;
     }
@@ -513,6 +521,7 @@ static void set_parent(struct dentry *d, struct dentry *new_parent, struct dentr
     list_add(&new_parent->children, &d->child_node);
     mutex_unlock(&new_parent->lock);
     dentry_ref(new_parent);
+    atomic_store(&d->names_seen, atomic_load(&new_parent->inode->names_changed));
     mutex_lock(&d->lock);
     d->parent = new_parent;
     set_name_locked(d, n);

@@ -30,6 +30,7 @@ uint32_t fanotify_group_flags(struct file *f);
  * lock ranked above RANK_EVENT held. */
 void fanotify_path_event(const struct path *p, uint64_t mask);
 void fanotify_name_event(struct inode *dir, const char *name, size_t len, struct inode *child, uint64_t mask);
+void fanotify_self_event(struct inode *i, uint64_t mask); /* IN_DELETE_SELF, IN_MOVE_SELF */
 /* Asks who must be asked: FAN_OPEN_PERM, ACCESS_PERM, OPEN_EXEC_PERM. 0, -EPERM, -ERESTARTSYS. OWN THREAD. */
 int fanotify_permission(struct task *t, const struct path *p, uint64_t mask) must_check;
 /* What is marked ends. */

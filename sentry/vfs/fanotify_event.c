@@ -252,6 +252,14 @@ void fanotify_name_event(struct inode *dir, const char *name, size_t len, struct
     tell(v, &h);
 }
 
+void fanotify_self_event(struct inode *i, uint64_t mask) {
+    struct vfs *v = vfs_of(i->fs);
+    struct happening h = {.mask = mask, .object = i, .on_dir = inode_is_dir(i)};
+
+    if (unlikely(!nobody_marks(v)))
+        tell(v, &h);
+}
+
 /* ---- permission ---- */
 
 static uint32_t response_of(struct fan_group *g, struct fan_event *e) {

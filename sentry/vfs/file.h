@@ -55,6 +55,8 @@ enum file_mode {
     FILE_COUNTED = 64 /* counts as a writer of inode and mount */,
     FILE_OPENED = 128 /* inotify saw the open */,
     FILE_READ_COUNTED = 1024 /* counts as a reader of the inode */,
+    FILE_NO_TRUNCATE = 4096 /* Landlock, of who opened it: ftruncate, and ioctls of a device: -EACCES */,
+    FILE_NO_IOCTL = 8192,
 };
 
 /* All members optional unless marked; wrappers file_*() give the errno in brackets when absent. All may block

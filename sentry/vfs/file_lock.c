@@ -6,7 +6,8 @@
  * descriptor table (POSIX), an open file (OFD, flock); they are compared, never followed.
  *
  * Deadlock (POSIX only): who waits says for whom on vfs.blocked_locks; before a wait the chain is followed
- * for MAX_CHAIN steps, as Linux does. Locks: inode.locks_lock, then vfs.lock_graph.
+ * for MAX_CHAIN steps, as Linux does. /proc/locks shows vfs.all_locks: so lists of locks change under both
+ * locks, inode.locks_lock, then vfs.lock_graph.
  */
 #include "sentry/vfs/file_lock.h"
 
@@ -14,6 +15,7 @@
 
 #include "base/clock.h"
 #include "sentry/heap/heap.h"
+#include "sentry/heap/text.h"
 #include "sentry/kernel/pid.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/vfs_internal.h"
@@ -27,6 +29,8 @@ struct file_lock {
     enum lock_type type;
     uint64_t start, end; /* inclusive */
     struct pid *pid;     /* reference: of the process that set it; NULL for OFD */
+    struct list listed;  /* vfs.all_locks */
+    uint64_t dev, ino;   /* of its file */
 };
 HEAP_TYPE(file_lock, struct file_lock, 0);
 
@@ -83,6 +87,8 @@ static int spare_get(struct task *t, enum lock_kind kind, struct spare *s) {
     }
     list_init(&s->new->node);
     list_init(&s->half->node);
+    list_init(&s->new->listed);
+    list_init(&s->half->listed);
     if (kind != LOCK_OFD) {
         s->new->pid = pid_ref(t->group->pid);
         s->half->pid = pid_ref(t->group->pid);
@@ -90,10 +96,24 @@ static int spare_get(struct task *t, enum lock_kind kind, struct spare *s) {
     return 0;
 }
 
+static void list_lock_locked(struct inode *i, struct list *at, struct file_lock *l) {
+    l->dev = i->fs->dev;
+    l->ino = i->ino;
+    list_add_tail(at, &l->node);
+    list_add_tail(&vfs_of(i->fs)->all_locks, &l->listed);
+}
+
+static void unlist_lock_locked(struct file_lock *l, struct list *gone) {
+    list_del(&l->node);
+    list_del(&l->listed);
+    list_add(gone, &l->node);
+}
+
 /* The owner's locks after [start, end] has become r->type. Those that end up in `gone` are freed by the
- * caller without the lock. */
-static void apply_locked(struct list *locks, const void *owner, enum lock_kind kind,
-                         const struct lock_range *r, struct spare *s, struct list *gone) {
+ * caller without the locks. */
+static void apply_locked(struct inode *i, const void *owner, enum lock_kind kind, const struct lock_range *r,
+                         struct spare *s, struct list *gone) {
+    struct list *locks = list_of(i, kind);
     struct file_lock *l, *next;
     uint64_t start = r->start, end = r->end;
 
@@ -106,8 +126,7 @@ static void apply_locked(struct list *locks, const void *owner, enum lock_kind k
             if (touches) {
                 start = MIN(start, l->start);
                 end = MAX(end, l->end);
-                list_del(&l->node);
-                list_add(gone, &l->node);
+                unlist_lock_locked(l, gone);
             }
             continue;
         }
@@ -122,14 +141,13 @@ static void apply_locked(struct list *locks, const void *owner, enum lock_kind k
             half->start = r->end + 1;
             half->end = l->end;
             l->end = r->start - 1;
-            list_add(&l->node, &half->node);
+            list_lock_locked(i, &l->node, half); /* before it in the list: seen already */
         } else if (l->start < r->start) {
             l->end = r->start - 1;
         } else if (l->end > r->end) {
             l->start = r->end + 1;
         } else {
-            list_del(&l->node);
-            list_add(gone, &l->node);
+            unlist_lock_locked(l, gone);
         }
     }
     if (r->type == LOCK_NONE)
@@ -141,7 +159,7 @@ static void apply_locked(struct list *locks, const void *owner, enum lock_kind k
     new->type = r->type;
     new->start = start;
     new->end = end;
-    list_add_tail(locks, &new->node);
+    list_lock_locked(i, locks, new);
 }
 
 /* One try. `blocker`: set on -EAGAIN. */
@@ -149,24 +167,27 @@ static int try_set(struct inode *i, const void *owner, enum lock_kind kind, cons
                    struct spare *s, const void **ret_blocker) {
     struct list gone = LIST_INIT(gone);
     struct list *locks = list_of(i, kind);
+    struct vfs *v = vfs_of(i->fs);
     bool dropped = false;
     int result = 0;
 
     mutex_lock(&i->locks_lock);
+    mutex_lock(&v->lock_graph);
     if (kind == LOCK_FLOCK) { /* a conversion lets go first: flock(2) */
         const struct lock_range none = {LOCK_NONE, r->start, r->end, 0};
         struct file_lock *l;
         list_for_each_entry(l, locks, node) dropped |= l->owner == owner && l->type != r->type;
         if (dropped)
-            apply_locked(locks, owner, kind, &none, s, &gone);
+            apply_locked(i, owner, kind, &none, s, &gone);
     }
     struct file_lock *conflict = r->type == LOCK_NONE ? NULL : find_conflict_locked(locks, owner, r);
     if (conflict) {
         *ret_blocker = conflict->owner;
         result = -EAGAIN;
     } else {
-        apply_locked(locks, owner, kind, r, s, &gone);
+        apply_locked(i, owner, kind, r, s, &gone);
     }
+    mutex_unlock(&v->lock_graph);
     mutex_unlock(&i->locks_lock);
     if (!list_empty(&gone) || result == 0)
         waitq_wake(&i->locks_queue, WAIT_ANY);
@@ -264,12 +285,16 @@ static void drop_owned(struct inode *i, struct list *locks, const void *owner) {
     struct file_lock *l, *next;
 
     mutex_lock(&i->locks_lock);
-    list_for_each_entry_safe(l, next, locks, node) {
-        if (l->owner == owner) {
-            list_del(&l->node);
-            list_add(&gone, &l->node);
-        }
+    if (list_empty(locks)) { /* nearly every close */
+        mutex_unlock(&i->locks_lock);
+        return;
     }
+    mutex_lock(&vfs_of(i->fs)->lock_graph);
+    list_for_each_entry_safe(l, next, locks, node) {
+        if (l->owner == owner)
+            unlist_lock_locked(l, &gone);
+    }
+    mutex_unlock(&vfs_of(i->fs)->lock_graph);
     mutex_unlock(&i->locks_lock);
     if (list_empty(&gone))
         return;
@@ -287,4 +312,33 @@ void file_lock_release(struct file *f) {
         return;
     drop_owned(f->inode, &f->inode->posix_locks, f);
     drop_owned(f->inode, &f->inode->flocks, f);
+}
+
+/* ---- /proc/locks ---- */
+
+static void show_one(const struct file_lock *l, unsigned number, int pid, struct text *out) {
+    static const char *const kinds[] = {
+        [LOCK_POSIX] = "POSIX ", [LOCK_OFD] = "OFDLCK", [LOCK_FLOCK] = "FLOCK "};
+
+    text_printf(out, "%u: %s ADVISORY  %s %d %02x:%02x:%lu ", number, kinds[l->kind],
+                l->type == LOCK_WRITE ? "WRITE" : "READ", pid, (unsigned)(l->dev >> 8 & 0xfff),
+                (unsigned)((l->dev & 0xff) | (l->dev >> 12 & 0xfff00)), (unsigned long)l->ino);
+    if (l->kind == LOCK_FLOCK || l->end >= INT64_MAX)
+        text_printf(out, "%lu EOF\n", l->kind == LOCK_FLOCK ? 0ul : (unsigned long)l->start);
+    else
+        text_printf(out, "%lu %lu\n", (unsigned long)l->start, (unsigned long)l->end);
+}
+
+void file_locks_show(struct kernel *k, struct pid_ns *ns, struct text *out) {
+    struct vfs *v = k->vfs;
+    struct file_lock *l;
+    unsigned number = 0;
+
+    mutex_lock(&v->lock_graph);
+    list_for_each_entry(l, &v->all_locks, listed) {
+        int pid = l->kind == LOCK_OFD ? -1 : pid_nr(l->pid, ns);
+        if (pid != 0) /* somebody who is not to be seen from here */
+            show_one(l, ++number, pid, out);
+    }
+    mutex_unlock(&v->lock_graph);
 }

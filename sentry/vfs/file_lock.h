@@ -7,7 +7,10 @@
 
 struct fd_table;
 struct file;
+struct kernel;
+struct pid_ns;
 struct task;
+struct text;
 
 enum lock_kind { LOCK_POSIX, LOCK_OFD, LOCK_FLOCK };
 enum lock_type { LOCK_READ, LOCK_WRITE, LOCK_NONE };
@@ -27,5 +30,7 @@ int file_lock_set(struct task *t, struct file *f, enum lock_kind kind, const str
 void file_lock_test(struct task *t, struct file *f, enum lock_kind kind, struct lock_range *r);
 /* A descriptor of `files` for `f` was closed: its POSIX locks on the file go. */
 void file_lock_close(struct fd_table *files, struct file *f);
+/* /proc/locks, without leases and those who wait: proc_locks(5). Numbers of owners as in `ns`. */
+void file_locks_show(struct kernel *k, struct pid_ns *ns, struct text *out);
 /* The open file ends: OFD and flock locks go. */
 void file_lock_release(struct file *f);

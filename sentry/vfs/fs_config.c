@@ -25,7 +25,7 @@ struct fs_config {
     const struct fs_type *type;
     struct pid_ns *pid_ns;   /* reference: of the opener */
     struct user_ns *user_ns; /* reference */
-    struct mutex lock;       /* RANK_INODE; all below */
+    struct mutex lock;       /* RANK_FS_CONFIG; all below */
     enum phase phase;
     struct filesystem *fs; /* reference, once made or picked */
     bool readonly;
@@ -104,7 +104,7 @@ static int config_new(struct task *t, const struct fs_type *type, struct filesys
         heap_free(c);
         return r;
     }
-    mutex_init(&c->lock, RANK_INODE);
+    mutex_init(&c->lock, RANK_FS_CONFIG);
     c->type = type;
     c->fs = fs ? filesystem_ref(fs) : NULL;
     c->pid_ns = pid_ns_ref(task_pid_ns(t));

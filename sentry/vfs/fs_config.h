@@ -3,8 +3,8 @@
  * and fsmount(2) mounts.
  *
  * Options are kept as text, as mount(2) would give them, at most a page of it; a type with `check_option`
- * says at once what it does not know. A file of this kind is a struct file; its lock is RANK_INODE, taken by
- * all functions here, since making a file system may block.
+ * says at once what it does not know. A file of this kind is a struct file; its lock is RANK_FS_CONFIG, taken
+ * by all functions here, since making a file system may block.
  */
 #pragma once
 

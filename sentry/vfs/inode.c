@@ -30,9 +30,12 @@ void fs_type_register(const struct fs_type *type) {
     g_fs_types[g_fs_type_count++] = type;
 }
 
+/* "fuse.NAME" is fuse, whose server calls itself NAME. */
 const struct fs_type *fs_type_find(const char *name) {
+    size_t len = strncmp(name, "fuse.", 5) == 0 ? 4 : strlen(name);
+
     for (unsigned i = 0; i < g_fs_type_count; i++)
-        if (strcmp(g_fs_types[i]->name, name) == 0)
+        if (strncmp(g_fs_types[i]->name, name, len) == 0 && !g_fs_types[i]->name[len])
             return g_fs_types[i];
     return NULL;
 }
@@ -48,6 +51,22 @@ int filesystem_create(struct kernel *k, const char *type_name, const struct moun
     if (!type)
         return -ENODEV;
     return type->mount(k, type, o, ret);
+}
+
+static const struct {
+    enum lock_rank rename, dir, inode;
+} stack_ranks[FS_STACK_MAX + 1] = {
+    {RANK_RENAME, RANK_INODE_DIR, RANK_INODE},
+    {RANK_STACK1_RENAME, RANK_STACK1_DIR, RANK_STACK1_INODE},
+    {RANK_STACK2_RENAME, RANK_STACK2_DIR, RANK_STACK2_INODE},
+};
+
+int filesystem_stack_over(struct filesystem *fs, unsigned stack) {
+    if (stack >= FS_STACK_MAX)
+        return -EINVAL;
+    fs->stack = stack + 1;
+    mutex_init(&fs->rename_lock, stack_ranks[fs->stack].rename);
+    return 0;
 }
 
 int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesystem_ops *ops,
@@ -96,6 +115,7 @@ void filesystem_done(struct filesystem *fs) {
     ASSERT(fs->held == 0);
     ASSERT(!fs->root);
     fs->user_ns = user_ns_unref(fs->user_ns);
+    heap_free(fs->subtype);
 }
 
 /* ---- inodes ---- */
@@ -111,8 +131,8 @@ void inode_init(struct inode *i, const struct inode_ops *ops, struct filesystem 
     i->fs = fs;
     i->ino = ino;
     i->type = mode_and_type & LINUX_S_IFMT;
-    mutex_init(&i->dir_lock, fs->layer ? RANK_INODE_LOWER_DIR : RANK_INODE_DIR);
-    mutex_init(&i->lock, fs->layer ? RANK_INODE_LOWER : RANK_INODE);
+    mutex_init(&i->dir_lock, fs->layer ? RANK_INODE_LOWER_DIR : stack_ranks[fs->stack].dir);
+    mutex_init(&i->lock, fs->layer ? RANK_INODE_LOWER : stack_ranks[fs->stack].inode);
     i->mode = mode_and_type & 07777;
     i->uid = uid;
     i->gid = gid;

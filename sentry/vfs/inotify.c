@@ -309,8 +309,11 @@ void vfs_notify_parent(struct dentry *d, uint32_t mask, uint32_t cookie) {
 }
 
 void vfs_notify_self(struct dentry *d, uint32_t mask) {
-    if (!nobody_watches(d) && d->inode)
-        send_to_marks(d->inode, mask, 0, NULL, 0);
+    if (nobody_watches(d) || !d->inode)
+        return;
+    send_to_marks(d->inode, mask, 0, NULL, 0);
+    if (mask & LINUX_IN_DELETE_SELF)
+        fanotify_self_event(d->inode, LINUX_IN_DELETE_SELF);
 }
 
 void vfs_notify(struct dentry *d, uint32_t mask, uint32_t cookie) {
@@ -340,6 +343,7 @@ void vfs_notify_rename(struct inode *from_dir, const char *from, size_t from_len
     fanotify_name_event(from_dir, from, from_len, moved->inode, LINUX_IN_MOVED_FROM);
     fanotify_name_event(to_dir, to, to_len, moved->inode, LINUX_IN_MOVED_TO);
     send_to_marks(moved->inode, LINUX_IN_MOVE_SELF, 0, NULL, 0); /* events of oneself never say ISDIR */
+    fanotify_self_event(moved->inode, LINUX_IN_MOVE_SELF);
 }
 
 /* ---- the file ---- */

@@ -2,6 +2,8 @@
  * sentry/vfs/layer.c: how a file system made of others (overlay) opens files of those others: by a mount that
  * no namespace shows and paths that are no names.
  */
+#include "sentry/vfs/layer.h"
+
 #include <errno.h>
 
 #include "sentry/vfs/vfs_internal.h"
@@ -13,6 +15,18 @@ int vfs_layer_mount(struct filesystem *fs, struct mount **ret) {
         return -ENOMEM;
     *ret = m;
     return 0;
+}
+
+int vfs_layer_mount_path(struct mnt_ns *ns, const struct path *p, struct mount **ret) {
+    struct vfs *v = vfs_of(p->mount->fs);
+
+    mutex_lock(&v->mounts_lock);
+    bool may = mount_may_bind_locked(ns, p, /* recursive= */ false);
+    mutex_unlock(&v->mounts_lock);
+    if (!may)
+        return -EINVAL;
+    *ret = mount_new(v, p->mount->fs, p->dentry, MOUNT_INTERNAL, p->mount->fs->type->name);
+    return *ret ? 0 : -ENOMEM;
 }
 
 int vfs_layer_open(struct mount *m, struct inode *inode, uint32_t flags, const struct creds *c,

@@ -201,6 +201,7 @@ int vfs_create(struct kernel *k) {
     list_init(&v->marks);
     list_init(&v->grouped);
     list_init(&v->blocked_locks);
+    list_init(&v->all_locks);
     vfs_settings_init(v);
     list_init(&v->fan_marks);
     mutex_init(&v->fan_lock, RANK_LEAF);

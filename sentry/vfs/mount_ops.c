@@ -48,6 +48,19 @@ bool mount_is_ours_locked(const struct mount *m, const struct mnt_ns *ns) {
     return m->ns == ns || (m->ns && m->ns->anonymous && m->ns->user_ns == ns->user_ns);
 }
 
+bool mount_may_bind_locked(const struct mnt_ns *ns, const struct path *from, bool recursive) {
+    struct mount *c;
+
+    if (from->mount->propagation == PROPAGATE_UNBINDABLE ||
+        (!mount_is_ours_locked(from->mount, ns) && !(from->mount->flags & MOUNT_INTERNAL)))
+        return false;
+    if (!recursive)
+        list_for_each_entry(c, &from->mount->children,
+                            child_node) if (c->flags & MOUNT_LOCKED &&
+                                            dentry_is_below(c->mountpoint, from->dentry)) return false;
+    return true;
+}
+
 int mount_bind_tree(struct mnt_ns *ns, const struct path *from, bool recursive, struct mount **ret) {
     struct vfs *v = ns->kernel->vfs;
     struct list gone = LIST_INIT(gone);
@@ -55,15 +68,8 @@ int mount_bind_tree(struct mnt_ns *ns, const struct path *from, bool recursive, 
     int r = 0;
 
     mutex_lock(&v->mounts_lock);
-    if (from->mount->propagation == PROPAGATE_UNBINDABLE ||
-        (!mount_is_ours_locked(from->mount, ns) && !(from->mount->flags & MOUNT_INTERNAL)))
+    if (!mount_may_bind_locked(ns, from, recursive))
         r = -EINVAL;
-    /* A bind that leaves out what is mounted below must not uncover what locked mounts hide. */
-    struct mount *c;
-    if (r == 0 && !recursive)
-        list_for_each_entry(c, &from->mount->children,
-                            child_node) if (c->flags & MOUNT_LOCKED &&
-                                            dentry_is_below(c->mountpoint, from->dentry)) r = -EINVAL;
     if (r == 0)
         r = mount_copy_tree_locked(v, from->mount, from->dentry, recursive, COPY_SKIP_UNBINDABLE, &tree,
                                    &gone);

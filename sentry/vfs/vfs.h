@@ -47,7 +47,6 @@ struct mnt_ns;
 struct task;
 
 /* ---- attributes ---- */
-
 struct kstat {
     uint64_t ino, size, blocks, nlink;
     uint32_t mode; /* type and permissions: LINUX_S_* */
@@ -137,20 +136,22 @@ struct filesystem {
     struct kernel *kernel;
     const struct filesystem_ops *ops;
     const struct fs_type *type;
+    char *subtype;         /* heap, or NULL: as in "fuse.sshfs" */
     uint64_t dev;          /* st_dev: anonymous device number, given by filesystem_init() */
     _Atomic uint32_t held; /* 1 for the users + inodes + dentries: keeps the memory */
     struct dentry
         *root; /* reference; set by the type's mount() with dentry_new_root(); dropped with the last user */
     struct mutex rename_lock; /* RANK_RENAME */
     unsigned layer;           /* 0: on top; 1: below an overlay: inode locks get the LOWER ranks */
-    uint32_t flags;           /* FS_* */
+    unsigned stack; /* how many guests' overlays deep it is, at most FS_STACK_MAX: the STACK ranks */
+    uint32_t flags; /* FS_* */
     uint64_t magic;
     struct user_ns *user_ns; /* reference: of who mounted it; NULL: the kernel's first */
 };
 DECLARE_REF(filesystem);
 enum {
     FS_READONLY = 1,
-    FS_NO_CACHE = 2 /* unused dentries are dropped at once */,
+    FS_NO_CACHE = 2, /* unused dentries are dropped at once */
     FS_NOEXEC = 4,
     FS_NODEV = 8,
     FS_TRUNC_IN_OPEN = 16,
@@ -158,6 +159,10 @@ enum {
 };
 int filesystem_init(struct filesystem *fs, struct kernel *k, const struct filesystem_ops *ops,
                     const struct fs_type *type, unsigned layer) must_check;
+/* It shows files of others, the deepest of which is of that depth. Before it has inodes. -EINVAL: too deep.
+ */
+enum { FS_STACK_MAX = 2 };
+int filesystem_stack_over(struct filesystem *fs, unsigned stack) must_check;
 void filesystem_done(struct filesystem *fs); /* what every release() begins with */
 /* Mounts a type by its name for boot or a guest: options checked by the type. New reference. */
 int filesystem_create(struct kernel *k, const char *type, const struct mount_options *o,
@@ -280,6 +285,8 @@ struct inode {
     _Atomic uint32_t watch_count;
     uint8_t rw_hint; /* F_SET_RW_HINT: kept only */
     bool dead_dir;   /* removed directory: no new entries; dir_lock */
+    /* Counts changes of its names behind the dentry cache, by an overlay of it; written with dir_lock. */
+    _Atomic uint32_t names_changed;
 };
 DECLARE_REF(inode);
 
@@ -332,6 +339,7 @@ struct dentry {
     _Atomic bool unhashed;                 /* name is gone: "(deleted)" */
     _Atomic bool stale;                    /* look up again before use (dentry_invalidate) */
     _Atomic bool used;                     /* since the LRU last looked */
+    _Atomic uint32_t names_seen;           /* the parent's names_changed when it was looked up */
     char inline_name[DENTRY_INLINE_NAME];
 };
 DECLARE_REF(dentry);
@@ -461,14 +469,6 @@ int vfs_bind_socket(const struct vfs_view *v, const char *name, uint32_t mode, s
 /* Event for inotify (LINUX_IN_*) on the inode and, with its name, on its parent; CREATE: on the parent only.
  * Costs nothing while no one watches. */
 void vfs_notify(struct dentry *d, uint32_t mask, uint32_t cookie);
-
-/* ---- file systems made of others (layer.c) ---- */
-
-/* A mount of `fs` that no namespace shows; and an open file of one of its inodes, not by a name and without
- * any check. New references. */
-int vfs_layer_mount(struct filesystem *fs, struct mount **ret) must_check;
-int vfs_layer_open(struct mount *m, struct inode *inode, uint32_t flags, const struct creds *c,
-                   struct file **ret) must_check;
 
 /* ---- /proc/sys/fs ---- */
 

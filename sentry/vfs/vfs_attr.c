@@ -8,6 +8,7 @@
 #include "base/abi/linux/mount.h"
 #include "base/abi/linux/stat.h"
 #include "base/abi/linux/xattr.h"
+#include "sentry/vfs/landlock.h"
 #include "sentry/vfs/vfs_internal.h"
 
 int vfs_getattr(const struct path *p, struct kstat *ret) {
@@ -117,7 +118,9 @@ int vfs_truncate(const struct path *p, uint64_t size, bool opened, const struct 
         r = inode_get_write(i);
         if (r < 0)
             return r;
-        r = i->ops->setattr(i, &s);
+        r = landlock_check_path(c, p, LINUX_LANDLOCK_FS_TRUNCATE);
+        if (r == 0)
+            r = i->ops->setattr(i, &s);
         atomic_fetch_sub(&i->write_count, 1);
     }
     if (r == 0)

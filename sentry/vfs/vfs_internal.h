@@ -44,6 +44,7 @@ struct vfs {
     struct mutex epoll_graph;          /* RANK_EPOLL_GRAPH: who watches whom, for loop checks */
     struct mutex lock_graph;           /* RANK_FILE_LOCK_GRAPH: waiting POSIX lock owners */
     struct list blocked_locks;         /* of file_lock.c's waiters */
+    struct list all_locks;             /* of file_lock.listed; also the inode's locks_lock */
     _Atomic uint32_t next_cookie;      /* inotify rename cookies */
     _Atomic int settings[VFS_SETTINGS];
 };
@@ -106,6 +107,8 @@ int mount_copy_tree_locked(struct vfs *v, struct mount *from, struct dentry *roo
 enum { COPY_AS_SLAVE = 1, COPY_LOCK = 2, COPY_SKIP_UNBINDABLE = 4 };
 /* Is `m` of the namespace, or of a detached tree of the same owner? */
 bool mount_is_ours_locked(const struct mount *m, const struct mnt_ns *ns);
+/* A bind must not show what locked mounts hide, nor what is no task of `ns`'s to show. */
+bool mount_may_bind_locked(const struct mnt_ns *ns, const struct path *from, bool recursive);
 /* What a bind of `from` shows, attached nowhere: new reference. */
 int mount_bind_tree(struct mnt_ns *ns, const struct path *from, bool recursive,
                     struct mount **ret) must_check;

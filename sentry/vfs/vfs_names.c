@@ -10,6 +10,7 @@
 
 #include "base/abi/linux/capability.h"
 #include "base/abi/linux/fcntl.h"
+#include "sentry/vfs/landlock.h"
 #include "sentry/vfs/vfs_internal.h"
 
 /* ---- making ---- */
@@ -23,9 +24,10 @@ struct creation {
     struct acl_inheritance acl;
 };
 
-/* Order of filename_create(): EEXIST for "." and the like, EEXIST, ENOENT for "new/", EROFS, then permission.
+/* `right`: what Landlock asks for in the directory; 0: the caller asks.
+ * Order of filename_create(): EEXIST for "." and the like, EEXIST, ENOENT for "new/", EROFS, then permission.
  * With 0 the directory stays locked, for create_end(): the analysis cannot follow that. */
-static int create_begin(const struct vfs_view *v, int dirfd, const char *name, bool directory,
+static int create_begin(const struct vfs_view *v, int dirfd, const char *name, bool directory, uint64_t right,
                         struct creation *c) NO_TSA {
     c->acl = (struct acl_inheritance){0};
     int r = path_lookup_parent(v, dirfd, name, 0, &c->dir, &c->last);
@@ -46,6 +48,8 @@ static int create_begin(const struct vfs_view *v, int dirfd, const char *name, b
             r = -ENOENT;
         else
             r = path_want_write(&c->dir);
+        if (r == 0)
+            r = landlock_check_path(v->creds, &c->dir, right);
         if (r == 0)
             r = inode_dir_may_create(dir, v->creds);
         if (r < 0)
@@ -87,7 +91,7 @@ static int create_end(struct creation *c, int r, struct inode *inode, struct pat
 int vfs_mkdir(const struct vfs_view *v, int dirfd, const char *name, uint32_t mode) {
     struct creation c;
     struct inode *inode = NULL;
-    int r = create_begin(v, dirfd, name, /* directory= */ true, &c);
+    int r = create_begin(v, dirfd, name, /* directory= */ true, LINUX_LANDLOCK_FS_MAKE_DIR, &c);
 
     if (r < 0)
         return r;
@@ -107,7 +111,7 @@ static int make_node(const struct vfs_view *v, int dirfd, const char *name, uint
     uint32_t type = mode & LINUX_S_IFMT;
     bool device =
         type == LINUX_S_IFBLK || (type == LINUX_S_IFCHR && rdev != 0); /* 0:0 is a whiteout: no privilege */
-    int r = create_begin(v, dirfd, name, /* directory= */ false, &c);
+    int r = create_begin(v, dirfd, name, /* directory= */ false, landlock_make_right(type), &c);
 
     if (r < 0)
         return r;
@@ -138,7 +142,7 @@ int vfs_bind_socket(const struct vfs_view *v, const char *name, uint32_t mode, s
 int vfs_symlink(const struct vfs_view *v, const char *target, int dirfd, const char *name) {
     struct creation c;
     struct inode *inode = NULL;
-    int r = create_begin(v, dirfd, name, /* directory= */ false, &c);
+    int r = create_begin(v, dirfd, name, /* directory= */ false, LINUX_LANDLOCK_FS_MAKE_SYM, &c);
 
     if (r < 0)
         return r;
@@ -165,6 +169,12 @@ static int link_checked(const struct vfs_view *v, const struct path *old, struct
     if (old->mount != c->dir.mount)
         return -EXDEV;
     int r = may_link(i, v->creds);
+    if (r == 0 && v->creds->landlock) {
+        struct path from = {old->mount, dentry_parent(old->dentry)};
+        r = landlock_check_refer(v->creds, &from, old->dentry, &c->dir, NULL, /* keeps= */ true,
+                                 /* exchange= */ false);
+        dentry_unref(from.dentry);
+    }
     if (r < 0)
         return r;
     if (i->flags & (INODE_IMMUTABLE | INODE_APPEND))
@@ -182,7 +192,7 @@ int vfs_link(const struct vfs_view *v, int old_dirfd, const char *old_name, int 
 
     if (r < 0)
         return r;
-    r = create_begin(v, new_dirfd, new_name, /* directory= */ false, &c);
+    r = create_begin(v, new_dirfd, new_name, /* directory= */ false, 0, &c);
     if (r == 0) {
         struct inode *i = old.dentry->inode;
         r = link_checked(v, &old, &c);
@@ -237,6 +247,9 @@ static int remove_locked(const struct vfs_view *v, const struct path *at, const 
     if (last->trailing_slash && !directory)
         return inode_is_dir(i) ? -EISDIR : -ENOTDIR;
     int r = path_want_write(at);
+    if (r == 0)
+        r = landlock_check_path(v->creds, at,
+                                directory ? LINUX_LANDLOCK_FS_REMOVE_DIR : LINUX_LANDLOCK_FS_REMOVE_FILE);
     if (r == 0)
         r = name_may_delete(dir, d, directory, v->creds);
     if (r < 0)

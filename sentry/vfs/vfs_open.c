@@ -13,6 +13,7 @@
 #include "base/abi/linux/fcntl.h"
 #include "sentry/heap/heap.h"
 #include "sentry/vfs/fanotify.h"
+#include "sentry/vfs/landlock.h"
 #include "sentry/vfs/lease.h"
 #include "sentry/vfs/pipe.h"
 #include "sentry/vfs/vfs_internal.h"
@@ -127,6 +128,29 @@ static int truncate_at_open(const struct path *p) {
     return i->ops->setattr ? i->ops->setattr(i, &s) : -EPERM;
 }
 
+/* What opening so needs; what the file may not do later is noted in its mode: *ret_mode. */
+static int check_landlock(const struct path *p, uint32_t flags, uint32_t how, const struct creds *c,
+                          uint32_t *ret_mode) {
+    bool device = p->dentry->inode->type == LINUX_S_IFCHR || p->dentry->inode->type == LINUX_S_IFBLK;
+    uint64_t needs = how & FILE_DENY_WRITE ? LINUX_LANDLOCK_FS_EXECUTE : 0;
+    unsigned mode = file_mode_of(flags);
+
+    if (inode_is_dir(p->dentry->inode)) {
+        needs = LINUX_LANDLOCK_FS_READ_DIR;
+    } else {
+        needs |= mode & FILE_READ ? LINUX_LANDLOCK_FS_READ_FILE : 0;
+        needs |= mode & FILE_WRITE ? LINUX_LANDLOCK_FS_WRITE_FILE : 0;
+        needs |= flags & LINUX_O_TRUNC ? LINUX_LANDLOCK_FS_TRUNCATE : 0;
+    }
+    uint64_t denied =
+        landlock_denied(c->landlock, p, needs | LINUX_LANDLOCK_FS_TRUNCATE | LINUX_LANDLOCK_FS_IOCTL_DEV);
+    if (denied & LINUX_LANDLOCK_FS_TRUNCATE)
+        *ret_mode |= FILE_NO_TRUNCATE;
+    if (device && denied & LINUX_LANDLOCK_FS_IOCTL_DEV)
+        *ret_mode |= FILE_NO_IOCTL;
+    return denied & needs ? -EACCES : 0;
+}
+
 /* Everything after the checks. `how`: FILE_DENY_WRITE, FILE_SILENT or 0. */
 static int open_checked(const struct vfs_view *v, const struct path *p, uint32_t flags, bool created,
                         uint32_t how, struct file **ret) {
@@ -136,6 +160,10 @@ static int open_checked(const struct vfs_view *v, const struct path *p, uint32_t
     struct file *f = NULL;
     int r = 0;
 
+    if (unlikely(v->creds->landlock) && !(how & FILE_SILENT))
+        r = check_landlock(p, created ? flags & ~(uint32_t)LINUX_O_TRUNC : flags, how, v->creds, &how);
+    if (r < 0)
+        return r;
     if (!created && !(how & FILE_SILENT))
         r = fanotify_permission(v->task, p,
                                 how & FILE_DENY_WRITE ? LINUX_FAN_OPEN_PERM | LINUX_FAN_OPEN_EXEC_PERM
@@ -204,6 +232,8 @@ static int create_locked(struct walk *w, const struct open_request *o, struct de
     struct inode *dir = parent->inode, *inode;
     int r = path_want_write(&w->at);
 
+    if (r == 0)
+        r = landlock_check_path(w->view->creds, &w->at, LINUX_LANDLOCK_FS_MAKE_REG);
     if (r == 0)
         r = inode_dir_may_create(dir, w->view->creds);
     if (r < 0)

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "base/abi/linux/fcntl.h"
+#include "sentry/vfs/landlock.h"
 #include "sentry/vfs/vfs_internal.h"
 
 struct side {
@@ -175,6 +176,9 @@ static int rename_sides(struct side *from, struct side *to, uint32_t flags, cons
     if (r == 0)
         r = check_names(from, to, flags);
     same = r == 0 && from->d->inode == to->d->inode;
+    if (r == 0)
+        r = landlock_check_refer(c, &from->dir, from->d, &to->dir, to->d, /* keeps= */ false,
+                                 flags & LINUX_RENAME_EXCHANGE);
     if (r == 0 && !same)
         r = check_rights(from, to, flags, c);
     if (r == 0 && !same)

@@ -277,6 +277,51 @@ CHECK(flock_rules) {
     OK(lock(a, F_SETLK, F_WRLCK, 0, 0));
 }
 
+/* What /proc/locks says of a file: without numbers, owners' as "me", those of one kind (lines come in no
+ * order). */
+static void show_locks(int fd, const char *which) {
+    FILE *f = OKP(fopen("/proc/locks", "r"));
+    char line[256], kind[16], mode[16], type[16], start[32], end[32];
+    unsigned major, minor;
+    unsigned long ino;
+    struct stat st;
+    int pid;
+
+    OK(fstat(fd, &st));
+    while (fgets(line, sizeof line, f)) {
+        if (sscanf(line, "%*d: %15s %15s %15s %d %x:%x:%lu %31s %31s", kind, mode, type, &pid, &major, &minor,
+                   &ino, start, end) == 9 &&
+            ino == st.st_ino && strcmp(kind, which) == 0)
+            printf("%s %s %s %s %s %s\n", kind, mode, type,
+                   pid == getpid() ? "me"
+                   : pid == -1     ? "-1"
+                                   : "?",
+                   start, end);
+    }
+    fclose(f);
+}
+
+CHECK(locks_are_listed) {
+    int fd = make_file("f", "0123456789"), other = OK(open("f", O_RDWR));
+    struct flock l = {.l_type = F_WRLCK, .l_start = 2, .l_len = 3};
+
+    OK(fcntl(fd, F_SETLK, &l));
+    show_locks(fd, "POSIX");
+    l = (struct flock){.l_type = F_RDLCK, .l_start = 7};
+    OK(fcntl(other, F_OFD_SETLK, &l));
+    show_locks(fd, "OFDLCK");
+    l = (struct flock){.l_type = F_UNLCK};
+    OK(fcntl(fd, F_SETLK, &l));
+    OK(flock(fd, LOCK_SH));
+    show_locks(fd, "POSIX");
+    show_locks(fd, "FLOCK");
+    show_locks(fd, "OFDLCK");
+    close(other);
+    OK(flock(fd, LOCK_UN));
+    show_locks(fd, "OFDLCK");
+    show_locks(fd, "FLOCK");
+}
+
 CHECK(owner_and_signal_of_a_descriptor) {
     int p[2];
 

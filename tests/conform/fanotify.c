@@ -161,6 +161,32 @@ CHECK(permission) {
     EQ(wait_exit(pid), 0);
 }
 
+static uint64_t next_mask(int fan) {
+    char buffer[4096];
+    struct pollfd p = {fan, POLLIN, 0};
+
+    EQ(OK(poll(&p, 1, 5000)), 1);
+    TRUE(read(fan, buffer, sizeof buffer) >= (ssize_t)sizeof(struct fanotify_event_metadata));
+    return ((struct fanotify_event_metadata *)buffer)->mask;
+}
+
+CHECK(self_events) {
+    on_tmpfs();
+    put_file("f", "");
+    OK(mkdir("d", 0755));
+    int fan = OK(fanotify_init(FAN_REPORT_FID | FAN_NONBLOCK, O_RDONLY));
+    OK(fanotify_mark(fan, FAN_MARK_ADD, FAN_MOVE_SELF | FAN_DELETE_SELF, AT_FDCWD, "f"));
+    OK(fanotify_mark(fan, FAN_MARK_ADD, FAN_MOVE_SELF | FAN_DELETE_SELF | FAN_ONDIR, AT_FDCWD, "d"));
+    OK(rename("f", "g"));
+    EQ(next_mask(fan), FAN_MOVE_SELF);
+    OK(unlink("g"));
+    EQ(next_mask(fan), FAN_DELETE_SELF);
+    OK(rename("d", "e"));
+    EQ(next_mask(fan), FAN_MOVE_SELF | FAN_ONDIR);
+    OK(rmdir("e"));
+    EQ(next_mask(fan), FAN_DELETE_SELF | FAN_ONDIR);
+}
+
 CHECK(errors) {
     on_tmpfs();
     put_file("f", "");

@@ -578,7 +578,7 @@ ssize_t tcp_recv_pkt(struct nsock *s, struct ns_msg *m, size_t skip, size_t max,
     struct pkt *p = list_empty(&s->rxq) ? NULL : pkt_new(&s->ns->st->mem, 0, 1);
     if (!p && !list_empty(&s->rxq))
         return -ENOMEM;
-    int rc = p ? share_queue(tp, p, skip, MIN(max, (size_t)PKT_MAX_LEN / 2)) : 0;
+    int rc = p ? share_queue(tp, p, skip, MIN(max, (size_t)NETSTACK_FILL_MAX)) : 0;
     if (rc == 0 && p && p->len > 0) {
         *ret = p;
         return p->len;

@@ -17,6 +17,7 @@
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
+#include "sentry/vfs/layer.h"
 
 HEAP_TYPE(mqueue_fs, struct mqueue_fs, 0);
 HEAP_TYPE(mqueue_inode, struct mqueue_inode, 0);

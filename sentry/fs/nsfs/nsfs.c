@@ -15,6 +15,7 @@
 #include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/mm/uaccess.h"
 #include "sentry/vfs/fd_table.h"
 #include "sentry/vfs/mount.h"
@@ -193,13 +194,17 @@ int nsfs_path(struct task *target, uint64_t flag, bool for_children, const char 
     int r = ns_set_of_task(target, flag, &set);
     if (r < 0)
         return r;
-    if (for_children && set.pid) {
+    if (for_children) {
         struct nsproxy *n = task_get_nsproxy(target);
-        pid_ns_unref(set.pid);
-        set.pid = n ? pid_ns_ref(n->pid_for_children) : NULL;
-        nsproxy_unref(n);
-        if (!set.pid)
+        bool time = set.time;
+        ns_set_done(&set);
+        if (!n)
             return -ESRCH;
+        if (time)
+            set.time = time_ns_ref(n->time_for_children);
+        else
+            set.pid = pid_ns_ref(n->pid_for_children);
+        nsproxy_unref(n);
     }
     return ns_path(target->kernel, flag, &set, name, ret);
 }

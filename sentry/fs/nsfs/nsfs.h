@@ -11,8 +11,8 @@ struct ns_set;
 struct path;
 struct task;
 
-/* The namespace of `target` that the CLONE_NEW* `flag` names, as a path with references. `name`: "uts".
- * -ESRCH, -ENOMEM. */
+/* The namespace of `target` (for_children: of its coming children; pid and time) that the CLONE_NEW* `flag`
+ * names, as a path with references. `name`: "uts". -ESRCH, -ENOMEM. */
 int nsfs_path(struct task *target, uint64_t flag, bool for_children, const char *name,
               struct path *ret) must_check;
 /* What an open one stands for: borrowed while the file is referenced, and its flag; NULL: not such a file. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/fs/overlay/overlay.h: a file system that shows an upper one over a lower one, as Linux's overlayfs
- * does. Source: Documentation/filesystems/overlayfs.
+ * sentry/fs/overlay/overlay.h: a file system that shows an upper one over lower ones, as Linux's overlayfs
+ * does. A guest names the layers by options (overlay_options.c), boot by this. Source:
+ * Documentation/filesystems/overlayfs.
  */
 #pragma once
 

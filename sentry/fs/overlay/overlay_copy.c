@@ -66,9 +66,10 @@ static int copy_bytes(struct file *from, struct file *to) {
     return rc;
 }
 
-static int copy_content(struct overlay_fs *o, struct inode *lower, struct inode *upper) {
+static int copy_content(struct overlay_fs *o, struct mount *from_layer, struct inode *lower,
+                        struct inode *upper) {
     struct file *from, *to;
-    int rc = vfs_layer_open(o->lower, lower, LINUX_O_RDONLY, o->creds, &from);
+    int rc = vfs_layer_open(from_layer, lower, LINUX_O_RDONLY, o->creds, &from);
     if (rc < 0)
         return rc;
     rc = vfs_layer_open(o->upper, upper, LINUX_O_WRONLY, o->creds, &to);
@@ -158,18 +159,22 @@ static int copy_regular(struct overlay_inode *i, struct copy_place *p, enum over
     if (!p->dir->ops->tmpfile)
         return -EOPNOTSUPP;
     mutex_lock(&p->dir->dir_lock);
-    int rc = p->dir->ops->tmpfile(p->dir, 0600, o->creds, &upper);
+    int rc = p->dir->dead_dir ? -ENOENT : p->dir->ops->tmpfile(p->dir, 0600, o->creds, &upper);
     mutex_unlock(&p->dir->dir_lock);
     if (rc < 0)
         return rc;
     if (how == OVERLAY_COPY_ALL)
-        rc = copy_content(o, i->lower, upper);
+        rc = copy_content(o, o->lowers[i->lower_layer].mount, i->lower, upper);
     if (rc == 0)
         rc = copy_attributes(i, upper, how);
     if (rc == 0) {
         mutex_lock(&p->dir->dir_lock);
-        if (p->parent)
-            rc = p->dir->ops->link(p->dir, p->name, strlen(p->name), upper);
+        if (p->parent) {
+            rc = overlay_upper_check_locked(p->dir, p->name, strlen(p->name), NULL);
+            if (rc == 0)
+                rc = p->dir->ops->link(p->dir, p->name, strlen(p->name), upper);
+            overlay_upper_changed(p->dir);
+        }
         if (rc == 0)
             oino_publish(i, upper);
         mutex_unlock(&p->dir->dir_lock);
@@ -198,9 +203,12 @@ static int make_other_locked(struct overlay_inode *i, struct copy_place *p, cons
 
 static int copy_other_locked(struct overlay_inode *i, struct copy_place *p, const char *target) {
     struct inode *upper;
-    int rc = make_other_locked(i, p, target, &upper);
+    int rc = overlay_upper_check_locked(p->dir, p->name, strlen(p->name), NULL);
+    if (rc == 0)
+        rc = make_other_locked(i, p, target, &upper);
     if (rc < 0)
         return rc;
+    overlay_upper_changed(p->dir);
     rc = copy_attributes(i, upper, OVERLAY_COPY_ALL);
     if (rc == 0) {
         oino_publish(i, upper);

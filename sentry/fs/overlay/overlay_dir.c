@@ -19,6 +19,7 @@ int overlay_make_whiteout(struct overlay_fs *o, struct inode *upper_dir, const c
                  : -EPERM;
     if (rc == 0)
         inode_unref(made);
+    overlay_upper_changed(upper_dir);
     return rc;
 }
 
@@ -35,6 +36,8 @@ struct making {
 
 static int remove_whiteout_locked(struct making *m) {
     struct inode *there;
+    if (m->upper->dead_dir)
+        return -ENOENT;
     int rc = m->upper->ops->lookup(m->upper, m->name, m->len, &there);
     if (rc == -ENOENT)
         return 0;
@@ -65,6 +68,7 @@ static int making_end(struct making *m, int rc, struct inode *made, struct inode
     struct overlay_inode *i;
     if (rc < 0 && m->had_whiteout)
         (void)!overlay_make_whiteout(o, m->upper, m->name, m->len);
+    overlay_upper_changed(m->upper);
     mutex_unlock(&m->upper->dir_lock);
     if (rc < 0)
         return rc;
@@ -140,7 +144,7 @@ static int dir_tmpfile(struct inode *dir, uint32_t mode, const struct creds *c, 
     if (!upper->ops->tmpfile)
         return -EOPNOTSUPP;
     mutex_lock(&upper->dir_lock);
-    rc = upper->ops->tmpfile(upper, mode, c, &made);
+    rc = upper->dead_dir ? -ENOENT : upper->ops->tmpfile(upper, mode, c, &made);
     mutex_unlock(&upper->dir_lock);
     if (rc < 0)
         return rc;
@@ -162,6 +166,7 @@ static int dir_link(struct inode *dir, const char *name, size_t len, struct inod
     rc = m.upper->ops->link ? m.upper->ops->link(m.upper, name, len, oino_upper(i)) : -EPERM;
     if (rc < 0 && m.had_whiteout)
         (void)!overlay_make_whiteout(ofs_of(dir), m.upper, name, len);
+    overlay_upper_changed(m.upper);
     mutex_unlock(&m.upper->dir_lock);
     return rc < 0 ? rc : oino_count_names(i, 1);
 }
@@ -175,11 +180,14 @@ static int remove_locked(struct overlay_inode *dir, const char *name, size_t len
     struct overlay_fs *o = ofs_of(&dir->inode);
     struct inode *upper = oino_upper(dir), *there;
     mutex_lock(&upper->dir_lock);
-    int rc = upper->ops->lookup(upper, name, len, &there);
+    int rc = upper->dead_dir ? -ESTALE : upper->ops->lookup(upper, name, len, &there);
     if (rc == 0) {
-        if (inode_is_dir(there)) {
+        if (there != oino_upper(i)) {
+            rc = -ESTALE;
+        } else if (inode_is_dir(there)) {
             mutex_lock_nested(&there->dir_lock); /* parent before child */
             rc = upper->ops->rmdir(upper, name, len, there);
+            there->dead_dir = there->dead_dir || rc == 0;
             mutex_unlock(&there->dir_lock);
         } else {
             rc = upper->ops->unlink(upper, name, len, there);
@@ -190,6 +198,7 @@ static int remove_locked(struct overlay_inode *dir, const char *name, size_t len
     }
     if (rc == 0 && whiteout)
         rc = overlay_make_whiteout(o, upper, name, len);
+    overlay_upper_changed(upper);
     mutex_unlock(&upper->dir_lock);
     if (rc == 0)
         oino_unplace(i);
@@ -233,10 +242,13 @@ static int remove_whiteouts(struct inode *upper, const struct overlay_list *l) {
         struct inode *there;
         rc = upper->ops->lookup(upper, l->names + e->name_offset, e->name_len, &there);
         if (rc == 0) {
-            rc = upper->ops->unlink(upper, l->names + e->name_offset, e->name_len, there);
+            rc = overlay_is_whiteout(there)
+                     ? upper->ops->unlink(upper, l->names + e->name_offset, e->name_len, there)
+                     : -ESTALE;
             inode_unref(there);
         }
     }
+    overlay_upper_changed(upper);
     mutex_unlock(&upper->dir_lock);
     return rc;
 }

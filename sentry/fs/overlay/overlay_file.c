@@ -30,7 +30,7 @@ static int open_real(struct overlay_inode *i, uint32_t flags, const struct creds
     struct inode *upper = oino_upper(i);
     flags &= ~(uint32_t)(LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_TRUNC | LINUX_O_NOCTTY);
     return upper ? vfs_layer_open(o->upper, upper, flags, c, ret)
-                 : vfs_layer_open(o->lower, i->lower, flags, c, ret);
+                 : vfs_layer_open(o->lowers[i->lower_layer].mount, i->lower, flags, c, ret);
 }
 
 /* The layer's file as of now: new reference. */
@@ -217,7 +217,7 @@ int overlay_open(struct inode *inode, const struct path *path, uint32_t flags, c
         heap_free(of);
         return rc;
     }
-    mutex_init(&of->real_lock, RANK_OVERLAY);
+    mutex_init(&of->real_lock, ofs_of(inode)->rank);
     file_init(&of->file, dir ? &overlay_dir_ops : &overlay_file_ops, path, flags,
               file_mode_of(flags) | FILE_POS, c);
     *ret = &of->file;

@@ -2,6 +2,7 @@
  * sentry/fs/overlay/overlay_fs.c: the file system object. Source: Documentation/filesystems/overlayfs.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "sentry/fs/overlay/overlay_internal.h"
@@ -17,15 +18,26 @@ static struct overlay_fs *ofs(struct filesystem *fs) {
 }
 
 static int fs_statfs(struct filesystem *fs, struct kstatfs *ret) {
-    struct filesystem *upper = ofs(fs)->upper->fs;
-    int rc = upper->ops->statfs(upper, ret);
+    struct overlay_fs *o = ofs(fs);
+    struct filesystem *real = o->upper ? o->upper->fs : o->lowers[0].mount->fs;
+    int rc = real->ops->statfs(real, ret);
     ret->type = OVERLAYFS_MAGIC;
     return rc;
 }
 
 static int fs_sync(struct filesystem *fs) {
-    struct filesystem *upper = ofs(fs)->upper->fs;
-    return upper->ops->sync ? upper->ops->sync(upper) : 0;
+    struct filesystem *upper = ofs(fs)->upper ? ofs(fs)->upper->fs : NULL;
+    return upper && upper->ops->sync ? upper->ops->sync(upper) : 0;
+}
+
+static int fs_remount(struct filesystem *fs, const struct mount_options *options) {
+    /* Options cannot change, and mount(2) takes them all the same: as Linux. */
+    return ofs(fs)->force_readonly && !(options->flags & MOUNT_READONLY) ? -EROFS : 0;
+}
+
+static size_t fs_show_options(struct filesystem *fs, char *buf, size_t size) {
+    const char *options = ofs(fs)->options;
+    return options ? MIN((size_t)snprintf(buf, size, "%s", options), size - 1) : 0;
 }
 
 static void fs_release(struct filesystem *fs) {
@@ -40,10 +52,11 @@ static void fs_release(struct filesystem *fs) {
             inode_unref(l->upper);
         heap_free(l);
     }
-    if (o->lower)
-        mount_unref(o->lower);
-    if (o->upper)
-        mount_unref(o->upper);
+    for (uint32_t n = 0; n < o->lower_count; n++)
+        mount_unref(o->lowers[n].mount);
+    heap_free(o->lowers);
+    mount_unref(o->upper);
+    heap_free(o->options);
     creds_unref(o->creds);
     heap_free(o->xattr_prefix);
     heap_free(o);
@@ -52,6 +65,8 @@ static void fs_release(struct filesystem *fs) {
 static const struct filesystem_ops overlay_ops = {
     .statfs = fs_statfs,
     .sync = fs_sync,
+    .remount = fs_remount,
+    .show_options = fs_show_options,
     .release = fs_release,
 };
 
@@ -69,7 +84,7 @@ static int choose_prefix(struct overlay_fs *o) {
 
 /* The upper root shows the lower root's mode and owner, if nothing was ever written to it. */
 static int adopt_root_attributes(struct overlay_fs *o) {
-    struct inode *lower = o->lower->root->inode, *upper = o->upper->root->inode;
+    struct inode *lower = o->lowers[0].mount->root->inode, *upper = o->upper->root->inode;
     char seen;
     struct kstat st;
     if (upper->ops->getxattr && upper->ops->getxattr(upper, "trusted.overlay.root", &seen, 1) == 1)
@@ -92,11 +107,27 @@ static int adopt_root_attributes(struct overlay_fs *o) {
 }
 
 static int make_root(struct overlay_fs *o) {
-    struct overlay_parts parts = {.upper = inode_ref(o->upper->root->inode),
-                                  .lower = inode_ref(o->lower->root->inode),
-                                  .lower_path = ""};
+    struct overlay_parts parts = {.upper = o->upper ? inode_ref(o->upper->root->inode) : NULL,
+                                  .lower = inode_ref(o->lowers[0].mount->root->inode),
+                                  .lower_path = heap_strdup("")};
     struct overlay_inode *i;
-    int rc = overlay_inode_get(o, &parts, /* dir= */ NULL, "", 0, &i);
+    int rc = 0;
+    if (o->lower_count > 1)
+        parts.more = heap_alloc_array(o->lower_count - 1, sizeof(*parts.more));
+    if (!parts.lower_path || (o->lower_count > 1 && !parts.more))
+        rc = -ENOMEM;
+    for (uint32_t n = 1; rc == 0 && n < o->lower_count; n++) {
+        char *path = heap_strdup("");
+        if (!path)
+            rc = -ENOMEM;
+        else
+            parts.more[parts.more_count++] =
+                (struct overlay_part){inode_ref(o->lowers[n].mount->root->inode), path, n};
+    }
+    if (rc < 0)
+        overlay_parts_drop(&parts);
+    else
+        rc = overlay_inode_get(o, &parts, /* dir= */ NULL, "", 0, &i);
     if (rc < 0)
         return rc;
     o->fs.root = dentry_new_root(&o->fs, &i->inode);
@@ -106,25 +137,45 @@ static int make_root(struct overlay_fs *o) {
     return -ENOMEM;
 }
 
-static int fill(struct overlay_fs *o, const struct overlay_mount *m) {
-    int rc = vfs_layer_mount(m->lower, &o->lower);
+/* Boot's: an upper layer over one lower one, which nobody else sees. */
+static int fill_for_boot(struct overlay_fs *o, const struct overlay_mount *m) {
+    o->redirect_dir = o->redirect_follow = true;
+    o->upper_mark = OVERLAY_INO_UPPER;
+    o->lowers = heap_alloc_array(1, sizeof(*o->lowers));
+    if (!o->lowers)
+        return -ENOMEM;
+    int rc = vfs_layer_mount(m->lower, &o->lowers[0].mount);
+    o->lower_count = rc == 0;
     if (rc == 0)
         rc = vfs_layer_mount(m->upper, &o->upper);
     if (rc == 0)
         rc = choose_prefix(o);
+    return rc == 0 ? adopt_root_attributes(o) : rc;
+}
+
+static int fill_for_guest(struct overlay_fs *o, const struct mount_options *options) {
+    struct overlay_request r;
+    int rc = overlay_request_parse(options->data, &r);
+    if (rc == -ENOENT)
+        rc = -EINVAL;
+    o->guest = true;
     if (rc == 0)
-        rc = adopt_root_attributes(o);
-    return rc == 0 ? make_root(o) : rc;
+        rc = overlay_request_open(&r, options, o);
+    overlay_request_done(&r);
+    o->force_readonly = o->force_readonly || !o->upper;
+    if (o->force_readonly)
+        o->fs.flags |= FS_READONLY;
+    return rc;
 }
 
 static int overlay_mount(struct kernel *k, const struct fs_type *type, const struct mount_options *options,
                          struct filesystem **ret) {
     const struct overlay_mount *m = options->internal;
-    if (!m)
-        return -EPERM; /* boot's alone, so far */
-    if (!m->lower->layer || !m->upper->layer || !inode_is_dir(m->lower->root->inode) ||
-        !inode_is_dir(m->upper->root->inode))
+    if (m && (!m->lower->layer || !m->upper->layer || !inode_is_dir(m->lower->root->inode) ||
+              !inode_is_dir(m->upper->root->inode)))
         return -EINVAL;
+    if (!m && !options->view_task)
+        return -EPERM;
     struct overlay_fs *o = heap_new(overlay_fs);
     if (!o)
         return -ENOMEM;
@@ -141,7 +192,10 @@ static int overlay_mount(struct kernel *k, const struct fs_type *type, const str
     RB_INIT(&o->by_upper);
     RB_INIT(&o->by_lower);
     RB_INIT(&o->links);
-    rc = fill(o, m);
+    o->rank = RANK_OVERLAY;
+    rc = m ? fill_for_boot(o, m) : fill_for_guest(o, options);
+    if (rc == 0)
+        rc = make_root(o);
     if (rc < 0) {
         filesystem_unref(&o->fs);
         return rc;
@@ -150,7 +204,16 @@ static int overlay_mount(struct kernel *k, const struct fs_type *type, const str
     return 0;
 }
 
-const struct fs_type overlay_fs_type = {.name = "overlay", .mount = overlay_mount};
+static int overlay_check_option(struct kernel *k, const struct mount_options *options) {
+    struct overlay_request r;
+    (void)k;
+    int rc = overlay_request_parse(options->data, &r);
+    overlay_request_done(&r);
+    return rc;
+}
+
+const struct fs_type overlay_fs_type = {
+    .name = "overlay", .user_mountable = true, .check_option = overlay_check_option, .mount = overlay_mount};
 
 __attribute__((constructor)) static void overlay_fs_register(void) {
     fs_type_register(&overlay_fs_type);

@@ -16,7 +16,6 @@ enum { LIST_MAX = 1 << 24 };
 struct collector {
     struct dir_emit emit; /* first */
     struct overlay_list *list;
-    bool upper;
     int error;
 };
 
@@ -51,7 +50,7 @@ static int compare(const char *a, size_t a_len, const char *b, size_t b_len) {
 }
 
 static bool hidden(const struct overlay_list *l, const char *name, size_t len) {
-    uint32_t low = 0, high = l->upper_count;
+    uint32_t low = 0, high = l->sorted_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         const struct overlay_entry *e = &l->entries[l->sorted[middle]];
@@ -73,7 +72,7 @@ static int collect(struct dir_emit *emit, const char *name, size_t len, uint64_t
     (void)next;
     if (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')))
         return 0;
-    if (!c->upper && hidden(l, name, len))
+    if (hidden(l, name, len))
         return 0;
     c->error = reserve(l, len);
     if (c->error < 0)
@@ -86,7 +85,7 @@ static int collect(struct dir_emit *emit, const char *name, size_t len, uint64_t
 }
 
 static int read_layer(struct overlay_fs *o, struct mount *m, struct inode *dir, struct overlay_list *l) {
-    struct collector c = {.emit.emit = collect, .list = l, .upper = m == o->upper};
+    struct collector c = {.emit.emit = collect, .list = l};
     struct file *f;
     int rc = vfs_layer_open(m, dir, LINUX_O_RDONLY | LINUX_O_DIRECTORY, o->creds, &f);
     if (rc < 0)
@@ -121,30 +120,54 @@ static int order_entries(const void *a, const void *b, void *arg) {
     return compare(l->names + x->name_offset, x->name_len, l->names + y->name_offset, y->name_len);
 }
 
-static int sort_upper(struct overlay_list *l) {
-    if (l->upper_count == 0)
+/* So that what comes now can be told from what is there. */
+static int sort_all(struct overlay_list *l) {
+    if (l->count == 0)
         return 0;
-    l->sorted = heap_alloc_bytes(l->upper_count * sizeof(*l->sorted));
+    heap_free(l->sorted);
+    l->sorted_count = 0;
+    l->sorted = heap_alloc_bytes(l->count * sizeof(*l->sorted));
     if (!l->sorted)
         return -ENOMEM;
-    for (uint32_t n = 0; n < l->upper_count; n++)
+    for (uint32_t n = 0; n < l->count; n++)
         l->sorted[n] = n;
-    qsort_r(l->sorted, l->upper_count, sizeof(*l->sorted), order_entries, l);
+    l->sorted_count = l->count;
+    qsort_r(l->sorted, l->count, sizeof(*l->sorted), order_entries, l);
     return 0;
 }
 
-/* Whiteouts of a lower layer that was an upper one itself. */
-static int drop_lower_whiteouts(struct overlay_inode *dir, struct overlay_list *l) {
-    for (uint32_t n = l->upper_count; n < l->count; n++) {
+/* Which of a lower layer's entries, from `first` on, are whiteouts; inode numbers as stat shows them. */
+static int resolve_lower(struct overlay_fs *o, const struct overlay_part *part, struct overlay_list *l,
+                         uint32_t first) {
+    for (uint32_t n = first; n < l->count; n++) {
         struct overlay_entry *e = &l->entries[n];
+        struct inode *i;
+        e->ino = overlay_ino_of_lower(o, part->layer, e->ino);
         if (e->type != LINUX_DT_CHR)
             continue;
-        int rc = overlay_lower_has(dir, l->names + e->name_offset, e->name_len);
-        if (rc < 0)
+        int rc = overlay_layer_lookup(part->inode, l->names + e->name_offset, e->name_len, &i);
+        if (rc < 0 && rc != -ENOENT)
             return rc;
-        e->whiteout = rc == 0;
+        e->whiteout = rc < 0 || overlay_is_whiteout(i);
+        if (rc == 0)
+            inode_unref(i);
     }
     return 0;
+}
+
+static int read_lowers(struct overlay_inode *dir, struct overlay_list *l) {
+    struct overlay_fs *o = ofs_of(&dir->inode);
+    struct overlay_part part;
+    int rc = 0;
+    for (uint32_t n = 0; rc == 0 && oino_part(dir, n, &part); n++) {
+        uint32_t first = l->count;
+        rc = sort_all(l);
+        if (rc == 0)
+            rc = read_layer(o, o->lowers[part.layer].mount, part.inode, l);
+        if (rc == 0)
+            rc = resolve_lower(o, &part, l, first);
+    }
+    return rc;
 }
 
 int overlay_list_read(struct overlay_inode *dir, struct overlay_list *ret) {
@@ -158,14 +181,7 @@ int overlay_list_read(struct overlay_inode *dir, struct overlay_list *ret) {
         if (rc == 0)
             rc = resolve_upper(o, upper, ret);
     }
-    if (rc == 0 && dir->lower) {
-        rc = sort_upper(ret);
-        if (rc == 0)
-            rc = read_layer(o, o->lower, dir->lower, ret);
-        if (rc == 0)
-            rc = drop_lower_whiteouts(dir, ret);
-    }
-    return rc;
+    return rc < 0 ? rc : read_lowers(dir, ret);
 }
 
 void overlay_list_done(struct overlay_list *l) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/abi/linux/limits.h"
 #include "sentry/fs/overlay/overlay_internal.h"
 #include "sentry/heap/heap.h"
 
@@ -29,23 +30,44 @@ static int lower_lookup(struct inode *dir, const char *name, size_t len, struct 
 }
 
 int overlay_lower_has(struct overlay_inode *dir, const char *name, size_t len) {
+    struct overlay_part part;
     struct inode *found;
-    if (!dir->lower)
-        return 0;
-    int rc = lower_lookup(dir->lower, name, len, &found);
-    if (rc == 0)
-        inode_unref(found);
-    return rc == 0 ? 1 : rc == -ENOENT ? 0 : rc;
+    int rc = -ENOENT;
+    for (uint32_t n = 0; rc == -ENOENT && oino_part(dir, n, &part); n++) {
+        rc = overlay_layer_lookup(part.inode, name, len, &found);
+        if (rc == 0) {
+            int there = !overlay_is_whiteout(found);
+            inode_unref(found);
+            return there;
+        }
+    }
+    return rc == -ENOENT ? 0 : rc;
 }
 
-/* The lower directory at `path`, "a/b/c" from the lower root; -ENOENT if it is none any more. */
-static int walk_lower(struct overlay_fs *o, const char *path, struct inode **ret) {
-    struct inode *at = inode_ref(o->lower->root->inode);
+void overlay_upper_changed(struct inode *dir) {
+    mutex_assert_held(&dir->dir_lock);
+    atomic_fetch_add(&dir->names_changed, 1);
+}
+
+int overlay_upper_check_locked(struct inode *dir, const char *name, size_t len, const struct inode *want) {
+    struct inode *there = NULL;
+    if (dir->dead_dir)
+        return -ENOENT;
+    int rc = dir->ops->lookup(dir, name, len, &there);
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
+    inode_unref(there);
+    return there == want ? 0 : -ESTALE;
+}
+
+/* The directory at `path`, "a/b/c" from the root of a lower layer; -ENOENT if it is none any more. */
+static int walk_lower(struct overlay_fs *o, uint32_t layer, const char *path, struct inode **ret) {
+    struct inode *at = inode_ref(o->lowers[layer].mount->root->inode);
     int rc = 0;
     for (const char *p = path; rc == 0 && *p;) {
         struct inode *next;
         size_t len = strcspn(p, "/");
-        rc = lower_lookup(at, p, len, &next);
+        rc = len == 0 || len > LINUX_NAME_MAX ? -ENOENT : lower_lookup(at, p, len, &next);
         inode_unref(at);
         at = rc == 0 ? next : NULL;
         if (at && !inode_is_dir(at)) {
@@ -71,38 +93,112 @@ static char *join(const char *dir, const char *name, size_t len) {
     return path;
 }
 
-/* The lower part of what is `name` in `dir`; *ret_path is its place in the lower layer. -ENOENT: none.
- * `upper` may be NULL. */
-static int find_lower(struct overlay_inode *dir, const char *name, size_t len, struct inode *upper,
-                      struct inode **ret, char **ret_path) {
-    struct overlay_fs *o = ofs_of(&dir->inode);
-    int rc;
-    if (upper && (!inode_is_dir(upper) || overlay_flag_get(o, upper, "opaque")))
-        return -ENOENT;
-    *ret_path = upper ? overlay_redirect_get(o, upper) : NULL;
-    if (*ret_path) {
-        rc = walk_lower(o, *ret_path, ret);
-    } else {
-        if (!dir->lower)
-            return -ENOENT;
-        rc = lower_lookup(dir->lower, name, len, ret);
-        if (rc == 0 && upper &&
-            !inode_is_dir(*ret)) { /* an upper directory over a lower file: nothing to merge */
-            inode_unref(*ret);
-            return -ENOENT;
-        }
-        if (rc == 0 && inode_is_dir(*ret)) {
-            *ret_path = join(dir->lower_path, name, len);
-            if (!*ret_path) {
-                inode_unref(*ret);
-                return -ENOMEM;
-            }
-        }
+/* ---- what lies below: one layer after the other ---- */
+
+struct search {
+    struct overlay_fs *o;
+    struct overlay_parts *parts;
+    const char *name; /* in the directory's own part of a layer */
+    size_t len;
+    char *redirect; /* heap: from the roots, or a name; NULL: none was met */
+    bool done;      /* nothing below counts */
+};
+
+static int add_part(struct overlay_parts *p, struct inode *inode, char *path, uint32_t layer) {
+    if (!p->lower) {
+        p->lower = inode;
+        p->lower_path = path;
+        p->lower_layer = layer;
+        return 0;
     }
-    if (rc < 0) {
-        heap_free(*ret_path);
-        *ret_path = NULL;
+    size_t size = (p->more_count + 1) * sizeof(*p->more);
+    struct overlay_part *more = p->more ? heap_realloc(p->more, size) : heap_alloc_bytes(size);
+    if (!more)
+        return -ENOMEM;
+    p->more = more;
+    p->more[p->more_count++] = (struct overlay_part){inode, path, layer};
+    return 0;
+}
+
+/* What the directory says about those below it. */
+static void read_marks(struct search *s, struct inode *dir, uint32_t layer) {
+    if (layer + 1 == s->o->lower_count)
+        return;
+    s->done = overlay_flag_get(s->o, dir, "opaque");
+    char *redirect = s->o->redirect_follow && !s->done ? overlay_redirect_get(s->o, dir) : NULL;
+    if (redirect) {
+        heap_free(s->redirect);
+        s->redirect = redirect;
     }
+}
+
+/* `found` is there in a layer, at `path`: both taken. */
+static int take_found(struct search *s, struct inode *found, char *path, uint32_t layer) {
+    struct overlay_parts *p = s->parts;
+    bool dir = inode_is_dir(found), first = !p->upper && !p->lower;
+    int rc = 0;
+    s->done = !dir;
+    if (dir)
+        read_marks(s, found, layer);
+    if (dir || (first && !overlay_is_whiteout(found)))
+        rc = path || !dir ? add_part(p, found, path, layer) : -ENOMEM;
+    else
+        rc = 1; /* a file under a directory, or a whiteout */
+    if (rc != 0) {
+        inode_unref(found);
+        heap_free(path);
+    }
+    return MIN(rc, 0);
+}
+
+static int search_from_roots(struct search *s, uint32_t layer) {
+    int rc = 0;
+    for (; rc == 0 && !s->done && s->redirect && s->redirect[0] == '/' && layer < s->o->lower_count;
+         layer++) {
+        struct inode *found;
+        char *path = heap_strdup(s->redirect + 1);
+        if (!path)
+            return -ENOMEM;
+        rc = walk_lower(s->o, layer, path, &found);
+        if (rc == 0)
+            rc = take_found(s, found, path, layer);
+        else
+            heap_free(path);
+        rc = rc == -ENOENT ? 0 : rc;
+    }
+    return rc;
+}
+
+/* The parts of what is `name` in `dir` below parts->upper, if there is that. */
+static int search_lowers(struct overlay_inode *dir, struct search *s) {
+    struct overlay_part part;
+    uint32_t layer = 0;
+    int rc = 0;
+    for (uint32_t n = 0; rc == 0 && !s->done && oino_part(dir, n, &part); n++) {
+        struct inode *found;
+        if (s->redirect && s->redirect[0] == '/')
+            break;
+        const char *name = s->redirect ? s->redirect : s->name;
+        size_t len = s->redirect ? strlen(s->redirect) : s->len;
+        if (len > LINUX_NAME_MAX || memchr(name, '/', len))
+            return -EIO;
+        rc = overlay_layer_lookup(part.inode, name, len, &found);
+        if (rc == 0)
+            rc = take_found(s, found, inode_is_dir(found) ? join(part.path, name, len) : NULL, part.layer);
+        rc = rc == -ENOENT ? 0 : rc;
+        layer = part.layer + 1;
+    }
+    return rc < 0 ? rc : search_from_roots(s, layer);
+}
+
+static int find_lower(struct overlay_inode *dir, const char *name, size_t len, struct overlay_parts *parts) {
+    struct search s = {.o = ofs_of(&dir->inode), .parts = parts, .name = name, .len = len};
+    if (parts->upper && (!inode_is_dir(parts->upper) || overlay_flag_get(s.o, parts->upper, "opaque")))
+        return 0;
+    if (parts->upper && s.o->redirect_follow)
+        s.redirect = overlay_redirect_get(s.o, parts->upper);
+    int rc = search_lowers(dir, &s);
+    heap_free(s.redirect);
     return rc;
 }
 
@@ -110,7 +206,6 @@ int overlay_lookup(struct inode *inode, const char *name, size_t len, struct ino
     struct overlay_inode *dir = oino_of(inode), *found;
     struct inode *upper_dir = oino_upper(dir);
     struct overlay_parts parts = {0};
-    char *path = NULL;
     int rc = upper_dir ? overlay_layer_lookup(upper_dir, name, len, &parts.upper) : -ENOENT;
     if (rc < 0 && rc != -ENOENT)
         return rc;
@@ -118,15 +213,14 @@ int overlay_lookup(struct inode *inode, const char *name, size_t len, struct ino
         inode_unref(parts.upper);
         return -ENOENT;
     }
-    rc = find_lower(dir, name, len, parts.upper, &parts.lower, &path);
-    if (rc < 0 && (rc != -ENOENT || !parts.upper)) {
-        if (parts.upper)
-            inode_unref(parts.upper);
+    rc = find_lower(dir, name, len, &parts);
+    if (rc == 0 && !parts.upper && !parts.lower)
+        rc = -ENOENT;
+    if (rc < 0) {
+        overlay_parts_drop(&parts);
         return rc;
     }
-    parts.lower_path = path;
     rc = overlay_inode_get(ofs_of(inode), &parts, dir, name, len, &found);
-    heap_free(path);
     if (rc == 0)
         *ret = &found->inode;
     return rc;

@@ -90,26 +90,43 @@ static struct overlay_inode *inode_make(struct overlay_fs *o, const struct overl
     struct overlay_inode *i = heap_new(overlay_inode);
     if (!i)
         return NULL;
-    if (parts->lower && inode_is_dir(real) && !(i->lower_path = heap_strdup(parts->lower_path))) {
-        heap_free(i);
-        return NULL;
-    }
-    uint64_t ino = parts->lower ? parts->lower->ino : overlay_ino_of_upper(o, parts->upper);
+    uint64_t ino = parts->lower ? overlay_ino_of_lower(o, parts->lower_layer, parts->lower->ino)
+                                : overlay_ino_of_upper(o, parts->upper);
     inode_init(&i->inode, &overlay_inode_ops, &o->fs, ino, real->type | real->mode, real->uid, real->gid);
     i->inode.rdev = real->rdev;
     i->inode.flags = real->flags;
     inode_copy_acls(&i->inode, real);
     i->upper = parts->upper;
     i->lower = parts->lower;
-    mutex_init(&i->copy_lock, RANK_OVERLAY);
+    i->lower_path = parts->lower_path;
+    i->lower_layer = parts->lower_layer;
+    i->more = parts->more;
+    i->more_count = parts->more_count;
+    mutex_init(&i->copy_lock, o->rank);
     return i;
 }
 
-static void drop_parts(struct overlay_parts *parts) {
-    if (parts->upper)
-        inode_unref(parts->upper);
-    if (parts->lower)
-        inode_unref(parts->lower);
+void overlay_parts_drop(struct overlay_parts *p) {
+    inode_unref(p->upper);
+    inode_unref(p->lower);
+    heap_free(p->lower_path);
+    for (uint32_t n = 0; n < p->more_count; n++) {
+        inode_unref(p->more[n].inode);
+        heap_free(p->more[n].path);
+    }
+    heap_free(p->more);
+    *p = (struct overlay_parts){0};
+}
+
+bool oino_part(const struct overlay_inode *i, uint32_t n, struct overlay_part *ret) {
+    if (!i->lower || n > i->more_count)
+        return false;
+    *ret = n == 0 ? (struct overlay_part){i->lower, i->lower_path, i->lower_layer} : i->more[n - 1];
+    return true;
+}
+
+uint64_t overlay_ino_of_lower(const struct overlay_fs *o, uint32_t layer, uint64_t ino) {
+    return ino | o->lowers[layer].mark;
 }
 
 /* A lower file with a link record may have been copied up by another name. */
@@ -117,7 +134,8 @@ static void follow_link(struct overlay_fs *o, struct overlay_parts *parts) {
     if (parts->upper || RB_EMPTY(&o->links) || inode_is_dir(parts->lower))
         return;
     mutex_lock(&o->table_lock);
-    struct overlay_link *l = find_link_locked(o, parts->lower->ino);
+    struct overlay_link *l =
+        find_link_locked(o, overlay_ino_of_lower(o, parts->lower_layer, parts->lower->ino));
     struct inode *upper = l && l->upper ? inode_ref(l->upper) : NULL;
     mutex_unlock(&o->table_lock);
     if (!upper)
@@ -149,11 +167,11 @@ int overlay_inode_get(struct overlay_fs *o, struct overlay_parts *parts, struct 
     struct overlay_inode *i = find_locked(o, parts);
     mutex_unlock(&o->table_lock);
     if (i) {
-        drop_parts(parts);
+        overlay_parts_drop(parts);
     } else {
         struct overlay_inode *fresh = inode_make(o, parts);
         if (!fresh) {
-            drop_parts(parts);
+            overlay_parts_drop(parts);
             return -ENOMEM;
         }
         i = insert(o, fresh, parts);
@@ -285,9 +303,12 @@ void overlay_release(struct inode *inode) {
     unlist_locked(o, i);
     struct overlay_inode *parent = i->parent;
     mutex_unlock(&o->table_lock);
-    struct overlay_parts parts = {.upper = i->upper, .lower = i->lower};
-    drop_parts(&parts);
-    heap_free(i->lower_path);
+    struct overlay_parts parts = {.upper = i->upper,
+                                  .lower = i->lower,
+                                  .lower_path = i->lower_path,
+                                  .more = i->more,
+                                  .more_count = i->more_count};
+    overlay_parts_drop(&parts);
     heap_free(i->name);
     inode_done(inode);
     heap_free(i);

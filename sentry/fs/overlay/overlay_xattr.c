@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/abi/linux/limits.h"
+#include "base/abi/linux/xattr.h"
 #include "sentry/fs/overlay/overlay_internal.h"
 #include "sentry/heap/heap.h"
 
@@ -42,7 +43,14 @@ int overlay_opaque_set(struct overlay_fs *o, struct inode *upper) {
 }
 
 int overlay_redirect_set(struct overlay_fs *o, struct inode *upper, const char *path) {
-    return own_set(o, upper, "redirect", path, strlen(path));
+    char *absolute = heap_alloc_bytes(strlen(path) + 2);
+    if (!absolute)
+        return -ENOMEM;
+    absolute[0] = '/';
+    memcpy(absolute + 1, path, strlen(path) + 1);
+    int rc = own_set(o, upper, "redirect", absolute, strlen(absolute));
+    heap_free(absolute);
+    return rc;
 }
 
 char *overlay_redirect_get(struct overlay_fs *o, struct inode *upper) {
@@ -66,11 +74,33 @@ uint64_t overlay_ino_of_upper(struct overlay_fs *o, struct inode *upper) {
     uint64_t ino;
     if (own_get(o, upper, "origin", &ino, sizeof(ino)) == sizeof(ino))
         return ino;
-    return upper->ino | OVERLAY_INO_UPPER;
+    return upper->ino | o->upper_mark;
 }
 
 static bool is_own(const struct overlay_fs *o, const char *name) {
     return strncmp(name, o->xattr_prefix, strlen(o->xattr_prefix)) == 0;
+}
+
+/* What the guest calls NAME of the overlay's own names is kept as "overlay.NAME" beneath them, so that an
+   overlay can be made of this one's files: as Linux. */
+enum { ESCAPED_ROOM = LINUX_XATTR_NAME_MAX + 16 };
+static const char *escape(const struct overlay_fs *o, const char *name, char *room) {
+    size_t n = strlen(o->xattr_prefix);
+    if (!is_own(o, name))
+        return name;
+    snprintf(room, ESCAPED_ROOM, "%soverlay.%s", o->xattr_prefix, name + n);
+    return strlen(room) > LINUX_XATTR_NAME_MAX ? NULL : room;
+}
+
+/* A layer's name as the guest sees it, in place; false: it does not. */
+static bool unescape(const struct overlay_fs *o, char *name) {
+    size_t n = strlen(o->xattr_prefix), more = strlen("overlay.");
+    if (!is_own(o, name))
+        return true;
+    if (strncmp(name + n, "overlay.", more) != 0)
+        return false;
+    memmove(name + n, name + n + more, strlen(name + n + more) + 1);
+    return true;
 }
 
 static int copy_one(struct inode *from, struct inode *to, const char *name, char *value) {
@@ -93,7 +123,7 @@ int overlay_copy_xattrs(struct overlay_fs *o, struct inode *from, struct inode *
     size = from->ops->listxattr(from, list, XATTR_LIST_MAX);
     int rc = size < 0 ? (int)size : 0;
     for (ssize_t at = 0; rc == 0 && at < size; at += (ssize_t)strlen(list + at) + 1) {
-        if (!is_own(o, list + at))
+        if (!is_own(o, list + at) || strncmp(list + at + strlen(o->xattr_prefix), "overlay.", 8) == 0)
             rc = copy_one(from, to, list + at, list + XATTR_LIST_MAX);
     }
     heap_free(list);
@@ -104,14 +134,18 @@ int overlay_copy_xattrs(struct overlay_fs *o, struct inode *from, struct inode *
 
 ssize_t overlay_getxattr(struct inode *inode, const char *name, void *buf, size_t size) {
     struct inode *real = oino_real(oino_of(inode));
-    if (is_own(ofs_of(inode), name))
+    char room[ESCAPED_ROOM];
+    name = escape(ofs_of(inode), name, room);
+    if (!name)
         return -EOPNOTSUPP;
     return real->ops->getxattr ? real->ops->getxattr(real, name, buf, size) : -EOPNOTSUPP;
 }
 
 int overlay_setxattr(struct inode *inode, const char *name, const void *value, size_t size, int flags) {
     struct overlay_inode *i = oino_of(inode);
-    if (is_own(ofs_of(inode), name))
+    char room[ESCAPED_ROOM];
+    name = escape(ofs_of(inode), name, room);
+    if (!name)
         return -EOPNOTSUPP;
     int rc = overlay_copy_up(i, OVERLAY_COPY_ALL);
     if (rc < 0)
@@ -126,11 +160,11 @@ int overlay_setxattr(struct inode *inode, const char *name, const void *value, s
 
 int overlay_removexattr(struct inode *inode, const char *name) {
     struct overlay_inode *i = oino_of(inode);
-    if (is_own(ofs_of(inode), name))
-        return -EOPNOTSUPP;
+    char room[ESCAPED_ROOM];
     ssize_t there = overlay_getxattr(inode, name, NULL, 0);
     if (there < 0)
         return (int)there; /* no copy for nothing */
+    name = escape(ofs_of(inode), name, room);
     int rc = overlay_copy_up(i, OVERLAY_COPY_ALL);
     if (rc < 0)
         return rc;
@@ -150,9 +184,10 @@ ssize_t overlay_listxattr(struct inode *inode, char *buf, size_t size) {
     size_t kept = 0;
     for (ssize_t at = 0; at < all;) {
         size_t n = strlen(list + at) + 1;
-        if (!is_own(o, list + at)) {
-            memmove(list + kept, list + at, n);
-            kept += n;
+        if (unescape(o, list + at)) {
+            size_t shown = strlen(list + at) + 1;
+            memmove(list + kept, list + at, shown);
+            kept += shown;
         }
         at += (ssize_t)n;
     }

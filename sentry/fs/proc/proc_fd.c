@@ -17,6 +17,7 @@
 #include "sentry/kernel/net_ns.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/vfs/fd_table.h"
 #include "sentry/vfs/mount.h"
 
@@ -209,7 +210,7 @@ static uint64_t ns_inode(struct task *t, enum ns_kind kind) {
         inode = ns ? ns->time->inode : 0;
         break;
     case NS_TIME_CHILDREN:
-        inode = ns ? ns->time->inode : 0;
+        inode = ns ? ns->time_for_children->inode : 0;
         break;
     case NS_UTS:
         inode = ns ? ns->uts->inode : 0;
@@ -251,7 +252,8 @@ static int ns_magic_link(struct kernfs_inode *n, struct task *viewer, struct pat
         return -ESRCH;
     int r = viewer && viewer->group != t->group ? proc_may_access(t, task_creds(viewer)) : 0;
     if (r == 0)
-        r = nsfs_path(t, flags[n->number], n->number == NS_PID_CHILDREN, g_ns_names[n->number], ret);
+        r = nsfs_path(t, flags[n->number], n->number == NS_PID_CHILDREN || n->number == NS_TIME_CHILDREN,
+                      g_ns_names[n->number], ret);
     task_unref(t);
     return r;
 }

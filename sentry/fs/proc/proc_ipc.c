@@ -29,9 +29,9 @@ static void add_perm(struct text *out, int id, const struct linux_ipc_perm *p) {
 static void add_shm(struct ipc_object *o, void *arg) {
     const struct listing *l = arg;
     struct linux_shmid_ds d;
-    uint64_t rss;
+    uint64_t rss = shm_resident_bytes(o);
 
-    shm_describe(o, l->ns, l->viewer, &d, &rss);
+    ipc_describe(o, l->ns, l->viewer, &d);
     add_perm(l->out, o->id, &d.perm);
     text_printf(l->out, "%21lu %5d %5d  %5lu %5u %5u %5u %5u %10llu %10llu %10llu %21lu %21u\n", d.segsz,
                 d.cpid, d.lpid, d.nattch, d.perm.uid, d.perm.gid, d.perm.cuid, d.perm.cgid,
@@ -43,7 +43,7 @@ static void add_sem(struct ipc_object *o, void *arg) {
     const struct listing *l = arg;
     struct linux_semid_ds d;
 
-    sem_describe(o, l->ns, l->viewer, &d);
+    ipc_describe(o, l->ns, l->viewer, &d);
     add_perm(l->out, o->id, &d.perm);
     text_printf(l->out, "%10lu %5u %5u %5u %5u %10llu %10llu\n", d.nsems, d.perm.uid, d.perm.gid, d.perm.cuid,
                 d.perm.cgid, (unsigned long long)d.otime, (unsigned long long)d.ctime);
@@ -53,7 +53,7 @@ static void add_msg(struct ipc_object *o, void *arg) {
     const struct listing *l = arg;
     struct linux_msqid_ds d;
 
-    msg_describe(o, l->ns, l->viewer, &d);
+    ipc_describe(o, l->ns, l->viewer, &d);
     add_perm(l->out, o->id, &d.perm);
     text_printf(l->out, " %10lu %10lu %5d %5d %5u %5u %5u %5u %10llu %10llu %10llu\n", d.cbytes, d.qnum,
                 d.lspid, d.lrpid, d.perm.uid, d.perm.gid, d.perm.cuid, d.perm.cgid,

@@ -10,7 +10,9 @@
 #include "sentry/fs/proc/proc_machine.h"
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/mm_proc.h"
 #include "sentry/mm/uaccess.h"
@@ -25,7 +27,6 @@
     }                                                                                                        \
     const struct kernfs_ops name = PID_FILE(perm, .show = name##_show)
 
-PID_TEXT(proc_timens_offsets, 0444, "monotonic           0         0\nboottime            0         0\n");
 PID_TEXT(proc_projid_map, 0644, "         0          0 4294967295\n");
 PID_TEXT(proc_cpuset, 0444, "/\n");
 PID_TEXT(proc_autogroup, 0644, "/autogroup-1 nice 0\n");
@@ -35,6 +36,39 @@ PID_TEXT(proc_ksm_stat, 0400,
          "ksm_rmap_items 0\nksm_zero_pages 0\nksm_merging_pages 0\nksm_process_profit 0\n");
 PID_TEXT(proc_timers, 0444, "");
 PID_TEXT(proc_syscall, 0400, "running\n");
+
+/* ---- time namespaces: of the process's coming children ---- */
+
+static struct time_ns *time_for_children(struct kernfs_inode *n) {
+    struct task *t = proc_task(n);
+    struct nsproxy *proxy = t ? task_get_nsproxy(t) : NULL;
+    struct time_ns *ns = proxy ? time_ns_ref(proxy->time_for_children) : NULL;
+
+    nsproxy_unref(proxy);
+    task_unref(t);
+    return ns;
+}
+
+static int timens_show(struct kernfs_inode *n, struct task *t, struct text *out) {
+    struct time_ns *ns = time_for_children(n);
+
+    (void)t;
+    if (!ns)
+        return -ESRCH;
+    time_ns_show(ns, out);
+    time_ns_unref(ns);
+    return 0;
+}
+
+static ssize_t timens_store(struct kernfs_inode *n, struct task *t, const char *data, size_t len) {
+    struct time_ns *ns = time_for_children(n);
+
+    ssize_t r = ns ? time_ns_store(ns, t, data, len) : -ESRCH;
+    time_ns_unref(ns);
+    return r;
+}
+
+const struct kernfs_ops proc_timens_offsets = PID_FILE(0644, .show = timens_show, .store = timens_store);
 
 /* No kernel stack is anybody's to see: as without CAP_SYS_ADMIN in the first namespace. */
 static int stack_show(struct kernfs_inode *n, struct task *t, struct text *out) {

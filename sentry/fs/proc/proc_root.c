@@ -13,6 +13,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
+#include "sentry/vfs/landlock.h"
 
 /* ---- nodes of processes ---- */
 
@@ -89,6 +90,7 @@ int proc_may_access(struct task *target, const struct creds *c) {
     bool allowed = (same && covers && dumpable_of(target) == 1) || c == theirs ||
                    creds_has_cap_in(c, theirs->user_ns, CAP_SYS_PTRACE_NR);
 
+    allowed = allowed && landlock_contains(c->landlock, theirs->landlock);
     creds_unref(theirs);
     return allowed ? 0 : -EACCES;
 }

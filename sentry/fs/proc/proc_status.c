@@ -15,7 +15,9 @@
 #include "sentry/heap/heap.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/seccomp.h"
+#include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/usage.h"
 #include "sentry/kernel/session.h"
 #include "sentry/mm/mm.h"
@@ -110,8 +112,9 @@ static int stat_show(struct kernfs_inode *n, struct task *viewer, struct text *o
                 (unsigned long long)s.children_min_faults, ticks(cpu.user_ns), ticks(cpu.system_ns),
                 ticks(s.children_cpu.user_ns), ticks(s.children_cpu.system_ns));
     text_printf(out, "%d %d %u 0 %llu %llu %llu %llu ", 20 + t->nice, t->nice, s.threads,
-                ticks(t->start_time - t->kernel->boot_time_ns), (unsigned long long)m.total,
-                (unsigned long long)(m.resident / PAGE_SIZE),
+                ticks(t->start_time - t->kernel->boot_time_ns +
+                      (viewer ? time_ns_offset(viewer->nsproxy->time, LINUX_CLOCK_BOOTTIME) : 0)),
+                (unsigned long long)m.total, (unsigned long long)(m.resident / PAGE_SIZE),
                 (unsigned long long)task_limit(t, LINUX_RLIMIT_RSS));
     text_printf(out, "%llu %llu %llu 0 0 ", hide ? 1ull : (unsigned long long)m.code_start,
                 hide ? 1ull : (unsigned long long)m.code_end,

@@ -15,19 +15,32 @@
 #include "sentry/kernel/kernel_host.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/usage.h"
 #include "sentry/mm/memfile.h"
+#include "sentry/vfs/file_lock.h"
 
 static struct kernel *kernel_of(struct kernfs_inode *n) {
     return n->inode.fs->kernel;
 }
 
-static int uptime_show(struct kernfs_inode *n, struct task *t, struct text *out) {
-    int64_t up = (monotonic_ns() - kernel_of(n)->boot_time_ns) / (NSEC_PER_SEC / 100);
+/* What the reader's time namespace adds to the time since boot. */
+static int64_t boot_offset(struct task *reader) {
+    return reader ? time_ns_offset(reader->nsproxy->time, LINUX_CLOCK_BOOTTIME) : 0;
+}
 
-    (void)t;
+static int uptime_show(struct kernfs_inode *n, struct task *t, struct text *out) {
+    int64_t up = (monotonic_ns() - kernel_of(n)->boot_time_ns + boot_offset(t)) / (NSEC_PER_SEC / 100);
+
     text_printf(out, "%lld.%02lld %lld.%02lld\n", (long long)(up / 100), (long long)(up % 100),
                 (long long)(up / 100), (long long)(up % 100));
+    return 0;
+}
+
+static int locks_show(struct kernfs_inode *n, struct task *t, struct text *out) {
+    struct kernel *k = kernel_of(n);
+
+    file_locks_show(k, t ? task_pid_ns(t) : k->root_pid_ns, out);
     return 0;
 }
 
@@ -274,7 +287,7 @@ static int stat_show(struct kernfs_inode *n, struct task *t, struct text *out) {
     struct kernel_usage u;
     char name[16];
 
-    (void)t;
+    boot -= boot_offset(t);
     usage_of_kernel(k, &u);
     append_cpu(out, "cpu ", u.user_ns, u.system_ns, up * k->cpu_count);
     for (unsigned i = 0; i < k->cpu_count; i++) {
@@ -346,6 +359,7 @@ TEXT_FILE(system_meminfo, 0444, meminfo_show);
 TEXT_FILE(system_partitions, 0444, partitions_show);
 TEXT_FILE(system_stat, 0444, stat_show);
 TEXT_FILE(system_swaps, 0444, swaps_show);
+TEXT_FILE(system_locks, 0444, locks_show);
 TEXT_FILE(system_uptime, 0444, uptime_show);
 TEXT_FILE(system_version, 0444, version_show);
 TEXT_FILE(system_vmstat, 0444, vmstat_show);
@@ -371,7 +385,7 @@ const struct kernfs_entry proc_system_entries[] = {{"buddyinfo", &proc_buddyinfo
                                                    {"kallsyms", &proc_nothing},
                                                    {"kmsg", &proc_kmsg},
                                                    {"loadavg", &system_loadavg},
-                                                   {"locks", &proc_nothing},
+                                                   {"locks", &system_locks},
                                                    {"meminfo", &system_meminfo},
                                                    {"misc", &proc_nothing},
                                                    {"modules", &system_empty},

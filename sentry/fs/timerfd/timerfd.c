@@ -184,7 +184,7 @@ int timerfd_new(struct task *t, int clock, uint32_t flags, struct file **ret) {
     return 0;
 }
 
-int timerfd_set(struct file *f, uint32_t flags, const struct itimer_value *set,
+int timerfd_set(struct file *f, struct task *t, uint32_t flags, const struct itimer_value *set,
                 struct itimer_value *ret_old) {
     struct timerfd *d = timerfd_of(f);
 
@@ -198,7 +198,8 @@ int timerfd_set(struct file *f, uint32_t flags, const struct itimer_value *set,
     d->interval = set->interval;
     d->expires = 0;
     if (set->value)
-        d->expires = flags & LINUX_TFD_TIMER_ABSTIME ? set->value : clock_add(now_of(d), set->value);
+        d->expires = flags & LINUX_TFD_TIMER_ABSTIME ? MAX(clock_to_kernel(t, d->clock, set->value), 1)
+                                                     : clock_add(now_of(d), set->value);
     arm_locked(d);
     mutex_unlock(&d->lock);
     return 0;

@@ -12,6 +12,6 @@ struct task;
 /* flags: LINUX_TFD_NONBLOCK. -EINVAL (clock), -EPERM (alarm clocks), -ENOMEM; new reference. */
 int timerfd_new(struct task *t, int clock, uint32_t flags, struct file **ret) must_check;
 /* -EINVAL: not a timerfd. flags: LINUX_TFD_TIMER_*. */
-int timerfd_set(struct file *f, uint32_t flags, const struct itimer_value *set,
+int timerfd_set(struct file *f, struct task *t, uint32_t flags, const struct itimer_value *set,
                 struct itimer_value *ret_old) must_check;
 int timerfd_get(struct file *f, struct itimer_value *ret) must_check;

@@ -20,11 +20,11 @@ enum { FIRST_CAPACITY = 16, MIN_CYCLE = 64, PERMISSIONS = 0777 };
 
 /* ---- objects ---- */
 
-static void object_destroy(struct ipc_object *o) {
-    static void (*const destroy[IPC_KINDS])(struct ipc_object *) = {
-        [IPC_MSG] = msg_queue_destroy, [IPC_SEM] = sem_array_destroy, [IPC_SHM] = shm_destroy};
+static const struct ipc_ops *const g_kinds[IPC_KINDS] = {
+    [IPC_MSG] = &g_msg_ops, [IPC_SEM] = &g_sem_ops, [IPC_SHM] = &g_shm_ops};
 
-    destroy[o->kind](o);
+static void object_destroy(struct ipc_object *o) {
+    g_kinds[o->kind]->destroy(o);
 }
 DEFINE_REF(ipc_object, object_destroy);
 
@@ -36,11 +36,26 @@ void ipc_object_init(struct ipc_object *o, enum ipc_kind kind) {
 
 /* ---- namespaces ---- */
 
+static void remove_all(struct ipc_ns *ns, enum ipc_kind kind) {
+    struct ipc_ids *ids = &ns->ids[kind];
+
+    for (unsigned i = 0; i < ids->capacity; i++) {
+        if (!ids->slots[i])
+            continue;
+        struct ipc_object *o = ipc_object_ref(ids->slots[i]);
+        mutex_lock(&ns->lock);
+        g_kinds[kind]->remove(ns, o);
+        mutex_unlock(&ns->lock);
+        ipc_object_unref(o);
+    }
+}
+
 static void ipc_ns_destroy(struct ipc_ns *ns) {
-    shm_end_ns(ns);
-    sem_end_ns(ns);
-    msg_end_ns(ns);
     for (int i = 0; i < IPC_KINDS; i++) {
+        if (g_kinds[i]->end_ns)
+            g_kinds[i]->end_ns(ns);
+        else
+            remove_all(ns, (enum ipc_kind)i);
         ASSERT(ns->ids[i].in_use == 0);
         heap_free(ns->ids[i].slots);
     }
@@ -269,8 +284,8 @@ int ipc_check_owner(struct ipc_ns *ns, const struct ipc_object *o, const struct 
     return creds_has_cap_in(c, ns->user_ns, LINUX_CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
-int ipc_find_readable_locked(struct ipc_ns *ns, enum ipc_kind kind, int id, enum ipc_lookup how,
-                             const struct creds *c, struct ipc_object **ret) {
+static int find_readable_locked(struct ipc_ns *ns, enum ipc_kind kind, int id, enum ipc_lookup how,
+                                const struct creds *c, struct ipc_object **ret) {
     int result =
         how == IPC_BY_ID ? ipc_find_locked(ns, kind, id, ret) : ipc_find_index_locked(ns, kind, id, ret);
 
@@ -298,7 +313,8 @@ int ipc_set_perm_locked(struct ipc_object *o, const struct linux_ipc_perm *p, st
     return 0;
 }
 
-void ipc_fill_perm_locked(const struct ipc_object *o, struct user_ns *user_ns, struct linux_ipc_perm *ret) {
+static void fill_perm_locked(const struct ipc_object *o, struct user_ns *user_ns,
+                             struct linux_ipc_perm *ret) {
     *ret = (struct linux_ipc_perm){.key = o->key,
                                    .uid = from_kuid(user_ns, o->uid),
                                    .gid = from_kgid(user_ns, o->gid),
@@ -306,6 +322,63 @@ void ipc_fill_perm_locked(const struct ipc_object *o, struct user_ns *user_ns, s
                                    .cgid = from_kgid(user_ns, o->creator_gid),
                                    .mode = o->mode,
                                    .seq = (uint16_t)(o->id >> IPC_INDEX_BITS)};
+}
+
+/* ---- control calls ---- */
+
+static void fill_locked(struct ipc_object *o, struct task *viewer, void *ret_ds) {
+    g_kinds[o->kind]->fill(o, viewer, ret_ds);
+    fill_perm_locked(o, task_creds(viewer)->user_ns, ret_ds);
+}
+
+int ipc_stat(struct task *t, enum ipc_kind kind, int id, enum ipc_lookup how, void *ret_ds) {
+    struct ipc_ns *ns = task_ipc_ns(t);
+    struct ipc_object *o;
+
+    mutex_lock(&ns->lock);
+    int result = find_readable_locked(ns, kind, id, how, task_creds(t), &o);
+    if (result == 0) {
+        fill_locked(o, t, ret_ds);
+        result = o->id;
+    }
+    mutex_unlock(&ns->lock);
+    return result;
+}
+
+int ipc_set(struct task *t, enum ipc_kind kind, int id, const struct linux_ipc_perm *perm) {
+    struct ipc_ns *ns = task_ipc_ns(t);
+    struct ipc_object *o;
+
+    mutex_lock(&ns->lock);
+    int result = ipc_find_owned_locked(ns, kind, id, task_creds(t), &o);
+    if (result == 0)
+        result = ipc_set_perm_locked(o, perm, task_creds(t)->user_ns);
+    if (result == 0)
+        o->ctime = ipc_now(t->kernel);
+    mutex_unlock(&ns->lock);
+    return result;
+}
+
+int ipc_rmid(struct task *t, enum ipc_kind kind, int id) {
+    struct ipc_ns *ns = task_ipc_ns(t);
+    struct ipc_object *o;
+
+    mutex_lock(&ns->lock);
+    int result = ipc_find_owned_locked(ns, kind, id, task_creds(t), &o);
+    if (result == 0) {
+        ipc_object_ref(o);
+        g_kinds[kind]->remove(ns, o);
+    }
+    mutex_unlock(&ns->lock);
+    if (result == 0)
+        ipc_object_unref(o);
+    return result;
+}
+
+void ipc_describe(struct ipc_object *o, struct ipc_ns *ns, struct task *viewer, void *ret_ds) {
+    mutex_lock(&ns->lock);
+    fill_locked(o, viewer, ret_ds);
+    mutex_unlock(&ns->lock);
 }
 
 /* ---- small ---- */

@@ -37,6 +37,7 @@ struct ipc_object {
     kuid_t uid, creator_uid;
     kgid_t gid, creator_gid;
     uint32_t mode; /* permissions; of segments also SHM_DEST and SHM_LOCKED */
+    int64_t ctime; /* seconds of the last change: made, IPC_SET, SETVAL, SETALL */
     bool removed;
 };
 DECLARE_REF(ipc_object);
@@ -95,7 +96,7 @@ int ipc_add_locked(struct ipc_ns *ns, struct ipc_object *o, int32_t key, uint32_
 /* Takes the key away: nobody finds it by that any more. */
 void ipc_hide_key_locked(struct ipc_ns *ns, struct ipc_object *o);
 /* Takes it out of the table, marks it removed and drops the table's reference, which must not be the last one
- * (of a segment it may be: shm_destroy() takes no lock). */
+ * (of a segment it may be: its destroy() takes no lock). */
 void ipc_remove_locked(struct ipc_ns *ns, struct ipc_object *o);
 
 /* An existing object of a *get call: -EEXIST, -EACCES. */
@@ -105,17 +106,25 @@ int ipc_check_access(struct ipc_ns *ns, const struct ipc_object *o, uint32_t wan
                      const struct creds *c) must_check;
 /* IPC_SET and IPC_RMID: -EPERM. */
 int ipc_check_owner(struct ipc_ns *ns, const struct ipc_object *o, const struct creds *c) must_check;
-/* What the *_STAT commands show: by id, by index, by index whatever the rights. -EINVAL, -EACCES. */
-enum ipc_lookup { IPC_BY_ID, IPC_BY_INDEX, IPC_BY_INDEX_ANY };
-int ipc_find_readable_locked(struct ipc_ns *ns, enum ipc_kind kind, int id, enum ipc_lookup how,
-                             const struct creds *c, struct ipc_object **ret) must_check;
 /* What IPC_SET and IPC_RMID change. -EINVAL, -EPERM. */
 int ipc_find_owned_locked(struct ipc_ns *ns, enum ipc_kind kind, int id, const struct creds *c,
                           struct ipc_object **ret) must_check;
 /* IPC_SET's part of the common head. -EINVAL: ids that mean nothing here. */
 int ipc_set_perm_locked(struct ipc_object *o, const struct linux_ipc_perm *p,
                         struct user_ns *user_ns) must_check;
-void ipc_fill_perm_locked(const struct ipc_object *o, struct user_ns *user_ns, struct linux_ipc_perm *ret);
+
+/* ---- the control calls that are alike for all kinds. Each: OWN THREAD of t ---- */
+
+/* By id, by index, by index whatever the rights. */
+enum ipc_lookup { IPC_BY_ID, IPC_BY_INDEX, IPC_BY_INDEX_ANY };
+/* IPC_STAT, *_STAT, *_STAT_ANY: the object's id. ret_ds: the kind's struct linux_*id_ds. -EINVAL, -EACCES. */
+int ipc_stat(struct task *t, enum ipc_kind kind, int id, enum ipc_lookup how, void *ret_ds) must_check;
+/* IPC_SET of what has nothing but permissions to set. -EINVAL, -EPERM. */
+int ipc_set(struct task *t, enum ipc_kind kind, int id, const struct linux_ipc_perm *perm) must_check;
+/* IPC_RMID. -EINVAL, -EPERM. */
+int ipc_rmid(struct task *t, enum ipc_kind kind, int id) must_check;
+/* What the viewer is told of an object, whatever its rights: for /proc/sysvipc. */
+void ipc_describe(struct ipc_object *o, struct ipc_ns *ns, struct task *viewer, void *ret_ds);
 
 /* ---- for the kinds ---- */
 
@@ -133,11 +142,16 @@ int ipc_interrupted(struct task *t);
 void ipc_for_each(struct ipc_ns *ns, enum ipc_kind kind, void (*fn)(struct ipc_object *o, void *arg),
                   void *arg);
 
-/* An object's own end, by kind: shm.c, sem.c, msg.c. */
-void shm_destroy(struct ipc_object *o);
-void sem_array_destroy(struct ipc_object *o);
-void msg_queue_destroy(struct ipc_object *o);
-/* The namespace ends: takes its objects out. */
-void shm_end_ns(struct ipc_ns *ns);
-void sem_end_ns(struct ipc_ns *ns);
-void msg_end_ns(struct ipc_ns *ns);
+/* A kind's own: shm.c, sem.c, msg.c. */
+struct ipc_ops {
+    /* ns->lock held. The kind's struct linux_*id_ds, but for `perm`, which is its first member. */
+    void (*fill)(struct ipc_object *o, struct task *viewer, void *ret_ds);
+    /* IPC_RMID, and for each object that a namespace ends with, unless end_ns is there. ns->lock held; the
+     * caller has a reference of its own. */
+    void (*remove)(struct ipc_ns *ns, struct ipc_object *o);
+    /* The namespace ends: takes its objects out. */
+    void (*end_ns)(struct ipc_ns *ns);
+    /* The last reference is gone. */
+    void (*destroy)(struct ipc_object *o);
+};
+extern const struct ipc_ops g_msg_ops, g_sem_ops, g_shm_ops;

@@ -19,7 +19,7 @@ struct msg_queue {
     struct ipc_object object;
     struct list messages; /* of message.node, oldest first */
     uint64_t bytes, count, max_bytes;
-    int64_t stime, rtime, ctime;
+    int64_t stime, rtime;
     struct pid *sender, *receiver; /* references or NULL */
     struct waitq senders, receivers;
 };
@@ -57,7 +57,7 @@ void message_free(struct message *m) {
 
 /* ---- life ---- */
 
-void msg_queue_destroy(struct ipc_object *o) {
+static void destroy(struct ipc_object *o) {
     struct msg_queue *q = queue_of(o);
     struct message *m, *next;
 
@@ -79,31 +79,18 @@ static struct msg_queue *queue_new(struct task *t) {
     list_init(&q->messages);
     waitq_init(&q->senders);
     waitq_init(&q->receivers);
-    q->ctime = ipc_now(t->kernel);
+    q->object.ctime = ipc_now(t->kernel);
     return q;
 }
 
-/* The caller holds a reference of its own. */
-static void take_out_locked(struct ipc_ns *ns, struct msg_queue *q) {
+static void remove_locked(struct ipc_ns *ns, struct ipc_object *o) {
+    struct msg_queue *q = queue_of(o);
+
     ns->msg_bytes -= q->bytes;
     ns->msg_count -= q->count;
     ipc_remove_locked(ns, &q->object);
     waitq_wake(&q->senders, WAIT_ANY);
     waitq_wake(&q->receivers, WAIT_ANY);
-}
-
-void msg_end_ns(struct ipc_ns *ns) {
-    struct ipc_ids *ids = &ns->ids[IPC_MSG];
-
-    for (unsigned i = 0; i < ids->capacity; i++) {
-        if (!ids->slots[i])
-            continue;
-        struct ipc_object *o = ipc_object_ref(ids->slots[i]);
-        mutex_lock(&ns->lock);
-        take_out_locked(ns, queue_of(o));
-        mutex_unlock(&ns->lock);
-        ipc_object_unref(o);
-    }
 }
 
 /* ---- msgget ---- */
@@ -335,30 +322,18 @@ int msg_receive(struct task *t, int id, uint64_t max_size, int64_t type, int fla
 
 /* ---- msgctl ---- */
 
-static void fill_locked(struct msg_queue *q, struct task *viewer, struct linux_msqid_ds *ret) {
+static void fill_locked(struct ipc_object *o, struct task *viewer, void *ret_ds) {
+    struct msg_queue *q = queue_of(o);
+    struct linux_msqid_ds *ret = ret_ds;
+
     *ret = (struct linux_msqid_ds){.stime = q->stime,
                                    .rtime = q->rtime,
-                                   .ctime = q->ctime,
+                                   .ctime = q->object.ctime,
                                    .cbytes = q->bytes,
                                    .qnum = q->count,
                                    .qbytes = q->max_bytes,
                                    .lspid = ipc_pid_number(q->sender, viewer),
                                    .lrpid = ipc_pid_number(q->receiver, viewer)};
-    ipc_fill_perm_locked(&q->object, task_creds(viewer)->user_ns, &ret->perm);
-}
-
-int msg_stat(struct task *t, int id, enum ipc_lookup how, struct linux_msqid_ds *ret) {
-    struct ipc_ns *ns = task_ipc_ns(t);
-    struct ipc_object *o;
-
-    mutex_lock(&ns->lock);
-    int result = ipc_find_readable_locked(ns, IPC_MSG, id, how, task_creds(t), &o);
-    if (result == 0) {
-        fill_locked(queue_of(o), t, ret);
-        result = o->id;
-    }
-    mutex_unlock(&ns->lock);
-    return result;
 }
 
 static int set_locked(struct task *t, struct ipc_ns *ns, int id, const struct linux_msqid_ds *ds) {
@@ -375,7 +350,7 @@ static int set_locked(struct task *t, struct ipc_ns *ns, int id, const struct li
         return result;
     struct msg_queue *q = queue_of(o);
     q->max_bytes = ds->qbytes;
-    q->ctime = ipc_now(t->kernel);
+    q->object.ctime = ipc_now(t->kernel);
     waitq_wake(&q->receivers, WAIT_ANY); /* rights may have changed, or there is room now */
     waitq_wake(&q->senders, WAIT_ANY);
     return 0;
@@ -390,24 +365,4 @@ int msg_set(struct task *t, int id, const struct linux_msqid_ds *ds) {
     return result;
 }
 
-int msg_remove(struct task *t, int id) {
-    struct ipc_ns *ns = task_ipc_ns(t);
-    struct ipc_object *o;
-
-    mutex_lock(&ns->lock);
-    int result = ipc_find_owned_locked(ns, IPC_MSG, id, task_creds(t), &o);
-    if (result == 0) {
-        ipc_object_ref(o);
-        take_out_locked(ns, queue_of(o));
-    }
-    mutex_unlock(&ns->lock);
-    if (result == 0)
-        ipc_object_unref(o);
-    return result;
-}
-
-void msg_describe(struct ipc_object *o, struct ipc_ns *ns, struct task *viewer, struct linux_msqid_ds *ret) {
-    mutex_lock(&ns->lock);
-    fill_locked(queue_of(o), viewer, ret);
-    mutex_unlock(&ns->lock);
-}
+const struct ipc_ops g_msg_ops = {.fill = fill_locked, .remove = remove_locked, .destroy = destroy};

@@ -25,8 +25,4 @@ int msg_send(struct task *t, int id, struct message *m, int flags) must_check;
 /* A message, the caller's to free: a copy with MSG_COPY. May block. */
 int msg_receive(struct task *t, int id, uint64_t max_size, int64_t type, int flags,
                 struct message **ret) must_check;
-/* The object's id. */
-int msg_stat(struct task *t, int id, enum ipc_lookup how, struct linux_msqid_ds *ret) must_check;
 int msg_set(struct task *t, int id, const struct linux_msqid_ds *ds) must_check;
-int msg_remove(struct task *t, int id) must_check;
-void msg_describe(struct ipc_object *o, struct ipc_ns *ns, struct task *viewer, struct linux_msqid_ds *ret);

@@ -29,7 +29,7 @@ struct sem_waiter {
 
 /* ---- life ---- */
 
-void sem_array_destroy(struct ipc_object *o) {
+static void destroy(struct ipc_object *o) {
     struct sem_array *s = sem_array_of(o);
 
     for (int i = 0; i < s->count; i++)
@@ -50,7 +50,7 @@ static struct sem_array *array_new(struct task *t, int count) {
     }
     ipc_object_init(&s->object, IPC_SEM);
     s->count = count;
-    s->ctime = ipc_now(t->kernel);
+    s->object.ctime = ipc_now(t->kernel);
     list_init(&s->waiters);
     list_init(&s->undos);
     return s;
@@ -66,8 +66,8 @@ static void finish_locked(struct sem_waiter *w, int result) {
     task_unref(t);
 }
 
-/* The caller holds a reference of its own. */
-static void take_out_locked(struct ipc_ns *ns, struct sem_array *s) {
+static void remove_locked(struct ipc_ns *ns, struct ipc_object *o) {
+    struct sem_array *s = sem_array_of(o);
     struct sem_waiter *w, *next;
 
     sem_drop_undos_locked(s);
@@ -76,20 +76,6 @@ static void take_out_locked(struct ipc_ns *ns, struct sem_array *s) {
     }
     ns->sem_count -= (uint64_t)s->count;
     ipc_remove_locked(ns, &s->object);
-}
-
-void sem_end_ns(struct ipc_ns *ns) {
-    struct ipc_ids *ids = &ns->ids[IPC_SEM];
-
-    for (unsigned i = 0; i < ids->capacity; i++) {
-        if (!ids->slots[i])
-            continue;
-        struct ipc_object *o = ipc_object_ref(ids->slots[i]);
-        mutex_lock(&ns->lock);
-        take_out_locked(ns, sem_array_of(o));
-        mutex_unlock(&ns->lock);
-        ipc_object_unref(o);
-    }
 }
 
 /* ---- semget ---- */
@@ -319,53 +305,12 @@ static int find_for(struct task *t, struct ipc_ns *ns, int id, uint32_t rights, 
     return result;
 }
 
-static void fill_locked(struct sem_array *s, struct task *viewer, struct linux_semid_ds *ret) {
-    *ret = (struct linux_semid_ds){.otime = s->otime, .ctime = s->ctime, .nsems = (uint64_t)s->count};
-    ipc_fill_perm_locked(&s->object, task_creds(viewer)->user_ns, &ret->perm);
-}
+static void fill_locked(struct ipc_object *o, struct task *viewer, void *ret_ds) {
+    (void)viewer;
+    struct sem_array *s = sem_array_of(o);
+    struct linux_semid_ds *ret = ret_ds;
 
-int sem_stat(struct task *t, int id, enum ipc_lookup how, struct linux_semid_ds *ret) {
-    struct ipc_ns *ns = task_ipc_ns(t);
-    struct ipc_object *o;
-
-    mutex_lock(&ns->lock);
-    int result = ipc_find_readable_locked(ns, IPC_SEM, id, how, task_creds(t), &o);
-    if (result == 0) {
-        fill_locked(sem_array_of(o), t, ret);
-        result = o->id;
-    }
-    mutex_unlock(&ns->lock);
-    return result;
-}
-
-int sem_set(struct task *t, int id, const struct linux_ipc_perm *perm) {
-    struct ipc_ns *ns = task_ipc_ns(t);
-    struct ipc_object *o;
-
-    mutex_lock(&ns->lock);
-    int result = ipc_find_owned_locked(ns, IPC_SEM, id, task_creds(t), &o);
-    if (result == 0)
-        result = ipc_set_perm_locked(o, perm, task_creds(t)->user_ns);
-    if (result == 0)
-        sem_array_of(o)->ctime = ipc_now(t->kernel);
-    mutex_unlock(&ns->lock);
-    return result;
-}
-
-int sem_remove(struct task *t, int id) {
-    struct ipc_ns *ns = task_ipc_ns(t);
-    struct ipc_object *o;
-
-    mutex_lock(&ns->lock);
-    int result = ipc_find_owned_locked(ns, IPC_SEM, id, task_creds(t), &o);
-    if (result == 0) {
-        ipc_object_ref(o);
-        take_out_locked(ns, sem_array_of(o));
-    }
-    mutex_unlock(&ns->lock);
-    if (result == 0)
-        ipc_object_unref(o);
-    return result;
+    *ret = (struct linux_semid_ds){.otime = s->otime, .ctime = s->object.ctime, .nsems = (uint64_t)s->count};
 }
 
 /* How many wait for this semaphore to become zero, or to grow. */
@@ -422,7 +367,7 @@ static int set_one_locked(struct task *t, struct ipc_ns *ns, int id, int number,
     sem_clear_undos_locked(s, number);
     s->semaphores[number].value = (uint16_t)value;
     ipc_note_pid(&s->semaphores[number].last, t);
-    s->ctime = ipc_now(t->kernel);
+    s->object.ctime = ipc_now(t->kernel);
     sem_wake_waiters_locked(s);
     return 0;
 }
@@ -487,15 +432,11 @@ int sem_set_all(struct task *t, int id, const uint16_t *values, int count) {
             ipc_note_pid(&s->semaphores[i].last, t);
         }
         sem_clear_undos_locked(s, -1);
-        s->ctime = ipc_now(t->kernel);
+        s->object.ctime = ipc_now(t->kernel);
         sem_wake_waiters_locked(s);
     }
     mutex_unlock(&ns->lock);
     return result;
 }
 
-void sem_describe(struct ipc_object *o, struct ipc_ns *ns, struct task *viewer, struct linux_semid_ds *ret) {
-    mutex_lock(&ns->lock);
-    fill_locked(sem_array_of(o), viewer, ret);
-    mutex_unlock(&ns->lock);
-}
+const struct ipc_ops g_sem_ops = {.fill = fill_locked, .remove = remove_locked, .destroy = destroy};

@@ -18,10 +18,6 @@ int64_t sem_get(struct task *t, int32_t key, int count, int flags);
 /* May block until `deadline` (host's monotonic ns, CLOCK_NEVER). */
 int sem_operate(struct task *t, int id, const struct linux_sembuf *ops, unsigned count,
                 int64_t deadline) must_check;
-/* The object's id. */
-int sem_stat(struct task *t, int id, enum ipc_lookup how, struct linux_semid_ds *ret) must_check;
-int sem_set(struct task *t, int id, const struct linux_ipc_perm *perm) must_check;
-int sem_remove(struct task *t, int id) must_check;
 /* GETVAL, GETPID, GETNCNT, GETZCNT: the value or -errno. */
 int sem_get_one(struct task *t, int id, int number, int cmd) must_check;
 int sem_set_one(struct task *t, int id, int number, int value) must_check;
@@ -29,7 +25,6 @@ int sem_set_one(struct task *t, int id, int number, int value) must_check;
 int sem_count(struct task *t, int id, bool write) must_check;
 int sem_get_all(struct task *t, int id, uint16_t *values, int count) must_check;
 int sem_set_all(struct task *t, int id, const uint16_t *values, int count) must_check;
-void sem_describe(struct ipc_object *o, struct ipc_ns *ns, struct task *viewer, struct linux_semid_ds *ret);
 
 /* ---- adjustments at the end of a process: task.sysvsem ---- */
 

@@ -14,7 +14,7 @@ struct sem_array {
     struct ipc_object object;
     int count;
     struct semaphore *semaphores; /* heap array */
-    int64_t otime, ctime;
+    int64_t otime;
     struct list waiters; /* of sem_waiter.node, first come first */
     struct list undos;   /* of sem_undo.array_node */
 };

@@ -30,14 +30,14 @@ struct shm {
     struct ipc_ns
         *ns; /* mappable.lock and ns->lock to change, either to read; NULL: the namespace has ended */
     /* ns->lock; without a namespace nobody asks */
-    int64_t atime, dtime, ctime;
+    int64_t atime, dtime;
     struct pid *creator, *last; /* references or NULL */
     /* ns->lock, or without a namespace mappable.lock */
     uint64_t attaches;
 };
 HEAP_TYPE(shm, struct shm, 0);
 
-static const struct mappable_ops g_shm_ops;
+static const struct mappable_ops g_segment_ops;
 
 static struct shm *shm_of(struct ipc_object *o) {
     return container_of(o, struct shm, object);
@@ -103,14 +103,14 @@ static void shm_release(struct mappable *m) {
     heap_free(s);
 }
 
-static const struct mappable_ops g_shm_ops = {.range = shm_range,
-                                              .punch = shm_punch,
-                                              .areas_changed = shm_areas_changed,
-                                              .release = shm_release,
-                                              .ranges_reused = true};
+static const struct mappable_ops g_segment_ops = {.range = shm_range,
+                                                  .punch = shm_punch,
+                                                  .areas_changed = shm_areas_changed,
+                                                  .release = shm_release,
+                                                  .ranges_reused = true};
 
 /* The table has let go of it. */
-void shm_destroy(struct ipc_object *o) {
+static void destroy(struct ipc_object *o) {
     mappable_unref(&shm_of(o)->mappable);
 }
 
@@ -129,11 +129,11 @@ static struct shm *shm_new(struct task *t, struct ipc_ns *ns, int32_t key, uint6
         return NULL;
     }
     ipc_object_init(&s->object, IPC_SHM);
-    mappable_init(&s->mappable, &g_shm_ops, t->kernel);
+    mappable_init(&s->mappable, &g_segment_ops, t->kernel);
     s->kernel = t->kernel;
     s->size = size;
     s->ns = ns;
-    s->ctime = ipc_now(t->kernel);
+    s->object.ctime = ipc_now(t->kernel);
     s->creator = pid_ref(t->group->pid);
     snprintf(s->name, sizeof s->name, "/SYSV%08x (deleted)", (unsigned)key);
     return s;
@@ -152,7 +152,7 @@ static struct shm *first_of(struct ipc_ns *ns) {
     return s;
 }
 
-void shm_end_ns(struct ipc_ns *ns) {
+static void end_ns(struct ipc_ns *ns) {
     struct shm *s;
 
     while ((s = first_of(ns))) {
@@ -301,7 +301,7 @@ int shm_detach(struct task *t, gva_t addr) {
     if (addr % PAGE_SIZE != 0)
         return -EINVAL;
     mm_set_user(t->mm, t->group->pid);
-    return mm_unmap_object(t->mm, addr, &g_shm_ops);
+    return mm_unmap_object(t->mm, addr, &g_segment_ops);
 }
 
 /* ---- shmctl ---- */
@@ -310,61 +310,17 @@ static uint64_t resident_bytes(struct shm *s) {
     return memstore_blocks(s->store) * 512;
 }
 
-static void fill_locked(struct shm *s, struct task *viewer, struct linux_shmid_ds *ret) {
+static void fill_locked(struct ipc_object *o, struct task *viewer, void *ret_ds) {
+    struct shm *s = shm_of(o);
+    struct linux_shmid_ds *ret = ret_ds;
+
     *ret = (struct linux_shmid_ds){.segsz = s->size,
                                    .atime = s->atime,
                                    .dtime = s->dtime,
-                                   .ctime = s->ctime,
+                                   .ctime = s->object.ctime,
                                    .cpid = ipc_pid_number(s->creator, viewer),
                                    .lpid = ipc_pid_number(s->last, viewer),
                                    .nattch = s->attaches};
-    ipc_fill_perm_locked(&s->object, task_creds(viewer)->user_ns, &ret->perm);
-}
-
-int shm_stat(struct task *t, int id, enum ipc_lookup how, struct linux_shmid_ds *ret) {
-    struct ipc_ns *ns = task_ipc_ns(t);
-    struct ipc_object *o;
-
-    mutex_lock(&ns->lock);
-    int result = ipc_find_readable_locked(ns, IPC_SHM, id, how, task_creds(t), &o);
-    if (result == 0) {
-        fill_locked(shm_of(o), t, ret);
-        result = o->id;
-    }
-    mutex_unlock(&ns->lock);
-    return result;
-}
-
-int shm_set(struct task *t, int id, const struct linux_ipc_perm *perm) {
-    struct ipc_ns *ns = task_ipc_ns(t);
-    struct ipc_object *o;
-
-    mutex_lock(&ns->lock);
-    int result = ipc_find_owned_locked(ns, IPC_SHM, id, task_creds(t), &o);
-    if (result == 0)
-        result = ipc_set_perm_locked(o, perm, task_creds(t)->user_ns);
-    if (result == 0)
-        shm_of(o)->ctime = ipc_now(t->kernel);
-    mutex_unlock(&ns->lock);
-    return result;
-}
-
-int shm_remove(struct task *t, int id) {
-    struct ipc_ns *ns = task_ipc_ns(t);
-    struct ipc_object *o;
-
-    mutex_lock(&ns->lock);
-    int result = ipc_find_owned_locked(ns, IPC_SHM, id, task_creds(t), &o);
-    if (result == 0) {
-        ipc_object_ref(o);
-        o->mode |= MODE_DEST;
-        ipc_hide_key_locked(ns, o);
-        maybe_take_out_locked(ns, shm_of(o));
-    }
-    mutex_unlock(&ns->lock);
-    if (result == 0)
-        ipc_object_unref(o);
-    return result;
 }
 
 int shm_lock(struct task *t, int id, bool lock) {
@@ -386,6 +342,12 @@ int shm_lock(struct task *t, int id, bool lock) {
     return result;
 }
 
+static void remove_locked(struct ipc_ns *ns, struct ipc_object *o) {
+    o->mode |= MODE_DEST;
+    ipc_hide_key_locked(ns, o);
+    maybe_take_out_locked(ns, shm_of(o));
+}
+
 static void add_resident(struct ipc_object *o, void *sum) {
     *(uint64_t *)sum += resident_bytes(shm_of(o)) / PAGE_SIZE;
 }
@@ -403,10 +365,9 @@ int shm_info(struct task *t, struct linux_shm_info *ret) {
     return highest;
 }
 
-void shm_describe(struct ipc_object *o, struct ipc_ns *ns, struct task *viewer, struct linux_shmid_ds *ret,
-                  uint64_t *ret_rss) {
-    *ret_rss = resident_bytes(shm_of(o));
-    mutex_lock(&ns->lock);
-    fill_locked(shm_of(o), viewer, ret);
-    mutex_unlock(&ns->lock);
+uint64_t shm_resident_bytes(struct ipc_object *o) {
+    return resident_bytes(shm_of(o));
 }
+
+const struct ipc_ops g_shm_ops = {
+    .fill = fill_locked, .remove = remove_locked, .end_ns = end_ns, .destroy = destroy};

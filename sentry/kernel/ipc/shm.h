@@ -14,13 +14,8 @@
 int64_t shm_get(struct task *t, int32_t key, uint64_t size, int flags);
 int64_t shm_attach(struct task *t, int id, gva_t addr, int flags);
 int shm_detach(struct task *t, gva_t addr) must_check;
-/* The object's id. */
-int shm_stat(struct task *t, int id, enum ipc_lookup how, struct linux_shmid_ds *ret) must_check;
-int shm_set(struct task *t, int id, const struct linux_ipc_perm *perm) must_check;
-int shm_remove(struct task *t, int id) must_check;
 int shm_lock(struct task *t, int id, bool lock) must_check;
 /* Sums of all segments; the highest index in use. */
 int shm_info(struct task *t, struct linux_shm_info *ret);
-/* For /proc/sysvipc/shm: `o` is one of them. rss: bytes. */
-void shm_describe(struct ipc_object *o, struct ipc_ns *ns, struct task *viewer, struct linux_shmid_ds *ret,
-                  uint64_t *ret_rss);
+/* Of a segment, bytes: for /proc/sysvipc/shm. */
+uint64_t shm_resident_bytes(struct ipc_object *o);

@@ -20,9 +20,10 @@ struct inet_socket {
     struct net_namespace *net; /* reference */
     struct waitq queue;        /* poll(2)'s events */
     struct mutex read_lock; /* RANK_SOCKET: one reader of a stream at a time, over its copy to guest memory */
-    _Atomic int peek_offset; /* SO_PEEK_OFF; -1: none */
-    int timestamp_type;      /* which of the SO_TIMESTAMP options was set: the type of its messages */
-    bool zerocopy;           /* SO_ZEROCOPY: MSG_ZEROCOPY sends are told done (by copy) */
+    _Atomic int peek_offset;      /* SO_PEEK_OFF; -1: none */
+    int timestamp_type;           /* which of the SO_TIMESTAMP options was set: the type of its messages */
+    struct ring_memory *rings[2]; /* read_lock; a packet socket's, receiving and sending, or NULL */
+    bool zerocopy;                /* SO_ZEROCOPY: MSG_ZEROCOPY sends are told done (by copy) */
 };
 
 static inline struct inet_socket *inet_of(struct socket *s) {

@@ -186,6 +186,15 @@ static int put_pktinfo(struct control_out *o, bool v6, const struct ns_cmsg *c) 
     return control_put(o, LINUX_SOL_IP, LINUX_IP_PKTINFO, &info, sizeof info);
 }
 
+static int put_auxdata(struct control_out *o, const struct ns_auxdata *a) {
+    struct {
+        uint32_t status, len, snaplen;
+        uint16_t mac, net, vlan_tci, vlan_tpid;
+    } body = {.status = a->status, .len = a->len, .snaplen = a->snaplen, .net = a->net};
+
+    return control_put(o, LINUX_SOL_PACKET, NS_PACKET_AUXDATA, &body, sizeof body);
+}
+
 static int put_error(struct control_out *o, bool v6, const struct ns_cmsg *c) {
     struct {
         struct extended_err e;
@@ -248,6 +257,8 @@ int inet_op_control_out(struct socket *base, struct task *t, struct socket_messa
         int size = c->gso_size;
         r = control_put(o, LINUX_SOL_UDP, NS_UDP_GRO, &size, sizeof size);
     }
+    if (r == 0 && c->have & NS_CMSG_AUXDATA)
+        r = put_auxdata(o, &c->aux);
     if (r == 0 && c->have & NS_CMSG_RECVERR)
         r = put_error(o, v6, c);
     return r < 0 ? r : put_ip(o, v6, c);

@@ -43,6 +43,17 @@ int inet_op_set_large(struct socket *s, struct task *t, int level, int name, gva
 int inet_op_get_large(struct socket *s, struct task *t, int level, int name, gva_t value, gva_t len_at);
 int64_t inet_op_ioctl(struct socket *s, struct task *t, uint32_t cmd, uint64_t arg);
 
+/* ---- inet_packet.c ---- */
+
+struct mmap_request;
+struct mappable;
+/* mmap(2) of a socket: -ENODEV unless it is a packet socket. */
+int inet_packet_mmap(struct inet_socket *s, const struct mmap_request *request, struct mappable **ret);
+/* PACKET_RX_RING and PACKET_TX_RING. */
+int inet_packet_set_ring(struct inet_socket *s, int name, const void *value, uint32_t len);
+/* After nsock_close(): lets go of the rings. */
+void inet_packet_done(struct inet_socket *s);
+
 /* Waits on the socket's queue for any of `events`, once: 0 (look again), -EAGAIN (time-out), -ERESTARTSYS.
  * Used as waitq.h says: queued before the look that found nothing. */
 struct inet_wait {

@@ -41,19 +41,25 @@ struct chunk {
     size_t left;
 };
 
+static ssize_t pkt_fill(struct uio *from, struct pkt *p, size_t size) {
+    struct iovec pieces[UIO_PIECES];
+    size_t n = netstack_pkt_pieces(p, 0, size, pieces, UIO_PIECES);
+
+    return uio_read_pieces(from, pieces, n);
+}
+
 static int chunk_fill(struct inet_socket *s, struct uio *from, size_t size, unsigned char *small,
                       struct chunk *ret) {
-    uint8_t *at = small;
     struct pkt *p = NULL;
 
     if (size > SMALL) {
-        p = netstack_pkt_fill(network_stack(s->net->kernel), (uint32_t)size, &at);
+        p = netstack_pkt_fill(network_stack(s->net->kernel), (uint32_t)size);
         if (!p)
             return -ENOBUFS;
     }
-    ssize_t n = uio_read(from, at, size);
+    ssize_t n = p ? pkt_fill(from, p, size) : uio_read(from, small, size);
     if (n == (ssize_t)size) {
-        *ret = (struct chunk){.pkt = p, .iov = {at, size}, .left = size};
+        *ret = (struct chunk){.pkt = p, .iov = {small, size}, .left = size};
         return 0;
     }
     if (p)
@@ -107,7 +113,7 @@ static ssize_t send_stream(struct inet_socket *s, struct task *t, struct socket_
     if (m->data->remaining == 0)
         return nsock_send(s->nsock, msg);
     while (r == 0 && m->data->remaining > 0) {
-        size_t size = (size_t)MIN(m->data->remaining, (uint64_t)PKT_BLOCK_MAX);
+        size_t size = (size_t)MIN(m->data->remaining, (uint64_t)NETSTACK_FILL_MAX);
         struct chunk c;
         r = chunk_fill(s, m->data, size, small, &c);
         if (r > 0) /* up to the bad page */
@@ -176,17 +182,19 @@ ssize_t inet_op_send(struct socket *base, struct task *t, struct socket_message 
 
 /* At most `max` bytes of p; bytes copied, -EFAULT if none could be. */
 static ssize_t views_out(struct uio *to, const struct pkt *p, size_t max) {
-    const uint8_t *bytes;
-    uint32_t len;
     size_t done = 0;
 
-    for (size_t i = 0; done < max && (bytes = netstack_pkt_view(p, i, &len)); i++) {
-        size_t want = MIN((size_t)len, max - done);
-        ssize_t n = want ? uio_write(to, bytes, want) : 0;
-        if (n > 0)
-            done += (size_t)n;
+    while (done < max) {
+        struct iovec pieces[UIO_PIECES];
+        size_t count = netstack_pkt_pieces(p, done, max - done, pieces, UIO_PIECES), want = 0;
+        for (size_t i = 0; i < count; i++)
+            want += pieces[i].iov_len;
+        ssize_t n = uio_write_pieces(to, pieces, count);
+        done += n > 0 ? (size_t)n : 0;
         if (n < (ssize_t)want)
             return done > 0 ? (ssize_t)done : -EFAULT;
+        if (count == 0)
+            break;
     }
     return (ssize_t)done;
 }

@@ -30,6 +30,7 @@ struct ifreq {
         int32_t number;
         char new_name[NS_IFNAMSIZ];
         uint8_t map[24];
+        uint64_t data;
     } u;
 };
 _Static_assert(sizeof(struct ifreq) == 40, "");
@@ -322,6 +323,48 @@ static int64_t get_name(struct net_namespace *net, struct task *t, gva_t arg) {
     return copy_out(t, arg, &req, sizeof req);
 }
 
+/* SIOCETHTOOL: what libpcap and monitoring programs ask of any interface; the rest is a driver's that has
+ * nothing to tell (-EOPNOTSUPP). The commands are the kernel's linux/ethtool.h. */
+enum { ETHTOOL_GET_LINK = 0xa, ETHTOOL_GET_TS_INFO = 0x41, TS_RX_SOFTWARE = 8, TS_SOFTWARE = 16 };
+
+static int64_t ethtool(const struct nic_info *info, struct task *t, gva_t data) {
+    struct {
+        uint32_t cmd, number; /* link: up; time stamps: SOF_TIMESTAMPING_* */
+        int32_t clock;
+        uint32_t zeros[8];
+    } reply = {.clock = -1};
+    int r = copy_in(t, &reply.cmd, data, sizeof reply.cmd);
+
+    if (r < 0)
+        return r;
+    switch (reply.cmd) {
+    case ETHTOOL_GET_LINK:
+        reply.number = (info->flags & NS_IFF_RUNNING) != 0;
+        return copy_out(t, data, &reply, 2 * sizeof(uint32_t));
+    case ETHTOOL_GET_TS_INFO:
+        reply.number = TS_RX_SOFTWARE | TS_SOFTWARE;
+        return copy_out(t, data, &reply, sizeof reply);
+    default:
+        return -EOPNOTSUPP;
+    }
+}
+
+static int64_t ethtool_ioctl(struct net_namespace *net, struct task *t, gva_t arg) {
+    struct nic_info info;
+    struct ifreq req;
+    int r = copy_in(t, &req, arg, sizeof req);
+
+    if (r < 0)
+        return r;
+    req.name[sizeof req.name - 1] = '\0';
+    network_config_lock(net->kernel);
+    struct nic *nic = nic_by_name(net->netns, req.name);
+    if (nic)
+        nic_info(nic, &info);
+    network_config_unlock(net->kernel);
+    return nic ? ethtool(&info, t, req.u.data) : -ENODEV;
+}
+
 int64_t netdev_ioctl(struct net_namespace *net, struct task *t, uint32_t cmd, uint64_t arg) {
     struct ifreq req;
 
@@ -329,6 +372,8 @@ int64_t netdev_ioctl(struct net_namespace *net, struct task *t, uint32_t cmd, ui
         return get_conf(net, t, arg);
     if (cmd == LINUX_SIOCGIFNAME)
         return get_name(net, t, arg);
+    if (cmd == LINUX_SIOCETHTOOL)
+        return ethtool_ioctl(net, t, arg);
     if (!is_get(cmd) && !is_set(cmd))
         return -ENOTTY;
     int r = copy_in(t, &req, arg, sizeof req);

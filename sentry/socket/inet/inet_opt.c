@@ -164,6 +164,8 @@ int inet_op_set_option(struct socket *base, struct task *t, int level, int name,
         (level == LINUX_SOL_IPV6 && name == LINUX_IPV6_TRANSPARENT))
         if (!inet_capable(s, t, CAP_NET_RAW_NR) && !inet_capable(s, t, CAP_NET_ADMIN_NR))
             return -EPERM;
+    if (level == LINUX_SOL_PACKET && (name == NS_PACKET_RX_RING || name == NS_PACKET_TX_RING))
+        return inet_packet_set_ring(s, name, value, len);
     return nsock_setopt(s->nsock, level, name, value, len);
 }
 

@@ -117,6 +117,7 @@ static void file_release(struct file *f) {
     struct inet_socket *s = inet_of(container_of(f, struct socket, file));
 
     nsock_close(s->nsock);
+    inet_packet_done(s);
     file_done(f);
     if (ref_put(&s->alive))
         inet_free(s);
@@ -282,6 +283,10 @@ static struct waitq *file_queue(struct file *f) {
     return &inet_of(container_of(f, struct socket, file))->queue;
 }
 
+static int file_mmap(struct file *f, const struct mmap_request *request, struct mappable **ret) {
+    return inet_packet_mmap(inet_of(container_of(f, struct socket, file)), request, ret);
+}
+
 static int64_t file_ioctl(struct file *f, struct task *t, uint32_t cmd, uint64_t arg) {
     return socket_ioctl(container_of(f, struct socket, file), t, cmd, arg);
 }
@@ -293,6 +298,7 @@ static const struct file_ops inet_file_ops = {
     .ready = file_ready_now,
     .poll_queue = file_queue,
     .ioctl = file_ioctl,
+    .mmap = file_mmap,
     .flush = file_flush,
     .release = file_release,
 };

@@ -8,11 +8,12 @@
  * References: file -> sock; sock.peer -> peer (both ways while connected; a closing end clears its own and
  * marks itself dead); a name's table entry or inode borrows the sock and takes it by unix_sock_tryref(); a
  * listening sock holds those that wait to be accepted. Locks: sock.lock (RANK_SOCKET); two by address order,
- * through lock_two() only. The table of abstract names has its own lock inside.
+ * through lock_two() only; a listener before the socks in its accept queue. The table of abstract names has
+ * its own lock inside.
  *
- * Files in flight that refer to each other in a ring (a socket sent over itself) are found by no one: they
- * are freed with the sandbox. The number in flight is bounded by the sender's RLIMIT_NOFILE (ETOOMANYREFS),
- * as on Linux.
+ * Files in flight (SCM_RIGHTS, sent and not yet received) that only refer to each other in a ring are found
+ * and freed by unix_gc.c. How many a user may have in flight: RLIMIT_NOFILE of whoever sends more
+ * (ETOOMANYREFS).
  */
 #pragma once
 
@@ -72,8 +73,23 @@ struct unix_sock {
     struct unix_credentials peer_credentials;
     struct waitq queue;       /* poll: readers, writers, accepters */
     struct waitq space_queue; /* senders and connecters that wait for room here */
+
+    /* unix_flight.lock */
+    unsigned flight_count;    /* references to its file that messages in queues hold */
+    struct file *flight_file; /* borrowed, while there are any */
+    struct list flight_node;  /* ... in unix_flight.socks */
+    bool suspect;             /* nothing but messages holds it; during a search */
+    unsigned outside;         /* of those, by messages of queues that are not suspect */
 };
 DECLARE_REF(unix_sock);
+
+/* The unix sockets in flight, of all the kernel. */
+struct unix_flight {
+    struct mutex lock; /* RANK_UNIX_FLIGHT */
+    struct list socks; /* of unix_sock.flight_node */
+    bool searching;    /* a thread looks for rings ... */
+    bool again;        /* ... and is to look once more */
+};
 
 struct unix_socket {
     struct socket socket;   /* first */
@@ -95,10 +111,23 @@ void unix_message_free(struct unix_message *m);
 void unix_credentials_take(struct unix_credentials *c, struct task *t); /* replaces */
 void unix_credentials_copy(struct unix_credentials *to, const struct unix_credentials *from);
 void unix_credentials_done(struct unix_credentials *c);
+struct unix_sock *unix_sock_of_file(struct file *f); /* borrowed; NULL: f is no unix socket */
 /* Peer of a sock: new reference or NULL. */
 struct unix_sock *unix_peer(struct unix_sock *s);
 
+/* ---- unix_gc.c: files in flight ---- */
+void unix_flight_init(struct unix_flight *f);
+/* The files of c go into a message: they count for the task's user. -ETOOMANYREFS, -ENOMEM. No sock's lock
+ * may be held, here and in the next three. */
+int unix_flight_begin(struct task *t, struct socket_control *c) must_check;
+void unix_flight_end(struct socket_control *c); /* they were taken out of it, or are dropped */
+/* Behind a look at a message (MSG_PEEK), before its files are given to anybody: no search is half done. */
+void unix_flight_looked(const struct socket_control *c);
+/* Frees what is in flight and out of everybody's reach. May block (files). */
+void unix_flight_collect(void);
+
 /* ---- unix_name.c: names ---- */
+struct unix_flight *unix_flight_of(struct kernel *k); /* NULL: no memory */
 /* The list of socks that have a file. */
 void unix_list_add(struct kernel *k, struct unix_sock *s);
 void unix_list_remove(struct unix_sock *s);

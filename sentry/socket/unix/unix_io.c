@@ -47,7 +47,11 @@ static struct unix_message *message_new(struct unix_sock *from, struct task *t, 
 }
 
 /* Moves the control data into the first message; the sender's identity goes with every one. */
-static void attach_control(struct unix_message *m, struct socket_control *c, struct task *t) {
+static int attach_control(struct unix_message *m, struct socket_control *c, struct task *t) {
+    int r = c->file_count > 0 ? unix_flight_begin(t, c) : 0;
+
+    if (r < 0)
+        return r;
     m->control = *c;
     *c = (struct socket_control){0};
     if (!m->control.has_creds && t) {
@@ -57,6 +61,7 @@ static void attach_control(struct unix_message *m, struct socket_control *c, str
         m->control.uid = own->uid;
         m->control.gid = own->gid;
     }
+    return 0;
 }
 
 static int check_receiver(const struct unix_sock *from, const struct unix_sock *to) {
@@ -155,11 +160,13 @@ static ssize_t send_stream(struct socket *s, struct task *t, struct socket_messa
             r = -EFAULT;
             break;
         }
-        attach_control(part, m->control, t);
-        r = append_blocking(s, t, to, part, wait, m->deadline ? m->deadline : CLOCK_NEVER);
+        r = attach_control(part, m->control, t);
+        if (r == 0)
+            r = append_blocking(s, t, to, part, wait, m->deadline ? m->deadline : CLOCK_NEVER);
         if (r < 0) {
             uio_revert(m->data, size);
-            if (done == 0) { /* the caller drops the control data */
+            if (done == 0 && part->control.has_creds) { /* the caller drops the control data */
+                unix_flight_end(&part->control);
                 *m->control = part->control;
                 part->control = (struct socket_control){0};
             }
@@ -180,8 +187,9 @@ static ssize_t send_message(struct socket *s, struct task *t, struct socket_mess
     struct unix_message *part = message_new(unix_of(s)->sock, t, m->data, size);
     if (!part)
         return -EFAULT;
-    attach_control(part, m->control, t);
-    int r = append_blocking(s, t, to, part, wait, m->deadline ? m->deadline : CLOCK_NEVER);
+    int r = attach_control(part, m->control, t);
+    if (r == 0)
+        r = append_blocking(s, t, to, part, wait, m->deadline ? m->deadline : CLOCK_NEVER);
     if (r < 0) {
         uio_revert(m->data, size);
         unix_message_free(part);
@@ -240,6 +248,7 @@ static int nothing_there(struct unix_sock *s) {
 
 static int copy_control(struct socket_control *to, const struct socket_control *from) {
     *to = *from;
+    to->payer = NULL;
     if (to->pid)
         pid_ref(to->pid);
     to->files = NULL;
@@ -286,8 +295,12 @@ static ssize_t receive_message(struct unix_sock *s, struct socket_message *m) {
     mutex_unlock(&s->lock);
     if (!msg)
         return -ENOMEM;
-    if (!peek)
+    if (peek) {
+        unix_flight_looked(&msg->control);
+    } else {
+        unix_flight_end(&msg->control);
         wake_senders(s);
+    }
     size_t take = MIN(msg->size, m->data->remaining);
     ssize_t done = r < 0 ? r : take > 0 ? uio_write(m->data, msg->data, take) : 0;
     if (done >= 0) {
@@ -329,8 +342,10 @@ static int hand_over_control(struct socket_control *to, struct socket_control *f
     } else {
         to->files = from->files;
         to->file_count = from->file_count;
+        to->payer = from->payer;
         from->files = NULL;
         from->file_count = 0;
+        from->payer = NULL;
     }
     return 0;
 }
@@ -373,6 +388,10 @@ static ssize_t take_stream(struct unix_sock *s, struct socket_message *m, bool p
     if (got == -EAGAIN && first)
         got = nothing_there(s);
     mutex_unlock(&s->lock);
+    if (peek)
+        unix_flight_looked(m->control);
+    else
+        unix_flight_end(m->control);
     if (done)
         unix_message_free(done);
     return got;

@@ -42,6 +42,7 @@ struct unix_names {
     struct mutex lock; /* RANK_EVENT */
     struct abstract_entry *buckets[BUCKETS];
     struct list all; /* of unix_sock.all_node */
+    struct unix_flight flight;
 };
 HEAP_TYPE(unix_names, struct unix_names, 0);
 
@@ -54,10 +55,17 @@ static struct unix_names *names_of(struct kernel *k) {
         if (k->unix_names) {
             mutex_init(&k->unix_names->lock, RANK_EVENT);
             list_init(&k->unix_names->all);
+            unix_flight_init(&k->unix_names->flight);
         }
     }
     mutex_unlock(&making);
     return k->unix_names;
+}
+
+struct unix_flight *unix_flight_of(struct kernel *k) {
+    struct unix_names *names = names_of(k);
+
+    return names ? &names->flight : NULL;
 }
 
 void unix_list_add(struct kernel *k, struct unix_sock *s) {

@@ -69,6 +69,7 @@ void unix_message_free(struct unix_message *m) {
     while (!list_empty(&t_waiting)) {
         m = list_first_entry(&t_waiting, struct unix_message, node);
         list_del(&m->node);
+        unix_flight_end(&m->control);
         socket_control_done(&m->control);
         unix_name_unref(m->from);
         heap_free(m);
@@ -106,6 +107,7 @@ struct unix_sock *unix_sock_new(int type) {
     list_init(&s->connector_node);
     list_init(&s->accept_queue);
     list_init(&s->accept_node);
+    list_init(&s->flight_node);
     s->send_limit = 212992;
     s->own.uid = s->own.gid = s->peer_credentials.uid = s->peer_credentials.gid = INVALID_ID;
     waitq_init(&s->queue);
@@ -249,6 +251,7 @@ static void file_release(struct file *f) {
     unix_sock_unref(u->sock);
     file_done(f);
     heap_free(u);
+    unix_flight_collect();
 }
 
 static const struct file_ops unix_file_ops = {
@@ -274,6 +277,10 @@ static const struct socket_ops unix_socket_ops = {
     .get_option = get_option,
     .ioctl = op_ioctl,
 };
+
+struct unix_sock *unix_sock_of_file(struct file *f) {
+    return f->ops == &unix_file_ops ? unix_of(container_of(f, struct socket, file))->sock : NULL;
+}
 
 int unix_socket_new(struct task *t, struct unix_sock *sock, int protocol, uint32_t flags, struct file **ret) {
     struct unix_socket *u = heap_new(unix_socket);

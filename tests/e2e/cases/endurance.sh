@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# full: 100,000 fork and exec, 1,000,000 threads made and joined, 1,000,000 signals
+# long: 100,000 fork and exec, 1,000,000 threads made and joined, 1,000,000 signals
 # limit: 3600
 # Nothing may grow over it: descriptors, tasks, the process's memory, and (inside, where /proc/meminfo's Slab is the
 # sentry's own heap) kernel objects. The first tenth warms up; the rest must leave things as that left them.

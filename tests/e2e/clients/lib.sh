@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by run: the clients' own folders and daemons, images, and how a scenario is run. $work, $runsc, $platform, $full, $times, $out are set.
+# Sourced by run: the clients' own folders and daemons, images, and how a scenario is run. $work, $runsc, $platform, $long, $times, $out are set.
 
 tag=${work##*-}
 
@@ -331,7 +331,7 @@ run_client() { # NAME
         teardown
         return
     fi
-    for scenario in $(compgen -A function quick_) $([ $full = 1 ] && compgen -A function long_); do
+    for scenario in $(compgen -A function "$([ $long = 1 ] && echo long_ || echo quick_)"); do
         run_scenario "$scenario" # no ||: it would switch off the scenario's set -e
         [ $? = 0 ] || bad=1
     done

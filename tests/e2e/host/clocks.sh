@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# full: ten minutes
+# long: ten minutes
 # limit: 800
 # The guest's clocks after ten minutes: monotonic, and within 10 us of the host's (plus what two readings cost).
 . "$(dirname "$0")/../lib.sh"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# full: makes and checks the Debian package
+# long: makes and checks the Debian package
 # limit: 600
 # The Debian package: lintian has nothing to say, it installs, upgrades while a container runs, and is removed without a trace. All in a throw-away
 # overlay of the Debian root. Also `cmake --install` into a DESTDIR.

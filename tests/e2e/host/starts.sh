@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# full: 600 sandboxes take a while
+# long: 600 sandboxes take a while
 # limit: 900
 # 200 sandboxes in a row each for sh, bash and python3; none fails and none leaves anything.
 . "$(dirname "$0")/../lib.sh"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# full: builds the commit before this one
+# long: builds the commit before this one
 # limit: 1500
 # What another version has written: this runsc does state, exec, kill and delete on a container that the previous commit's binary started, and
 # refuses a state of a version that it does not know.
