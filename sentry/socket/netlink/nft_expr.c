@@ -525,7 +525,9 @@ static int decode_xt(struct nft_request *q, const struct nf_chain *c, const stru
     rc = decode_compat(q, &use);
     if (rc < 0)
         return rc;
-    return nf_xt_check(e->xt, &use, e->ext, e->ext_len);
+    _Alignas(8) uint8_t aligned[NF_EXT_MAX]; /* messages align to 4 */
+    memcpy(aligned, e->ext, e->ext_len);
+    return nf_xt_check(e->xt, &use, aligned, e->ext_len);
 }
 
 static int decode_special(struct nft_request *q, struct nf_table *t, const struct nf_chain *c,
