@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * boot/container_cgroup.c: what the container's own control group says of its limits: those of the OCI
- * document, which the host's cgroup enforces. Source: OCI runtime-spec "config-linux.md", "Control groups".
+ * document. Those of memory and pids the kernel enforces itself; so does the host's cgroup, where there is
+ * one. Source: OCI runtime-spec "config-linux.md", "Control groups".
  */
 #include "boot/container_cgroup.h"
 
@@ -8,7 +9,7 @@
 #include "sentry/kernel/control_group.h"
 
 static void put(uint64_t *to, const struct spec_i64 *from) {
-    if (from->set)
+    if (from->set && from->value != 0) /* docker sends zeros for what is not set */
         *to = from->value < 0 ? CGROUP_MAX : (uint64_t)from->value;
 }
 
@@ -26,10 +27,8 @@ void boot_cgroup_limits(const struct spec *spec, struct cgroup_limits *l) {
     put(&l->memory_low, &r->memory.reservation);
     put(&l->pids_max, &r->pids_limit);
     put(&l->cpu_quota_us, &r->cpu.quota);
-    if (r->pids_limit.set && r->pids_limit.value == 0)
-        l->pids_max = CGROUP_MAX;
     /* Swap is given with memory, as version 1 counts it. */
-    if (r->memory.swap.set && r->memory.limit.set && r->memory.swap.value >= r->memory.limit.value)
+    if (r->memory.swap.set && r->memory.limit.value > 0 && r->memory.swap.value >= r->memory.limit.value)
         l->swap_max = (uint64_t)(r->memory.swap.value - r->memory.limit.value);
     if (r->cpu.period.set && r->cpu.period.value > 0)
         l->cpu_period_us = r->cpu.period.value;
@@ -37,5 +36,6 @@ void boot_cgroup_limits(const struct spec *spec, struct cgroup_limits *l) {
         l->cpu_burst_us = r->cpu.burst.value;
     if (r->cpu.shares.set && r->cpu.shares.value > 0)
         l->cpu_weight = weight_of(r->cpu.shares.value);
-    l->cpu_idle = r->cpu.idle.set && r->cpu.idle.value == 1;
+    if (r->cpu.idle.set)
+        l->cpu_idle = r->cpu.idle.value == 1;
 }

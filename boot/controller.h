@@ -20,7 +20,7 @@
  * - wait: container, [pid] -> status, reason, why (when it has ended)
  * - state: container -> status, pid; ps: container -> pids; winsize: container, rows, columns, [pid]
  * - forward: container, port + fd: a connection for a port of the sandbox
- * - pause, resume, destroy: container
+ * - pause, resume, destroy: container; update: container, resources
  *
  * "fds_gofer": n, "fds_stdio": [bool,bool,bool], "fds_tty": bool, "fds_status": bool, "fds_extra": n,
  * "fds_owner": n say which descriptors come. An *owner* is a connection that stands for one process: it gets

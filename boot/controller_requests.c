@@ -392,6 +392,18 @@ static int verb_ps(struct request *q, struct err **err) {
     return answer(q, json_pack("{s:o}", "pids", list));
 }
 
+static int verb_update(struct request *q, struct err **err) {
+    cleanup(spec_freep) struct spec *spec = NULL;
+
+    if (!q->target->kernel_container || q->target->state == CONTROLLED_STOPPED)
+        return err_set(err, ESRCH, "container.not-running", "container not running");
+    int r = spec_parse_resources(json_object_get(q->json, "resources"), &spec, err);
+    if (r < 0)
+        return r;
+    boot_container_update(q->target->kernel_container, spec);
+    return answer(q, json_object());
+}
+
 static int verb_hello(struct request *q, struct err **err) {
     json_t *walls = json_loads(q->c->walls_json, 0, NULL), *ids = json_array();
     struct controlled *t;
@@ -413,7 +425,7 @@ static const struct {
     {"state", verb_state, true, false},     {"ps", verb_ps, true, false},
     {"forward", verb_forward, true, false}, {"winsize", verb_winsize, true, false},
     {"pause", verb_pause, true, true},      {"resume", verb_resume, true, true},
-    {"destroy", verb_destroy, true, true},
+    {"destroy", verb_destroy, true, true},  {"update", verb_update, true, true},
 };
 
 static int find_target(struct request *q, const char *verb, struct err **err) {

@@ -284,6 +284,10 @@ int boot_set_winsize(struct boot_container *c, boot_pid_t pid, uint16_t rows, ui
     return boot_signal(c, SIGNAL_PROCESS, pid, 28);
 }
 
+void boot_container_update(struct boot_container *c, const struct spec *resources) {
+    (void)c, (void)resources;
+}
+
 int boot_container_pause(struct boot_container *c, struct err **err) {
     (void)c;
     (void)err;

@@ -81,9 +81,10 @@ static void process_exited(struct container *container, uint64_t cookie, int wai
         .pid = e->pid,
         .wait_status = wait_status,
         .is_init = e->is_init,
-        .reason = gofer_lost             ? END_GOFER_LOST
-                  : (wait_status & 0x7f) ? END_SIGNAL
-                                         : END_EXIT,
+        .reason = gofer_lost                   ? END_GOFER_LOST
+                  : e->task->group->oom_killed ? END_OOM
+                  : (wait_status & 0x7f)       ? END_SIGNAL
+                                               : END_EXIT,
         .why = gofer_lost ? "the gofer of this container has ended" : NULL,
     };
     c->kernel->config.on_exit(c->kernel->config.arg, &exit);
@@ -276,7 +277,7 @@ static int make_container(struct boot_container *c, const struct boot_container_
     r = share_namespaces(c, config, err);
     if (r == 0)
         set_names(c, config);
-    boot_cgroup_limits(c->spec, &c->container->cgroup->limits);
+    boot_container_update(c, c->spec);
     return r;
 }
 
@@ -459,6 +460,13 @@ int boot_set_winsize(struct boot_container *c, boot_pid_t pid, uint16_t rows, ui
     tty_set_winsize(tty, &(struct linux_winsize){.row = rows, .col = columns});
     tty_unref(tty);
     return 0;
+}
+
+void boot_container_update(struct boot_container *c, const struct spec *resources) {
+    struct cgroup_limits limits = c->container->cgroup->limits;
+
+    boot_cgroup_limits(resources, &limits);
+    cgroup_set_limits(c->container->cgroup, &limits);
 }
 
 int boot_container_pause(struct boot_container *c, struct err **err) {

@@ -132,6 +132,8 @@ enum boot_signal_scope { SIGNAL_PROCESS, SIGNAL_FOREGROUND, SIGNAL_ALL };
 int boot_signal(struct boot_container *c, enum boot_signal_scope scope, boot_pid_t pid, int signo) must_check;
 /* SIGWINCH follows. Does not block. */
 int boot_set_winsize(struct boot_container *c, boot_pid_t pid, uint16_t rows, uint16_t columns) must_check;
+/* Sets the limits that linux.resources of `resources` names; others stay. Does not block. */
+void boot_container_update(struct boot_container *c, const struct spec *resources);
 int boot_container_pause(struct boot_container *c, struct err **err) must_check;
 int boot_container_resume(struct boot_container *c, struct err **err) must_check;
 /* Pids of all processes, at most `max`; returns how many there are. */

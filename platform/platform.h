@@ -100,7 +100,8 @@ enum as_page {
 };
 
 struct as_usage {
-    uint64_t rss_bytes; /* resident, all kinds; 0 where the host cannot tell */
+    uint64_t rss_bytes;  /* resident, all kinds; 0 where the host cannot tell */
+    uint64_t anon_bytes; /* of these what is no page of a file */
     uint64_t page_table_bytes;
 };
 
@@ -155,6 +156,9 @@ struct platform_ops {
 
     /* Returns: 0 and *ret, -ESRCH. */
     int (*as_usage)(struct address_space *as, struct as_usage *ret);
+    /* Does: as anon_bytes, but of what n address spaces share only a n-th; slower. May block. Returns: 0,
+     * -ESRCH, -ENOENT (the host does not tell). Optional. */
+    int (*as_share)(struct address_space *as, uint64_t *ret_bytes);
     /* Does: tells for each page of [addr, addr + count * PAGE_SIZE) what the address space's own page tables
        hold: enum as_page. May block. Returns 0, -ESRCH, -ENOENT (the host does not tell). Optional. */
     int (*as_pages)(struct address_space *as, gva_t addr, size_t count, uint8_t *ret);
@@ -225,6 +229,11 @@ struct platform_ops {
     /* Own thread: puts in place what was given, and forgets what was brought: before the task waits, gets a
        signal, or anybody else may look at its memory. `waits`: it is about to sleep. May block. */
     void (*context_settle)(struct context *c, bool waits);
+
+    /* Own thread, between switches, settled: the task is about to sleep until *word is not 0. Does: looks at
+       it for a moment (tens of us), if a cpu would idle otherwise and that has paid for this task. Returns:
+       it is not 0. Optional. */
+    bool (*context_await)(struct context *c, const _Atomic uint32_t *word);
 
     /* Own thread, between switches: what the guest thread may answer by itself from now on, without an event:
        getpid, gettid and the get*id family. NULL: nothing; so it starts. All that sees or judges calls (a

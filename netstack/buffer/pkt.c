@@ -242,6 +242,12 @@ const uint8_t *pkt_header(struct pkt *p, uint32_t n) {
     return p->first.blk->bytes + p->first.off;
 }
 
+const uint8_t *pkt_tcp_header(struct pkt *p, uint32_t at) {
+    enum { MIN_LEN = 20, OFFSET_AT = 12 }; /* RFC 9293 section 3.1 */
+    const uint8_t *h = pkt_header(p, at + MIN_LEN);
+    return h ? pkt_header(p, MIN(p->len, at + (uint32_t)(h[at + OFFSET_AT] >> 4) * 4)) : NULL;
+}
+
 uint8_t *pkt_writable(struct pkt *p, uint32_t n) {
     if (p->len < n)
         return NULL;

@@ -102,7 +102,10 @@ uint8_t *pkt_push(struct pkt *p, uint32_t n);
 uint8_t *pkt_put(struct pkt *p, uint32_t n);
 /* The first `n` bytes, contiguous, for reading. NULL: shorter than that, or no memory. */
 const uint8_t *pkt_header(struct pkt *p, uint32_t n);
-/* The same, for writing. */
+/* pkt_header() for `at` bytes and the TCP header behind them, as long as it says to be (cut at the packet's
+ * end), so that no text is gathered into the block of the headers. */
+const uint8_t *pkt_tcp_header(struct pkt *p, uint32_t at);
+/* pkt_header(), for writing. */
 uint8_t *pkt_writable(struct pkt *p, uint32_t n);
 /* Drops `n` <= len bytes at the front; shortens to `len`. */
 void pkt_trim_front(struct pkt *p, uint32_t n);

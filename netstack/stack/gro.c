@@ -76,7 +76,7 @@ static bool gro_parse(struct pkt *p, struct gro_view *v) {
     if (!parse_ip(p, v))
         return false;
     uint32_t th = v->net_off + v->ip_hlen;
-    v->h = pkt_header(p, MIN(p->len, th + (uint32_t)TCP_MAX_HLEN));
+    v->h = pkt_tcp_header(p, th);
     if (!v->h || tcp_hdr_parse(v->h + th, p->len - th, &v->tcp) < 0)
         return false;
     if ((v->tcp.flags & ~TH_PSH) != TH_ACK)

@@ -93,7 +93,9 @@ void kvm_as_kill(struct address_space *as) {
 int kvm_as_usage(struct address_space *as, struct as_usage *ret) {
     struct kvm_space *s = kvm_space_of(as);
     mutex_lock(&s->lock);
-    *ret = (struct as_usage){.rss_bytes = s->pages * PAGE_SIZE, .page_table_bytes = s->tables * PAGE_SIZE};
+    *ret = (struct as_usage){.rss_bytes = s->pages * PAGE_SIZE,
+                             .anon_bytes = s->pages * PAGE_SIZE,
+                             .page_table_bytes = s->tables * PAGE_SIZE};
     mutex_unlock(&s->lock);
     return atomic_load(&s->dead) ? -ESRCH : 0;
 }

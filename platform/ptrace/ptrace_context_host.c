@@ -194,3 +194,7 @@ void ptrace_context_interrupt(struct context *context) {
 void ptrace_context_follow_cpu(struct context *context) {
     stub_pair_follow(&ptrace_context_of(context)->pair);
 }
+
+bool ptrace_context_await(struct context *context, const _Atomic uint32_t *word) {
+    return stub_pair_await(&ptrace_context_of(context)->pair, word);
+}

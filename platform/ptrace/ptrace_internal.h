@@ -32,6 +32,7 @@ void ptrace_context_destroy(struct context *context);
 int ptrace_context_cpu_time(struct context *context, int64_t *ret_ns);
 void ptrace_context_interrupt(struct context *context);
 void ptrace_context_follow_cpu(struct context *context);
+bool ptrace_context_await(struct context *context, const _Atomic uint32_t *word);
 
 /* ptrace_switch_host.c */
 void ptrace_context_switch(struct context *context, struct guest_regs *regs, bool step,

@@ -31,6 +31,7 @@ static const struct platform_ops ptrace_ops = {
     .as_peek = stub_as_peek,
     .as_poke = stub_as_poke,
     .as_usage = stub_as_usage,
+    .as_share = stub_as_share,
     .as_pages = stub_as_pages,
     .as_kill = stub_as_kill,
     .as_unref = stub_as_unref,
@@ -44,6 +45,7 @@ static const struct platform_ops ptrace_ops = {
     .context_reset_fpu = ptrace_context_reset_fpu,
     .context_atomic32 = ptrace_context_atomic32,
     .context_follow_cpu = ptrace_context_follow_cpu,
+    .context_await = ptrace_context_await,
     .destroy = ptrace_destroy,
 };
 

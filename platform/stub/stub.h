@@ -61,6 +61,13 @@ struct stub_cpus {
     uint64_t last_pull_tsc;
 };
 
+/* How the task's waits in the sentry went (stub_wait_host.c); own thread. */
+struct stub_wait {
+    uint64_t began;        /* tsc: it waits, or has not entered the guest since; 0: neither */
+    uint32_t streak, need; /* short waits in a row, and how many it takes to spin */
+    uint32_t paid, credit; /* waits that spinning has ended since it last did not; what it may lose */
+};
+
 struct stub_pair {
     struct stub_cpus *cpus;
     pid_t tid, own_tid;    /* the guest thread and its sentry thread */
@@ -72,6 +79,7 @@ struct stub_pair {
     _Atomic bool moving; /* somebody is pinning it elsewhere */
     _Atomic uint64_t entered_tsc;
     unsigned enters; /* switches since the last look at the other cpus */
+    struct stub_wait wait;
 };
 
 void stub_cpus_init(struct stub_cpus *c, bool pin);
@@ -93,6 +101,16 @@ int stub_pair_part(struct stub_pair *pair);
 void stub_pair_rejoin(struct stub_pair *pair, int cpu);
 bool stub_pair_is_apart(
     const struct stub_pair *pair); /* the calling thread is not on the guest thread's cpu */
+/* Own thread, outside of context_switch(): its cpu counts as busy, if no other pair is on it and none shares
+ * any; until release. is_alone: none has come since. */
+bool stub_pair_hold(struct stub_pair *pair);
+bool stub_pair_is_alone(const struct stub_pair *pair);
+void stub_pair_release(struct stub_pair *pair);
+/* Own thread, outside of context_switch(): waits a little until *word is not 0, if that has paid so far.
+ * False: it is 0. */
+bool stub_pair_await(struct stub_pair *pair, const _Atomic uint32_t *word);
+void stub_wait_init(struct stub_wait *w);
+void stub_wait_over(struct stub_wait *w, uint64_t now); /* on the way into the guest */
 static inline bool stub_cpus_crowded(const struct stub_cpus *c) {
     return atomic_load_explicit(&c->crowded, memory_order_relaxed) > 0;
 }
@@ -267,6 +285,7 @@ struct stub_mapping {
 };
 int stub_mapping_find(struct stub_space *s, gva_t addr, struct stub_mapping *ret) must_check;
 int stub_as_usage(struct address_space *as, struct as_usage *ret);
+int stub_as_share(struct address_space *as, uint64_t *ret_bytes);
 int stub_as_pages(struct address_space *as, gva_t addr, size_t count, uint8_t *ret);
 void stub_as_kill(struct address_space *as);
 void stub_as_unref(struct address_space *as);

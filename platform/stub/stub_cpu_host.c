@@ -112,6 +112,7 @@ void stub_pair_init(struct stub_pair *pair, struct stub_cpus *c, pid_t tid) {
                                .cpu = -1,
                                .inside = -1};
     list_init(&pair->link);
+    stub_wait_init(&pair->wait);
     if (!c->pin)
         return;
     int index = least_busy(c, current_index(c));
@@ -164,7 +165,10 @@ void stub_pair_enter(struct stub_pair *pair) {
     int here = pair->cpu;
     if (unlikely(add_busy(pair->cpus, here) > 0) && ++pair->enters >= LOOK_EVERY)
         here = push_self(pair, here);
-    atomic_store_explicit(&pair->entered_tsc, __rdtsc(), memory_order_relaxed);
+    uint64_t now = __rdtsc();
+    if (unlikely(pair->wait.began))
+        stub_wait_over(&pair->wait, now);
+    atomic_store_explicit(&pair->entered_tsc, now, memory_order_relaxed);
     atomic_store_explicit(&pair->inside, here, memory_order_release);
 }
 
@@ -220,6 +224,23 @@ void stub_pair_leave(struct stub_pair *pair) {
     if (drop_busy(pair->cpus, here) == 1 &&
         atomic_load_explicit(&pair->cpus->crowded, memory_order_relaxed) > 0)
         pull_to(pair->cpus, here);
+}
+
+/* ---- outside, and yet at work ---- */
+
+bool stub_pair_hold(struct stub_pair *pair) {
+    struct stub_cpus *c = pair->cpus;
+    int32_t none = 0;
+    return pair->cpu >= 0 && c->count > 1 && !stub_cpus_crowded(c) &&
+           atomic_compare_exchange_strong(&c->busy[pair->cpu], &none, 1);
+}
+
+bool stub_pair_is_alone(const struct stub_pair *pair) {
+    return busy_on(pair->cpus, pair->cpu) == 1;
+}
+
+void stub_pair_release(struct stub_pair *pair) {
+    drop_busy(pair->cpus, pair->cpu);
 }
 
 /* ---- apart ---- */

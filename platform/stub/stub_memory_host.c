@@ -134,7 +134,21 @@ int stub_as_usage(struct address_space *as, struct as_usage *ret) {
         return -ESRCH;
     text[n] = 0;
     ret->rss_bytes = kilobytes(text, "VmRSS:");
+    ret->anon_bytes = kilobytes(text, "RssAnon:") + kilobytes(text, "RssShmem:");
     ret->page_table_bytes = kilobytes(text, "VmPTE:");
+    return 0;
+}
+
+int stub_as_share(struct address_space *as, uint64_t *ret_bytes) {
+    struct stub_space *s = stub_space_of(as);
+    char text[4096];
+    might_block();
+    cleanup(closep) int fd = open_proc(s, "smaps_rollup", O_RDONLY);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (n <= 0)
+        return fd == -ESRCH ? fd : -ENOENT;
+    text[n] = 0;
+    *ret_bytes = kilobytes(text, "Pss_Anon:") + kilobytes(text, "Pss_Shmem:");
     return 0;
 }
 

@@ -351,6 +351,10 @@ void systrap_context_follow_cpu(struct context *context) {
     stub_pair_follow(&systrap_context_of(context)->pair);
 }
 
+bool systrap_context_await(struct context *context, const _Atomic uint32_t *word) {
+    return stub_pair_await(&systrap_context_of(context)->pair, word);
+}
+
 /* ---- atomic operations ---- */
 
 static uint64_t routine(enum as_atomic_op op) {

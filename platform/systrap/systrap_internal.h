@@ -63,6 +63,7 @@ void systrap_context_destroy(struct context *context);
 int systrap_context_cpu_time(struct context *context, int64_t *ret_ns);
 void systrap_context_interrupt(struct context *context);
 void systrap_context_follow_cpu(struct context *context);
+bool systrap_context_await(struct context *context, const _Atomic uint32_t *word);
 int systrap_context_atomic32(struct context *context, enum as_atomic_op op, gva_t address, uint32_t operand,
                              uint32_t expected, uint32_t *ret_old);
 /* Adds the clone of the first guest thread to the space's first batch. */

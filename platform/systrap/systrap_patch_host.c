@@ -362,6 +362,7 @@ static bool better_trapped(uint64_t number) {
     case SYS_fork:
     case SYS_vfork:
     case SYS_execve:
+    case SYS_exit: /* so that the thread can be kept for the next one */
         return true;
     default:
         return false;

@@ -32,6 +32,7 @@ static const struct platform_ops systrap_ops = {
     .as_peek = systrap_as_peek,
     .as_poke = systrap_as_poke,
     .as_usage = stub_as_usage,
+    .as_share = stub_as_share,
     .as_pages = stub_as_pages,
     .as_kill = stub_as_kill,
     .as_unref = stub_as_unref,
@@ -49,6 +50,7 @@ static const struct platform_ops systrap_ops = {
     .context_give = systrap_context_give,
     .context_answers = systrap_context_answers,
     .context_settle = systrap_context_settle,
+    .context_await = systrap_context_await,
     .destroy = systrap_destroy,
 };
 

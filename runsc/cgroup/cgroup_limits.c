@@ -99,12 +99,21 @@ static int set_cpu(struct cgroup *g, const struct spec_resources *r, struct err 
     return result;
 }
 
+/* The guest's kernel counts the guest's tasks, exactly. The host's counts ours with them: of each task a
+ * thread here and one in its stub, of each process a helper, and what every sandbox, gofer and exec has. It
+ * is the second wall, and must not be in the way of the first. */
+static int64_t host_pids(int64_t limit) {
+    enum { A_TASK = 3, ALWAYS = 128 };
+
+    return limit <= 0 || limit > INT32_MAX ? limit : limit * A_TASK + ALWAYS;
+}
+
 static int set_pids(struct cgroup *g, const struct spec_resources *r, struct err **err) {
     struct cgroup_hierarchy *h = cgroup_find(g, "pids");
 
     if (r->pids_limit.value < 0)
         return h ? cgroup_write(h, "pids.max", "max", WHAT("pids.limit"), err) : 0;
-    return set_i64(g, "pids", "pids.max", r->pids_limit.value, WHAT("pids.limit"), err);
+    return set_i64(g, "pids", "pids.max", host_pids(r->pids_limit.value), WHAT("pids.limit"), err);
 }
 
 static int set_rates(struct cgroup_hierarchy *h, const struct spec_blkio_devices *list, const char *file,
@@ -282,7 +291,7 @@ int cgroup_write_limits_v2(struct cgroup *g, const struct spec_resources *r, str
     if (result >= 0)
         result = set_v2(h, "memory.low", r->memory.reservation.value, WHAT("memory.reservation"), err);
     if (result >= 0)
-        result = set_v2(h, "pids.max", r->pids_limit.value, WHAT("pids.limit"), err);
+        result = set_v2(h, "pids.max", host_pids(r->pids_limit.value), WHAT("pids.limit"), err);
     if (result >= 0)
         result = set_v2_cpu(h, r, err);
     return result < 0 ? result : set_unified(h, &r->unified, err);

@@ -166,8 +166,6 @@ static int create_and_run(struct cli *cli, struct foreground *f, struct budget *
         r = spec_parse(config, &spec, err);
     if (r < 0)
         return r;
-    /* The guest's kernel counts its processes; the host's would count the sandbox's own threads with them. */
-    spec->linux_.resources.pids_limit = (struct spec_i64){.set = false};
     struct create_options o = {
         .id = id,
         .config = config,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * runsc/cmd/update.c: changes the limits of a container's control groups on the host, from a LinuxResources
- * document or from flags. Zero and absent values leave a limit alone.
+ * runsc/cmd/update.c: changes a container's limits, in its control groups on the host and in its sandbox,
+ * from a LinuxResources document or from flags. Zero and absent values leave a limit alone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,53 +35,69 @@ static const struct option_def g_options[] = {
     O("blkio-weight", 0, NUMBER, weight, "N", "relative weight of block I/O"),
 };
 
-static int resources_from_file(const char *path, struct spec **ret, struct err **err) {
+static int read_resources(const struct update_args *a, json_t **ret, struct err **err) {
     cleanup(freep) char *text = NULL;
-    cleanup(json_decrefp) json_t *document = NULL;
+    const char *path = a->resources;
     size_t size;
-    int r = read_text_file(AT_FDCWD, path, SPEC_MAX_BYTES, &text, &size, err);
 
-    if (r >= 0)
-        r = spec_load_json(text, size, strcmp(path, "-") == 0 ? "standard input" : path, &document, err);
-    return r < 0 ? r : spec_parse_resources(document, ret, err);
+    if (path) {
+        int r = read_text_file(AT_FDCWD, path, SPEC_MAX_BYTES, &text, &size, err);
+        return r < 0 ? r
+                     : spec_load_json(text, size, strcmp(path, "-") == 0 ? "standard input" : path, ret, err);
+    }
+    *ret = json_pack("{s:{s:I,s:I,s:I},s:{s:I,s:I,s:I,s:s*,s:s*},s:{s:I},s:{s:I}}", "memory", "limit",
+                     (json_int_t)a->memory, "swap", (json_int_t)a->swap, "reservation",
+                     (json_int_t)a->reservation, "cpu", "shares", (json_int_t)a->shares, "quota",
+                     (json_int_t)a->quota, "period", (json_int_t)a->period, "cpus", a->cpus, "mems", a->mems,
+                     "pids", "limit", (json_int_t)a->pids, "blockIO", "weight", (json_int_t)a->weight);
+    return *ret ? 0 : err_set(err, EINVAL, "usage", "the flags of update are not valid UTF-8");
 }
 
-static int resources_from_flags(const struct update_args *a, struct spec **ret, struct err **err) {
-    cleanup(json_decrefp) json_t *document =
-        json_pack("{s:{s:I,s:I,s:I},s:{s:I,s:I,s:I,s:s*,s:s*},s:{s:I},s:{s:I}}", "memory", "limit",
-                  (json_int_t)a->memory, "swap", (json_int_t)a->swap, "reservation",
-                  (json_int_t)a->reservation, "cpu", "shares", (json_int_t)a->shares, "quota",
-                  (json_int_t)a->quota, "period", (json_int_t)a->period, "cpus", a->cpus, "mems", a->mems,
-                  "pids", "limit", (json_int_t)a->pids, "blockIO", "weight", (json_int_t)a->weight);
+static int update_host(struct container *c, const struct spec_resources *resources, struct err **err) {
+    struct cgroup g;
 
-    return document ? spec_parse_resources(document, ret, err)
-                    : err_set(err, EINVAL, "usage", "the flags of update are not valid UTF-8");
+    if (!c->state.cgroups || json_array_size(c->state.cgroups) == 0)
+        return 0; /* the sandbox holds what it can by itself */
+    int r = cgroup_from_json(c->state.cgroups, &g, err);
+    if (r < 0)
+        return r;
+    r = cgroup_set(&g, resources, err);
+    cgroup_done(&g);
+    return r;
+}
+
+static int update_sandbox(struct container *c, json_t *resources, struct err **err) {
+    struct control_channel channel;
+    int r = container_connect(c, &channel, err);
+
+    if (r < 0)
+        return r;
+    json_t *request = container_request(c, "update");
+    json_object_set(request, "resources", resources);
+    r = control_call(&channel, request, NULL, 0, NULL, err);
+    json_decref(request);
+    control_channel_done(&channel);
+    return r;
 }
 
 static int run(struct cli *cli, void *options, int argc, char **argv, struct err **err) {
     const struct update_args *a = options;
     cleanup(container_closep) struct container *c = NULL;
+    cleanup(json_decrefp) json_t *document = NULL;
     cleanup(spec_freep) struct spec *spec = NULL;
-    struct cgroup g;
     int r = container_open(cli, argv[0], CONTAINER_OLD, &c, err);
 
     (void)argc;
     if (r >= 0)
-        r = a->resources ? resources_from_file(a->resources, &spec, err)
-                         : resources_from_flags(a, &spec, err);
+        r = read_resources(a, &document, err);
+    if (r >= 0)
+        r = spec_parse_resources(document, &spec, err);
     if (r < 0)
         return r;
     if (container_status(c) == STATUS_STOPPED)
         return err_set(err, ESRCH, "container.not-running", "container not running");
-    if (!c->state.cgroups || json_array_size(c->state.cgroups) == 0)
-        return err_set(err, ENOTSUP, "cgroup.none", "container %s has no control groups on the host",
-                       argv[0]);
-    r = cgroup_from_json(c->state.cgroups, &g, err);
-    if (r < 0)
-        return r;
-    r = cgroup_set(&g, &spec->linux_.resources, err);
-    cgroup_done(&g);
-    return r;
+    r = update_host(c, &spec->linux_.resources, err);
+    return r < 0 ? r : update_sandbox(c, document, err);
 }
 
 const struct command g_cmd_update = {.name = "update",

@@ -314,8 +314,11 @@ static void count_process_locked(struct cgroup *c, int by) {
 void cgroup_put_group_locked(struct thread_group *g, struct cgroup *c, unsigned live, unsigned all) {
     g->cgroup = cgroup_ref(c);
     if (live > 0) {
+        bool first = list_empty(&c->groups);
         list_add_tail(&c->groups, &g->cgroup_node);
         count_process_locked(c, 1);
+        if (first)
+            cgroup_memory_in_use_locked(c);
     }
     for (struct cgroup *up = c; up; up = up->parent) {
         up->live_tasks += live;
@@ -404,7 +407,6 @@ void cgroup_task_released_locked(struct task *t) {
 
 /* ---- what it uses ---- */
 
-/* The `n`th process in the group or below, counted from 1 in a walk of the tree: a new reference. */
 static struct task *process_at_locked(struct cgroup *c, size_t *n) {
     struct thread_group *g;
     struct cgroup *child;
@@ -416,6 +418,10 @@ static struct task *process_at_locked(struct cgroup *c, size_t *n) {
             return t;
     }
     return NULL;
+}
+
+struct task *cgroup_process_at_locked(struct cgroup *c, size_t n) {
+    return process_at_locked(c, &n);
 }
 
 static uint64_t memory_of(struct task *t) {
@@ -436,9 +442,8 @@ void cgroup_usage(struct cgroup *c, struct cgroup_usage *ret) {
     *ret = (struct cgroup_usage){.user_ns = c->dead_user_ns, .system_ns = c->dead_system_ns};
     mutex_unlock(&k->taskset_lock);
     for (size_t i = 1;; i++) {
-        size_t left = i;
         mutex_lock(&k->taskset_lock);
-        struct task *t = process_at_locked(c, &left);
+        struct task *t = cgroup_process_at_locked(c, i);
         struct cpu_times cpu = t ? thread_group_cpu(t->group) : (struct cpu_times){0};
         mutex_unlock(&k->taskset_lock);
         if (!t)

@@ -4,8 +4,8 @@
  *
  * One tree a kernel. Its root is nobody's to see; each container has a child of it, which its cgroup
  * namespace shows as "/". Processes belong to a group as a whole (there are no threaded groups). Enforced
- * here: pids, freezer, kill. cpu and memory limits are kept and given back; what bounds a sandbox is the
- * host's cgroup.
+ * here: pids, freezer, kill, memory.max (control_group_memory.c). cpu limits are kept and given back; what
+ * bounds a sandbox is the host's cgroup.
  *
  * References: a group keeps its parent; processes, namespaces, open files and mounts keep their group. A
  * group that was removed lives on, without a name, until they let go of it.
@@ -58,9 +58,10 @@ struct cgroup {
     uint64_t pids, pids_peak;                /* tasks, zombies too, in it and below */
     uint64_t pids_events, pids_events_local; /* forks that a limit forbade: below, here */
     uint64_t dead_user_ns, dead_system_ns;   /* cpu time of processes that ended, here and below */
-    uint64_t memory_peak, oom_kills;
+    uint64_t memory_peak;
+    uint64_t oom_kills, oom_events; /* processes in it and below that were killed; its own limit overrun */
     struct cgroup_limits limits;
-    bool freeze;                        /* asked for here */
+    _Atomic bool freeze;                /* asked for here */
     unsigned frozen_tasks;              /* that wait in cgroup_freeze_here(), in it and below */
     unsigned live_tasks;                /* in it and below */
     struct waitq freezer;               /* who waits to be let go */
@@ -119,6 +120,14 @@ struct cgroup_usage {
 };
 void cgroup_usage(struct cgroup *c, struct cgroup_usage *ret);
 void cgroup_changed_locked(struct cgroup *c);
+void cgroup_set_limits(struct cgroup *c, const struct cgroup_limits *limits);
+/* memory.max alone. */
+void cgroup_limit_memory(struct cgroup *c, uint64_t bytes);
+/* It was killed for want of memory, by the host or by us. taskset_lock held. */
+void cgroup_oom_killed_locked(struct thread_group *g);
+/* A task is about to run guest code (task.in_guest is set) and some group has a memory.max. */
+void memory_guard_wake(struct kernel *k);
+void memory_guard_end(struct kernel *k); /* before the kernel goes */
 /* Group of a task: new reference. */
 struct cgroup *task_get_cgroup(struct task *t);
 

@@ -85,12 +85,12 @@ int cgroup_move(struct cgroup *to, struct task *t, const struct creds *c) {
 
 /* ---- all of them ---- */
 
-static void for_each_group_locked(struct cgroup *c, void (*fn)(struct thread_group *g)) {
+void cgroup_for_each_group_locked(struct cgroup *c, void (*fn)(struct thread_group *g)) {
     struct thread_group *g;
     struct cgroup *child;
 
     list_for_each_entry(g, &c->groups, cgroup_node) fn(g);
-    list_for_each_entry(child, &c->children, sibling) for_each_group_locked(child, fn);
+    list_for_each_entry(child, &c->children, sibling) cgroup_for_each_group_locked(child, fn);
 }
 
 static void kill_group_locked(struct thread_group *g) {
@@ -99,7 +99,7 @@ static void kill_group_locked(struct thread_group *g) {
 
 void cgroup_kill(struct cgroup *c) {
     mutex_lock(&c->kernel->taskset_lock);
-    for_each_group_locked(c, kill_group_locked);
+    cgroup_for_each_group_locked(c, kill_group_locked);
     mutex_unlock(&c->kernel->taskset_lock);
 }
 
@@ -131,7 +131,7 @@ void cgroup_set_freeze(struct cgroup *c, bool freeze) {
     mutex_lock(&c->kernel->taskset_lock);
     c->freeze = freeze;
     if (freeze)
-        for_each_group_locked(c, poke_group_locked);
+        cgroup_for_each_group_locked(c, poke_group_locked);
     else
         wake_below_locked(c);
     tell_frozen_locked(c);

@@ -92,6 +92,7 @@ int kernel_create(const struct kernel_config *config, struct kernel **ret, struc
 
 void kernel_destroy(struct kernel *k) {
     ASSERT(list_empty(&k->containers));
+    memory_guard_end(k);
     if (k->vfs)
         vfs_destroy(k);
     vdso_destroy(k);

@@ -30,12 +30,14 @@ struct user_table;
 struct vfs;
 
 struct kernel {
-    struct hostref platform;              /* host.ptr: struct platform */
-    struct hostref proc_dir;              /* the sandbox's own procfs, or empty */
-    struct mutex taskset_lock;            /* RANK_TASKSET */
-    struct pid_ns *root_pid_ns;           /* reference */
-    struct user_ns *root_user_ns;         /* reference */
-    struct cgroup *root_cgroup;           /* reference */
+    struct hostref platform;                      /* host.ptr: struct platform */
+    struct hostref proc_dir;                      /* the sandbox's own procfs, or empty */
+    struct mutex taskset_lock;                    /* RANK_TASKSET */
+    struct pid_ns *root_pid_ns;                   /* reference */
+    struct user_ns *root_user_ns;                 /* reference */
+    struct cgroup *root_cgroup;                   /* reference */
+    _Atomic bool memory_limited;                  /* some group with processes has a memory.max */
+    _Atomic uint32_t memory_guard, memory_guards; /* control_group_memory.c: its thread's state, how many */
     uint64_t task_count;                  /* taskset_lock; tasks of all containers that are not reaped */
     uint64_t total_forks;                 /* taskset_lock */
     int64_t gone_user_ns, gone_system_ns; /* taskset_lock: of tasks that are no more */

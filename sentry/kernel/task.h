@@ -37,6 +37,7 @@ struct container;
 struct core_dump;
 struct fd_table;
 struct fs_context;
+struct fuse_request;
 struct kernel;
 struct mm;
 struct nsproxy;
@@ -111,16 +112,17 @@ struct task {
     void *initial_fpu;       /* heap bytes: what the context starts with; NULL: as at execve */
     size_t initial_fpu_size;
     struct sem_undo_list
-        *sysvsem;             /* SEM_UNDO adjustments, shared by CLONE_SYSVSEM: sem_leave_undo(); or NULL */
-    struct task *vfork_child; /* reference: does not go on until this one has exec'd or ended */
-    _Atomic uint32_t start_state; /* task_start.c */
+        *sysvsem; /* SEM_UNDO adjustments, shared by CLONE_SYSVSEM: sem_leave_undo(); or NULL */
+    struct fuse_request *served_request; /* reference or NULL: asked when a pause came; OWN THREAD */
+    struct task *vfork_child;            /* reference: does not go on until this one has exec'd or ended */
+    _Atomic uint32_t start_state;        /* task_start.c */
     int start_error;
 
     /* Waking (waitq.h). */
     struct mutex wake_lock; /* RANK_WAITER */
     struct hostref
         context; /* wake_lock to change or for other threads; host.ptr: struct context of the platform */
-    _Atomic uint32_t wake_word; /* futex: 1 when woken or interrupted since task_block() last returned */
+    _Atomic uint32_t wake_word; /* futex: enum wake_state (waitq.c) */
     _Atomic uint32_t
         pending_work; /* enum task_work: looked at before every return to the guest and in task_block() */
     _Atomic bool in_guest; /* own thread writes: pending_work was looked at and context_switch() is coming or
@@ -225,6 +227,7 @@ struct thread_group {
     struct cgroup *cgroup;            /* reference; NULL until linked (control_group.h) */
     struct list cgroup_node;          /* in cgroup.groups while a task of it runs ... */
     unsigned cgroup_live;             /* ... of which there are so many */
+    bool oom_killed;                  /* why it ends */
 
     /* signal_lock */
     struct mutex signal_lock; /* RANK_SIGHAND */
@@ -268,6 +271,9 @@ void task_park(struct task *t);
 /* As task_block(), but only the end of the task breaks it (then -ERESTARTSYS); parks by itself when the
  * kernel is paused. */
 int task_block_killable(struct task *t, int64_t deadline) must_check;
+/* For the answer of a server that is itself a guest, with locks of vfs held (docs/decisions/fuse-waits.md):
+ * 0: woken; -ERESTARTSYS: the task ends; -ERESTARTNOINTR: the kernel is paused, and the call is to unwind. */
+int task_block_served(struct task *t) must_check;
 /* Nothing breaks it; for the last steps of an exit. */
 void task_block_uninterruptible(struct task *t);
 /* As task_block_killable() without a deadline, in TASK_STOPPED; a pause of the kernel also ends it. */

@@ -8,6 +8,7 @@
 #include "base/abi/linux/mman.h"
 #include "base/log.h"
 #include "sentry/kernel/current.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/kernel_host.h"
 #include "sentry/kernel/process.h"
@@ -50,6 +51,8 @@ static void enter_guest(struct task *t, struct platform_event *event) {
         event->kind = EVENT_INTERRUPT;
         return;
     }
+    if (unlikely(atomic_load_explicit(&t->kernel->memory_limited, memory_order_relaxed)))
+        memory_guard_wake(t->kernel);
     bool watched = atomic_load_explicit(&t->syscall_work, memory_order_relaxed) != 0;
     if (unlikely(t->answers_stale || t->answers_withheld != watched))
         tell_answers(t);
@@ -156,6 +159,12 @@ static void serve_fault(struct task *t, const struct platform_event *event) {
 static void stub_is_dead(struct task *t, const struct platform_event *event) {
     log_info(LOG_KERNEL, "tid %d: its address space is gone%s", task_tid(t),
              event->oom ? " (out of memory)" : "");
+    if (event->oom) {
+        mutex_lock(&t->kernel->taskset_lock);
+        if (!t->group->oom_killed)
+            cgroup_oom_killed_locked(t->group);
+        mutex_unlock(&t->kernel->taskset_lock);
+    }
     thread_group_exit(t->group, status_killed(LINUX_SIGKILL));
 }
 

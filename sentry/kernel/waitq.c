@@ -88,8 +88,14 @@ bool waitq_empty(struct waitq *q) {
 
 /* ---- sleeping ---- */
 
+enum wake_state {
+    WAKE_NONE,
+    WAKE_UP, /* woken or interrupted since task_block() last returned */
+    WAKE_ASLEEP,
+};
+
 void task_wake(struct task *t) {
-    if (atomic_exchange(&t->wake_word, 1) == 0)
+    if (atomic_exchange(&t->wake_word, WAKE_UP) == WAKE_ASLEEP)
         host_futex_wake(&t->wake_word, 1);
 }
 
@@ -113,13 +119,29 @@ static void set_state(struct task *t, enum task_state state) {
     atomic_store_explicit(&t->state, state, memory_order_relaxed);
 }
 
+/* True: the wake-up came before it was worth to sleep. */
+static bool await_awake(struct task *t) {
+    const struct platform_ops *ops = kernel_platform(t->kernel)->ops;
+    struct context *c = task_context(t);
+
+    return c && ops->context_await && ops->context_await(c, &t->wake_word);
+}
+
+static void sleep_for_wake(struct task *t, int64_t deadline) {
+    uint32_t none = WAKE_NONE;
+
+    if (atomic_compare_exchange_strong(&t->wake_word, &none, WAKE_ASLEEP))
+        host_futex_wait(&t->wake_word, WAKE_ASLEEP, deadline);
+}
+
 /* Sleeps until the wake-up word is set, work in `breaks` is pending, or the deadline. */
 static int sleep_until(struct task *t, uint32_t breaks, int64_t deadline) {
+    bool looked = false;
     int r;
 
     might_block();
     for (;;) {
-        bool woken = atomic_exchange(&t->wake_word, 0) != 0;
+        bool woken = atomic_exchange(&t->wake_word, WAKE_NONE) == WAKE_UP;
         if (atomic_load(&t->pending_work) & breaks) {
             r = -ERESTARTSYS;
             break;
@@ -132,7 +154,9 @@ static int sleep_until(struct task *t, uint32_t breaks, int64_t deadline) {
             r = -ETIMEDOUT;
             break;
         }
-        host_futex_wait(&t->wake_word, 0, deadline);
+        if (looked || !await_awake(t))
+            sleep_for_wake(t, deadline);
+        looked = true;
     }
     return r;
 }
@@ -165,6 +189,12 @@ int task_block_killable(struct task *t, int64_t deadline) {
         }
         return r;
     }
+}
+
+int task_block_served(struct task *t) {
+    int r = timed_sleep(t, TASK_BLOCKED, TASK_WORK_EXIT | TASK_WORK_PAUSE, CLOCK_NEVER);
+
+    return r < 0 && !(atomic_load(&t->pending_work) & TASK_WORK_EXIT) ? -ERESTARTNOINTR : r;
 }
 
 void task_block_uninterruptible(struct task *t) {

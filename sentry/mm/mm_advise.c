@@ -155,6 +155,18 @@ static int advise_range_locked(struct mm *mm, gva_t start, gva_t end, int advice
     return hole;
 }
 
+/* Advice that changes no area goes to the platform in one batch, however many areas it meets: a thread's
+ * stack with its guard page are two. */
+static int advise_at_once_locked(struct mm *mm, gva_t start, gva_t end, int advice, const struct advice *a,
+                                 struct list *dead) {
+    struct as_batch b;
+
+    mm_batch_begin_locked(mm, &b);
+    int result = advise_range_locked(mm, start, end, advice, a, dead);
+    int applied = mm_batch_end_locked(mm);
+    return a->kind == ADVICE_DISCARD && applied < 0 ? applied : result;
+}
+
 /* MADV_POPULATE_*: stops at the first page that cannot be had: -ENOMEM for a hole, -EFAULT for one that would
  * give SIGBUS or has not the rights (-EINVAL). */
 static int populate_range_locked(struct mm *mm, gva_t start, gva_t end, int advice) {
@@ -237,7 +249,8 @@ int mm_madvise(struct task *t, struct mm *mm, gva_t addr, uint64_t len, int advi
         return populate_range(t, mm, addr, end, advice);
     list_init(&dead);
     mutex_lock(&mm->lock);
-    int result = advise_range_locked(mm, addr, end, advice, &a, &dead);
+    bool at_once = a.kind == ADVICE_HINT || a.kind == ADVICE_DISCARD;
+    int result = (at_once ? advise_at_once_locked : advise_range_locked)(mm, addr, end, advice, &a, &dead);
     mm_unlock(mm, &dead);
     return result;
 }

@@ -64,6 +64,8 @@ int mm_apply_locked(struct mm *mm, struct as_batch *b) must_check;
  * Descriptors must live until the end. */
 void mm_batch_begin(struct mm *mm, struct as_batch *b);
 int mm_batch_end(struct mm *mm) must_check;
+void mm_batch_begin_locked(struct mm *mm, struct as_batch *b);
+int mm_batch_end_locked(struct mm *mm) must_check;
 /* Adds what maps [start, end) of the area; *ret_mapped_end: how far it got (the object's end). */
 int vma_add_map_ops(struct vma *vma, gva_t start, gva_t end, uint32_t host_flags, struct as_batch *b,
                     gva_t *ret_mapped_end) must_check;

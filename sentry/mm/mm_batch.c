@@ -57,18 +57,28 @@ int mm_apply_locked(struct mm *mm, struct as_batch *b) {
     return result;
 }
 
-void mm_batch_begin(struct mm *mm, struct as_batch *b) {
-    mutex_lock(&mm->lock);
+void mm_batch_begin_locked(struct mm *mm, struct as_batch *b) {
+    ASSERT(!mm->batch);
     *b = (struct as_batch){0};
     mm->batch = b;
+}
+
+int mm_batch_end_locked(struct mm *mm) {
+    struct as_batch *b = TAKE(mm->batch);
+    int result = translate(apply_now(mm, b));
+    as_batch_done(b);
+    return result;
+}
+
+void mm_batch_begin(struct mm *mm, struct as_batch *b) {
+    mutex_lock(&mm->lock);
+    mm_batch_begin_locked(mm, b);
     mutex_unlock(&mm->lock);
 }
 
 int mm_batch_end(struct mm *mm) {
     mutex_lock(&mm->lock);
-    struct as_batch *b = TAKE(mm->batch);
-    int result = translate(apply_now(mm, b));
-    as_batch_done(b);
+    int result = mm_batch_end_locked(mm);
     mutex_unlock(&mm->lock);
     return result;
 }

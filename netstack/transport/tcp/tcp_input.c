@@ -331,8 +331,8 @@ static bool csum_good(const struct tcp_rx *rx, uint32_t len) {
 static bool parse(struct tcp_rx *rx) {
     struct pkt *p = rx->p;
     uint32_t len = p->len - p->trans_off;
-    const uint8_t *h = pkt_header(p, p->trans_off + MIN(len, (uint32_t)TCP_MAX_HLEN));
-    if (!h || tcp_hdr_parse(h + p->trans_off, MIN(len, (uint32_t)TCP_MAX_HLEN), &rx->h) < 0)
+    const uint8_t *h = pkt_tcp_header(p, p->trans_off);
+    if (!h || tcp_hdr_parse(h + p->trans_off, len, &rx->h) < 0)
         return false;
     if (!csum_good(rx, len)) {
         rx->ns->mib.tcp_csum_errors++;

@@ -2,7 +2,8 @@
  * sentry/fs/cgroup/cgroupfs_controllers.c: the files cpu.*, cpuset.*, memory.*, pids.* and pressure. Source:
  * Documentation/admin-guide/cgroup-v2 "Controllers".
  *
- * pids.max is enforced. Of cpu and memory, use is told as it is, and limits are kept and given back.
+ * pids.max and memory.max are enforced. Of the rest of cpu and memory, use is told as it is, and limits are
+ * kept and given back.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -172,9 +173,11 @@ static int memory_stat_show(struct kernfs_inode *n, struct task *t, struct text 
 }
 
 static int memory_events_show(struct kernfs_inode *n, struct task *t, struct text *out) {
+    unsigned long long over = group_of(n)->oom_events, kills = group_of(n)->oom_kills;
+
     (void)t;
-    text_printf(out, "low 0\nhigh 0\nmax 0\noom 0\noom_kill %llu\noom_group_kill 0\n",
-                (unsigned long long)group_of(n)->oom_kills);
+    text_printf(out, "low 0\nhigh 0\nmax %llu\noom %llu\noom_kill %llu\noom_group_kill 0\n", over, over,
+                kills);
     return 0;
 }
 
@@ -192,10 +195,27 @@ SHOWN(memory_stat, memory_stat_show);
 SHOWN(memory_events, memory_events_show);
 static const struct kernfs_ops memory_reclaim = {
     .mode = LINUX_S_IFREG | 0200, .store = reclaim_store, CGROUP_NODE};
+static int memory_max_show(struct kernfs_inode *n, struct task *t, struct text *out) {
+    (void)t;
+    cgroupfs_show_max(out, group_of(n)->limits.memory_max);
+    return 0;
+}
+
+static ssize_t memory_max_store(struct kernfs_inode *n, struct task *t, const char *data, size_t len) {
+    uint64_t bytes;
+    int r = cgroupfs_parse(data, len, INT64_MAX, /* allow_max= */ true, &bytes);
+
+    (void)t;
+    if (r < 0)
+        return r;
+    cgroup_limit_memory(group_of(n), bytes);
+    return (ssize_t)len;
+}
+static const struct kernfs_ops memory_max = {
+    .mode = LINUX_S_IFREG | 0644, .show = memory_max_show, .store = memory_max_store, CGROUP_NODE};
 LIMIT(memory_min, memory_min, INT64_MAX, true);
 LIMIT(memory_low, memory_low, INT64_MAX, true);
 LIMIT(memory_high, memory_high, INT64_MAX, true);
-LIMIT(memory_max, memory_max, INT64_MAX, true);
 LIMIT(swap_high, swap_high, INT64_MAX, true);
 LIMIT(swap_max, swap_max, INT64_MAX, true);
 LIMIT(oom_group, oom_group, 1, false);

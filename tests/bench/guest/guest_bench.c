@@ -186,6 +186,36 @@ static void do_ping_pong(void) {
     must(write(to[1], &c, 1) == 1 && read(from[0], &c, 1) == 1, "ping-pong");
 }
 
+static _Atomic int g_turn;
+
+static void pass_turn(int from, int to) {
+    int now;
+
+    while ((now = g_turn) != from)
+        syscall(SYS_futex, &g_turn, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
+    g_turn = to;
+    syscall(SYS_futex, &g_turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void *answer_turns(void *arg) {
+    for (;;)
+        pass_turn(1, 0);
+    return arg;
+}
+
+/* Two threads hand a word to and fro. */
+static void do_futex_pong(void) {
+    static bool started;
+    pthread_t t;
+
+    if (!started)
+        must(pthread_create(&t, NULL, answer_turns, NULL) == 0, "pthread_create");
+    started = true;
+    pass_turn(0, 1);
+    for (int now; (now = g_turn) != 0;)
+        syscall(SYS_futex, &g_turn, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -205,6 +235,7 @@ static const struct {
     {"poll", do_poll},
     {"signal", do_signal},
     {"ping_pong", do_ping_pong},
+    {"futex_pong", do_futex_pong},
     {"map_touch_16", do_map_touch_16},
     {"touch_4m", do_touch_4m},
     {"thread", do_thread_create_join},

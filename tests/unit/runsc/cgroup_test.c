@@ -187,7 +187,7 @@ TEST(limits_of_v1) {
     expect(root, "/sys/fs/cgroup/memory/d/x/memory.soft_limit_in_bytes", "");
     expect(root, "/sys/fs/cgroup/cpu/d/x/cpu.shares", "512");
     expect(root, "/sys/fs/cgroup/cpu/d/x/cpu.cfs_period_us", "");
-    expect(root, "/sys/fs/cgroup/pids/d/x/pids.max", "7");
+    expect(root, "/sys/fs/cgroup/pids/d/x/pids.max", "149"); /* 7 tasks, and the sandbox's own */
     expect(root, "/sys/fs/cgroup/cpuset/d/x/cpuset.cpus", "0-3");
     expect(root, "/sys/fs/cgroup/cpuset/d/cpuset.mems", "0");
     expect(root, "/sys/fs/cgroup/unified/d/x/cgroup.procs", "1234");

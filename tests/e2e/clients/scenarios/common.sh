@@ -204,8 +204,7 @@ long_update() {
     pid=$(c inspect --format '{{.State.Pid}}' one)
     path=$(awk -F: '$2 == "memory" { print $3 }' "/proc/$pid/cgroup")
     cat "/sys/fs/cgroup/memory$path/memory.limit_in_bytes"
-    path=$(awk -F: '$2 == "pids" { print $3 }' "/proc/$pid/cgroup")
-    cat "/sys/fs/cgroup/pids$path/pids.max"
+    c exec one sh -c 'cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null' || true
 }
 long_restart_policy() {
     mkdir host

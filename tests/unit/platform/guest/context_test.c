@@ -510,3 +510,18 @@ TEST(atomic_against_a_running_thread) {
     ASSERT_EQ(guest_word(&g, DATA_ADDRESS), 1001000);
     guest_end(&g);
 }
+
+TEST(waiting_a_little_ends_with_or_without_the_wake_up) {
+    struct guest g;
+    _Atomic uint32_t word = 0;
+    guest_start(&g);
+    guest_enter(&g, GUEST(guest_getpid));
+    for (int i = 0; i < 200; i++) {
+        guest_expect_call(&g, 39);
+        g.ops->context_settle ? g.ops->context_settle(g.context, /* waits= */ true) : (void)0;
+        atomic_store(&word, i % 7 != 0); /* mostly there, so that looking pays */
+        if (g.ops->context_await) /* a platform need not have it */
+            ASSERT_TRUE(!g.ops->context_await(g.context, &word) || atomic_load(&word));
+    }
+    guest_end(&g);
+}

@@ -51,6 +51,31 @@ TEST(copies_stop_at_the_first_bad_page) {
     guest_end(&g);
 }
 
+/* Where a platform moves several pieces in one go, it stops as a single copy does. */
+TEST(pieces_are_gathered_and_scattered) {
+    struct guest g;
+    char one[100], two[5000], three[50];
+    struct iovec pieces[] = {{one, sizeof(one)}, {two, sizeof(two)}, {three, sizeof(three)}};
+    guest_start(&g);
+    guest_map(&g, 0x50000000, 0x2000, PROT_READ | PROT_WRITE);
+    if (g.ops->as_gather) {
+        memset(one, 1, sizeof(one));
+        memset(two, 2, sizeof(two));
+        memset(three, 3, sizeof(three));
+        ASSERT_EQ(g.ops->as_scatter(g.as, 0x50000010, pieces, 3), 5150);
+        memset(two, 0, sizeof(two));
+        memset(three, 0, sizeof(three));
+        ASSERT_EQ(g.ops->as_gather(g.as, pieces, 3, 0x50000010), 5150);
+        ASSERT_EQ(two[0] + two[4999] + three[49], 7);
+        ASSERT_EQ(g.ops->as_gather(g.as, pieces, 3, 0x50001000), 4096);
+        ASSERT_EQ(g.ops->as_scatter(g.as, 0x50001f00, pieces, 3), 256);
+        ASSERT_EQ(g.ops->as_gather(g.as, pieces, 3, 0x50002000), -EFAULT);
+        ASSERT_EQ(g.ops->as_scatter(g.as, g.platform->limits.max_address - 64, pieces, 3), -EFAULT);
+        ASSERT_EQ(g.ops->as_gather(g.as, pieces, 0, 0x50000000), 0);
+    }
+    guest_end(&g);
+}
+
 TEST(peek_and_poke_ignore_protections) {
     struct guest g;
     guest_start(&g);
@@ -325,6 +350,34 @@ TEST(fork_copies_private_and_shares_shared) {
     ASSERT_EQ(g.ops->as_copy_in(g.as, &x, 0x52000000, 8), -EFAULT);
     g.ops->context_destroy(child.context);
     g.ops->as_unref(child.as);
+    guest_end(&g);
+}
+
+static void store_from_guest(struct guest *g, uint64_t addr, uint64_t value) {
+    guest_enter(g, GUEST(guest_store));
+    g->regs.rdi = addr;
+    g->regs.rsi = value;
+    guest_expect_call(g, 1);
+}
+
+/* More pages than a platform may want to flush one by one, with neighbours in no order, written by the guest
+ * before and after. */
+TEST(fork_copies_scattered_pages) {
+    enum { PAGES = 100, STRIDE = 0x2000, STEP = 37 };
+    struct guest g;
+    struct address_space *child;
+    guest_start(&g);
+    guest_map(&g, 0x53000000, PAGES * STRIDE, PROT_READ | PROT_WRITE);
+    for (uint64_t i = 0; i < PAGES; i++)
+        store_from_guest(&g, 0x53000000 + i * STEP % PAGES * STRIDE, i * STEP % PAGES);
+    ASSERT_EQ(g.ops->as_fork(g.as, &child), 0);
+    for (uint64_t i = 0; i < PAGES; i++)
+        store_from_guest(&g, 0x53000000 + i * STRIDE, 1000);
+    struct guest other = g;
+    other.as = child;
+    for (uint64_t i = 0; i < PAGES; i++)
+        ASSERT_EQ(guest_word(&other, 0x53000000 + i * STRIDE), i);
+    g.ops->as_unref(child);
     guest_end(&g);
 }
 
