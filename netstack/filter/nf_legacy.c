@@ -217,8 +217,8 @@ static int standard(struct reader *r, uint32_t i, int32_t v, struct nf_verdict *
         return 0;
     }
     if (v < 0) {
-        ret->code = -v - 1;
-        return ret->code == NF_DROP || ret->code == NF_ACCEPT ? 0 : -EINVAL;
+        ret->code = v == -NF_DROP - 1 ? NF_DROP : NF_ACCEPT;
+        return v == -NF_DROP - 1 || v == -NF_ACCEPT - 1 ? 0 : -EINVAL;
     }
     uint32_t to = entry_at(leg, (uint32_t)v);
     if (to == MAP_NONE || to == 0)
