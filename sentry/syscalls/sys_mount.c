@@ -203,6 +203,12 @@ int64_t sys_umount2(struct task *t, const struct syscall_args *a) {
         path_put(&p);
         return -EPERM;
     }
+    if (flags & LINUX_MNT_FORCE && !filesystem_admin(p.mount->fs, t)) {
+        path_put(&p);
+        return -EPERM;
+    }
+    if (flags & LINUX_MNT_FORCE && p.dentry == p.mount->root && p.mount->fs->ops->give_up)
+        p.mount->fs->ops->give_up(p.mount->fs);
     r = vfs_umount(t->nsproxy->mnt, &p, flags & ~LINUX_UMOUNT_NOFOLLOW);
     path_put(&p);
     return r;

@@ -117,8 +117,9 @@ const struct fs_type *fs_type_next(unsigned *position);
 struct filesystem_ops {
     int (*statfs)(struct filesystem *fs, struct kstatfs *ret); /* required */
     int (*sync)(struct filesystem *fs);                        /* optional: 0 */
-    int (*remount)(struct filesystem *fs,
-                   const struct mount_options *o); /* optional: -EINVAL for options, 0 for flags only */
+    void (*give_up)(struct filesystem *fs);                    /* optional: MNT_FORCE, ends what waits */
+    /* Optional: -EINVAL for options, 0 for flags only. */
+    int (*remount)(struct filesystem *fs, const struct mount_options *o);
     size_t (*show_options)(struct filesystem *fs, char *buf,
                            size_t size); /* ",mode=755" ... for /proc/mounts; optional */
     /* Is a cached dentry still true? d->inode NULL for a negative one. The parent's dir_lock may or may not
@@ -181,7 +182,6 @@ int filesystem_reconfigure(struct filesystem *fs, const struct mount_options *o)
 bool filesystem_admin(const struct filesystem *fs, struct task *t);
 
 /* ---- inodes ---- */
-
 /* dir: dir_lock held by the caller, permission, read-only mounts, dead_dir, existence (a look-up found
    nothing, or `target`) and sticky bits checked. Names are not NUL-terminated guests' strings: (name, len),
    no '/', not "." or "..", 1..255 bytes. Every new inode comes back with a reference. Absent members give the

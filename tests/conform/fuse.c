@@ -471,6 +471,23 @@ CHECK(a_waiter_can_be_killed) {
     stop(server);
 }
 
+static void stat_is_aborted(void *arg) {
+    struct stat st;
+    (void)arg;
+    ERR(stat("m/hello", &st), ECONNABORTED);
+}
+
+CHECK(a_forced_unmount_ends_waits) {
+    g_server.hang_on = FUSE_LOOKUP;
+    pid_t server = start("");
+    pid_t waiter = spawn(stat_is_aborted, NULL);
+    sleep_ms(100);
+    WAIT_UNTIL(umount2("m", MNT_FORCE) == 0);
+    EQ(wait_exit(waiter), 0);
+    kill(server, SIGKILL);
+    wait_status(server);
+}
+
 CHECK(answers_that_are_wrong) {
     struct stat st;
     g_server.break_on = FUSE_LOOKUP;

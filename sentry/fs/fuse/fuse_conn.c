@@ -174,7 +174,7 @@ void fuse_abort(struct fuse_conn *c, bool unmounted) {
     list_splice_tail(&all, &c->sent);
     list_for_each_entry(r, &all, node) {
         r->state = FUSE_DONE;
-        r->error = -ENOTCONN;
+        r->error = -ECONNABORTED;
     }
     c->unanswered = 0;
     mutex_unlock(&c->lock);

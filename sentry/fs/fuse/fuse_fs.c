@@ -49,6 +49,10 @@ static int fs_remount(struct filesystem *fs, const struct mount_options *o) {
     return 0;
 }
 
+static void fs_give_up(struct filesystem *fs) {
+    fuse_abort(fuse_of(fs)->conn, /* unmounted= */ false);
+}
+
 static size_t fs_show_options(struct filesystem *fs, char *buf, size_t size) {
     struct fuse_fs *f = fuse_of(fs);
     struct user_ns *ns = fs->kernel->root_user_ns;
@@ -84,6 +88,7 @@ static void fs_release(struct filesystem *fs) {
 
 static const struct filesystem_ops fuse_ops = {
     .statfs = fs_statfs,
+    .give_up = fs_give_up,
     .remount = fs_remount,
     .show_options = fs_show_options,
     .revalidate = fs_revalidate,

@@ -48,3 +48,29 @@ sub
 three"
 }
 check bindfs_mounts bindfs_mounts
+# A pause while requests wait for a server that is stopped, with others behind their locks; nothing is then done twice.
+pause_amid_requests() {
+    mkfifo "$state/go"
+    timeout -k 5 100 "$RUNSC" --root "$state/root" --platform="$PLATFORM" do -- bash -euc "$fuse"'
+        touch "$2/src/a"; serve bindfs -o attr_timeout=0,entry_timeout=0 -f "$2/src" "$m"; server=$!
+        kill -STOP $server; mkdir "$m/new" & one=$!; stat -c %s "$m/a" & two=$!; mkdir "$m/other" & three=$!
+        sleep 0.5; echo waiting; read -r -t 60; kill -CONT $server
+        for p in $one $two $three; do wait $p; echo status $?; done; ls "$m"; umount "$m"; wait' inside "$ROOTFS" "$state" a \
+        <"$state/go" >"$state/paused" 2>&1 &
+    local i id
+    exec 5>"$state/go"
+    for i in $(seq 300); do grep -q waiting "$state/paused" && break; sleep 0.1; done
+    id=$(runsc list -q | head -n 1)
+    timeout 30 "$RUNSC" --root "$state/root" pause "$id" && timeout 30 "$RUNSC" --root "$state/root" resume "$id" || return 1
+    echo >&5
+    wait $!
+    equal "$(cat "$state/paused")" "waiting
+0
+status 0
+status 0
+status 0
+a
+new
+other"
+}
+check pause_amid_requests pause_amid_requests
