@@ -20,7 +20,13 @@
 
 NETSTACK_TYPE(t_conn, struct nf_conn);
 
-enum { TIMEOUT_UDP = 30, TIMEOUT_UDP_STREAM = 120, TIMEOUT_ICMP = 30, TIMEOUT_GENERIC = 600, EVICT_LOOK = 64 };
+enum {
+    TIMEOUT_UDP = 30,
+    TIMEOUT_UDP_STREAM = 120,
+    TIMEOUT_ICMP = 30,
+    TIMEOUT_GENERIC = 600,
+    EVICT_LOOK = 64
+};
 
 void nf_conn_ref(struct nf_conn *ct) {
     ct->refs++;

@@ -80,9 +80,10 @@ bool ct_tcp_packet(struct nf_conn *ct, int dir, const uint8_t *tcp) {
 
 uint32_t ct_tcp_timeout(const struct nf_conn *ct) {
     static const uint32_t seconds[CT_TCP_STATES] = {
-        [CT_TCP_NONE] = 120,      [CT_TCP_SYN_SENT] = 120, [CT_TCP_SYN_RECV] = 60,  [CT_TCP_ESTABLISHED] = 432000,
-        [CT_TCP_FIN_WAIT] = 120,  [CT_TCP_CLOSE_WAIT] = 60, [CT_TCP_LAST_ACK] = 30, [CT_TCP_TIME_WAIT] = 120,
-        [CT_TCP_CLOSE] = 10,      [CT_TCP_SYN_SENT2] = 120,
+        [CT_TCP_NONE] = 120,           [CT_TCP_SYN_SENT] = 120,  [CT_TCP_SYN_RECV] = 60,
+        [CT_TCP_ESTABLISHED] = 432000, [CT_TCP_FIN_WAIT] = 120,  [CT_TCP_CLOSE_WAIT] = 60,
+        [CT_TCP_LAST_ACK] = 30,        [CT_TCP_TIME_WAIT] = 120, [CT_TCP_CLOSE] = 10,
+        [CT_TCP_SYN_SENT2] = 120,
     };
     /* an established one that nobody answered is no better than a SYN (Linux: 300 s) */
     if (ct->tcp_state == CT_TCP_ESTABLISHED && !(ct->status & CT_S_SEEN_REPLY))

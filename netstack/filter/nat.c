@@ -170,8 +170,8 @@ struct hdrs {
 
 /* Offset of the transport's checksum; -1: none, or not within reach. */
 static int csum_at(const struct hdrs *h) {
-    int at = h->proto == IPPROTO_NUM_TCP                                    ? 16
-             : h->proto == IPPROTO_NUM_UDP || h->proto == 136               ? 6
+    int at = h->proto == IPPROTO_NUM_TCP                                      ? 16
+             : h->proto == IPPROTO_NUM_UDP || h->proto == 136                 ? 6
              : h->proto == IPPROTO_NUM_ICMP || h->proto == IPPROTO_NUM_ICMPV6 ? 2
                                                                               : -1;
     if (at < 0 || (uint32_t)at + 2 > h->l4_len)
@@ -241,11 +241,8 @@ static bool rewrite_quoted(struct nf_ctx *c, const struct ct_tuple *t, enum nat_
     uint32_t avail = outer.l4_len - ICMP_HLEN, hlen = outer.v4 ? (uint32_t)(ip[0] & 0xf) * 4 : IPV6_HLEN;
     if (hlen > avail || (outer.v4 && hlen < IPV4_MIN_HLEN))
         return false;
-    struct hdrs inner = {.ip = ip,
-                         .l4 = ip + hlen,
-                         .l4_len = avail - hlen,
-                         .v4 = outer.v4,
-                         .proto = outer.v4 ? ip[9] : ip[6]};
+    struct hdrs inner = {
+        .ip = ip, .l4 = ip + hlen, .l4_len = avail - hlen, .v4 = outer.v4, .proto = outer.v4 ? ip[9] : ip[6]};
     rewrite(&inner, t, m);
     struct pkt *p = c->p;
     uint32_t len = p->len - c->thoff;

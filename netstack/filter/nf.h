@@ -3,10 +3,11 @@
  * nftables' messages: the sentry's netlink sockets), connection tracking and address translation.
  *
  * A namespace without rules has no `struct nf`, and the packet path pays one test of that pointer. With one:
- * a *ruleset* holds tables; a table holds chains, by number, and sets; a chain holds an array of rules; a rule
- * is a list of expressions over sixteen 32-bit registers. Rules and sets are refcounted and shared between
- * rulesets, so a batch of changes works on a copy of the ruleset that costs pointers only, and commits by
- * putting it in the old one's place: all of a batch or nothing (nft(8), "atomic rule replacement").
+ * a *ruleset* holds tables; a table holds chains, by number, and sets; a chain holds an array of rules; a
+ * rule is a list of expressions over sixteen 32-bit registers. Rules and sets are refcounted and shared
+ * between rulesets, so a batch of changes works on a copy of the ruleset that costs pointers only, and
+ * commits by putting it in the old one's place: all of a batch or nothing (nft(8), "atomic rule
+ * replacement").
  *
  * Locks: every function here is called between nf_lock() and nf_unlock(), i.e. with the stack's lock held,
  * and does not block. Sources: iptables(8), iptables-extensions(8), nft(8), libnftnl's attribute names.
@@ -31,12 +32,12 @@ enum nf_verdict_code {
 enum {
     NF_NAME_MAX = 32,
     NF_TABLES_MAX = 256,
-    NF_CHAINS_MAX = 4096,   /* of a table */
-    NF_RULES_MAX = 32768,   /* of a chain */
-    NF_SETS_MAX = 4096,     /* of a table */
-    NF_ELEMS_MAX = 65536,   /* of a set */
-    NF_EXPRS_MAX = 128,     /* of a rule */
-    NF_EXT_MAX = 4096,      /* bytes that one expression carries along */
+    NF_CHAINS_MAX = 4096, /* of a table */
+    NF_RULES_MAX = 32768, /* of a chain */
+    NF_SETS_MAX = 4096,   /* of a table */
+    NF_ELEMS_MAX = 65536, /* of a set */
+    NF_EXPRS_MAX = 128,   /* of a rule */
+    NF_EXT_MAX = 4096,    /* bytes that one expression carries along */
     NF_USERDATA_MAX = 256,
     NF_JUMP_DEPTH = 16,
     NF_REG_BYTES = 64,
@@ -89,25 +90,25 @@ struct nf_expr {
     uint8_t kind;
     uint8_t op; /* comparison, limit unit, reject type, translation: source 0, destination 1 */
     bool invert;
-    uint8_t sreg, dreg, sreg2;       /* sreg of NFE_NAT: address, NF_NO_REG: none; sreg2: port */
+    uint8_t sreg, dreg, sreg2; /* sreg of NFE_NAT: address, NF_NO_REG: none; sreg2: port */
     uint8_t sreg_max, sreg2_max;
-    uint32_t key;                    /* of meta, ct, fib; base of payload */
-    uint32_t offset, len;            /* of payload; `len` of cmp, range, bitwise */
+    uint32_t key;         /* of meta, ct, fib; base of payload */
+    uint32_t offset, len; /* of payload; `len` of cmp, range, bitwise */
     uint32_t flags;
-    uint8_t dir;                     /* of ct: 0 original, 1 reply, 0xff none */
-    uint8_t size;                    /* of byteorder */
+    uint8_t dir;  /* of ct: 0 original, 1 reply, 0xff none */
+    uint8_t size; /* of byteorder */
     uint8_t csum_type, csum_flags;
     uint32_t csum_offset;
-    uint8_t data[2][NF_REG_BYTES];   /* cmp, immediate; range from, to; bitwise mask, xor */
+    uint8_t data[2][NF_REG_BYTES]; /* cmp, immediate; range from, to; bitwise mask, xor */
     struct nf_verdict verdict;
-    uint32_t set;                    /* of lookup: number in its table */
+    uint32_t set; /* of lookup: number in its table */
     bool has_dreg;
     const struct nf_xt_ext *xt;
     uint8_t *ext;
     uint32_t ext_len;
     /* what the expression counts; not part of its definition */
     struct nf_counter count;
-    uint64_t rate, unit_ns, burst;   /* of limit */
+    uint64_t rate, unit_ns, burst; /* of limit */
     int64_t tokens, last_ns;
 };
 enum { NF_NO_REG = 0xff };
@@ -217,8 +218,8 @@ must_check int nf_chain_new(struct netns *ns, struct nf_table *t, const char *na
 /* -EBUSY while something jumps to it. Rules go with it. */
 must_check int nf_chain_del(struct netns *ns, struct nf_table *t, struct nf_chain *c);
 /* Returns: -ENOMEM; the caller puts it in a chain or drops it by nf_rule_unref(). Copies everything. */
-must_check int nf_rule_new(struct netns *ns, const struct nf_expr *exprs, uint32_t count, const void *userdata,
-                           uint32_t userdata_len, struct nf_rule **ret);
+must_check int nf_rule_new(struct netns *ns, const struct nf_expr *exprs, uint32_t count,
+                           const void *userdata, uint32_t userdata_len, struct nf_rule **ret);
 void nf_rule_unref(struct netns *ns, struct nf_rule *r);
 /* Does: takes the rule and puts it at `at` <= rule_count. -ENOMEM, -ENFILE: not taken. */
 must_check int nf_rule_insert(struct netns *ns, struct nf_table *t, struct nf_chain *c, uint32_t at,
@@ -228,7 +229,8 @@ void nf_rule_del(struct netns *ns, struct nf_table *t, struct nf_chain *c, uint3
 struct nf_set *nf_set_find(struct nf_table *t, const char *name);
 /* How many expressions look something up in it. */
 uint32_t nf_set_users(const struct nf_table *t, const struct nf_set *s);
-must_check int nf_set_new(struct netns *ns, struct nf_table *t, const struct nf_set *like, struct nf_set **ret);
+must_check int nf_set_new(struct netns *ns, struct nf_table *t, const struct nf_set *like,
+                          struct nf_set **ret);
 must_check int nf_set_del(struct netns *ns, struct nf_table *t, struct nf_set *s);
 /* A set that may be changed in place: the table's own copy. NULL: no memory. */
 struct nf_set *nf_set_own(struct netns *ns, struct nf_table *t, struct nf_set *s);
@@ -243,7 +245,8 @@ void nf_set_flush(struct netns *ns, struct nf_set *s);
 
 /* The match or target of this name, revision and family (NS_AF_*); NULL: unknown, *ret_best the highest
  * revision known, or -1. */
-const struct nf_xt_ext *nf_xt_find(const char *name, uint8_t revision, int family, bool target, int *ret_best);
+const struct nf_xt_ext *nf_xt_find(const char *name, uint8_t revision, int family, bool target,
+                                   int *ret_best);
 const char *nf_xt_name(const struct nf_xt_ext *x);
 uint8_t nf_xt_revision(const struct nf_xt_ext *x);
 struct nf_xt_use {

@@ -299,7 +299,8 @@ static struct nf_verdict cmp(const struct nf_expr *e, const uint8_t *regs) {
 }
 
 static struct nf_verdict range(const struct nf_expr *e, const uint8_t *regs) {
-    bool in = memcmp(regs + e->sreg, e->data[0], e->len) >= 0 && memcmp(regs + e->sreg, e->data[1], e->len) <= 0;
+    bool in =
+        memcmp(regs + e->sreg, e->data[0], e->len) >= 0 && memcmp(regs + e->sreg, e->data[1], e->len) <= 0;
     return in != e->invert ? GO_ON : LEAVE;
 }
 
@@ -353,7 +354,8 @@ bool nf_limit_ok(struct nf_ctx *c, struct nf_expr *e) {
     uint64_t cost = e->unit_ns / MAX(e->rate, 1u), units = 1, most = e->unit_ns;
     if (e->op == 1) { /* bytes */
         units = c->p->len - c->p->net_off;
-        most = e->unit_ns + (e->rate ? (uint64_t)((double)e->unit_ns * (double)e->burst / (double)e->rate) : 0);
+        most =
+            e->unit_ns + (e->rate ? (uint64_t)((double)e->unit_ns * (double)e->burst / (double)e->rate) : 0);
         cost = (uint64_t)((double)e->unit_ns * (double)units / (double)MAX(e->rate, 1u));
     } else {
         most = cost * MAX(e->burst, 1u);
@@ -431,8 +433,10 @@ static struct nf_verdict fib(struct nf_ctx *c, const struct nf_expr *e, uint8_t 
         put_u32(at, lowest_type(nf_addr_types(c, a, nic)));
         return GO_ON;
     }
-    struct flow f = {.dst = *a, .src = ipa_is_v4(a) ? IPA_ANY4 : IPA_ANY6,
-                     .mark = e->flags & NFT_FIB_MARK ? c->p->mark : 0, .oif = nic ? nic->ifindex : 0};
+    struct flow f = {.dst = *a,
+                     .src = ipa_is_v4(a) ? IPA_ANY4 : IPA_ANY6,
+                     .mark = e->flags & NFT_FIB_MARK ? c->p->mark : 0,
+                     .oif = nic ? nic->ifindex : 0};
     struct rt rt;
     bool found = route_output(c->ns, &f, &rt) == 0;
     if (e->flags & NFT_FIB_PRESENT)

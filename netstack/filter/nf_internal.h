@@ -18,8 +18,8 @@ struct nf_hooked {
 struct nf {
     struct nf_ruleset *rules;
     uint32_t generation;
-    bool track; /* some rule asks for connections */
-    uint32_t hooked_count[2][NF_HOOKS]; /* [0] IPv4, [1] IPv6 */
+    bool track;                            /* some rule asks for connections */
+    uint32_t hooked_count[2][NF_HOOKS];    /* [0] IPv4, [1] IPv6 */
     struct nf_hooked *hooked[2][NF_HOOKS]; /* by priority */
     struct htab conns;
     struct list conn_list; /* nf_conn.link, oldest first */
@@ -37,8 +37,8 @@ struct nf_ctx {
     const struct nsock *sk; /* whose packet, at NF_OUTPUT and NF_POSTROUTING */
     uint32_t thoff;         /* transport header */
     uint8_t proto;
-    bool later_fragment;    /* has no transport header */
-    bool nat_done;          /* a rule of a nat chain decided */
+    bool later_fragment; /* has no transport header */
+    bool nat_done;       /* a rule of a nat chain decided */
     bool rejected;
 };
 
@@ -92,7 +92,13 @@ enum ct_info {
     CT_UNTRACKED,
 };
 /* Bits of `state` as both front ends have them. */
-enum { CT_BIT_INVALID = 1, CT_BIT_ESTABLISHED = 2, CT_BIT_RELATED = 4, CT_BIT_NEW = 8, CT_BIT_UNTRACKED = 64 };
+enum {
+    CT_BIT_INVALID = 1,
+    CT_BIT_ESTABLISHED = 2,
+    CT_BIT_RELATED = 4,
+    CT_BIT_NEW = 8,
+    CT_BIT_UNTRACKED = 64
+};
 enum {
     CT_S_EXPECTED = 1,
     CT_S_SEEN_REPLY = 2,

@@ -3,9 +3,9 @@
  * back as they came, with the counters of now.
  *
  * A blob is a row of entries. The entry at hook_entry[h] begins a base chain, the one at underflow[h] is its
- * policy; an entry whose target is ERROR names the user chain that follows it, and one ends the blob. A jump is
- * the offset of the first rule of a user chain; the offset of the next entry means "no target". All of it is
- * hostile: each offset must be that of an entry. Source: libiptc's users, iptables(8).
+ * policy; an entry whose target is ERROR names the user chain that follows it, and one ends the blob. A jump
+ * is the offset of the first rule of a user chain; the offset of the next entry means "no target". All of it
+ * is hostile: each offset must be that of an entry. Source: libiptc's users, iptables(8).
  */
 #include "netstack/filter/nf_legacy.h"
 
@@ -251,7 +251,8 @@ static int add_extension(struct reader *r, const struct nf_xt_use *use, const ui
 }
 
 static struct nf_xt_use use_of(struct reader *r, const struct nf_chain *c, const uint8_t *e) {
-    struct nf_xt_use u = {.family = r->l.family, .table = r->kind->name, .hooks = c->base ? 1u << c->hook : 0};
+    struct nf_xt_use u = {
+        .family = r->l.family, .table = r->kind->name, .hooks = c->base ? 1u << c->hook : 0};
     if (r->l.family == NS_AF_INET) {
         u.proto = (uint8_t)((const struct xt_ip4 *)e)->proto;
         u.proto_inverted = ((const struct xt_ip4 *)e)->invflags & XT_INV_PROTO;
@@ -297,7 +298,8 @@ static int decode(struct reader *r, uint32_t i, const struct nf_chain *c, struct
 
 static int make_policy(struct reader *r, uint32_t i, struct nf_chain *c, const struct nf_expr *last) {
     const uint8_t *e = r->leg->blob + r->leg->map[i].offset;
-    bool verdict = last->kind == NFE_VERDICT && (last->verdict.code == NF_DROP || last->verdict.code == NF_ACCEPT);
+    bool verdict =
+        last->kind == NFE_VERDICT && (last->verdict.code == NF_DROP || last->verdict.code == NF_ACCEPT);
     if (!is_unconditional(&r->l, e) || !verdict)
         return -EINVAL;
     c->policy = last->verdict.code;

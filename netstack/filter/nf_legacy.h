@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * netstack/filter/nf_legacy.h: iptables' own front end: tables as blobs of entries, by getsockopt(2) and
  * setsockopt(2) (IPT_SO_*, IP6T_SO_*). Each function takes the stack's lock by itself. `family`: NS_AF_*.
- * Errors as Linux': -ENOENT no such table, -EAGAIN the caller's picture of it is old, -EINVAL, -ELOOP, -ENOMEM.
+ * Errors as Linux': -ENOENT no such table, -EAGAIN the caller's picture of it is old, -EINVAL, -ELOOP,
+ * -ENOMEM.
  */
 #pragma once
 
@@ -15,8 +16,8 @@ must_check int nf_legacy_info(struct netns *ns, int family, const char *name, st
 /* Does: copies `size` bytes of entries to `out`, which must be the table's size. */
 must_check int nf_legacy_entries(struct netns *ns, int family, const char *name, uint32_t size, uint8_t *out);
 /* Does: replaces a table's content. `counters` gets r->num_counters of the old one's. */
-must_check int nf_legacy_replace(struct netns *ns, int family, const struct xt_replace *r, const uint8_t *entries,
-                                 struct xt_counters *counters);
+must_check int nf_legacy_replace(struct netns *ns, int family, const struct xt_replace *r,
+                                 const uint8_t *entries, struct xt_counters *counters);
 must_check int nf_legacy_add_counters(struct netns *ns, int family, const char *name, uint32_t count,
                                       const struct xt_counters *counters);
 /* The highest revision of a match or target, if `revision` is known; -EPROTONOSUPPORT, -ENOENT. */

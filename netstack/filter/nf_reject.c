@@ -46,7 +46,8 @@ void nf_reject_reset(struct nf_ctx *c) {
         return;
     uint8_t *out = pkt_put(p, TCP_MIN_HLEN);
     tcp_hdr_put(out, &th);
-    csum_store(out + 16, csum_fold(csum_partial(out, TCP_MIN_HLEN,
-                                                csum_pseudo(&tx.src, &tx.dst, IPPROTO_NUM_TCP, TCP_MIN_HLEN))));
+    csum_store(out + 16,
+               csum_fold(csum_partial(out, TCP_MIN_HLEN,
+                                      csum_pseudo(&tx.src, &tx.dst, IPPROTO_NUM_TCP, TCP_MIN_HLEN))));
     (void)ip_output(c->ns, p, &tx); /* it belongs to the connection of the packet: tracked by its tuple */
 }

@@ -14,11 +14,12 @@ NETSTACK_TYPE(t_rule, struct nf_rule);
 
 enum { CONN_MAX_DEFAULT = 65536 };
 
-void nf_lock(struct netns *ns) {
+/* The annotations cannot name a member of what callers do not know. */
+NO_TSA void nf_lock(struct netns *ns) {
     stack_enter(ns->st);
 }
 
-void nf_unlock(struct netns *ns) {
+NO_TSA void nf_unlock(struct netns *ns) {
     stack_leave(ns->st);
 }
 
@@ -231,7 +232,8 @@ struct nf_table *nf_table_find_legacy(struct nf_ruleset *r, int family, const ch
     return table_find(r, family, name, /* legacy= */ true);
 }
 
-int nf_table_new(struct netns *ns, struct nf_ruleset *r, int family, const char *name, struct nf_table **ret) {
+int nf_table_new(struct netns *ns, struct nf_ruleset *r, int family, const char *name,
+                 struct nf_table **ret) {
     struct nf_table *t;
     uint32_t n = 0;
     list_for_each_entry(t, &r->tables, link) {
@@ -275,7 +277,8 @@ static int table_copy(struct netns *ns, struct nf_ruleset *to, const struct nf_t
     list_add_tail(&to->tables, &n->link);
     if (n->legacy)
         nf_legacy_ref(n->legacy);
-    if (grow(ns, &n->chains, &n->chain_cap, t->chain_cap) < 0 || grow(ns, &n->sets, &n->set_cap, t->set_cap) < 0)
+    if (grow(ns, &n->chains, &n->chain_cap, t->chain_cap) < 0 ||
+        grow(ns, &n->sets, &n->set_cap, t->set_cap) < 0)
         return -ENOMEM;
     for (uint32_t i = 0; i < t->set_cap; i++) {
         n->sets[i] = t->sets[i];
@@ -394,8 +397,8 @@ static bool wants_tracking(const struct nf_table *t, const struct nf_chain *c) {
         const struct nf_rule *r = c->rules[i];
         for (uint32_t k = 0; k < r->expr_count; k++) {
             const struct nf_expr *e = &r->exprs[k];
-            bool ct = e->kind == NFE_CT || e->kind == NFE_CT_SET || e->kind == NFE_NAT || e->kind == NFE_MASQ ||
-                      e->kind == NFE_REDIR;
+            bool ct = e->kind == NFE_CT || e->kind == NFE_CT_SET || e->kind == NFE_NAT ||
+                      e->kind == NFE_MASQ || e->kind == NFE_REDIR;
             if (ct || (e->xt && nf_xt_wants_tracking(e->xt)))
                 return true;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * netstack/filter/nf_set.c: sets and maps of nft: elements sorted by key, so that exact ones and intervals are
- * found by bisection. Intervals are pairs of elements (a start, and an end that no longer belongs to it);
+ * netstack/filter/nf_set.c: sets and maps of nft: elements sorted by key, so that exact ones and intervals
+ * are found by bisection. Intervals are pairs of elements (a start, and an end that no longer belongs to it);
  * concatenations with ranges carry both ends in one element and are looked through in turn. Source: nft(8).
  */
 #include <errno.h>
@@ -181,8 +181,7 @@ const struct nf_elem *nf_set_lookup(const struct nf_set *s, const uint8_t *key) 
     if (s->flags & NF_SET_INTERVAL && s->flags & NF_SET_CONCAT) {
         for (uint32_t i = 0; i < s->elem_count; i++) {
             const struct nf_elem *e = s->elems[i];
-            if (!e->catchall &&
-                (e->has_end ? in_ranges(s, e, key) : memcmp(e->key, key, s->key_len) == 0))
+            if (!e->catchall && (e->has_end ? in_ranges(s, e, key) : memcmp(e->key, key, s->key_len) == 0))
                 return e;
         }
         return catchall(s);
@@ -191,7 +190,8 @@ const struct nf_elem *nf_set_lookup(const struct nf_set *s, const uint8_t *key) 
     uint32_t at = position(s, &like, &found);
     if (found)
         return s->elems[at];
-    if (s->flags & NF_SET_INTERVAL && at > 0 && !s->elems[at - 1]->interval_end && !s->elems[at - 1]->catchall)
+    if (s->flags & NF_SET_INTERVAL && at > 0 && !s->elems[at - 1]->interval_end &&
+        !s->elems[at - 1]->catchall)
         return s->elems[at - 1];
     return catchall(s);
 }

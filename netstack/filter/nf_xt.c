@@ -374,7 +374,7 @@ static int check_addrtype(const struct nf_xt_use *use, const uint8_t *info) {
     return (m->flags & 12) == 12 ? -EINVAL : 0;
 }
 
-#define M(n, r, fam, t, fn, ...) \
+#define M(n, r, fam, t, fn, ...)                                                                             \
     { .name = n, .revision = r, .family = fam, .size = sizeof(t), .match = fn, __VA_ARGS__ }
 enum { BOTH = 0 };
 
@@ -401,7 +401,8 @@ static const struct nf_xt_ext matches[] = {
     M("statistic", 0, BOTH, struct xt_statistic, match_statistic, .check = check_statistic),
 };
 
-const struct nf_xt_ext *nf_xt_find(const char *name, uint8_t revision, int family, bool target, int *ret_best) {
+const struct nf_xt_ext *nf_xt_find(const char *name, uint8_t revision, int family, bool target,
+                                   int *ret_best) {
     size_t count = ARRAY_SIZE(matches);
     const struct nf_xt_ext *all = target ? nf_xt_targets(&count) : matches, *hit = NULL;
     *ret_best = -1;

@@ -8,7 +8,15 @@
 #include <stdint.h>
 
 enum { XT_NAME = 29, XT_TABLE_NAME = 32, XT_HEADER = 32, XT_IFNAME = 16 };
-enum { XT_INV_IN = 1, XT_INV_OUT = 2, XT_INV_TOS = 4, XT_INV_SRC = 8, XT_INV_DST = 16, XT_INV_FRAG = 32, XT_INV_PROTO = 64 };
+enum {
+    XT_INV_IN = 1,
+    XT_INV_OUT = 2,
+    XT_INV_TOS = 4,
+    XT_INV_SRC = 8,
+    XT_INV_DST = 16,
+    XT_INV_FRAG = 32,
+    XT_INV_PROTO = 64
+};
 enum { XT4_FRAG = 1, XT4_GOTO = 2, XT6_PROTO = 1, XT6_TOS = 2, XT6_GOTO = 4 };
 enum { XT_V_RETURN = -5 };
 #define XT_ALIGNED(n) (((n) + 7) & ~(size_t)7)

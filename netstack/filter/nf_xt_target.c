@@ -20,8 +20,9 @@ static struct nf_verdict go_on(void) {
 /* ---- REJECT ---- */
 
 static struct nf_verdict reject4(struct nf_ctx *c, struct nf_expr *e) {
-    static const uint8_t codes[] = {UNREACH_NET,        UNREACH_HOST,        UNREACH_PROTO, UNREACH_PORT, 0xff,
-                                    UNREACH_NET_PROHIB, UNREACH_HOST_PROHIB, 0xff,          UNREACH_ADMIN};
+    static const uint8_t codes[] = {UNREACH_NET,         UNREACH_HOST, UNREACH_PROTO,
+                                    UNREACH_PORT,        0xff,         UNREACH_NET_PROHIB,
+                                    UNREACH_HOST_PROHIB, 0xff,         UNREACH_ADMIN};
     uint32_t with;
     memcpy(&with, e->ext, sizeof(with));
     if (with == 7)
@@ -32,7 +33,8 @@ static struct nf_verdict reject4(struct nf_ctx *c, struct nf_expr *e) {
 }
 
 static struct nf_verdict reject6(struct nf_ctx *c, struct nf_expr *e) {
-    static const uint8_t codes[] = {ICMP6_NO_ROUTE, ICMP6_PROHIB, 2, ICMP6_ADDR, ICMP6_PORT, 0xff, 0xff, 5, 6};
+    static const uint8_t codes[] = {ICMP6_NO_ROUTE, ICMP6_PROHIB, 2, ICMP6_ADDR, ICMP6_PORT,
+                                    0xff,           0xff,         5, 6};
     uint32_t with;
     memcpy(&with, e->ext, sizeof(with));
     if (with == 6)
@@ -201,7 +203,7 @@ static struct nf_verdict target_tcpmss(struct nf_ctx *c, struct nf_expr *e) {
     return go_on();
 }
 
-#define T(n, r, fam, t, fn, ...) \
+#define T(n, r, fam, t, fn, ...)                                                                             \
     { .name = n, .revision = r, .family = fam, .size = sizeof(t), .target = fn, __VA_ARGS__ }
 #define NAT_IN(...) .table = "nat", .tracks = true, .hooks = __VA_ARGS__
 enum {
@@ -220,13 +222,17 @@ static const struct nf_xt_ext targets[] = {
     T("DNAT", 0, NS_AF_INET, struct xt_nat4, target_dnat, NAT_IN(H_DNAT), .check = check_nat4),
     T("DNAT", 1, 0, struct xt_nat1, target_dnat, NAT_IN(H_DNAT)),
     T("DNAT", 2, 0, struct xt_nat2, target_dnat, NAT_IN(H_DNAT)),
-    T("MASQUERADE", 0, NS_AF_INET, struct xt_nat4, target_masquerade, NAT_IN(H_MASQ), .check = check_masquerade4),
-    T("MASQUERADE", 0, NS_AF_INET6, struct xt_nat1, target_masquerade, NAT_IN(H_MASQ), .check = check_masquerade6),
+    T("MASQUERADE", 0, NS_AF_INET, struct xt_nat4, target_masquerade, NAT_IN(H_MASQ),
+      .check = check_masquerade4),
+    T("MASQUERADE", 0, NS_AF_INET6, struct xt_nat1, target_masquerade, NAT_IN(H_MASQ),
+      .check = check_masquerade6),
     T("REDIRECT", 0, NS_AF_INET, struct xt_nat4, target_redirect, NAT_IN(H_DNAT), .check = check_masquerade4),
-    T("REDIRECT", 0, NS_AF_INET6, struct xt_nat1, target_redirect, NAT_IN(H_DNAT), .check = check_masquerade6),
+    T("REDIRECT", 0, NS_AF_INET6, struct xt_nat1, target_redirect, NAT_IN(H_DNAT),
+      .check = check_masquerade6),
     T("MARK", 2, 0, struct xt_mark_target2, target_mark),
     T("CONNMARK", 1, 0, struct xt_connmark_target1, target_connmark, .tracks = true),
-    T("NOTRACK", 0, 0, struct { char none[0]; }, target_notrack, .table = "raw"),
+    T(
+        "NOTRACK", 0, 0, struct { char none[0]; }, target_notrack, .table = "raw"),
     T("CT", 0, 0, struct xt_ct0, target_notrack, .table = "raw", .check = check_ct),
     T("CT", 1, 0, struct xt_ct1, target_notrack, .table = "raw", .check = check_ct),
     T("CT", 2, 0, struct xt_ct1, target_notrack, .table = "raw", .check = check_ct),

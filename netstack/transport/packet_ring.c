@@ -379,7 +379,7 @@ ssize_t packet_ring_send(struct packet_sock *k, const struct ns_msg *m) {
         return rc;
     for (uint32_t i = 0; i < r->frame_count; i++) {
         uint8_t *frame = frame_at(r, r->head), *status = status_at(k, frame);
-        uint32_t len;
+        uint32_t len = 0;
         if (load_status(status) != TP_SEND_REQUEST)
             break;
         rc = send_frame(k, m, frame, nic, &len);

@@ -50,8 +50,8 @@ void kvm_flush_machine(struct kvm_machine *m) {
     uint64_t gpa = KVM_WINDOWS_BASE - KVM_FRAME_SLOT_SIZE;
     uint32_t retired = kvm_frames_take_retired(m);
     mutex_lock(&m->toggle_lock);
-    kvm_slot_clear(m, TOGGLE_SLOT, gpa); /* the first time it is not there */
     int r = kvm_slot_set(m, TOGGLE_SLOT, gpa, PAGE_SIZE, m->toggle);
+    kvm_slot_clear(m, TOGGLE_SLOT, gpa); /* only what is there can go */
     mutex_unlock(&m->toggle_lock);
     ASSERT(r == 0); /* a guest whose stale translations cannot be dropped must not go on */
     kvm_frames_recycle(m, retired);

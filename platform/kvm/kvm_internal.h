@@ -316,7 +316,7 @@ struct kvm_machine {
     uint32_t ring0_table; /* frame of the table that every root has in its last entry */
     _Atomic uint64_t next_serial;
     _Atomic uint32_t entry; /* enum kvm_entry, as seen */
-    char *toggle;           /* the page of the slot that is taken out and put back to flush all */
+    char *toggle;           /* the page of the slot that is put in and taken out to flush all */
     struct mutex toggle_lock;
     struct kvm_frames frames;
     struct kvm_files files;

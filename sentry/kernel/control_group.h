@@ -61,7 +61,7 @@ struct cgroup {
     uint64_t memory_peak;
     uint64_t oom_kills, oom_events; /* processes in it and below that were killed; its own limit overrun */
     struct cgroup_limits limits;
-    bool freeze;                        /* asked for here */
+    _Atomic bool freeze;                /* asked for here */
     unsigned frozen_tasks;              /* that wait in cgroup_freeze_here(), in it and below */
     unsigned live_tasks;                /* in it and below */
     struct waitq freezer;               /* who waits to be let go */

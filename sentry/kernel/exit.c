@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "sentry/fs/fuse/fuse.h"
 #include "sentry/kernel/control_group.h"
 #include "sentry/kernel/core_dump.h"
 #include "sentry/kernel/futex.h"
@@ -419,6 +420,7 @@ void task_exit(struct task *t, int status) {
     bool last = stop_taking_signals(t, &status);
     futex_exit_robust_list(t);
     task_release_mm(t);
+    fuse_forget_request(t);
     sem_leave_undo(t);
     drop_resources(t);
     task_drop_context(t);

@@ -37,6 +37,7 @@ struct container;
 struct core_dump;
 struct fd_table;
 struct fs_context;
+struct fuse_request;
 struct kernel;
 struct mm;
 struct nsproxy;
@@ -111,9 +112,10 @@ struct task {
     void *initial_fpu;       /* heap bytes: what the context starts with; NULL: as at execve */
     size_t initial_fpu_size;
     struct sem_undo_list
-        *sysvsem;             /* SEM_UNDO adjustments, shared by CLONE_SYSVSEM: sem_leave_undo(); or NULL */
-    struct task *vfork_child; /* reference: does not go on until this one has exec'd or ended */
-    _Atomic uint32_t start_state; /* task_start.c */
+        *sysvsem; /* SEM_UNDO adjustments, shared by CLONE_SYSVSEM: sem_leave_undo(); or NULL */
+    struct fuse_request *served_request; /* reference or NULL: asked when a pause came; OWN THREAD */
+    struct task *vfork_child;            /* reference: does not go on until this one has exec'd or ended */
+    _Atomic uint32_t start_state;        /* task_start.c */
     int start_error;
 
     /* Waking (waitq.h). */
@@ -269,6 +271,9 @@ void task_park(struct task *t);
 /* As task_block(), but only the end of the task breaks it (then -ERESTARTSYS); parks by itself when the
  * kernel is paused. */
 int task_block_killable(struct task *t, int64_t deadline) must_check;
+/* For the answer of a server that is itself a guest, with locks of vfs held (docs/decisions/fuse-waits.md):
+ * 0: woken; -ERESTARTSYS: the task ends; -ERESTARTNOINTR: the kernel is paused, and the call is to unwind. */
+int task_block_served(struct task *t) must_check;
 /* Nothing breaks it; for the last steps of an exit. */
 void task_block_uninterruptible(struct task *t);
 /* As task_block_killable() without a deadline, in TASK_STOPPED; a pause of the kernel also ends it. */

@@ -191,6 +191,12 @@ int task_block_killable(struct task *t, int64_t deadline) {
     }
 }
 
+int task_block_served(struct task *t) {
+    int r = timed_sleep(t, TASK_BLOCKED, TASK_WORK_EXIT | TASK_WORK_PAUSE, CLOCK_NEVER);
+
+    return r < 0 && !(atomic_load(&t->pending_work) & TASK_WORK_EXIT) ? -ERESTARTNOINTR : r;
+}
+
 void task_block_uninterruptible(struct task *t) {
     (void)timed_sleep(t, TASK_BLOCKED, 0, CLOCK_NEVER);
 }

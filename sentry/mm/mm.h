@@ -135,7 +135,7 @@ struct mm {
     struct file *exe;             /* reference: /proc/PID/exe */
     uint64_t auxv[MM_AUXV_WORDS]; /* /proc/PID/auxv */
     size_t auxv_words;
-    int dumpable;            /* PR_SET_DUMPABLE: 0, 1, 2 */
+    _Atomic int dumpable;    /* PR_SET_DUMPABLE: 0, 1, 2 */
     uint32_t dump_filter;    /* /proc/PID/coredump_filter: core(5) */
     struct user_ns *user_ns; /* reference, of the exec: ptrace access checks; NULL until the exec sets it */
     int membarrier_state;

@@ -97,11 +97,15 @@ static int mount_new_fs(struct task *t, const struct mount_args *m) {
     const struct fs_type *type = fs_type_find(m->type);
     if (!type)
         return -ENODEV;
+    const char *subtype = strlen(m->type) > strlen(type->name) ? m->type + strlen(type->name) + 1 : NULL;
+    if (subtype && !*subtype)
+        return -EINVAL;
     int r = fs_type_may_mount(type, t);
     if (r == 0)
         r = filesystem_for_guest(t, type, &o, &fs);
     if (r < 0)
         return r;
+    fs->subtype = subtype ? heap_strdup(subtype) : NULL;
     r = vfs_mount_fs(t->nsproxy->mnt, fs, &m->at, o.flags, o.source);
     filesystem_unref(fs);
     return r;

@@ -30,9 +30,12 @@ void fs_type_register(const struct fs_type *type) {
     g_fs_types[g_fs_type_count++] = type;
 }
 
+/* "fuse.NAME" is fuse, whose server calls itself NAME. */
 const struct fs_type *fs_type_find(const char *name) {
+    size_t len = strncmp(name, "fuse.", 5) == 0 ? 4 : strlen(name);
+
     for (unsigned i = 0; i < g_fs_type_count; i++)
-        if (strcmp(g_fs_types[i]->name, name) == 0)
+        if (strncmp(g_fs_types[i]->name, name, len) == 0 && !g_fs_types[i]->name[len])
             return g_fs_types[i];
     return NULL;
 }
@@ -112,6 +115,7 @@ void filesystem_done(struct filesystem *fs) {
     ASSERT(fs->held == 0);
     ASSERT(!fs->root);
     fs->user_ns = user_ns_unref(fs->user_ns);
+    heap_free(fs->subtype);
 }
 
 /* ---- inodes ---- */

@@ -18,7 +18,7 @@
 struct landlock_ruleset {
     struct file file;
     uint64_t handled_fs, handled_net; /* constant */
-    struct mutex lock;                /* RANK_LEAF */
+    struct mutex lock;                /* RANK_EVENT */
     struct landlock_rules rules;
 };
 
@@ -125,7 +125,7 @@ int landlock_ruleset_new(struct task *t, uint64_t handled_fs, uint64_t handled_n
         heap_free(s);
         return r;
     }
-    mutex_init(&s->lock, RANK_LEAF);
+    mutex_init(&s->lock, RANK_EVENT);
     s->handled_fs = handled_fs;
     s->handled_net = handled_net;
     *ret = &s->file;

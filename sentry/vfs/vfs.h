@@ -47,7 +47,6 @@ struct mnt_ns;
 struct task;
 
 /* ---- attributes ---- */
-
 struct kstat {
     uint64_t ino, size, blocks, nlink;
     uint32_t mode; /* type and permissions: LINUX_S_* */
@@ -137,6 +136,7 @@ struct filesystem {
     struct kernel *kernel;
     const struct filesystem_ops *ops;
     const struct fs_type *type;
+    char *subtype;         /* heap, or NULL: as in "fuse.sshfs" */
     uint64_t dev;          /* st_dev: anonymous device number, given by filesystem_init() */
     _Atomic uint32_t held; /* 1 for the users + inodes + dentries: keeps the memory */
     struct dentry
@@ -151,7 +151,7 @@ struct filesystem {
 DECLARE_REF(filesystem);
 enum {
     FS_READONLY = 1,
-    FS_NO_CACHE = 2 /* unused dentries are dropped at once */,
+    FS_NO_CACHE = 2, /* unused dentries are dropped at once */
     FS_NOEXEC = 4,
     FS_NODEV = 8,
     FS_TRUNC_IN_OPEN = 16,

@@ -70,6 +70,8 @@ void sim_done(struct sim *s);
 uint64_t sim_random(struct sim *s);
 uint64_t sim_below(struct sim *s, uint64_t n);
 void sim_host_addr(struct sim_host *h, struct nic *nic, const char *addr, unsigned prefix_len);
+/* The host puts its own address on what it sends and forwards. 0, -ENOMEM. */
+int sim_masquerade(struct sim_host *h);
 struct ipa sim_ip(const char *text);
 struct ns_addr sim_addr(const char *ip, uint16_t port);
 /* Runs the next event, not later than `until`. False: there is none before it, and now == until. */

@@ -38,6 +38,14 @@ static void append_fs_options(const struct mount *m, struct text *out) {
         text_append(out, options, m->fs->ops->show_options(m->fs, options, sizeof options));
 }
 
+/* With its subtype: "fuse.sshfs". */
+static void append_type(const struct mount *m, const char *before, const char *after, struct text *out) {
+    const char *subtype = m->fs->subtype;
+
+    text_printf(out, "%s%s%s%s%s", before, m->fs->type->name, subtype ? "." : "", subtype ? subtype : "",
+                after);
+}
+
 static const char *source_of(const struct mount *m) {
     return m->source && *m->source ? m->source : "none";
 }
@@ -49,7 +57,7 @@ static void mounts_line(const struct mount *m, int parent_id, const char *mountp
     text_append_escaped(out, source_of(m));
     text_printf(out, " ");
     text_append_escaped(out, mountpoint);
-    text_printf(out, " %s ", m->fs->type->name);
+    append_type(m, " ", " ", out);
     append_flags(m, m->flags & MOUNT_READONLY || m->fs->flags & FS_READONLY, out);
     append_fs_options(m, out);
     text_printf(out, " 0 0\n");
@@ -74,7 +82,7 @@ static void mountinfo_line(const struct mount *m, int parent_id, const char *mou
         text_printf(out, " master:%d", m->master_group);
     if (m->propagation == PROPAGATE_UNBINDABLE)
         text_printf(out, " unbindable");
-    text_printf(out, " - %s ", m->fs->type->name);
+    append_type(m, " - ", " ", out);
     text_append_escaped(out, source_of(m));
     text_printf(out, m->fs->flags & FS_READONLY ? " ro" : " rw");
     append_fs_options(m, out);
@@ -89,7 +97,7 @@ static void mountstats_line(const struct mount *m, int parent_id, const char *mo
     text_append_escaped(out, source_of(m));
     text_printf(out, " mounted on ");
     text_append_escaped(out, mountpoint);
-    text_printf(out, " with fstype %s\n", m->fs->type->name);
+    append_type(m, " with fstype ", "\n", out);
 }
 
 typedef void (*line_fn)(const struct mount *m, int parent_id, const char *mountpoint, void *arg);

@@ -43,8 +43,8 @@ static void put_address(struct text *out, const char *key, const struct ipa *a) 
 static void one_connection(void *ctx, const struct nf_conn_info *i) {
     struct text *out = ctx;
     bool v4 = ipa_is_v4(&i->src[0]), icmp = i->proto == 1 || i->proto == 58;
-    text_printf(out, "%-8s %u %-8s %u %u ", v4 ? "ipv4" : "ipv6", v4 ? 2 : 10, protocol_name(i->proto), i->proto,
-                i->timeout_s);
+    text_printf(out, "%-8s %u %-8s %u %u ", v4 ? "ipv4" : "ipv6", v4 ? 2 : 10, protocol_name(i->proto),
+                i->proto, i->timeout_s);
     if (i->proto == 6)
         text_printf(out, "%s ", nf_tcp_state_names[i->tcp_state]);
     for (int d = 0; d < 2; d++) {

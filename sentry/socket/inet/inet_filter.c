@@ -50,8 +50,10 @@ static int replace(struct inet_socket *s, struct task *t, int family, gva_t valu
     uint8_t *blob = heap_alloc_bytes(MAX(r.size, 1u));
     struct xt_counters *counters = heap_alloc_bytes(r.num_counters * sizeof *counters);
     rc = blob && counters ? copy_in(t, blob, value + sizeof r, r.size) : -ENOMEM;
+    network_config_lock(s->net->kernel); /* a batch of nf_tables changes may not be overtaken: nfnetlink.h */
     if (rc == 0)
         rc = nf_legacy_replace(s->net->netns, family, &r, blob, counters);
+    network_config_unlock(s->net->kernel);
     if (rc == 0 && copy_out(t, r.counters, counters, r.num_counters * sizeof *counters) < 0)
         rc = 0; /* the table is in place: as on Linux, nobody is told of an unreadable address */
     heap_free(blob);
@@ -67,12 +69,15 @@ static int add_counters(struct inet_socket *s, struct task *t, int family, gva_t
     if (rc < 0)
         return rc;
     info.name[XT_TABLE_NAME - 1] = '\0';
-    if (info.num_counters > COUNTERS_MAX || len != sizeof info + info.num_counters * sizeof(struct xt_counters))
+    if (info.num_counters > COUNTERS_MAX ||
+        len != sizeof info + info.num_counters * sizeof(struct xt_counters))
         return -EINVAL;
     struct xt_counters *c = heap_alloc_bytes(MAX(info.num_counters, 1u) * sizeof *c);
     rc = c ? copy_in(t, c, value + sizeof info, info.num_counters * sizeof *c) : -ENOMEM;
+    network_config_lock(s->net->kernel);
     if (rc == 0)
         rc = nf_legacy_add_counters(s->net->netns, family, info.name, info.num_counters, c);
+    network_config_unlock(s->net->kernel);
     heap_free(c);
     return rc;
 }
@@ -97,8 +102,10 @@ static int get_info(struct inet_socket *s, struct task *t, int family, gva_t val
         return -EINVAL;
     int rc = copy_in(t, name, value, sizeof name);
     name[XT_TABLE_NAME - 1] = '\0';
+    network_config_lock(s->net->kernel); /* it may make the table */
     if (rc == 0)
         rc = nf_legacy_info(s->net->netns, family, name, &info);
+    network_config_unlock(s->net->kernel);
     return rc < 0 ? rc : copy_out(t, value, &info, sizeof info);
 }
 
@@ -113,7 +120,9 @@ static int get_entries(struct inet_socket *s, struct task *t, int family, gva_t 
         return -EINVAL;
     g.name[XT_TABLE_NAME - 1] = '\0';
     uint8_t *out = heap_alloc_bytes(MAX(g.size, 1u));
+    network_config_lock(s->net->kernel);
     rc = out ? nf_legacy_entries(s->net->netns, family, g.name, g.size, out) : -ENOMEM;
+    network_config_unlock(s->net->kernel);
     if (rc == 0)
         rc = copy_out(t, value + sizeof g, out, g.size);
     heap_free(out);

@@ -112,7 +112,8 @@ static int get_tuple(const struct nl_attr *a, uint8_t family, int d, struct nf_c
     ret->proto = proto[CTA_PROTO_NUM].data[0];
     int id = ret->proto == PROTO_ICMP ? CTA_PROTO_ICMP_ID : CTA_PROTO_ICMPV6_ID;
     bool icmp = ret->proto == PROTO_ICMP || ret->proto == PROTO_ICMPV6;
-    const struct nl_attr *s = &proto[icmp ? id : CTA_PROTO_SRC_PORT], *e = &proto[icmp ? id + 1 : CTA_PROTO_DST_PORT];
+    const struct nl_attr *s = &proto[icmp ? id : CTA_PROTO_SRC_PORT],
+                         *e = &proto[icmp ? id + 1 : CTA_PROTO_DST_PORT];
     if (!s->data || !e->data || s->len < 2 || e->len < (icmp ? 1u : 2u))
         return -EINVAL;
     ret->sport[d] = get_be16(s->data);
@@ -120,7 +121,7 @@ static int get_tuple(const struct nl_attr *a, uint8_t family, int d, struct nf_c
     return 0;
 }
 
-static int delete(struct netlink_request *r, uint8_t family) {
+static int delete (struct netlink_request *r, uint8_t family) {
     struct nl_attr a[CTA_MAX + 1];
     struct nf_conn_info like = {0};
     struct netns *ns = r->net->netns;
@@ -156,7 +157,7 @@ int ctnetlink_request(struct netlink_request *r, uint8_t family) {
         r->dumped = true;
         return 0;
     case CT_DELETE:
-        return delete(r, family);
+        return delete (r, family);
     case CT_GET_STATS:
         nl_begin(&r->out, NF_SUBSYS_CONNTRACK << 8 | CT_GET_STATS, 0, &g, sizeof g);
         nf_lock(ns);

@@ -79,7 +79,8 @@ struct netlink_protocol {
     /* One request (NLM_F_REQUEST): 0 or -errno, which is the acknowledgement. NULL: none is understood. May
      * block. */
     int (*handle)(struct netlink_request *r);
-    /* Does: the send(2) is over and *r->batch is still there: ends it. Required where `handle` makes batches. */
+    /* Does: the send(2) is over and *r->batch is still there: ends it. Required where `handle` makes batches.
+     */
     void (*abandon)(struct netlink_request *r);
     struct netlink_protocol *next;
 };

@@ -377,7 +377,8 @@ static void handle(struct netlink_socket *s, struct task *t, const unsigned char
 
     handle_all(s, t, data, size, &batch);
     if (batch)
-        s->protocol->abandon(&(struct netlink_request){.socket = s, .task = t, .net = s->net, .batch = &batch});
+        s->protocol->abandon(
+            &(struct netlink_request){.socket = s, .task = t, .net = s->net, .batch = &batch});
 }
 
 /* Another program's socket, by its number. */

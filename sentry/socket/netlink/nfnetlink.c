@@ -9,7 +9,12 @@
 
 #include "sentry/heap/heap.h"
 
-enum { CAP_NET_ADMIN_NR = 12, GEN_ID = 1, BATCH_GENID = 1, RESTART_ERRNO = 85 /* ERESTART, which programs read here */ };
+enum {
+    CAP_NET_ADMIN_NR = 12,
+    GEN_ID = 1,
+    BATCH_GENID = 1,
+    RESTART_ERRNO = 85 /* ERESTART, which programs read here */
+};
 
 HEAP_TYPE(netlink_batch, struct netlink_batch, 0);
 
@@ -126,9 +131,9 @@ static int dispatch(struct nft_request *q, unsigned msg) {
 }
 
 static bool is_get(unsigned msg) {
-    return msg == NFT_MSG_GETTABLE || msg == NFT_MSG_GETCHAIN || msg == NFT_MSG_GETRULE || msg == NFT_MSG_GETSET ||
-           msg == NFT_MSG_GETSETELEM || msg == NFT_MSG_GETGEN || msg == NFT_MSG_GETOBJ ||
-           msg == NFT_MSG_GETOBJ_RESET || msg == NFT_MSG_GETFLOWTABLE;
+    return msg == NFT_MSG_GETTABLE || msg == NFT_MSG_GETCHAIN || msg == NFT_MSG_GETRULE ||
+           msg == NFT_MSG_GETSET || msg == NFT_MSG_GETSETELEM || msg == NFT_MSG_GETGEN ||
+           msg == NFT_MSG_GETOBJ || msg == NFT_MSG_GETOBJ_RESET || msg == NFT_MSG_GETFLOWTABLE;
 }
 
 static bool family_known(uint8_t family) {
@@ -163,7 +168,8 @@ static int batch_begin(struct netlink_request *r) {
     uint32_t generation;
     if (!r->batch || *r->batch)
         return -EINVAL;
-    int rc = nl_parse(r->payload + sizeof(struct nfgenmsg), r->size - sizeof(struct nfgenmsg), a, BATCH_GENID);
+    int rc =
+        nl_parse(r->payload + sizeof(struct nfgenmsg), r->size - sizeof(struct nfgenmsg), a, BATCH_GENID);
     struct netlink_batch *b = rc == 0 ? heap_new(netlink_batch) : NULL;
     if (!b)
         return rc < 0 ? rc : -ENOMEM;

@@ -2,8 +2,8 @@
  * sentry/socket/netlink/nfnetlink.h: NETLINK_NETFILTER: what its files share. Numbers in messages are big
  * endian. Source: libnftnl, libmnl, nft(8) with --debug=netlink.
  *
- * A batch holds network_config_lock() from its first message to its last, so that one ruleset is changed by one
- * batch at a time; the stack's lock is taken for each message alone.
+ * A batch holds network_config_lock() from its first message to its last, so that one ruleset is changed by
+ * one batch at a time; the stack's lock is taken for each message alone.
  */
 #pragma once
 
@@ -50,13 +50,14 @@ bool nft_is_dump(const struct nft_request *q);
 bool nfa_next(const unsigned char **at, size_t *left, uint16_t *ret_type, struct nl_attr *ret);
 
 /* ---- nft_expr.c ---- */
-/* Decodes a rule's expressions into heap memory at *ret, to be freed by the caller; their number or -errno. */
-int nft_decode_exprs(struct nft_request *q, struct nf_table *t, const struct nf_chain *c, const struct nl_attr *list,
-                     struct nf_expr **ret) must_check;
+/* Decodes a rule's expressions into heap memory at *ret, to be freed by the caller; their number or -errno.
+ */
+int nft_decode_exprs(struct nft_request *q, struct nf_table *t, const struct nf_chain *c,
+                     const struct nl_attr *list, struct nf_expr **ret) must_check;
 void nft_put_exprs(struct nl_out *o, const struct nf_table *t, const struct nf_rule *rule);
 /* NFTA_DATA_*: a value (its length at *ret_len) or a verdict (UINT32_MAX there). */
-int nft_decode_data(struct nf_table *t, const struct nl_attr *a, uint8_t value[NF_REG_BYTES], uint32_t *ret_len,
-                    struct nf_verdict *ret) must_check;
+int nft_decode_data(struct nf_table *t, const struct nl_attr *a, uint8_t value[NF_REG_BYTES],
+                    uint32_t *ret_len, struct nf_verdict *ret) must_check;
 void nft_put_data(struct nl_out *o, uint16_t type, const uint8_t *value, uint32_t len);
 void nft_put_verdict(struct nl_out *o, uint16_t type, const struct nf_table *t, const struct nf_verdict *v);
 /* ---- nft_rules.c: tables, chains, rules. 0 or -errno ---- */

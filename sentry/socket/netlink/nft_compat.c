@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/nft_compat.c: which revisions of iptables' matches and targets there are, for programs
- * that put them into nf_tables (iptables-nft). Source: iptables(8), libxtables.
+ * sentry/socket/netlink/nft_compat.c: which revisions of iptables' matches and targets there are, for
+ * programs that put them into nf_tables (iptables-nft). Source: iptables(8), libxtables.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,7 +22,8 @@ int nft_compat_request(struct netlink_request *r, uint8_t family) {
         return rc < 0 ? rc : -EINVAL;
     if (family != NF_FAMILY_IPV4 && family != NF_FAMILY_IPV6)
         return -EINVAL;
-    rc = nf_legacy_revision(family == NF_FAMILY_IPV4 ? NS_AF_INET : NS_AF_INET6, name, (uint8_t)rev, type == 1);
+    rc = nf_legacy_revision(family == NF_FAMILY_IPV4 ? NS_AF_INET : NS_AF_INET6, name, (uint8_t)rev,
+                            type == 1);
     if (rc < 0)
         return rc;
     nl_begin(&r->out, r->h.type, 0, &g, sizeof g);

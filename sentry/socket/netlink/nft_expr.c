@@ -48,34 +48,85 @@ struct codec {
 
 /* The first row of a name whose `when` holds counts. tidy: table */
 static const struct codec codecs[] = {
-    {"payload", NFE_PAYLOAD_SET, 5, {{5, F_REG, true, AT(sreg)}, {2, F_U32, true, AT(key)}, {3, F_U32, true, AT(offset)},
-      {4, F_U32, true, AT(len)}, {6, F_U8, false, AT(csum_type)}, {7, F_U32, false, AT(csum_offset)},
+    {"payload",
+     NFE_PAYLOAD_SET,
+     5,
+     {{5, F_REG, true, AT(sreg)},
+      {2, F_U32, true, AT(key)},
+      {3, F_U32, true, AT(offset)},
+      {4, F_U32, true, AT(len)},
+      {6, F_U8, false, AT(csum_type)},
+      {7, F_U32, false, AT(csum_offset)},
       {8, F_U8, false, AT(csum_flags)}}},
-    {"payload", NFE_PAYLOAD, 0, {{1, F_REG, true, AT(dreg)}, {2, F_U32, true, AT(key)}, {3, F_U32, true, AT(offset)},
+    {"payload",
+     NFE_PAYLOAD,
+     0,
+     {{1, F_REG, true, AT(dreg)},
+      {2, F_U32, true, AT(key)},
+      {3, F_U32, true, AT(offset)},
       {4, F_U32, true, AT(len)}}},
     {"meta", NFE_META_SET, 3, {{2, F_U32, true, AT(key)}, {3, F_REG, true, AT(sreg)}}},
     {"meta", NFE_META, 0, {{2, F_U32, true, AT(key)}, {1, F_REG, true, AT(dreg)}}},
     {"ct", NFE_CT_SET, 4, {{2, F_U32, true, AT(key)}, {4, F_REG, true, AT(sreg)}}},
     {"ct", NFE_CT, 0, {{1, F_REG, true, AT(dreg)}, {2, F_U32, true, AT(key)}, {3, F_BYTE, false, AT(dir)}}},
-    {"cmp", NFE_CMP, 0, {{1, F_REG, true, AT(sreg)}, {2, F_U8, true, AT(op)}, {3, F_DATA, true, AT(data[0])}}},
-    {"range", NFE_RANGE, 0, {{1, F_REG, true, AT(sreg)}, {2, F_INVERT, true, AT(invert)}, {3, F_DATA, true, AT(data[0])},
+    {"cmp",
+     NFE_CMP,
+     0,
+     {{1, F_REG, true, AT(sreg)}, {2, F_U8, true, AT(op)}, {3, F_DATA, true, AT(data[0])}}},
+    {"range",
+     NFE_RANGE,
+     0,
+     {{1, F_REG, true, AT(sreg)},
+      {2, F_INVERT, true, AT(invert)},
+      {3, F_DATA, true, AT(data[0])},
       {4, F_DATA, true, AT(data[1])}}},
-    {"bitwise", NFE_BITWISE, 0, {{1, F_REG, true, AT(sreg)}, {2, F_REG, true, AT(dreg)}, {3, F_U32, true, AT(len)},
+    {"bitwise",
+     NFE_BITWISE,
+     0,
+     {{1, F_REG, true, AT(sreg)},
+      {2, F_REG, true, AT(dreg)},
+      {3, F_U32, true, AT(len)},
       {6, F_U8, false, AT(op)}}},
-    {"byteorder", NFE_BYTEORDER, 0, {{1, F_REG, true, AT(sreg)}, {2, F_REG, true, AT(dreg)}, {3, F_U8, true, AT(op)},
-      {4, F_U32, true, AT(len)}, {5, F_U8, true, AT(size)}}},
+    {"byteorder",
+     NFE_BYTEORDER,
+     0,
+     {{1, F_REG, true, AT(sreg)},
+      {2, F_REG, true, AT(dreg)},
+      {3, F_U8, true, AT(op)},
+      {4, F_U32, true, AT(len)},
+      {5, F_U8, true, AT(size)}}},
     {"lookup", NFE_LOOKUP, 0, {{2, F_REG, true, AT(sreg)}, {5, F_INVERT, false, AT(invert)}}},
-    {"counter", NFE_COUNTER, 0, {{1, F_COUNT, false, AT(count.bytes)}, {2, F_COUNT, false, AT(count.packets)}}},
-    {"limit", NFE_LIMIT, 0, {{1, F_U64, true, AT(rate)}, {2, F_U64, true, AT(unit_ns)}, {3, F_BURST, false, AT(burst)},
-      {4, F_U8, false, AT(op)}, {5, F_INVERT, false, AT(invert)}}},
+    {"counter",
+     NFE_COUNTER,
+     0,
+     {{1, F_COUNT, false, AT(count.bytes)}, {2, F_COUNT, false, AT(count.packets)}}},
+    {"limit",
+     NFE_LIMIT,
+     0,
+     {{1, F_U64, true, AT(rate)},
+      {2, F_U64, true, AT(unit_ns)},
+      {3, F_BURST, false, AT(burst)},
+      {4, F_U8, false, AT(op)},
+      {5, F_INVERT, false, AT(invert)}}},
     {"reject", NFE_REJECT, 0, {{1, F_U8, true, AT(op)}, {2, F_BYTE_U32, false, AT(key)}}},
-    {"nat", NFE_NAT, 0, {{1, F_U8, true, AT(op)}, {2, F_U32, true, AT(key)}, {3, F_REG_OPT, false, AT(sreg)},
-      {4, F_REG_OPT, false, AT(sreg_max)}, {5, F_REG_OPT, false, AT(sreg2)}, {6, F_REG_OPT, false, AT(sreg2_max)},
+    {"nat",
+     NFE_NAT,
+     0,
+     {{1, F_U8, true, AT(op)},
+      {2, F_U32, true, AT(key)},
+      {3, F_REG_OPT, false, AT(sreg)},
+      {4, F_REG_OPT, false, AT(sreg_max)},
+      {5, F_REG_OPT, false, AT(sreg2)},
+      {6, F_REG_OPT, false, AT(sreg2_max)},
       {7, F_U32, false, AT(flags)}}},
-    {"masq", NFE_MASQ, 0, {{1, F_U32, false, AT(flags)}, {2, F_REG_OPT, false, AT(sreg2)},
-      {3, F_REG_OPT, false, AT(sreg2_max)}}},
-    {"redir", NFE_REDIR, 0, {{1, F_REG_OPT, false, AT(sreg2)}, {2, F_REG_OPT, false, AT(sreg2_max)},
-      {3, F_U32, false, AT(flags)}}},
+    {"masq",
+     NFE_MASQ,
+     0,
+     {{1, F_U32, false, AT(flags)}, {2, F_REG_OPT, false, AT(sreg2)}, {3, F_REG_OPT, false, AT(sreg2_max)}}},
+    {"redir",
+     NFE_REDIR,
+     0,
+     {{1, F_REG_OPT, false, AT(sreg2)}, {2, F_REG_OPT, false, AT(sreg2_max)}, {3, F_U32, false, AT(flags)}}},
     {"fib", NFE_FIB, 0, {{1, F_REG, true, AT(dreg)}, {2, F_U32, true, AT(key)}, {3, F_U32, true, AT(flags)}}},
     {"notrack", NFE_NOTRACK, 0, {{0}}},
     {"log", NFE_LOG, 0, {{5, F_U8, false, AT(op)}, {6, F_U32, false, AT(flags)}}},
@@ -101,8 +152,8 @@ static uint32_t reg_number(uint8_t offset) {
     return offset % 16 == 0 ? offset / 16u + 1 : offset / 4u + 8;
 }
 
-int nft_decode_data(struct nf_table *t, const struct nl_attr *a, uint8_t value[NF_REG_BYTES], uint32_t *ret_len,
-                    struct nf_verdict *ret) {
+int nft_decode_data(struct nf_table *t, const struct nl_attr *a, uint8_t value[NF_REG_BYTES],
+                    uint32_t *ret_len, struct nf_verdict *ret) {
     struct nl_attr d[DATA_VERDICT + 1], v[VERDICT_CHAIN + 1];
     char name[NF_LONG_NAME];
     uint32_t code;
@@ -134,8 +185,8 @@ int nft_decode_data(struct nf_table *t, const struct nl_attr *a, uint8_t value[N
         ret->chain = c->id;
         return 0;
     }
-    return ret->code == NF_DROP || ret->code == NF_ACCEPT || ret->code == NF_CONTINUE || ret->code == NF_BREAK ||
-                   ret->code == NF_RETURN
+    return ret->code == NF_DROP || ret->code == NF_ACCEPT || ret->code == NF_CONTINUE ||
+                   ret->code == NF_BREAK || ret->code == NF_RETURN
                ? 0
                : -EINVAL;
 }
@@ -157,7 +208,8 @@ void nft_put_verdict(struct nl_out *o, uint16_t type, const struct nf_table *t, 
 
 /* ---- fields ---- */
 
-static int decode_data_field(struct nf_table *t, const struct nl_attr *a, const struct field *f, struct nf_expr *e) {
+static int decode_data_field(struct nf_table *t, const struct nl_attr *a, const struct field *f,
+                             struct nf_expr *e) {
     struct nf_verdict v;
     uint32_t len, old = e->len;
     int rc = nft_decode_data(t, a, (uint8_t *)e + f->at, &len, &v);
@@ -167,7 +219,8 @@ static int decode_data_field(struct nf_table *t, const struct nl_attr *a, const 
     return 0;
 }
 
-static int decode_field(struct nf_table *t, const struct nl_attr *a, const struct field *f, struct nf_expr *e) {
+static int decode_field(struct nf_table *t, const struct nl_attr *a, const struct field *f,
+                        struct nf_expr *e) {
     uint8_t *at = (uint8_t *)e + f->at;
     uint32_t v = 0;
     uint64_t wide;
@@ -255,10 +308,11 @@ static uint32_t result_width(const struct nf_expr *e) {
     case NFE_META:
         return e->key == NFT_META_IIFNAME || e->key == NFT_META_OIFNAME ? 16 : 4;
     case NFE_CT:
-        return e->key == NFT_CT_PKTS || e->key == NFT_CT_BYTES                               ? 8
+        return e->key == NFT_CT_PKTS || e->key == NFT_CT_BYTES ? 8
                : e->key == NFT_CT_SRC || e->key == NFT_CT_DST || e->key == NFT_CT_SRC_IP6 ||
-                       e->key == NFT_CT_DST_IP6                                            ? 16
-                                                                                           : 4;
+                       e->key == NFT_CT_DST_IP6
+                   ? 16
+                   : 4;
     case NFE_FIB:
         return e->key == NFT_FIB_OIFNAME ? 16 : 4;
     default:
@@ -299,8 +353,9 @@ static bool ct_key_known(const struct nf_expr *e) {
 }
 
 static bool meta_key_known(uint32_t key) {
-    return key <= NFT_META_SKGID || key == NFT_META_NFPROTO || key == NFT_META_L4PROTO || key == NFT_META_PKTTYPE ||
-           key == NFT_META_CPU || key == NFT_META_IIFGROUP || key == NFT_META_OIFGROUP || key == NFT_META_PRANDOM;
+    return key <= NFT_META_SKGID || key == NFT_META_NFPROTO || key == NFT_META_L4PROTO ||
+           key == NFT_META_PKTTYPE || key == NFT_META_CPU || key == NFT_META_IIFGROUP ||
+           key == NFT_META_OIFGROUP || key == NFT_META_PRANDOM;
 }
 
 /* Addresses and ports that translation takes from registers. */
@@ -332,14 +387,16 @@ static int check(struct nf_expr *e, const struct nf_chain *c) {
             return -EOPNOTSUPP;
         if (e->offset > 65535 || e->csum_type > 1 || e->csum_offset > 255)
             return -EINVAL;
-        return reg_fits(e->kind == NFE_PAYLOAD ? e->dreg : e->sreg, e->len) && reg_fits(e->dreg, (e->len + 3) & ~3u)
+        return reg_fits(e->kind == NFE_PAYLOAD ? e->dreg : e->sreg, e->len) &&
+                       reg_fits(e->dreg, (e->len + 3) & ~3u)
                    ? 0
                    : -EINVAL;
     case NFE_META:
         return !meta_key_known(e->key) ? -EOPNOTSUPP : reg_fits(e->dreg, result_width(e)) ? 0 : -EINVAL;
     case NFE_META_SET:
-        return e->key != NFT_META_MARK && e->key != NFT_META_NFTRACE && e->key != NFT_META_PRIORITY ? -EOPNOTSUPP
-                                                                                                   : 0;
+        return e->key != NFT_META_MARK && e->key != NFT_META_NFTRACE && e->key != NFT_META_PRIORITY
+                   ? -EOPNOTSUPP
+                   : 0;
     case NFE_CT:
         return !ct_key_known(e) ? -EOPNOTSUPP : reg_fits(e->dreg, result_width(e)) ? 0 : -EINVAL;
     case NFE_CT_SET:
@@ -362,7 +419,8 @@ static int check(struct nf_expr *e, const struct nf_chain *c) {
             e->burst = 5;
         return 0;
     case NFE_REJECT:
-        return e->op > NFT_REJECT_ICMPX || (e->op == NFT_REJECT_ICMPX && e->key > 3) || e->key > 255 ? -EINVAL : 0;
+        return e->op > NFT_REJECT_ICMPX || (e->op == NFT_REJECT_ICMPX && e->key > 3) || e->key > 255 ? -EINVAL
+                                                                                                     : 0;
     case NFE_NAT:
     case NFE_MASQ:
     case NFE_REDIR:
@@ -446,11 +504,13 @@ static int decode_compat(struct nft_request *q, struct nf_xt_use *use) {
     return 0;
 }
 
-static int decode_xt(struct nft_request *q, const struct nf_chain *c, const struct nl_attr *a, struct nf_expr *e) {
+static int decode_xt(struct nft_request *q, const struct nf_chain *c, const struct nl_attr *a,
+                     struct nf_expr *e) {
     static const char *const tables[] = {"filter", "nat", NULL};
     char name[NF_LONG_NAME];
     uint32_t rev;
-    int best, family = q->family == NF_FAMILY_IPV6 ? NS_AF_INET6 : NS_AF_INET, rc = nfa_name(&a[XT_EXT_NAME], name);
+    int best, family = q->family == NF_FAMILY_IPV6 ? NS_AF_INET6 : NS_AF_INET,
+              rc = nfa_name(&a[XT_EXT_NAME], name);
     if (rc < 0 || !nfa_u32(&a[XT_EXT_REV], &rev) || !a[XT_EXT_INFO].data || a[XT_EXT_INFO].len > NF_EXT_MAX)
         return rc < 0 ? rc : -EINVAL;
     if (q->family == NF_FAMILY_INET)
@@ -465,7 +525,9 @@ static int decode_xt(struct nft_request *q, const struct nf_chain *c, const stru
     rc = decode_compat(q, &use);
     if (rc < 0)
         return rc;
-    return nf_xt_check(e->xt, &use, e->ext, e->ext_len);
+    _Alignas(8) uint8_t aligned[NF_EXT_MAX]; /* messages align to 4 */
+    memcpy(aligned, e->ext, e->ext_len);
+    return nf_xt_check(e->xt, &use, aligned, e->ext_len);
 }
 
 static int decode_special(struct nft_request *q, struct nf_table *t, const struct nf_chain *c,
@@ -528,8 +590,8 @@ static int decode_expr(struct nft_request *q, struct nf_table *t, const struct n
     return rc < 0 ? rc : check(e, c);
 }
 
-int nft_decode_exprs(struct nft_request *q, struct nf_table *t, const struct nf_chain *c, const struct nl_attr *list,
-                     struct nf_expr **ret) {
+int nft_decode_exprs(struct nft_request *q, struct nf_table *t, const struct nf_chain *c,
+                     const struct nl_attr *list, struct nf_expr **ret) {
     const unsigned char *at = list->data;
     size_t left = list->data ? list->len : 0;
     uint16_t type;

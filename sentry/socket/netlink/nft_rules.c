@@ -215,7 +215,8 @@ static int set_policy(struct nft_request *q, struct nf_chain *c) {
     if (!q->a[CHAIN_COUNTERS].data || !c->base)
         return 0;
     int rc = nl_parse(q->a[CHAIN_COUNTERS].data, q->a[CHAIN_COUNTERS].len, k, COUNTER_PACKETS);
-    if (rc < 0 || !nfa_u64(&k[COUNTER_BYTES], &c->count.bytes) || !nfa_u64(&k[COUNTER_PACKETS], &c->count.packets))
+    if (rc < 0 || !nfa_u64(&k[COUNTER_BYTES], &c->count.bytes) ||
+        !nfa_u64(&k[COUNTER_PACKETS], &c->count.packets))
         return rc < 0 ? rc : -EINVAL;
     c->counts_policy = true;
     return 0;
@@ -373,8 +374,8 @@ static int new_rule(struct nft_request *q, struct nf_table *t, struct nf_chain *
     if (rc == 0)
         rc = nft_decode_exprs(q, t, c, &q->a[RULE_EXPRESSIONS], &exprs);
     if (rc >= 0)
-        rc = nf_rule_new(q->ns, exprs, (uint32_t)rc, q->a[RULE_USERDATA].data, (uint32_t)q->a[RULE_USERDATA].len,
-                         &rule);
+        rc = nf_rule_new(q->ns, exprs, (uint32_t)rc, q->a[RULE_USERDATA].data,
+                         (uint32_t)q->a[RULE_USERDATA].len, &rule);
     heap_free(exprs);
     if (rc < 0)
         return rc;
@@ -408,7 +409,8 @@ static int del_rule(struct nft_request *q, struct nf_table *t, struct nf_chain *
 static void dump_rules(struct nft_request *q) {
     struct nf_table *t;
     char table[NF_LONG_NAME] = "", chain[NF_LONG_NAME] = "";
-    bool by_table = nfa_name(&q->a[RULE_TABLE], table) == 0, by_chain = nfa_name(&q->a[RULE_CHAIN], chain) == 0;
+    bool by_table = nfa_name(&q->a[RULE_TABLE], table) == 0,
+         by_chain = nfa_name(&q->a[RULE_CHAIN], chain) == 0;
     if (!q->set)
         return;
     list_for_each_entry(t, &q->set->tables, link) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/socket/netlink/nft_sets.c: nf_tables' sets and maps, and their elements, to and from messages. Called
- * with the stack's lock held. Elements do not time out and carry no expressions. Source: nft(8), libnftnl.
+ * sentry/socket/netlink/nft_sets.c: nf_tables' sets and maps, and their elements, to and from messages.
+ * Called with the stack's lock held. Elements do not time out and carry no expressions. Source: nft(8),
+ * libnftnl.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -221,7 +222,8 @@ int nft_set_request(struct nft_request *q, unsigned msg) {
 
 /* ---- elements ---- */
 
-static void put_elem(struct nl_out *o, const struct nf_table *t, const struct nf_set *s, const struct nf_elem *e) {
+static void put_elem(struct nl_out *o, const struct nf_table *t, const struct nf_set *s,
+                     const struct nf_elem *e) {
     size_t elem = nfa_nest(o, NFA_LIST_ELEM);
     uint32_t flags = (e->interval_end ? ELEM_INTERVAL_END : 0u) | (e->catchall ? ELEM_CATCHALL : 0u);
     if (!e->catchall)
@@ -274,7 +276,8 @@ static int decode_elem_data(struct nf_table *t, const struct nf_set *s, const st
     int rc = nft_decode_data(t, a, e->data, &len, &e->verdict);
     if (rc < 0)
         return rc;
-    return (s->data_type == NFT_DATA_VERDICT) == (len == UINT32_MAX) && (len == UINT32_MAX || len == s->data_len)
+    return (s->data_type == NFT_DATA_VERDICT) == (len == UINT32_MAX) &&
+                   (len == UINT32_MAX || len == s->data_len)
                ? 0
                : -EINVAL;
 }

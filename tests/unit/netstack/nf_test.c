@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/netstack/nf_test.c: packet rules, connection tracking and translation: a client and a server with
- * a router of ours between them, on a driven clock.
+ * tests/unit/netstack/nf_test.c: packet rules, connection tracking and translation: a client and a server
+ * with a router of ours between them, on a driven clock.
  */
 #include <errno.h>
 
@@ -24,7 +24,8 @@ static void three_hosts(void) {
     client = sim_add_host(&s);
     router = sim_add_host(&s);
     server = sim_add_host(&s);
-    struct sim_link *l = sim_add_link(&s, client, router, 1500, 0), *m = sim_add_link(&s, router, server, 1500, 0);
+    struct sim_link *l = sim_add_link(&s, client, router, 1500, 0),
+                    *m = sim_add_link(&s, router, server, 1500, 0);
     sim_host_addr(client, l->nic[0], "10.1.0.2", 24);
     sim_host_addr(router, l->nic[1], "10.1.0.1", 24);
     sim_host_addr(router, m->nic[0], "10.2.0.1", 24);
@@ -98,21 +99,17 @@ static int add_chain(struct sim_host *h, const char *table, const struct chain_s
 
 #define L4PROTO(n)                                                                                           \
     {.kind = NFE_META, .key = NFT_META_L4PROTO, .dreg = 0}, {                                                \
-        .kind = NFE_CMP, .op = NFT_CMP_EQ, .sreg = 0, .len = 1, .data = { { n } }                            \
+        .kind = NFE_CMP, .op = NFT_CMP_EQ, .sreg = 0, .len = 1, .data = { {n} }                              \
     }
 #define DPORT(n)                                                                                             \
     {.kind = NFE_PAYLOAD, .key = NFT_PAYLOAD_TRANSPORT, .offset = 2, .len = 2, .dreg = 0}, {                 \
-        .kind = NFE_CMP, .op = NFT_CMP_EQ, .sreg = 0, .len = 2, .data = { { (n) >> 8, (n)&255 } }            \
+        .kind = NFE_CMP, .op = NFT_CMP_EQ, .sreg = 0, .len = 2, .data = { {(n) >> 8, (n)&255} }              \
     }
 #define VERDICT(v)                                                                                           \
-    { .kind = NFE_VERDICT, .verdict = {.code = v } }
+    {                                                                                                        \
+        .kind = NFE_VERDICT, .verdict = {.code = v }                                                         \
+    }
 #define NO_RANGE .sreg = NF_NO_REG, .sreg_max = NF_NO_REG, .sreg2 = NF_NO_REG, .sreg2_max = NF_NO_REG
-
-static int masquerade(struct sim_host *h) {
-    static const int split[] = {1, 0};
-    static const struct nf_expr e[] = {{.kind = NFE_MASQ, NO_RANGE}};
-    return add_chain(h, "nat", &(struct chain_spec){NF_CHAIN_NAT, NF_POSTROUTING, 100, NF_ACCEPT, split, e});
-}
 
 static int forward_port(struct sim_host *h, uint8_t hook) { /* TCP port 80 to 10.2.0.2 port 8080 */
     static const int split[] = {7, 0};
@@ -163,8 +160,9 @@ TEST(nf_masquerade_udp) {
     for (size_t i = 0; i < sizeof(big); i++)
         big[i] = (uint8_t)(i * 13);
     three_hosts();
-    ASSERT_EQ(masquerade(router), 0);
-    struct nsock *x = sock(client, NS_SOCK_DGRAM, "10.1.0.2", 5000), *y = sock(server, NS_SOCK_DGRAM, "10.2.0.2", 53);
+    ASSERT_EQ(sim_masquerade(router), 0);
+    struct nsock *x = sock(client, NS_SOCK_DGRAM, "10.1.0.2", 5000),
+                 *y = sock(server, NS_SOCK_DGRAM, "10.2.0.2", 53);
     struct ns_addr seen = exchange_udp(x, y, "10.2.0.2", 100);
     struct ipa own = sim_ip("10.2.0.1");
     ASSERT_TRUE(ipa_eq(&seen.ip, &own));
@@ -181,7 +179,7 @@ TEST(nf_masquerade_udp) {
 /* RFC 5508 section 4.2: the error quotes what the server saw; the client hears of what it sent. */
 TEST(nf_icmp_errors_are_translated) {
     three_hosts();
-    ASSERT_EQ(masquerade(router), 0);
+    ASSERT_EQ(sim_masquerade(router), 0);
     struct nsock *x = sock(client, NS_SOCK_DGRAM, "10.1.0.2", 5000);
     struct ns_addr to = sim_addr("10.2.0.2", 9);
     ASSERT_EQ(nsock_connect(x, &to), 0);
@@ -227,7 +225,7 @@ static int tcp_state(struct sim_host *h) {
 /* A port of the router is the server's; the connection's end is seen from outside. */
 TEST(nf_port_forwarding_tcp) {
     three_hosts();
-    ASSERT_EQ(masquerade(router), 0);
+    ASSERT_EQ(sim_masquerade(router), 0);
     ASSERT_EQ(forward_port(router, NF_PREROUTING), 0);
     struct nsock *l = sock(server, NS_SOCK_STREAM, "10.2.0.2", 8080);
     ASSERT_EQ(nsock_listen(l, 8), 0);
@@ -243,7 +241,7 @@ TEST(nf_port_forwarding_tcp) {
 /* The client's own rules translate what it sends, and route it anew. */
 TEST(nf_output_translation_reroutes) {
     three_hosts();
-    ASSERT_EQ(masquerade(router), 0);
+    ASSERT_EQ(sim_masquerade(router), 0);
     ASSERT_EQ(forward_port(client, NF_OUTPUT), 0);
     struct nsock *l = sock(server, NS_SOCK_STREAM, "10.2.0.2", 8080);
     ASSERT_EQ(nsock_listen(l, 8), 0);
@@ -255,8 +253,9 @@ TEST(nf_output_translation_reroutes) {
 /* Two clients with one port: one of them gets another. */
 TEST(nf_ports_do_not_collide) {
     three_hosts();
-    ASSERT_EQ(masquerade(router), 0);
-    struct nsock *y = sock(server, NS_SOCK_DGRAM, "10.2.0.2", 53), *x = sock(client, NS_SOCK_DGRAM, "10.1.0.2", 5000);
+    ASSERT_EQ(sim_masquerade(router), 0);
+    struct nsock *y = sock(server, NS_SOCK_DGRAM, "10.2.0.2", 53),
+                 *x = sock(client, NS_SOCK_DGRAM, "10.1.0.2", 5000);
     struct nsock *z = sock(router, NS_SOCK_DGRAM, "10.2.0.1", 5000);
     struct ns_addr first = exchange_udp(z, y, "10.2.0.2", 10), second = exchange_udp(x, y, "10.2.0.2", 10);
     ASSERT_EQ(first.port, 5000);
@@ -278,9 +277,12 @@ TEST(nf_states_and_policies) {
         VERDICT(NF_ACCEPT),
     };
     three_hosts();
-    ASSERT_EQ(add_chain(client, "f", &(struct chain_spec){NF_CHAIN_FILTER, NF_INPUT, 0, NF_DROP, accept_split, accept}), 0);
-    ASSERT_EQ(masquerade(router), 0);
-    struct nsock *x = sock(client, NS_SOCK_DGRAM, "10.1.0.2", 53), *y = sock(server, NS_SOCK_DGRAM, "10.2.0.2", 53);
+    ASSERT_EQ(add_chain(client, "f",
+                        &(struct chain_spec){NF_CHAIN_FILTER, NF_INPUT, 0, NF_DROP, accept_split, accept}),
+              0);
+    ASSERT_EQ(sim_masquerade(router), 0);
+    struct nsock *x = sock(client, NS_SOCK_DGRAM, "10.1.0.2", 53),
+                 *y = sock(server, NS_SOCK_DGRAM, "10.2.0.2", 53);
     struct nsock *z = sock(router, NS_SOCK_DGRAM, NULL, 0);
     (void)exchange_udp(x, y, "10.2.0.2", 10);
     struct ns_iov iov = {big, 1};
@@ -290,7 +292,9 @@ TEST(nf_states_and_policies) {
     ASSERT_EQ(sim_recv(x, in, sizeof(in), 0), -EAGAIN);
     static const int drop_split[] = {3, 0};
     static const struct nf_expr drop[] = {L4PROTO(17), VERDICT(NF_DROP)};
-    ASSERT_EQ(add_chain(router, "o", &(struct chain_spec){NF_CHAIN_FILTER, NF_OUTPUT, 0, NF_ACCEPT, drop_split, drop}), 0);
+    ASSERT_EQ(add_chain(router, "o",
+                        &(struct chain_spec){NF_CHAIN_FILTER, NF_OUTPUT, 0, NF_ACCEPT, drop_split, drop}),
+              0);
     ASSERT_EQ(nsock_send(z, &m), -EPERM);
     nsock_close(x);
     nsock_close(y);
@@ -303,7 +307,8 @@ TEST(nf_reject_resets) {
     static const int split[] = {5, 0};
     static const struct nf_expr e[] = {L4PROTO(6), DPORT(80), {.kind = NFE_REJECT, .op = NFT_REJECT_TCP_RST}};
     three_hosts();
-    ASSERT_EQ(add_chain(router, "f", &(struct chain_spec){NF_CHAIN_FILTER, NF_FORWARD, 0, NF_ACCEPT, split, e}), 0);
+    ASSERT_EQ(
+        add_chain(router, "f", &(struct chain_spec){NF_CHAIN_FILTER, NF_FORWARD, 0, NF_ACCEPT, split, e}), 0);
     struct nsock *x = sock(client, NS_SOCK_STREAM, NULL, 0);
     struct ns_addr a = sim_addr("10.2.0.2", 80);
     ASSERT_EQ(nsock_connect(x, &a), -EINPROGRESS);
@@ -316,14 +321,15 @@ TEST(nf_reject_resets) {
 /* The table is bounded: unanswered entries make room for new ones. */
 TEST(nf_conntrack_max) {
     three_hosts();
-    ASSERT_EQ(masquerade(router), 0);
+    ASSERT_EQ(sim_masquerade(router), 0);
     nf_lock(router->ns);
     nf_conn_set_max(router->ns, 8);
     nf_unlock(router->ns);
     struct nsock *x = sock(client, NS_SOCK_DGRAM, "10.1.0.2", 5000);
     struct ns_iov iov = {big, 1};
     for (uint16_t port = 1; port < 100; port++) {
-        struct ns_msg m = {.iov = &iov, .iov_count = 1, .has_name = true, .name = sim_addr("10.2.0.77", port)};
+        struct ns_msg m = {
+            .iov = &iov, .iov_count = 1, .has_name = true, .name = sim_addr("10.2.0.77", port)};
         ASSERT_EQ(nsock_send(x, &m), 1);
         sim_run_for(&s, SIM_MS(1));
         ASSERT_LE(conns(router), 8);
@@ -338,9 +344,12 @@ TEST(nf_loops_are_refused) {
     static const int split[] = {1, 0};
     static const struct nf_expr loop[] = {{.kind = NFE_VERDICT, .verdict = {.code = NF_JUMP, .chain = 0}}};
     three_hosts();
-    ASSERT_EQ(add_chain(router, "f", &(struct chain_spec){NF_CHAIN_FILTER, NF_INPUT, 0, NF_ACCEPT, split, loop}), -EMLINK);
+    ASSERT_EQ(
+        add_chain(router, "f", &(struct chain_spec){NF_CHAIN_FILTER, NF_INPUT, 0, NF_ACCEPT, split, loop}),
+        -EMLINK);
     nf_lock(router->ns);
-    ASSERT_TRUE(nf_current(router->ns) == NULL || nf_table_find(nf_current(router->ns), NF_FAMILY_INET, "f") == NULL);
+    ASSERT_TRUE(nf_current(router->ns) == NULL ||
+                nf_table_find(nf_current(router->ns), NF_FAMILY_INET, "f") == NULL);
     nf_unlock(router->ns);
     sim_done(&s);
 }
@@ -351,7 +360,7 @@ TEST(nf_allocation_failures) {
     int rc = -ENOMEM;
     for (int64_t n = 0; n < 200 && rc < 0; n++) {
         router->fail_after = n;
-        rc = masquerade(router);
+        rc = sim_masquerade(router);
         router->fail_after = -1;
         ASSERT_TRUE(rc == 0 || rc == -ENOMEM);
     }

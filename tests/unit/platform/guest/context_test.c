@@ -520,7 +520,8 @@ TEST(waiting_a_little_ends_with_or_without_the_wake_up) {
         guest_expect_call(&g, 39);
         g.ops->context_settle ? g.ops->context_settle(g.context, /* waits= */ true) : (void)0;
         atomic_store(&word, i % 7 != 0); /* mostly there, so that looking pays */
-        ASSERT_TRUE(!g.ops->context_await(g.context, &word) || atomic_load(&word));
+        if (g.ops->context_await) /* a platform need not have it */
+            ASSERT_TRUE(!g.ops->context_await(g.context, &word) || atomic_load(&word));
     }
     guest_end(&g);
 }
