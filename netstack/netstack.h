@@ -142,8 +142,8 @@ struct link_ops {
     void (*set_up)(struct nic *nic, bool up);
 };
 
-/* What a link can do by itself. NIC_QUIET: there is one other end, which shares no addresses with us, sends no
- * router advertisements and keeps no account of groups: nothing is said to it unasked (duplicate address
+/* What a link can do by itself. NIC_QUIET: there is one other end, which shares no addresses with us, sends
+ * no router advertisements and keeps no account of groups: nothing is said to it unasked (duplicate address
  * detection, router solicitations, IGMP and MLD reports). */
 enum { NIC_TX_CSUM = 1, NIC_TSO = 2, NIC_RX_CSUM_OK = 4, NIC_USO = 8, NIC_QUIET = 16 };
 

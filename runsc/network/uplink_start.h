@@ -14,15 +14,15 @@ struct uplink_options {
     int log_fd;                        /* -1: none; borrowed */
     const char *log_level;
     bool may_lack; /* --zero-privilege */
-    /* Of a caller that stays: most programs never use the network, so without ports or a policy the process is
-     * not started yet. Its end of the link is put here, and the caller does uplink_wake() when the sandbox's
-     * first frame can be read from it. NULL: started at once. */
+    /* Of a caller that stays: most programs never use the network, so without ports or a policy the process
+     * is not started yet. Its end of the link is put here, and the caller does uplink_wake() when the
+     * sandbox's first frame can be read from it. NULL: started at once. */
     int *dormant;
 };
 
-/* Starts it, unless dormant; the network for the sandbox in *ret, the process in *ret_child. With an egress policy it has
- * reported that it serves, so that nothing starts under a policy that does not hold; else uplink_started()
- * waits for that, while the sandbox starts. Nothing is left on failure. */
+/* Starts it, unless dormant; the network for the sandbox in *ret, the process in *ret_child. With an egress
+ * policy it has reported that it serves, so that nothing starts under a policy that does not hold; else
+ * uplink_started() waits for that, while the sandbox starts. Nothing is left on failure. */
 int uplink_start(const struct uplink_options *o, struct network_handover *ret, struct child *ret_child,
                  struct err **err) must_check;
 /* Once, after uplink_start(): it serves, or an error that says why not. */

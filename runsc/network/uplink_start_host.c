@@ -206,10 +206,10 @@ static json_t *document(void) {
         "{s:[{s:s,s:s,s:i,s:i,s:i,s:b,s:b,s:i,s:[{s:s,s:i,s:i},{s:s,s:i,s:i}]}],"
         "s:[{s:i,s:s,s:i,s:i,s:i,s:s},{s:i,s:i,s:i,s:s,s:s},{s:i,s:s,s:i,s:i,s:s},{s:i,s:i,s:i,s:s,s:s}]}",
         "links", "name", "eth0", "mac", UPLINK_GUEST_MAC, "mtu", UPLINK_MTU, "txqlen", 1000, "gso", 65535,
-        "up", 1, "quiet", 1, "fd", 0, "addresses", "address", UPLINK_GUEST4, "prefix", UPLINK_PREFIX4, "scope", 0,
-        "address", UPLINK_GUEST6, "prefix", UPLINK_PREFIX6, "scope", 0, "routes", "family", AF_INET, "to",
-        "10.0.2.0", "prefix", UPLINK_PREFIX4, "type", 1, "scope", 253, "dev", "eth0", "family", AF_INET,
-        "prefix", 0, "type", 1, "via", UPLINK_GATEWAY4, "dev", "eth0", "family", AF_INET6, "to",
+        "up", 1, "quiet", 1, "fd", 0, "addresses", "address", UPLINK_GUEST4, "prefix", UPLINK_PREFIX4,
+        "scope", 0, "address", UPLINK_GUEST6, "prefix", UPLINK_PREFIX6, "scope", 0, "routes", "family",
+        AF_INET, "to", "10.0.2.0", "prefix", UPLINK_PREFIX4, "type", 1, "scope", 253, "dev", "eth0", "family",
+        AF_INET, "prefix", 0, "type", 1, "via", UPLINK_GATEWAY4, "dev", "eth0", "family", AF_INET6, "to",
         "fd00:2::", "prefix", UPLINK_PREFIX6, "type", 1, "dev", "eth0", "family", AF_INET6, "prefix", 0,
         "type", 1, "via", UPLINK_GATEWAY6, "dev", "eth0");
 }
