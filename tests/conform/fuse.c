@@ -26,7 +26,8 @@ struct server {
     int fd;
     uint64_t entry_valid, attr_valid; /* seconds */
     bool no_mknod;
-    int hang_on;  /* opcode that gets no answer */
+    int hang_on;  /* opcode that gets no answer, */
+    int hung;     /* but a byte written here */
     int break_on; /* opcode that gets a short one */
     struct node nodes[NODES];
 };
@@ -70,8 +71,10 @@ static void reply(struct server *s, const struct fuse_in_header *in, int error, 
                   size_t size) {
     struct fuse_out_header h = {.len = (uint32_t)(sizeof h + size), .error = -error, .unique = in->unique};
     struct iovec v[2] = {{&h, sizeof h}, {(void *)data, size}};
-    if ((int)in->opcode == s->hang_on)
+    if ((int)in->opcode == s->hang_on) {
+        (void)!write(s->hung, "", 1);
         return;
+    }
     if ((int)in->opcode == s->break_on && size > 4) {
         h.len -= 4;
         v[1].iov_len -= 4;
@@ -460,9 +463,15 @@ static void stat_hello(void *arg) {
 }
 
 CHECK(a_waiter_can_be_killed) {
+    int hung[2];
+    char byte;
+    OK(pipe(hung));
+    g_server.hung = hung[1];
     g_server.hang_on = FUSE_LOOKUP;
     pid_t server = start("");
-    pid_t waiter = spawn(stat_hello, NULL), second = spawn(stat_hello, NULL);
+    pid_t waiter = spawn(stat_hello, NULL);
+    EQ(read(hung[0], &byte, 1), 1);
+    pid_t second = spawn(stat_hello, NULL); /* waits for the first one's answer, or for its own */
     sleep_ms(100);
     kill(waiter, SIGKILL);
     EQ(wait_status(waiter), SIGKILL);
