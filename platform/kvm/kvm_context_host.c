@@ -40,6 +40,7 @@ int kvm_context_create(struct address_space *as, struct context **ret_context) {
     kvm_fpu_initial(s->machine, c->fpu);
     c->fpu_saved = true;
     c->tid = (pid_t)syscall(SYS_gettid);
+    (void)kvm_context_cpu_time((struct context *)c, &c->cpu_before_ns); /* 0 before; an owner can be asked */
     sigemptyset(&kick);
     sigaddset(&kick, KICK_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
@@ -80,12 +81,13 @@ void kvm_context_kick(struct kvm_context *c) {
 /* The owner runs the guest itself, so its clock has both parts. */
 int kvm_context_cpu_time(struct context *context, int64_t *ret_ns) {
     enum { CLOCK_OF_THREAD = 6 }; /* clock_getcpuclockid(3): of a thread, as the scheduler counts */
-    clockid_t clock = (clockid_t)(~(uint32_t)kvm_context_of(context)->tid << 3 | CLOCK_OF_THREAD);
+    struct kvm_context *c = kvm_context_of(context);
+    clockid_t clock = (clockid_t)(~(uint32_t)c->tid << 3 | CLOCK_OF_THREAD);
     struct timespec ts;
 
     if (clock_gettime(clock, &ts) < 0)
         return -ESRCH;
-    *ret_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+    *ret_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec - c->cpu_before_ns;
     return 0;
 }
 

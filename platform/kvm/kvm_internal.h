@@ -250,6 +250,7 @@ struct kvm_context {
     struct kvm_space *space; /* holds a reference */
     struct list link;        /* space->contexts */
     pid_t tid;               /* of the owner */
+    int64_t cpu_before_ns;   /* what the owner had used when it made this */
     _Atomic uint32_t running, interrupted;
     _Atomic uint32_t exits;        /* times that it left the guest */
     struct kvm_vcpu *_Atomic vcpu; /* has our FPU state; pool.lock to change */

@@ -16,12 +16,21 @@
 
 enum { LONG_NS = 2000000 }; /* longer than a scheduler's turn is short, and a hundred times the look's cost */
 
+/* Readers look at guest_entered, the counts and guest_entered again; the owner leaves the guest in that order
+ * too. */
 static int64_t get(const _Atomic int64_t *value) {
-    return atomic_load_explicit(value, memory_order_relaxed);
+    return atomic_load_explicit(value, memory_order_acquire);
 }
 
 static void set(_Atomic int64_t *value, int64_t to) {
-    atomic_store_explicit(value, to, memory_order_relaxed);
+    atomic_store_explicit(value, to, memory_order_release);
+}
+
+static void raise_to(_Atomic int64_t *value, int64_t to) {
+    int64_t old = get(value);
+
+    while (old < to && !atomic_compare_exchange_weak(value, &old, to)) {
+    }
 }
 
 /* Of a stretch that took `wall`, if `before` were counted till then and the host has `host` now. */
@@ -81,20 +90,28 @@ void cpu_time_new_thread(struct task *t) {
     set(&t->guest_surplus, -get(&t->user_ns));
 }
 
-struct cpu_times task_cpu_times(struct task *t) {
-    int64_t since = get(&t->guest_entered), before = get(&t->user_ns), host;
-    struct cpu_times c = {before, get(&t->system_ns)};
+void cpu_time_thread_starts(struct task *t) {
+    set(&t->sentry_surplus, clock_ns(CLOCK_THREAD_CPUTIME_ID) - get(&t->system_ns));
+}
 
-    if (!since)
-        return c;
-    int64_t wall = MAX(monotonic_ns() - since, 0);
+/* In the guest since `since`, or not if that is 0; user_ns was `before`. */
+static int64_t user_time(struct task *t, int64_t since, int64_t before) {
+    int64_t wall = since ? MAX(monotonic_ns() - since, 0) : 0, host;
+
     if (wall > LONG_NS && guest_thread_ns(t, &host) == 0)
         wall = share(wall, host, get(&t->guest_surplus), before);
-    int64_t told = get(&t->user_told);
-    c.user_ns = MAX(before + wall, told);
-    if (get(&t->guest_entered) == since && c.user_ns > told) /* else it has come out, and counted itself */
-        set(&t->user_told, c.user_ns);
-    return c;
+    return before + wall;
+}
+
+struct cpu_times task_cpu_times(struct task *t) {
+    int64_t since, user;
+
+    do {
+        since = get(&t->guest_entered);
+        user = user_time(t, since, get(&t->user_ns));
+    } while (get(&t->guest_entered) != since); /* it came out meanwhile, and has counted itself, or will */
+    raise_to(&t->user_told, user);
+    return (struct cpu_times){get(&t->user_told), get(&t->system_ns)};
 }
 
 struct cpu_times thread_group_cpu_locked(struct thread_group *g) {

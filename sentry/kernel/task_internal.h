@@ -11,8 +11,9 @@ void task_install_context(struct task *t, struct context *c);
 /* cpu_time.c. OWN THREAD. A stretch in the guest, or since t->sentry_entered in the sentry, is over. */
 void cpu_time_left_guest(struct task *t, int64_t wall_ns);
 void cpu_time_left_sentry(struct task *t, int64_t now);
-int64_t cpu_time_of_call(struct task *t); /* system time since then, in ns, not yet counted */
-void cpu_time_new_thread(struct task *t); /* the host counts for another guest thread */
+int64_t cpu_time_of_call(struct task *t);    /* system time since then, in ns, not yet counted */
+void cpu_time_new_thread(struct task *t);    /* the host counts for another guest thread */
+void cpu_time_thread_starts(struct task *t); /* by its own host thread, which may have served another task */
 void task_drop_context(struct task *t);
 
 /* container.c: a host thread counts as active between these, except while parked, so that a pause knows when

@@ -58,12 +58,12 @@ static void enter_guest(struct task *t, struct platform_event *event) {
         tell_answers(t);
     int64_t from = monotonic_ns();
     cpu_time_left_sentry(t, from);
-    atomic_store_explicit(&t->guest_entered, from, memory_order_relaxed);
+    atomic_store_explicit(&t->guest_entered, from, memory_order_release);
     kernel_platform(t->kernel)->ops->context_switch(task_context(t), &t->regs,
                                                     t->trace.step || t->trace.watching, event);
     int64_t to = monotonic_ns();
     atomic_store(&t->in_guest, false);
-    atomic_store_explicit(&t->guest_entered, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->guest_entered, 0, memory_order_release);
     cpu_time_left_guest(t, to - from);
     t->sentry_entered = to;
 }

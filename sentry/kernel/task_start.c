@@ -74,6 +74,7 @@ static uint32_t wait_start_state(struct task *t, uint32_t while_state) {
 static void task_thread(void *arg) {
     struct task *t = arg;
 
+    cpu_time_thread_starts(t);
     t->start_error = make_context(t);
     bool ready = t->start_error == 0;
     set_start_state(t, ready ? START_READY : START_FAILED);
