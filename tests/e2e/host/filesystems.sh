@@ -53,9 +53,9 @@ pause_amid_requests() {
     mkfifo "$state/go"
     timeout -k 5 100 "$RUNSC" --root "$state/root" --platform="$PLATFORM" do -- bash -euc "$fuse"'
         touch "$2/src/a"; serve bindfs -o attr_timeout=0,entry_timeout=0 -f "$2/src" "$m"; server=$!
-        kill -STOP $server; mkdir "$m/new" & one=$!; stat -c %s "$m/a" & two=$!; mkdir "$m/other" & three=$!
+        kill -STOP $server; mkdir "$m/new" & one=$!; stat -c %s "$m/a" >"$2/size" & two=$!; mkdir "$m/other" & three=$!
         sleep 0.5; echo waiting; read -r -t 60; kill -CONT $server
-        for p in $one $two $three; do wait $p; echo status $?; done; ls "$m"; umount "$m"; wait' inside "$ROOTFS" "$state" a \
+        for p in $one $two $three; do wait $p; echo status $?; done; cat "$2/size"; ls "$m"; umount "$m"; wait' inside "$ROOTFS" "$state" a \
         <"$state/go" >"$state/paused" 2>&1 &
     local i id
     exec 5>"$state/go"
@@ -65,10 +65,10 @@ pause_amid_requests() {
     echo >&5
     wait $!
     equal "$(cat "$state/paused")" "waiting
+status 0
+status 0
+status 0
 0
-status 0
-status 0
-status 0
 a
 new
 other"
