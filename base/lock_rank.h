@@ -31,8 +31,6 @@ enum lock_rank {
     RANK_FS_CONFIG = 72,        /* a file system in the making, over its mount */
     RANK_UNIX_FLIGHT = 73,      /* which unix sockets are in flight, and the search for rings of them */
     RANK_SOCKET = 74,           /* one unix or inet socket; two by address order */
-    /* one change or look at interfaces, addresses, routes of any network namespace */
-    RANK_NETWORK_CONFIG = 75,
     /* the four of an overlay that a guest mounts over one that a guest mounted, then those of the latter */
     RANK_STACK2_RENAME = 76,
     RANK_STACK2_DIR = 77,
@@ -50,6 +48,8 @@ enum lock_rank {
     RANK_OVERLAY = 120,
     RANK_INODE_LOWER_DIR = 130, /* inode.dir_lock of a file system that serves as a layer of another */
     RANK_INODE_LOWER = 140,     /* inode.lock of such a file system */
+    /* one change or look at interfaces, addresses, routes of any network namespace; directories of sysfs and procfs look */
+    RANK_NETWORK_CONFIG = 142,
     RANK_FUTEX_PI = 145,        /* priority-inheriting futexes of one hash: queue and guest words together */
     RANK_MM = 150,              /* mm.lock: areas of one address space; two by address order (fork) */
     RANK_MAPPABLE = 160,        /* a file's list of mappings */

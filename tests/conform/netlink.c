@@ -437,3 +437,12 @@ CHECK(entering) {
     EQ(talk(fd, &r), 0);
     TRUE(if_nametoindex("moved") > 0);
 }
+
+CHECK(directories_of_interfaces) {
+    char text[64];
+    STREQ(get_file("/sys/class/net/lo/mtu", text, sizeof text), "65536\n");
+    STREQ(get_file("/sys/class/net/lo/type", text, sizeof text), "772\n");
+    ERR(access("/sys/class/net/nothing-such", F_OK), ENOENT);
+    OK(access("/proc/sys/net/ipv4/conf/lo/forwarding", R_OK));
+    ERR(access("/proc/sys/net/ipv4/conf/nothing-such", F_OK), ENOENT);
+}
