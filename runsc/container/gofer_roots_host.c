@@ -94,10 +94,11 @@ static bool is_covered(const char *type) {
 static int cover(const char *target, struct err **err) {
     struct stat st;
 
+    /* Beneath one that was covered before, or where this user, and so the gofer, cannot get. */
     if (lstat(target, &st) < 0)
-        return errno == ENOENT ? 0
-                               : err_set(err, errno, "mount.cover", "looking at %s",
-                                         target); /* beneath one covered before */
+        return errno == ENOENT || errno == EACCES
+                   ? 0
+                   : err_set(err, errno, "mount.cover", "looking at %s", target);
     if (!S_ISDIR(st.st_mode))
         return mount("/dev/null", target, NULL, MS_BIND, NULL) < 0 && errno != ENOENT
                    ? err_set(err, errno, "mount.cover", "covering %s", target)

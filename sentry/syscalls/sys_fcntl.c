@@ -54,7 +54,7 @@ static int range_of(struct file *f, const struct linux_flock *fl, struct lock_ra
         start = 0;
         break;
     case LINUX_SEEK_CUR:
-        start = (int64_t)f->pos;
+        start = (int64_t)file_position(f);
         break;
     case LINUX_SEEK_END: {
         int r = vfs_getattr(&f->path, &st);

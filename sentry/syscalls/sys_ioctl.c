@@ -168,7 +168,7 @@ static int64_t ioctl_plain(struct task *t, struct file *f, uint32_t cmd, gva_t a
         r = vfs_getattr(&f->path, &st);
         if (r < 0)
             return r;
-        n = (int32_t)(st.size - f->pos);
+        n = (int32_t)(st.size - file_position(f));
         return copy_out(t, arg, &n, sizeof n);
     case LINUX_FIGETBSZ:
         n = 4096;

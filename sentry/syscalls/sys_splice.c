@@ -100,7 +100,7 @@ static int64_t sendfile_pair(struct task *t, const struct pair *p, uint64_t *off
         return p->in->mode & FILE_POS ? -EINVAL : offset ? -ESPIPE : -EINVAL;
     if (atomic_load(&p->out->flags) & LINUX_O_APPEND)
         return -EINVAL;
-    uint64_t at = offset ? *offset : p->in->pos;
+    uint64_t at = offset ? *offset : file_position(p->in);
     ssize_t n = file_is_pipe(p->out) ? pipe_from_file(t, p->out, p->in, &at, count, 0)
                                      : copy_files(t, p, &at, NULL, count);
     if (n > 0) {
@@ -225,7 +225,8 @@ int64_t sys_vmsplice(struct task *t, const struct syscall_args *a) {
 
 static int64_t copy_range(struct task *t, const struct pair *p, uint64_t *in_at, uint64_t *out_at,
                           uint64_t len) {
-    uint64_t from = in_at ? *in_at : p->in->pos, to = out_at ? *out_at : p->out->pos;
+    uint64_t from = in_at ? *in_at : file_position(p->in);
+    uint64_t to = out_at ? *out_at : file_position(p->out);
 
     if (inode_is_dir(p->in->inode) || inode_is_dir(p->out->inode))
         return -EISDIR;

@@ -128,6 +128,8 @@ static int64_t seek_file_locked(struct file *f, int64_t offset, int whence) {
 int64_t file_seek(struct file *f, int64_t offset, int whence) {
     if (whence < 0 || whence > LINUX_SEEK_MAX)
         return -EINVAL;
+    if (f->mode & FILE_PREAD)
+        return f->ops->seek(f, offset, whence);
     if (!(f->mode & FILE_POS))
         return -ESPIPE;
     mutex_lock(&f->pos_lock);
@@ -137,6 +139,12 @@ int64_t file_seek(struct file *f, int64_t offset, int whence) {
         f->pos = (uint64_t)to;
     mutex_unlock(&f->pos_lock);
     return to;
+}
+
+uint64_t file_position(struct file *f) {
+    int64_t at = file_seek(f, 0, LINUX_SEEK_CUR);
+
+    return at < 0 ? 0 : (uint64_t)at;
 }
 
 int file_readdir(struct file *f, struct dir_emit *e) {

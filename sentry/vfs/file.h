@@ -49,7 +49,7 @@ enum file_mode {
     FILE_BLOCKS = 256 /* read and write block by themselves (sockets, with their time-outs) and give -EAGAIN
                          only when that is the answer */
     ,
-    FILE_PREAD = 512 /* no position here, but pread and pwrite work (the host keeps the position) */,
+    FILE_PREAD = 512 /* the host keeps the position: pread and pwrite work, lseek is the file's own `seek` */,
     /* vfs's own: */
     FILE_DENY_WRITE = 16 /* opened for exec */,
     FILE_COUNTED = 64 /* counts as a writer of inode and mount */,
@@ -150,6 +150,8 @@ int file_wait(struct task *t, struct file *f, uint32_t events, int64_t deadline)
 /* Kernel's own reads (loader): whole buffer from `offset`; bytes read or -errno. t may be NULL. */
 ssize_t file_read_kernel(struct task *t, struct file *f, void *to, size_t size, uint64_t offset);
 int64_t file_seek(struct file *f, int64_t offset, int whence);
+/* Where the next read begins, which of a host's file only the host knows; 0 of what has no position. */
+uint64_t file_position(struct file *f);
 int file_readdir(struct file *f, struct dir_emit *e);
 int file_fsync(struct file *f, bool data_only);
 uint32_t file_ready(struct file *f, uint32_t events);

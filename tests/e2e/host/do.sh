@@ -10,6 +10,13 @@ killed() { runsc do -- sh -c 'kill -TERM $$'; equal $? 143; }
 check killed_by_a_signal killed
 echo_through() { equal "$(printf 'a\nb' | runsc do -- cat)" "$(printf 'a\nb')"; }
 check stdin_to_stdout echo_through
+sent() { # by sendfile(2), whose position is the host's
+    printf 'ab\ncd' >"$state/file"
+    equal "$(runsc do -- python3 -c 'import os
+os.lseek(0, 1, 0)
+while os.sendfile(1, 0, None, 2): pass' <"$state/file" | cat)" "$(printf 'b\ncd')"
+}
+check a_file_as_stdin_is_sent sent
 streams_apart() { equal "$(runsc do -- sh -c 'echo out; echo err >&2' 2>/dev/null)" out && equal "$(runsc do -- sh -c 'echo out; echo err >&2' 2>&1 >/dev/null)" err; }
 check stdout_and_stderr_apart streams_apart
 no_such() { local text; text=$(runsc do -- /no/such/program 2>&1); equal $? 127 || return 1; contains "$text" "/no/such/program"; }

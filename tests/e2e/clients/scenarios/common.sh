@@ -115,7 +115,8 @@ long_pids_limit() {
     grep -oE "fork|all started" said | sort -u
 }
 long_health() {
-    c run -d --name one $N --health-cmd 'test -e /tmp/good' --health-interval 1s --health-retries 1 --health-timeout 5s $I sleep 1000 >/dev/null
+    c run -d --name one $N --health-cmd 'test -e /tmp/good' --health-interval 1s --health-retries 1 --health-timeout 5s $I sleep 1000 2>errors >/dev/null
+    grep -v 'systemd connection' errors || true # podman would have systemd look
     c exec one touch /tmp/good
     if [ "$client" = podman ]; then
         rc podman healthcheck run one
