@@ -100,9 +100,14 @@ static void pipe_put(struct inode *i, struct pipe *p) {
         pipe_free(p);
 }
 
-/* Counts an end in (by 1) or out (-1). */
-static void count_ends(struct pipe *p, uint32_t mode, int by) {
+/* Counts an end in (by 1) or out (-1). What the other end was like as it came in is seen in the same moment:
+ * a partner that waits for it may go on, end and be gone at once. */
+static void count_ends(struct pipe_file *pf, uint32_t mode, int by) {
+    struct pipe *p = pf->pipe;
+
     mutex_lock(&p->lock);
+    pf->met = (mode & FILE_READ ? p->writers : p->readers) > 0;
+    pf->other_opens = mode & FILE_READ ? p->writer_opens : p->reader_opens;
     if (mode & FILE_READ) {
         p->readers = (unsigned)((int)p->readers + by);
         p->reader_opens += by > 0;
@@ -119,7 +124,7 @@ static void count_ends(struct pipe *p, uint32_t mode, int by) {
 static void pipe_release(struct file *f) {
     struct pipe_file *pf = container_of(f, struct pipe_file, base);
 
-    count_ends(pf->pipe, f->mode, -1);
+    count_ends(pf, f->mode, -1);
     pipe_put(f->inode, pf->pipe);
     file_done(f);
     heap_free(pf);
@@ -136,7 +141,7 @@ static int open_end(struct pipe *p, const struct path *path, uint32_t flags, con
     }
     file_init(&pf->base, &pipe_file_ops, path, flags, file_mode_of(flags) | FILE_STREAM, c);
     pf->pipe = p;
-    count_ends(p, pf->base.mode, 1);
+    count_ends(pf, pf->base.mode, 1);
     *ret = pf;
     return 0;
 }
@@ -154,7 +159,6 @@ int pipe_create(struct task *t, uint32_t flags, struct file **ret_read, struct f
     if (r == 0)
         r = open_end(p, &path, flags | LINUX_O_RDONLY, c, &reader);
     if (r == 0) {
-        reader->writer_opens = UINT32_MAX; /* a plain pipe hangs up whenever no writer is left */
         r = pipe_of_inode(path.dentry->inode, &p);
         if (r == 0)
             r = open_end(p, &path, flags | LINUX_O_WRONLY, c, &writer);
@@ -171,21 +175,23 @@ int pipe_create(struct task *t, uint32_t flags, struct file **ret_read, struct f
 
 /* ---- FIFOs ---- */
 
-static bool other_end_came(struct pipe *p, uint32_t mode, uint32_t opens) {
+static bool other_end_came(struct pipe_file *pf) {
+    struct pipe *p = pf->pipe;
+
     mutex_lock(&p->lock);
-    bool came = mode & FILE_READ ? p->writers > 0 || p->writer_opens != opens
-                                 : p->readers > 0 || p->reader_opens != opens;
+    bool came = pf->met || (pf->base.mode & FILE_READ ? p->writer_opens : p->reader_opens) != pf->other_opens;
     mutex_unlock(&p->lock);
     return came;
 }
 
-static int wait_for_other_end(struct task *t, struct pipe *p, uint32_t mode, uint32_t opens) {
+static int wait_for_other_end(struct task *t, struct pipe_file *pf) {
+    struct pipe *p = pf->pipe;
     struct waiter w;
     int r = 0;
 
     waiter_init_task(&w, t, WAIT_ANY);
     waitq_add(&p->queue, &w);
-    while (r == 0 && !other_end_came(p, mode, opens))
+    while (r == 0 && !other_end_came(pf))
         r = task_block(t, CLOCK_NEVER);
     waitq_remove(&w);
     return r;
@@ -203,7 +209,6 @@ int fifo_open(struct task *t, struct inode *node, const struct path *path, uint3
     if (r < 0)
         return r;
     mutex_lock(&p->lock);
-    uint32_t opens = mode & FILE_READ ? p->writer_opens : p->reader_opens;
     bool no_reader = p->readers == 0;
     mutex_unlock(&p->lock);
     /* A pipe without a name, opened again through /proc/PID/fd, waits for nobody. */
@@ -215,9 +220,10 @@ int fifo_open(struct task *t, struct inode *node, const struct path *path, uint3
     r = open_end(p, path, flags, c, &pf);
     if (r < 0)
         return r;
-    pf->writer_opens = opens;
     if (named && mode != (FILE_READ | FILE_WRITE) && !(flags & LINUX_O_NONBLOCK) && t)
-        r = wait_for_other_end(t, p, mode, opens);
+        r = wait_for_other_end(t, pf);
+    else
+        pf->early_reader = named && mode == FILE_READ && !pf->met;
     if (r < 0) {
         file_unref(&pf->base);
         return r;
@@ -314,7 +320,7 @@ static uint32_t pipe_ready(struct file *f, uint32_t events) {
     if (f->mode & FILE_READ) {
         if (p->count > 0)
             now |= LINUX_POLLIN | LINUX_POLLRDNORM;
-        if (p->writers == 0 && p->writer_opens != pf->writer_opens)
+        if (p->writers == 0 && !(pf->early_reader && p->writer_opens == pf->other_opens))
             now |= LINUX_POLLHUP;
     }
     if (f->mode & FILE_WRITE) {

@@ -34,7 +34,10 @@ struct pipe {
 struct pipe_file {
     struct file base;
     struct pipe *pipe;
-    uint32_t writer_opens; /* when a FIFO's reader opened: no HUP before a writer has come */
+    /* As this end was counted in: was the other there, and how often it had been opened. */
+    bool met;
+    uint32_t other_opens;
+    bool early_reader; /* opened before any writer: no HUP until one has come */
 };
 
 struct pipe *pipe_of(const struct file *f); /* NULL: not a pipe */
