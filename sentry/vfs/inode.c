@@ -4,6 +4,7 @@
  * chmod(2).
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #include "sentry/vfs/file_lock.h"
 #include "sentry/vfs/inotify.h"
 #include "sentry/vfs/vfs_internal.h"
+#include "sentry/vfs/mount.h"
 
 /* ---- file systems ---- */
 
@@ -42,6 +44,17 @@ const struct fs_type *fs_type_find(const char *name) {
 
 const struct fs_type *fs_type_next(unsigned *position) {
     return *position < g_fs_type_count ? g_fs_types[(*position)++] : NULL;
+}
+
+int mount_option_number(const char *text, int base, uint32_t *ret) {
+    char *end;
+
+    errno = 0;
+    unsigned long n = strtoul(text, &end, base);
+    if (errno || *end || end == text || n > UINT32_MAX)
+        return -EINVAL;
+    *ret = (uint32_t)n;
+    return 0;
 }
 
 int filesystem_create(struct kernel *k, const char *type_name, const struct mount_options *o,

@@ -155,3 +155,6 @@ int vfs_create(struct kernel *k) must_check;
 void vfs_destroy(struct kernel *k);
 /* The mount on which memfds live: a tmpfs that no name leads to, made at the first call. New reference. */
 int vfs_internal_tmpfs(struct kernel *k, struct mount **ret) must_check;
+
+/* The number that an option holds: all of `text`, at most 32 bits. -EINVAL. */
+int mount_option_number(const char *text, int base, uint32_t *ret) must_check;

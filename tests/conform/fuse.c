@@ -283,12 +283,7 @@ static void serve(void *arg) {
 static struct server g_server;
 
 static int open_device(void) {
-    char cwd[512];
-    OK(unshare(CLONE_NEWNS));
-    OK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
-    OKP(getcwd(cwd, sizeof cwd));
-    OK(mount("world", cwd, "tmpfs", 0, NULL));
-    OK(chdir(cwd));
+    private_world();
     OK(mkdir("m", 0755));
     OK(mknod("fuse", S_IFCHR | 0666, makedev(10, 229)));
     return OK(open("fuse", O_RDWR));

@@ -29,17 +29,6 @@ static int sys_setattr(int fd, const char *path, unsigned flags, struct mount_at
     return (int)syscall(__NR_mount_setattr, fd, path, flags, a, sizeof *a);
 }
 
-/* A mount namespace of the check's own, whose working directory is an empty tmpfs. */
-static void private_world(void) {
-    char cwd[512];
-
-    OK(unshare(CLONE_NEWNS));
-    OK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
-    OKP(getcwd(cwd, sizeof cwd));
-    OK(mount("world", cwd, "tmpfs", 0, NULL));
-    OK(chdir(cwd));
-}
-
 static int new_tmpfs(unsigned attrs) {
     int fs = OK(syscall(__NR_fsopen, "tmpfs", 1));
     OK(sys_fsconfig(fs, 1, "source", "made", 0));

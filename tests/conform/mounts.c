@@ -7,14 +7,8 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
-static void private_world(void) {
-    char cwd[512];
-
-    OK(unshare(CLONE_NEWNS));
-    OK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
-    OKP(getcwd(cwd, sizeof cwd));
-    OK(mount("world", cwd, "tmpfs", 0, NULL));
-    OK(chdir(cwd));
+static void world(void) {
+    private_world();
     OK(mkdir("w", 0755));
 }
 
@@ -63,7 +57,7 @@ CHECK(kinds_and_binds) {
     static const unsigned long kinds[] = {MS_SHARED, MS_PRIVATE, MS_SLAVE};
     char a[32], b[32];
 
-    private_world();
+    world();
     for (int i = 0; i < 3; i++) {
         for (int j = 0; j < 3; j++) {
             snprintf(a, sizeof a, "w/s%d%d", i, j);
@@ -87,7 +81,7 @@ CHECK(kinds_and_binds) {
 }
 
 CHECK(events_travel) {
-    private_world();
+    world();
     new_mount("w/a", 0);
     set_kind("w/a", MS_SHARED);
     OK(mkdir("w/a/x", 0755));
@@ -122,7 +116,7 @@ CHECK(events_travel) {
 }
 
 CHECK(moves_and_shared_parents) {
-    private_world();
+    world();
     new_mount("w/a", 0);
     set_kind("w/a", MS_SHARED);
     OK(mkdir("w/a/in", 0755));
@@ -140,7 +134,7 @@ CHECK(moves_and_shared_parents) {
 }
 
 CHECK(recursive_binds_and_slaves_of_slaves) {
-    private_world();
+    world();
     new_mount("w/a", 0);
     new_mount("w/a/b", 0);
     new_mount("w/a/b/c", 0);
@@ -163,7 +157,7 @@ CHECK(recursive_binds_and_slaves_of_slaves) {
 }
 
 CHECK(the_last_peer_goes) {
-    private_world();
+    world();
     new_mount("w/a", 0);
     set_kind("w/a", MS_SHARED);
     set_kind("w/a", MS_SLAVE);
@@ -186,7 +180,7 @@ CHECK(the_last_peer_goes) {
 CHECK(flags_and_remounts) {
     struct statvfs v;
 
-    private_world();
+    world();
     new_mount("w/m", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RDONLY);
     show("all");
     OK(mount(NULL, "w/m", NULL, MS_REMOUNT | MS_BIND | MS_NOSUID, NULL));
@@ -210,7 +204,7 @@ CHECK(flags_and_remounts) {
 }
 
 CHECK(mount_errors) {
-    private_world();
+    world();
     put_file("f", "");
     OK(mkdir("d", 0755));
     ERR(mount("x", "nonesuch", "tmpfs", 0, NULL), ENOENT);
@@ -239,7 +233,7 @@ CHECK(mount_errors) {
 }
 
 CHECK(umounts) {
-    private_world();
+    world();
     new_mount("w/m", 0);
     OK(mkdir("w/m/d", 0755));
     ERR(umount2("w/m/d", 0), EINVAL);
@@ -267,7 +261,7 @@ CHECK(umounts) {
 }
 
 CHECK(pivot_root_moves_the_root) {
-    private_world();
+    world();
     ERR(syscall(SYS_pivot_root, "w", "w"), EINVAL);
     new_mount("w/new", 0);
     OK(mkdir("w/new/old", 0755));
@@ -284,7 +278,7 @@ CHECK(pivot_root_moves_the_root) {
 }
 
 CHECK(pivot_root_onto_itself) {
-    private_world();
+    world();
     new_mount("w/new", 0);
     OK(mkdir("w/new/d", 0755));
     OK(chdir("w/new"));
@@ -322,7 +316,7 @@ static void in_user_ns(void *arg) {
 }
 
 CHECK(mounts_of_a_user_namespace) {
-    private_world();
+    world();
     new_mount("w/m", MS_RDONLY | MS_NOSUID);
     OK(mount(NULL, "w/m", NULL, MS_REMOUNT | MS_BIND, NULL));
     OK(mount(NULL, "w/m", NULL, MS_REMOUNT, NULL));
@@ -347,7 +341,7 @@ static void unshared(void *arg) {
 }
 
 CHECK(a_copied_namespace_shares_what_is_shared) {
-    private_world();
+    world();
     new_mount("w/a", 0);
     OK(mkdir("w/a/x", 0755));
     set_kind("w/a", MS_SHARED);
@@ -360,7 +354,7 @@ CHECK(a_copied_namespace_shares_what_is_shared) {
 }
 
 CHECK(mounts_file_wakes_pollers) {
-    private_world();
+    world();
     int fd = OK(open("/proc/self/mounts", O_RDONLY));
     char buf[16384];
     while (OK(read(fd, buf, sizeof buf)) > 0)

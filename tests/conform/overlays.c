@@ -13,13 +13,7 @@
 
 /* A mount namespace of the check's own on an empty tmpfs, with l1, l2, l3 (lower), u, w, m. */
 static void world(void) {
-    char cwd[512];
-
-    OK(unshare(CLONE_NEWNS));
-    OK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
-    OKP(getcwd(cwd, sizeof cwd));
-    OK(mount("world", cwd, "tmpfs", 0, NULL));
-    OK(chdir(cwd));
+    private_world();
     for (const char *const *d = (const char *const[]){"l1", "l2", "l3", "u", "w", "m", NULL}; *d; d++)
         OK(mkdir(*d, 0755));
 }

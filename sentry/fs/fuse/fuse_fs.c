@@ -12,6 +12,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/fd_table.h"
+#include "sentry/vfs/mount.h"
 
 HEAP_TYPE(fuse_fs, struct fuse_fs, 0);
 
@@ -105,17 +106,6 @@ struct options {
     bool default_permissions, allow_other;
 };
 
-static int parse_number(const char *text, int base, uint32_t *ret) {
-    char *end;
-
-    errno = 0;
-    unsigned long n = strtoul(text, &end, base);
-    if (errno || *end || end == text || n > UINT32_MAX)
-        return -EINVAL;
-    *ret = (uint32_t)n;
-    return 0;
-}
-
 static int parse_one(struct options *o, const char *key, const char *value) {
     const struct {
         const char *key;
@@ -131,7 +121,7 @@ static int parse_one(struct options *o, const char *key, const char *value) {
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
         if (strcmp(key, numbers[i].key) == 0) {
             o->has |= numbers[i].has;
-            return value ? parse_number(value, numbers[i].base, numbers[i].to) : -EINVAL;
+            return value ? mount_option_number(value, numbers[i].base, numbers[i].to) : -EINVAL;
         }
     }
     if (strcmp(key, "subtype") == 0 || strcmp(key, "source") == 0)

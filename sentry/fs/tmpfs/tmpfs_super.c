@@ -59,17 +59,6 @@ static int parse_size(const char *text, uint64_t total, uint64_t *ret) {
     return 0;
 }
 
-static int parse_number(const char *text, int base, uint32_t *ret) {
-    char *end;
-
-    errno = 0;
-    unsigned long n = strtoul(text, &end, base);
-    if (errno || *end || end == text || n > UINT32_MAX)
-        return -EINVAL;
-    *ret = (uint32_t)n;
-    return 0;
-}
-
 static int parse_one(struct options *o, const char *key, const char *value, const struct mount_options *m,
                      uint64_t memory) {
     static const char *const ignored[] = {"inode32", "inode64",  "noswap", "huge",
@@ -87,17 +76,17 @@ static int parse_one(struct options *o, const char *key, const char *value, cons
     if (strcmp(key, "nr_inodes") == 0)
         return parse_size(value, 0, &o->max_inodes);
     if (strcmp(key, "mode") == 0) {
-        r = parse_number(value, 8, &n);
+        r = mount_option_number(value, 8, &n);
         o->mode = n & 07777;
         return r;
     }
     if (strcmp(key, "uid") == 0) {
-        r = parse_number(value, 10, &n);
+        r = mount_option_number(value, 10, &n);
         o->uid = r == 0 ? make_kuid(m->user_ns, n) : 0;
         return r == 0 && o->uid == INVALID_ID ? -EINVAL : r;
     }
     if (strcmp(key, "gid") == 0) {
-        r = parse_number(value, 10, &n);
+        r = mount_option_number(value, 10, &n);
         o->gid = r == 0 ? make_kgid(m->user_ns, n) : 0;
         return r == 0 && o->gid == INVALID_ID ? -EINVAL : r;
     }

@@ -95,6 +95,8 @@ static inline int check_ok_int(const char *file, int line, const char *text, lon
 
 /* ---- helps ---- */
 
+/* A mount namespace of the check's own, whose working directory is an empty tmpfs. As root. */
+void private_world(void);
 void put_file(const char *path, const char *text); /* creates or truncates */
 char *get_file(const char *path, char *buffer,
                size_t size);                       /* whole content as a string; fails the check on error */

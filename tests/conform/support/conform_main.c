@@ -7,6 +7,7 @@
 #include <ftw.h>
 #include <grp.h>
 #include <stdarg.h>
+#include <sys/mount.h>
 
 enum { EXIT_FAILED = 66, EXIT_SKIPPED = 67, TIME_LIMIT_S = 120 /* only against hanging */ };
 
@@ -93,6 +94,16 @@ void put_file(const char *path, const char *text) {
 
     EQ(write(fd, text, strlen(text)), strlen(text));
     close(fd);
+}
+
+void private_world(void) {
+    char cwd[512];
+
+    OK(unshare(CLONE_NEWNS));
+    OK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+    OKP(getcwd(cwd, sizeof cwd));
+    OK(mount("world", cwd, "tmpfs", 0, NULL));
+    OK(chdir(cwd));
 }
 
 char *get_file(const char *path, char *buffer, size_t size) {
